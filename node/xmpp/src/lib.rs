@@ -1,1 +1,22 @@
-//! The xmpp floor.
+//! Floor 0 of Rookery: the words of XMPP, as pure values.
+//!
+//! ```text
+//! bytes ─► xml::Reader ─► canonical bytes + stanza::Header ─► stanza::Rec in a stanza::Batch ─► carried, routed, delivered
+//!                                     │
+//!                                     └─► element::Element, only where a module must look inside
+//! ```
+//!
+//! * [`jid`]: addresses by RFC 7622.
+//! * [`xml`]: the stream reader (fast lane and reference), the one canonical form, its limits.
+//! * [`stanza`]: what routing knows of a stanza, and how its head is rewritten.
+//! * [`element`]: a small tree for modules.
+//! * [`stanza_error`], [`stream_error`]: the error vocabularies of RFC 6120.
+//! * [`scram`]: SCRAM keys, the only form in which credentials exist.
+//! * [`clock`], [`entropy`]: time and randomness, as values that movers pass in.
+//!
+//! Nothing here does IO, reads a clock, or draws randomness of its own.
+
+pub mod clock;
+pub mod entropy;
+pub mod options;
+pub mod stanza;
