@@ -1,0 +1,306 @@
+//! What a session and its account's shard say to one another, and what carries it.
+//!
+//! ```text
+//! connection role                                   router role
+//! session ── ToShard::Ask(Question) ─────────────►  shard      before and while binding
+//!         ◄─ ToSession::Answer(Answer) ───────────
+//!         ── ToShard::Stanzas(Batch) ────────────►             once bound: all stanzas of one read
+//!         ◄─ ToSession::Deliver(Batch) ───────────
+//!         ◄─ ToSession::Close(StreamError) ───────             conflict, removal, shutdown
+//!         ── ToShard::Closed ────────────────────►
+//! ```
+//!
+//! Frames of one session stay in order. Every queue on the way is bounded: a full shard gives the frame back, and the
+//! session stops reading its socket; a full session gives the frame back, and the shard decides what becomes of it.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::scram::Credentials;
+use rookery_xmpp::stanza::Batch;
+use rookery_xmpp::stanza_error::StanzaError;
+use rookery_xmpp::stream_error::StreamError;
+
+/// Names a session in the whole cluster, for ever: a node never gives out a serial twice, also not after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId {
+    /// The connection node that holds the socket.
+    pub node: u32,
+    /// The node's count, started above every count of the node's earlier lives.
+    pub serial: u64,
+}
+
+/// One of the fixed number of shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId(pub u16);
+
+impl ShardId {
+    /// The shard of a bare JID (DESIGN: `hash(bare JID) mod N`). FNV-1a with a final mix: the same on every node and in
+    /// every version, for the answer decides who owns an account.
+    pub fn of(bare: &str, shards: u16) -> Self {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        for byte in bare.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        hash ^= hash >> 32;
+        Self((hash % u64::from(shards.max(1))) as u16)
+    }
+}
+
+/// Matches an [`Answer`] to its [`Question`] within one session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AskId(pub u32);
+
+/// What a session tells a shard.
+pub enum ToShard {
+    /// A question; the answer goes to `from`.
+    Ask {
+        /// Who asks: the sink gets the answer, and for [`Question::Bind`] all later deliveries.
+        from: SinkRef,
+        /// Comes back with the answer.
+        ask: AskId,
+        /// What is asked.
+        question: Question,
+    },
+    /// Stanzas of a bound session, in the order in which the client sent them.
+    Stanzas {
+        /// The session that read them.
+        session: SessionId,
+        /// Its full JID, already stamped as `from` on every stanza.
+        from: Arc<Jid>,
+        /// Number of the first stanza, counted from 0 for the session: a hop that sees a number twice drops it.
+        sequence: u64,
+        /// The stanzas.
+        batch: Batch,
+    },
+    /// The session is over: the stream was closed, or its socket was lost.
+    Closed {
+        /// Which session.
+        session: SessionId,
+        /// Its full JID.
+        jid: Arc<Jid>,
+    },
+}
+
+/// What may be asked of a shard.
+#[derive(Debug)]
+pub enum Question {
+    /// The SCRAM keys of an account. Answered alike, and as fast, for accounts that do not exist or are disabled.
+    Credentials {
+        /// The account.
+        account: Jid,
+    },
+    /// Binds a resource (RFC 6120 7).
+    Bind {
+        /// The authenticated account.
+        account: Jid,
+        /// The resource the client wants, prepared; `None` lets the server choose.
+        resource: Option<String>,
+        /// Where the client connects from.
+        address: IpAddr,
+    },
+    /// In-band registration before authentication (XEP-0077): an IQ in canonical bytes.
+    Register {
+        /// The virtual host of the stream.
+        host: String,
+        /// Where the client connects from, for the throttle.
+        address: IpAddr,
+        /// The IQ.
+        iq: Bytes,
+    },
+    /// The operator's questions, from the admin API.
+    Admin(AdminQuestion),
+}
+
+/// What the admin API asks of shards.
+#[derive(Debug)]
+pub enum AdminQuestion {
+    /// Creates an account, past the registration throttle.
+    CreateAccount {
+        /// The account.
+        account: Jid,
+        /// Its password; only keys derived from it are stored.
+        password: String,
+    },
+    /// Deletes an account and everything it owns, and closes its sessions.
+    DeleteAccount {
+        /// The account.
+        account: Jid,
+    },
+    /// Sets a new password; sessions stay.
+    SetPassword {
+        /// The account.
+        account: Jid,
+        /// The new password.
+        password: String,
+    },
+    /// Disables an account (its sessions are closed, nobody can log in) or enables it again.
+    SetEnabled {
+        /// The account.
+        account: Jid,
+        /// Whether logins are allowed.
+        enabled: bool,
+    },
+    /// What is known of an account.
+    ShowAccount {
+        /// The account.
+        account: Jid,
+    },
+    /// The sessions of one shard.
+    ListSessions {
+        /// Only those of this bare JID.
+        account: Option<Jid>,
+        /// Which shard: this question goes to every shard.
+        shard: ShardId,
+    },
+    /// Closes the sessions of a bare JID, or the one of a full JID.
+    CloseSessions {
+        /// Whose.
+        jid: Jid,
+        /// What the client is told.
+        error: StreamError,
+    },
+}
+
+/// What a shard answers.
+#[derive(Debug)]
+pub enum Answer {
+    /// The account's keys; `None` when there is no such account or it may not log in.
+    Credentials(Option<Arc<Credentials>>),
+    /// Bound; the full JID.
+    Bound(Arc<Jid>),
+    /// An IQ result or error, in canonical bytes.
+    Iq(Bytes),
+    /// Refused, with the error for the client's IQ.
+    Refused(StanzaError),
+    /// The answer to an operator.
+    Admin(AdminAnswer),
+    /// The shard cannot answer now (store or control group out of reach).
+    Unavailable,
+}
+
+/// Answers to the admin API.
+#[derive(Debug)]
+pub enum AdminAnswer {
+    /// It is done, durably.
+    Done,
+    /// There is no such account or session.
+    NotFound,
+    /// The account exists already.
+    AlreadyExists,
+    /// The request was wrong; the text says why.
+    Invalid(String),
+    /// An account.
+    Account(Box<AccountSummary>),
+    /// Sessions.
+    Sessions(Vec<SessionSummary>),
+    /// How many sessions were closed.
+    Closed(u32),
+}
+
+/// An account as the operator sees it.
+#[derive(Clone, Debug)]
+pub struct AccountSummary {
+    /// The bare JID.
+    pub account: Jid,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Whether it may log in.
+    pub enabled: bool,
+    /// When its last session ended, if it ever had one.
+    pub last_seen: Option<Timestamp>,
+    /// Contacts in its roster.
+    pub roster_items: u32,
+    /// Messages waiting in its log.
+    pub offline_messages: u64,
+    /// Its sessions.
+    pub sessions: Vec<SessionSummary>,
+}
+
+/// A session as the operator sees it.
+#[derive(Clone, Debug)]
+pub struct SessionSummary {
+    /// The full JID.
+    pub jid: Jid,
+    /// Where the client connects from.
+    pub address: IpAddr,
+    /// When it was bound.
+    pub bound: Timestamp,
+    /// Its presence priority; `None` while it has not sent presence.
+    pub priority: Option<i8>,
+    /// Its `<show/>`, empty for plain availability.
+    pub show: String,
+}
+
+/// What a shard tells a session.
+#[derive(Debug)]
+pub enum ToSession {
+    /// The answer to a question.
+    Answer {
+        /// From the question.
+        ask: AskId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Stanzas for the client, in order.
+    Deliver(Batch),
+    /// The session must end with this stream error.
+    Close(StreamError),
+}
+
+/// The queue of a receiver is full; the frame comes back.
+#[derive(Debug)]
+pub struct Full<T>(pub T);
+
+/// Where a shard sends what is meant for one session: its actor in this process, or a link to another node.
+pub trait Sink: Send + Sync {
+    /// Which session this is.
+    fn session(&self) -> SessionId;
+
+    /// Queues a frame. `Err` when the session's queue is full (in frames, stanzas or bytes) or the session is gone;
+    /// answers and closes are always taken.
+    fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>>;
+}
+
+/// A shared [`Sink`].
+pub type SinkRef = Arc<dyn Sink>;
+
+/// The connection role's way to the shards, wherever they are.
+pub trait Routers: Send + Sync {
+    /// How many shards there are.
+    fn shards(&self) -> u16;
+
+    /// Queues a frame at a shard; `Err` gives it back when the shard's queue is full.
+    fn send(&self, shard: ShardId, frame: ToShard) -> Result<(), Full<ToShard>>;
+
+    /// Waits until the shard takes the frame. A session that waits does not read its socket.
+    fn send_when_room(&self, shard: ShardId, frame: ToShard) -> Pin<Box<dyn Future<Output = ()>>>;
+}
+
+/// A shared [`Routers`].
+pub type RoutersRef = Arc<dyn Routers>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shard_of_an_account_never_changes() {
+        // Written down once: another value here would strand every stored account on the wrong shard.
+        assert_eq!(ShardId::of("juliet@example.net", 1024), ShardId(0));
+    }
+
+    #[test]
+    fn shards_share_the_accounts_evenly() {
+        let mut counts = vec![0_u32; 16];
+        for i in 0..16_000 {
+            counts[usize::from(ShardId::of(&format!("user{i}@example.net"), 16).0)] += 1;
+        }
+        assert!(counts.iter().all(|n| (800..1200).contains(n)), "{counts:?}");
+    }
+}
