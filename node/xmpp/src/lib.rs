@@ -20,3 +20,5 @@ pub mod clock;
 pub mod entropy;
 pub mod options;
 pub mod stanza;
+pub mod stream_error;
+pub mod xml;

@@ -49,6 +49,8 @@ impl Flags {
     pub const LANG: Self = Self(1 << 19);
     /// A child outside the content namespace that no other flag names.
     pub const OTHER_CHILD: Self = Self(1 << 20);
+    /// XEP-0359 `<origin-id/>`.
+    pub const ORIGIN_ID: Self = Self(1 << 21);
 
     /// No fact at all.
     pub const fn empty() -> Self {

@@ -1,6 +1,6 @@
 //! All that the reader saw of a top-level element in its one pass.
 
-use super::{Flags, Kind, StanzaType};
+use super::{Flags, Kind, Namespace, StanzaType};
 
 /// Children that a [`Header`] describes; of more it knows only the number.
 pub const CHILDREN_MAX: usize = 16;
@@ -18,7 +18,10 @@ impl Span {
     /// A span from two offsets. The reader's limits keep both far below 4 GiB.
     pub fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end && u32::try_from(end).is_ok());
-        Self { start: start as u32, end: end as u32 }
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// The bytes of the span.
@@ -42,8 +45,11 @@ impl Span {
 pub struct Child {
     /// Its local name.
     pub name: Span,
-    /// Its namespace as written on it; empty when it is the content namespace (which is never written).
+    /// Its namespace as written on it or, if it is its parent's, there. Empty for the content namespace of a stanza, which
+    /// is never written, and for no namespace: [`known`](Self::known) tells them apart.
     pub namespace: Span,
+    /// Its namespace, resolved.
+    pub known: Namespace,
     /// The whole child, tags included.
     pub whole: Span,
 }
@@ -56,8 +62,10 @@ pub struct Header {
     pub whole: Span,
     /// Its local name.
     pub name: Span,
-    /// Its namespace; empty when it is the content namespace.
+    /// Its namespace as written; empty when it is the content namespace.
     pub namespace: Span,
+    /// Its namespace, resolved.
+    pub known: Namespace,
     /// Message, presence or IQ, only in the content namespace; anything else is `Other`.
     pub kind: Kind,
     /// The `type` attribute, resolved for the kind.
@@ -68,7 +76,8 @@ pub struct Header {
     pub from: Option<Span>,
     /// The `id` attribute's value.
     pub id: Option<Span>,
-    /// The xml:lang attribute's value.
+    /// The xml:lang attribute's value as it stands in the output: the stanza's own, or the stream's where the stanza has
+    /// none.
     pub lang: Option<Span>,
     /// Offset behind the element's start tag (behind `/>` if it is empty).
     pub head_end: u32,

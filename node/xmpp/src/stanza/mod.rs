@@ -8,9 +8,11 @@
 mod batch;
 mod flags;
 mod header;
+mod namespace;
 mod rec;
 
 pub use batch::Batch;
 pub use flags::Flags;
-pub use header::{Child, Header, Span, CHILDREN_MAX};
+pub use header::{CHILDREN_MAX, Child, Header, Span};
+pub use namespace::{Content, Namespace};
 pub use rec::{Kind, Rec, StanzaType};
