@@ -40,9 +40,18 @@ pub enum Effect {
         /// Whether it proved itself.
         succeeded: bool,
     },
+    /// Tell the login guard that a try came to no end that is the client's doing (the account's shard could not answer):
+    /// it does not count.
+    WithdrawLogin {
+        /// Where the client connects from.
+        address: IpAddr,
+        /// The account it wanted.
+        account: Option<Jid>,
+    },
     /// Derive keys from a password and compare, off the arbiter: it costs milliseconds (PLAIN only).
     VerifyPassword {
-        /// The stored keys; `None` for an account that does not exist, which must take as long.
+        /// The stored keys; for an account that does not exist those of a decoy, so that it takes as long. The machine
+        /// never passes `None`.
         credentials: Option<Arc<Credentials>>,
         /// The password that the client sent.
         password: Password,

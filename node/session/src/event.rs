@@ -15,7 +15,8 @@ pub enum Event<'a> {
     Secured(TlsFacts),
     /// The client opened its stream.
     Opened(&'a StreamHeader),
-    /// A top-level element before the session is bound, or one that is not a stanza afterwards.
+    /// A top-level element before the session is bound; afterwards one that is not a stanza, or a stanza that
+    /// [`is_stream_business`](crate::is_stream_business).
     Element(&'a Element),
     /// The client closed its stream (RFC 6120 4.4).
     Closed,
@@ -71,6 +72,8 @@ pub enum Timer {
     Answer,
     /// From our `</stream:stream>` to the client's.
     Close,
-    /// Silence of a bound client, then an answer to our ping.
+    /// Silence of a bound client, then an answer to our ping. Reads do not move it: the mover calls
+    /// [`Session::heard`](crate::Session::heard) for each, and when the timer runs out the machine arms it for what is
+    /// left.
     Idle,
 }
