@@ -1,1 +1,41 @@
-//! The control floor.
+//! The control floor: what every node of a cluster must agree on, decided through Raft.
+//!
+//! ```text
+//!  connection, admin            Control (client.rs)             driver thread (raft/driver.rs)
+//!        │  reserve_registration   │                                    │
+//!        ├────────────────────────►│ ── proposal, bounded queue ───────►│ RaftMachine::step(Propose)
+//!        │                         │                                    │ RaftMachine::flush ─► Persist
+//!        │                         │                                    │ SqliteLog::write (one fsync for
+//!        │                         │                                    │   all that is queued)
+//!        │                         │                                    │ RaftMachine::step(Persisted)
+//!        │                         │                                    │   commit ─► ControlState::apply
+//!        │◄────────────────────────┤◄─────────── Answer ────────────────┤
+//!        │                         │◄─────────── Policy ────────────────┤ (arc-swap and watch)
+//! ```
+//!
+//! Three parts:
+//!
+//! * [`state`]: the replicated state machine, without clock, randomness or IO. It holds the registration throttle,
+//!   the versioned policy, the members and the outcomes of answered requests.
+//! * [`raft`]: raft-rs as a machine ([`raft::RaftMachine`]), its log on SQLite ([`raft::SqliteLog`]), the way to other
+//!   members ([`raft::Transport`]) and the thread that moves the bytes between them.
+//! * [`Control`]: the handle that the rest of the process holds.
+//!
+//! A group of one member takes exactly this way; what three members add is a transport.
+
+mod client;
+mod error;
+mod gauges;
+mod options;
+pub mod raft;
+pub mod state;
+mod window;
+
+pub use client::{Control, Reserve};
+pub use error::{RegistrationRefused, SettleError, StartError, Unavailable};
+pub use options::{ControlOptions, RegistrationOptions};
+pub use raft::ControlStatus;
+pub use state::{
+    Member, NodeId, Policy, RegistrationMode, RegistrationPolicy, ReservationId, WindowKind,
+};
+pub use window::{Window, WindowError, WindowSetting};

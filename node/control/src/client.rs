@@ -1,0 +1,281 @@
+//! The handle of the control group: [`Control`].
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rookery_xmpp::clock::Timestamp;
+use tokio::sync::{oneshot, watch};
+
+use crate::error::{RegistrationRefused, SettleError, StartError, Unavailable};
+use crate::gauges;
+use crate::options::ControlOptions;
+use crate::raft::{
+    Alone, Answer, ControlStatus, Driver, DriverParts, Input, MachineOptions, Mailbox, RaftMachine,
+    SqliteLog, Transport,
+};
+use crate::state::{Command, NodeId, Outcome, Policy, RegistrationPolicy, ReservationId};
+
+/// An attempt to register.
+#[derive(Clone, Debug)]
+pub struct Reserve {
+    /// The virtual host, prepared.
+    pub host: String,
+    /// Where the client comes from. A mapped IPv4 address counts as IPv4.
+    pub address: IpAddr,
+    /// The wanted localpart, prepared.
+    pub name: String,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// The way to the control group: cheap to clone, for any thread. The driver stops when all clones are gone.
+///
+/// Questions go through a bounded queue to the driver's thread; one that finds it full is refused as
+/// [`Unavailable::Overloaded`]. Every question is answered in time, with [`Unavailable`] if need be, and a proposal is
+/// applied at most once however often it was made again underneath.
+#[derive(Clone)]
+pub struct Control(Arc<Inner>);
+
+struct Inner {
+    inputs: SyncSender<Input>,
+    policy: Arc<ArcSwap<Policy>>,
+    watch: watch::Receiver<Arc<Policy>>,
+    timeout: Duration,
+}
+
+impl Control {
+    /// Starts the control group's only member on this node.
+    ///
+    /// An empty `dir` begins a group; otherwise it is recovered from there. `registration` is what the configuration
+    /// says: it holds until an administrator overrides it, and again after a reset. Blocks for some milliseconds, and
+    /// returns when the member leads and its policy is applied, or when the disk turns out to be full.
+    pub fn start(
+        options: ControlOptions,
+        dir: &Path,
+        node: NodeId,
+        registration: RegistrationPolicy,
+    ) -> Result<Self, StartError> {
+        Self::start_member(options, dir, node, &[node], registration, |_| {
+            Box::new(Alone)
+        })
+    }
+
+    /// Starts one member of a group that begins with these `voters`. `transport` is given the mailbox into which it
+    /// delivers what the others send.
+    ///
+    /// Returns without waiting for a leader, except for a group of one.
+    pub fn start_member(
+        options: ControlOptions,
+        dir: &Path,
+        node: NodeId,
+        voters: &[NodeId],
+        registration: RegistrationPolicy,
+        transport: impl FnOnce(Mailbox) -> Box<dyn Transport>,
+    ) -> Result<Self, StartError> {
+        let (store, recovered) = SqliteLog::open(dir, node, voters)?;
+        let (inputs, received) = sync_channel(options.proposals_pending_max.max(1) as usize);
+        let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
+        let (changes, watch) = watch::channel(Arc::new(Policy::default()));
+        let tick = Duration::from_millis(options.tick_ms.max(1));
+        let timeout = Duration::from_millis(options.proposal_timeout_ms) + GRACE;
+        let machine = MachineOptions {
+            node,
+            seed: 0,
+            control: options,
+        };
+        let published = Arc::clone(&policy);
+        let mut driver = Driver::new(DriverParts {
+            machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
+            store: Box::new(store),
+            transport: transport(Mailbox(inputs.clone())),
+            inputs: received,
+            tick,
+            configured: registration,
+            publish: Box::new(move |policy| {
+                published.store(Arc::clone(&policy));
+                changes.send_replace(policy);
+            }),
+        });
+        driver.start().map_err(raft_error)?;
+        std::thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || driver.run())?;
+        Ok(Self(Arc::new(Inner {
+            inputs,
+            policy,
+            watch,
+            timeout,
+        })))
+    }
+
+    /// Takes a place in every window of the throttle, to be settled with
+    /// [`commit_registration`](Self::commit_registration) or [`release_registration`](Self::release_registration).
+    /// What is settled by neither is given back after [`RegistrationPolicy::reservation_ms`].
+    pub async fn reserve_registration(
+        &self,
+        reserve: Reserve,
+    ) -> Result<ReservationId, RegistrationRefused> {
+        let Reserve {
+            host,
+            address,
+            name,
+            now,
+        } = reserve;
+        let address = address.to_canonical();
+        let outcome = self
+            .propose(
+                Command::Reserve {
+                    host,
+                    address,
+                    name,
+                },
+                now,
+            )
+            .await;
+        let decision = match outcome {
+            Ok(Outcome::Reserved(reservation)) => Ok(reservation),
+            Ok(Outcome::Closed) => Err(RegistrationRefused::Closed),
+            Ok(Outcome::Throttled {
+                window,
+                retry_after_ms,
+            }) => Err(RegistrationRefused::Throttled {
+                window,
+                retry_after_ms,
+            }),
+            Ok(other) => Err(unexpected(&other).into()),
+            Err(unavailable) => Err(unavailable.into()),
+        };
+        gauges::registration(&decision);
+        decision
+    }
+
+    /// The account exists. Durable when it returns; doing it again is safe.
+    pub async fn commit_registration(&self, reservation: ReservationId) -> Result<(), SettleError> {
+        self.settle(reservation, Command::Commit { reservation })
+            .await
+    }
+
+    /// The account was not made: its places are free for others when this returns.
+    pub async fn release_registration(
+        &self,
+        reservation: ReservationId,
+    ) -> Result<(), SettleError> {
+        self.settle(reservation, Command::Release { reservation })
+            .await
+    }
+
+    async fn settle(
+        &self,
+        reservation: ReservationId,
+        command: Command,
+    ) -> Result<(), SettleError> {
+        if !reservation.is_counted() {
+            return Ok(());
+        }
+        match self.propose(command, Timestamp::now()).await? {
+            Outcome::Settled => Ok(()),
+            Outcome::NotReserved => Err(SettleError::NotReserved),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+
+    /// The policy as this node has applied it, without waiting.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.0.policy.load_full()
+    }
+
+    /// Follows the policy as this node applies it.
+    pub fn watch(&self) -> watch::Receiver<Arc<Policy>> {
+        self.0.watch.clone()
+    }
+
+    /// The policy, at least as new as any that was set on any node before this call.
+    pub async fn read_policy(&self) -> Result<Policy, Unavailable> {
+        match self.ask(Input::Read).await? {
+            Answer::Policy(policy) => Ok(policy),
+            Answer::Unavailable(unavailable) => Err(unavailable),
+            Answer::Outcome(outcome) => Err(unexpected(&outcome)),
+        }
+    }
+
+    /// Overrides the configuration's policy, durably, until it is reset. Returns the version of the policy, which this
+    /// node has applied.
+    pub async fn set_registration(&self, policy: RegistrationPolicy) -> Result<u64, Unavailable> {
+        self.change_policy(Command::SetRegistration { policy })
+            .await
+    }
+
+    /// Returns to the configuration's policy.
+    pub async fn reset_registration(&self) -> Result<u64, Unavailable> {
+        self.change_policy(Command::ResetRegistration).await
+    }
+
+    async fn change_policy(&self, command: Command) -> Result<u64, Unavailable> {
+        match self.propose(command, Timestamp::now()).await? {
+            Outcome::PolicyVersion(version) => Ok(version),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// How the group stands, as this member sees it.
+    pub async fn status(&self) -> Result<ControlStatus, Unavailable> {
+        self.ask(Input::Status).await
+    }
+
+    /// Stops the member; what was answered is on disk. Every later question is answered
+    /// [`Unavailable::Stopped`].
+    pub async fn stop(&self) {
+        // An error means that it has stopped already, or does not answer: nothing more can be done.
+        while let Err(Unavailable::Overloaded) = self.ask(Input::Stop).await {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn propose(&self, command: Command, now: Timestamp) -> Result<Outcome, Unavailable> {
+        match self
+            .ask(|reply| Input::Propose(command, now, reply))
+            .await?
+        {
+            Answer::Outcome(outcome) => Ok(outcome),
+            Answer::Unavailable(unavailable) => Err(unavailable),
+            Answer::Policy(_) => Err(Unavailable::Stopped),
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        input: impl FnOnce(oneshot::Sender<T>) -> Input,
+    ) -> Result<T, Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        self.0
+            .inputs
+            .try_send(input(reply))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Unavailable::Overloaded,
+                TrySendError::Disconnected(_) => Unavailable::Stopped,
+            })?;
+        match tokio::time::timeout(self.0.timeout, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_dropped)) => Err(Unavailable::Stopped),
+            // The thread hangs, most likely in a write to a disk that does not answer.
+            Err(_elapsed) => Err(Unavailable::Disk),
+        }
+    }
+}
+
+/// An outcome that the command cannot have: the state machine is at fault, the caller gets no answer.
+fn unexpected(outcome: &Outcome) -> Unavailable {
+    tracing::error!(?outcome, "control outcome does not fit the command");
+    Unavailable::Stopped
+}
+
+fn raft_error(error: impl std::fmt::Display) -> StartError {
+    StartError::Raft(error.to_string())
+}
+
+/// How much longer than the driver's own deadline a caller waits, for a driver that hangs in a write.
+const GRACE: Duration = Duration::from_secs(1);

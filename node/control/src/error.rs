@@ -1,0 +1,79 @@
+//! What callers of the control group are told, by whose fault it is.
+
+use crate::raft::StoreError;
+use crate::state::WindowKind;
+
+/// The control group cannot answer now. Whether the request takes effect later is unknown; a reservation made that
+/// way expires by itself. Towards clients: `wait/resource-constraint`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// No quorum answered in time.
+    #[error("control group has no quorum")]
+    NoQuorum,
+    /// Too many requests are waiting already.
+    #[error("control group is overloaded")]
+    Overloaded,
+    /// The log cannot be written: the disk is full or failing.
+    #[error("control log cannot be written")]
+    Disk,
+    /// This node's control driver has stopped.
+    #[error("control driver has stopped")]
+    Stopped,
+}
+
+impl Unavailable {
+    /// A short name for metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NoQuorum => "no_quorum",
+            Self::Overloaded => "overloaded",
+            Self::Disk => "disk",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Why nobody may register here and now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistrationRefused {
+    /// Registration is closed.
+    #[error("registration is closed")]
+    Closed,
+    /// A window of the throttle is full.
+    #[error("registration throttled by window {} for {retry_after_ms} ms", window.as_str())]
+    Throttled {
+        /// Which window; of several the one that stays full longest.
+        window: WindowKind,
+        /// When a place will be free if nobody else takes it, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// It cannot be decided, so nobody is let through.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a reservation could not be committed or released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettleError {
+    /// The reservation had expired, or was settled the other way. After a late commit the account is not counted: the
+    /// caller should undo it.
+    #[error("reservation is no longer held")]
+    NotReserved,
+    /// It is unknown whether it was settled; settling again is safe.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why the control group could not be started on this node. The operator's to solve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory or the database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Raft refuses what the database holds, or the options.
+    #[error("control group cannot start: {0}")]
+    Raft(String),
+    /// No thread could be started.
+    #[error("control thread: {0}")]
+    Thread(#[from] std::io::Error),
+}

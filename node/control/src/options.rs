@@ -1,0 +1,122 @@
+//! The configuration sections of the control floor.
+
+use rookery_xmpp::options;
+
+use crate::state::{RegistrationMode, RegistrationPolicy};
+use crate::window::WindowSetting;
+
+options! {
+    /// Who may make an account over XMPP, and how fast. These are the values of the configuration; the admin API can
+    /// override them while the server runs, durably, until the override is reset.
+    ///
+    /// A window is written `LIMIT/LENGTH` (`3/1h`) or `off`; in any stretch of that length at most that many
+    /// registrations succeed, over the whole cluster. A refused attempt costs nothing.
+    pub struct RegistrationOptions {
+        /// `on`: open within the windows below. `off`: open without any throttle, for tests and closed networks.
+        /// `closed`: nobody registers, only the admin API makes accounts. The default is closed because an open server
+        /// that nobody watches becomes a source of spam.
+        pub mode: RegistrationMode = RegistrationMode::Closed, "";
+        /// For one address (IPv4 /32, IPv6 /128): a household or an office behind one address can still join in an
+        /// evening, a script on one machine gets nowhere.
+        pub per_address: WindowSetting = WindowSetting::fixed(3, 3_600), "registrations / time";
+        /// For an IPv4 /24: hosters hand out neighbouring addresses to one customer, so three machines' worth of
+        /// addresses are treated as one source.
+        pub per_prefix_24: WindowSetting = WindowSetting::fixed(10, 3_600), "registrations / time";
+        /// For an IPv6 /64: one subscriber's network, in which every address is free to take.
+        pub per_prefix_64: WindowSetting = WindowSetting::fixed(10, 3_600), "registrations / time";
+        /// For an IPv6 /48: what one customer of a hoster or a tunnel broker can get, 65,536 times a /64.
+        pub per_prefix_48: WindowSetting = WindowSetting::fixed(20, 3_600), "registrations / time";
+        /// For one virtual host: so that a flood at one host leaves room for the others, and moderators can follow.
+        pub per_host: WindowSetting = WindowSetting::fixed(100, 3_600), "registrations / time";
+        /// Over all hosts and addresses: the last line against a botnet that has an address for every account.
+        pub in_all: WindowSetting = WindowSetting::fixed(300, 3_600), "registrations / time";
+        /// How long an attempt may hold its place before the account exists. Longer than the slowest account creation
+        /// (two time-outs of a database), short enough that crashed attempts soon give their place back.
+        pub reservation_ms: u64 = 60_000, "ms";
+    }
+}
+
+impl RegistrationOptions {
+    /// The policy that these options ask for.
+    pub fn policy(&self) -> RegistrationPolicy {
+        RegistrationPolicy {
+            mode: self.mode,
+            per_address: self.per_address,
+            per_prefix_24: self.per_prefix_24,
+            per_prefix_64: self.per_prefix_64,
+            per_prefix_48: self.per_prefix_48,
+            per_host: self.per_host,
+            in_all: self.in_all,
+            reservation_ms: self.reservation_ms,
+        }
+    }
+}
+
+options! {
+    /// The control group: how its members agree and how much they keep.
+    pub struct ControlOptions {
+        /// One step of Raft's clock. Heartbeats go out every 2 ticks, an election starts after 10 to 20 without one:
+        /// with 100 ms a dead leader is replaced in about 2 s, and a pause of a busy machine replaces nobody.
+        pub tick_ms: u64 = 100, "ms";
+        /// How long a proposal may take before its caller is told that the control group is unavailable. More than
+        /// an election, so that a new leader answers what the old one left; less than a client's patience.
+        pub proposal_timeout_ms: u64 = 5_000, "ms";
+        /// After how long without an answer a proposal is made again (it is never applied twice). A message lost on
+        /// the way to the leader costs this much.
+        pub proposal_retry_ms: u64 = 1_000, "ms";
+        /// Proposals and reads of this node under way at once. Beyond it callers are refused at once instead of
+        /// queueing without bound.
+        pub proposals_pending_max: u32 = 4_096, "proposals";
+        /// Log entries applied after which the state is saved as a snapshot and the log is cut. About 2 MB of log,
+        /// replayed in some 100 ms at start.
+        pub snapshot_after_entries: u64 = 10_000, "entries";
+        /// Log entries kept behind a snapshot, so that a member that lags a little needs no snapshot.
+        pub log_kept_entries: u64 = 1_000, "entries";
+        /// Bytes of entries in one message to a member: lets a lagging member catch up in few round trips while no
+        /// message holds up a heartbeat.
+        pub message_bytes_max: u64 = 1_048_576, "bytes";
+        /// Bytes of proposals that wait for their quorum; beyond it new ones are refused, which bounds memory while
+        /// the quorum is lost.
+        pub uncommitted_bytes_max: u64 = 16_777_216, "bytes";
+        /// Bytes of entries taken from the log in one step of applying them: bounds memory while a long log is replayed.
+        pub apply_bytes_max: u64 = 4_194_304, "bytes";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_xmpp::options::Section;
+
+    use super::*;
+
+    #[test]
+    fn the_default_throttle_narrows_from_all_down_to_one_address() {
+        let policy = RegistrationOptions::default().policy();
+        assert_eq!(policy.mode, RegistrationMode::Closed);
+        let limits = [
+            policy.per_address,
+            policy.per_prefix_24,
+            policy.per_prefix_48,
+            policy.per_host,
+            policy.in_all,
+        ]
+        .map(|setting| setting.0.unwrap().limit());
+        assert!(limits.is_sorted(), "{limits:?}");
+    }
+
+    #[test]
+    fn every_option_has_a_reason_and_unknown_keys_are_refused() {
+        for info in RegistrationOptions::OPTIONS
+            .iter()
+            .chain(ControlOptions::OPTIONS)
+        {
+            assert!(info.reason.len() > 40, "{}", info.name);
+        }
+        let read = |text: &str| serde_json::from_str::<RegistrationOptions>(text);
+        assert_eq!(read("{}").unwrap(), RegistrationOptions::default());
+        let open = read(r#"{"mode": "on", "per_address": "1/1d", "per_host": "off"}"#).unwrap();
+        assert_eq!(open.per_address, WindowSetting::fixed(1, 86_400));
+        assert_eq!(open.per_host, WindowSetting(None));
+        assert!(read(r#"{"per_adress": "1/1d"}"#).is_err());
+    }
+}

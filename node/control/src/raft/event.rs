@@ -1,0 +1,97 @@
+//! What a [`RaftMachine`](super::RaftMachine) hears and says.
+
+use raft::eraftpb::Message;
+use rookery_xmpp::clock::Timestamp;
+
+use super::pending::{Answer, Ticket};
+use super::store::Write;
+use crate::options::ControlOptions;
+use crate::state::{Command, FormatError, NodeId, Policy};
+
+/// What a machine is told of itself.
+#[derive(Clone, Debug)]
+pub struct MachineOptions {
+    /// Which member it is.
+    pub node: NodeId,
+    /// From what election time-outs follow.
+    pub seed: u64,
+    /// Sizes and times.
+    pub control: ControlOptions,
+}
+
+/// What happens to a machine.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A step of the clock.
+    Tick,
+    /// A message from another member.
+    Message(Box<Message>),
+    /// A question of this node: change the state. Tickets grow.
+    Propose {
+        /// Names the question.
+        ticket: Ticket,
+        /// The time of this node.
+        now: Timestamp,
+        /// The change.
+        command: Command,
+    },
+    /// A question of this node: the policy, linearizably.
+    Read {
+        /// Names the question.
+        ticket: Ticket,
+    },
+    /// All writes up to this number are on disk.
+    Persisted {
+        /// The number of the last one.
+        number: u64,
+    },
+    /// Writes failed and will be tried again; nothing can become durable until then.
+    WriteFailed {
+        /// Why, for the status.
+        reason: String,
+    },
+    /// A message to this member could not be sent.
+    Unreachable {
+        /// The member's id.
+        node: u64,
+    },
+    /// A snapshot for this member arrived, or did not.
+    SnapshotSent {
+        /// The member's id.
+        node: u64,
+        /// Whether it arrived.
+        delivered: bool,
+    },
+}
+
+/// What a machine wants done, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send these to the members they name.
+    Send(Vec<Message>),
+    /// Make this durable after all writes before it, then report it as [`Event::Persisted`].
+    Persist(Box<Write>),
+    /// Answer a question.
+    Answer(Ticket, Answer),
+    /// The policy in force from now on.
+    Policy(Policy),
+}
+
+/// Why a member cannot go on: to continue could make it differ from the others.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// raft-rs refuses.
+    #[error("raft: {0}")]
+    Raft(#[from] raft::Error),
+    /// An entry or snapshot that this build cannot read.
+    #[error("entry {index}: {source}")]
+    Format {
+        /// Where in the log.
+        index: u64,
+        /// What is wrong with it.
+        source: FormatError,
+    },
+    /// A change of members that cannot be read.
+    #[error("configuration change: {0}")]
+    ConfChange(#[from] protobuf::ProtobufError),
+}

@@ -1,0 +1,524 @@
+//! The decisions of one member: [`RaftMachine`].
+
+use std::collections::VecDeque;
+
+use protobuf::Message as _;
+use raft::eraftpb::{
+    ConfChange, ConfChangeV2, ConfState, Entry, EntryType, HardState, Message, Snapshot,
+};
+use raft::{Config, RawNode, ReadOnlyOption, Ready, SnapshotStatus, StateRole, Storage};
+use rookery_xmpp::clock::Timestamp;
+
+use super::ControlStatus;
+use super::election::ElectionTimeout;
+use super::event::{Effect, Event, MachineError, MachineOptions};
+use super::logger::tracing_logger;
+use super::memory_log::MemoryLog;
+use super::pending::{Answer, Pending, Ticket};
+use super::store::{Recovered, Write};
+use crate::error::Unavailable;
+use crate::options::ControlOptions;
+use crate::state::{Command, ControlState, Members, NodeId, Outcome, Policy, Proposal, RequestId};
+
+/// One member of the control group: Raft, the replicated state and the questions under way. No IO, no clock.
+pub struct RaftMachine {
+    node: RawNode<MemoryLog>,
+    state: ControlState,
+    election: ElectionTimeout,
+    pending: Pending,
+    id: NodeId,
+    incarnation: u64,
+    control: ControlOptions,
+    ticks: u64,
+    /// The leader that pending questions were last put to.
+    asked: Option<(u64, u64)>,
+    published: Policy,
+    written: u64,
+    persisted: u64,
+    /// What waits for writes, in order.
+    held: VecDeque<Held>,
+    /// A commit index not worth a write of its own.
+    commit_unsaved: Option<HardState>,
+    save_commit_due: bool,
+    write_error: Option<String>,
+    /// Answers that were found while handling events.
+    answers: Vec<(Ticket, Answer)>,
+}
+
+impl RaftMachine {
+    /// A member that continues from what its log store held. The only voter of a group campaigns at once.
+    pub fn new(options: MachineOptions, recovered: Recovered) -> Result<Self, MachineError> {
+        let MachineOptions {
+            node: id,
+            seed,
+            control,
+        } = options;
+        let index = recovered.snapshot.get_metadata().index;
+        let state = ControlState::restore(recovered.snapshot.get_data())
+            .map_err(|source| MachineError::Format { index, source })?;
+        let incarnation = recovered.incarnation;
+        let log = MemoryLog::new(recovered);
+        let alone = log.conf_state().get_voters() == [id.get()];
+        let config = config(id, index, &control);
+        let mut node = RawNode::new(&config, log, &tracing_logger())?;
+        let mut election = ElectionTimeout::new(seed, ELECTION_TICKS..2 * ELECTION_TICKS);
+        election.settle(&mut node.raft);
+        if alone {
+            node.campaign()?;
+        }
+        let in_ticks = |ms: u64| ms.div_ceil(control.tick_ms.max(1)).max(1);
+        let pending = Pending::new(
+            in_ticks(control.proposal_timeout_ms),
+            in_ticks(control.proposal_retry_ms),
+            control.proposals_pending_max as usize,
+        );
+        Ok(Self {
+            node,
+            published: Policy::default(),
+            state,
+            election,
+            pending,
+            id,
+            incarnation,
+            control,
+            ticks: 0,
+            asked: None,
+            written: 0,
+            persisted: 0,
+            save_commit_due: false,
+            held: VecDeque::new(),
+            commit_unsaved: None,
+            write_error: None,
+            answers: Vec::new(),
+        })
+    }
+
+    /// Takes in one event. What follows from it comes out of [`flush`](Self::flush), so that many events can share
+    /// one write.
+    pub fn step(&mut self, event: Event) {
+        match event {
+            Event::Tick => self.tick(),
+            Event::Message(message) => {
+                if let Err(error) = self.node.step(*message) {
+                    tracing::debug!(%error, "raft message not taken");
+                }
+            }
+            Event::Propose {
+                ticket,
+                now,
+                command,
+            } => self.take_proposal(ticket, now, command),
+            Event::Read { ticket } => self.take_read(ticket),
+            Event::Persisted { number } => self.persisted(number),
+            Event::WriteFailed { reason } => {
+                self.write_error = Some(reason);
+                let abandoned = self.pending.abandon();
+                self.refuse(abandoned, Unavailable::Disk);
+            }
+            Event::Unreachable { node } => self.node.report_unreachable(node),
+            Event::SnapshotSent { node, delivered } => {
+                let status = if delivered {
+                    SnapshotStatus::Finish
+                } else {
+                    SnapshotStatus::Failure
+                };
+                self.node.report_snapshot(node, status);
+            }
+        }
+        self.election.settle(&mut self.node.raft);
+    }
+
+    /// Adds to `effects` what has become due. To be called again after its writes were reported, until it adds none.
+    ///
+    /// # Errors
+    /// The machine must not be used any more.
+    pub fn flush(&mut self, effects: &mut Vec<Effect>) -> Result<(), MachineError> {
+        self.ask_new_leader();
+        self.release_held(effects);
+        while self.node.has_ready() {
+            let ready = self.node.ready();
+            self.take_ready(ready, effects)?;
+            self.release_held(effects);
+            self.election.settle(&mut self.node.raft);
+        }
+        if self.save_commit_due && self.write_error.is_none() {
+            self.save_commit_due = false;
+            effects.extend(self.finish().map(Effect::Persist));
+        }
+        let readable = self.pending.readable(self.state.applied());
+        for ticket in readable {
+            self.answers
+                .push((ticket, Answer::Policy(self.state.policy().current())));
+        }
+        let answers = self.answers.drain(..);
+        effects.extend(answers.map(|(ticket, answer)| Effect::Answer(ticket, answer)));
+        let policy = self.state.policy().current();
+        if policy != self.published {
+            self.published = policy.clone();
+            effects.push(Effect::Policy(policy));
+        }
+        Ok(())
+    }
+
+    /// The last write: saves the commit index, so that a restart replays without an election.
+    pub fn finish(&mut self) -> Option<Box<Write>> {
+        self.commit_unsaved.take().map(|hard_state| {
+            Box::new(Write {
+                hard_state: Some(hard_state),
+                ..self.next_write()
+            })
+        })
+    }
+
+    /// The replicated state as far as this member has applied it.
+    pub fn state(&self) -> &ControlState {
+        &self.state
+    }
+
+    /// Whether this member leads the group.
+    pub fn is_leader(&self) -> bool {
+        self.node.raft.state == StateRole::Leader
+    }
+
+    /// The leader that this member knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        NodeId::new(self.node.raft.leader_id)
+    }
+
+    /// Whether this member is the group's only voter.
+    pub fn is_alone(&self) -> bool {
+        self.node.store().conf_state().get_voters() == [self.id.get()]
+    }
+
+    /// How the group stands as this member sees it.
+    pub fn status(&self) -> ControlStatus {
+        ControlStatus {
+            node: Some(self.id),
+            leader: self.leader(),
+            term: self.node.raft.term,
+            commit: self.node.raft.raft_log.committed,
+            applied: self.state.applied(),
+            log_entries: self.node.store().len() as u64,
+            snapshot_index: self.node.store().last_snapshot().get_metadata().index,
+            members: self.state.members().iter().collect(),
+            write_error: self.write_error.clone(),
+            registrations_remembered: self.state.registrations_remembered(),
+        }
+    }
+
+    fn tick(&mut self) {
+        self.ticks += 1;
+        self.node.tick();
+        let expired = self.pending.expired(self.ticks);
+        self.refuse(expired, Unavailable::NoQuorum);
+        let (proposals, reads) = self.pending.due(self.ticks, false);
+        self.ask(proposals, reads);
+        self.save_commit_due |= self.ticks.is_multiple_of(COMMIT_SAVED_TICKS);
+    }
+
+    fn take_proposal(&mut self, ticket: Ticket, now: Timestamp, command: Command) {
+        match self.refusal() {
+            Some(refusal) => self.refuse(vec![ticket], refusal),
+            None => {
+                self.pending.add_proposal(ticket, now, command, self.ticks);
+                self.ask(vec![ticket], Vec::new());
+            }
+        }
+    }
+
+    fn take_read(&mut self, ticket: Ticket) {
+        if self.pending.is_full() {
+            return self.refuse(vec![ticket], Unavailable::Overloaded);
+        }
+        self.pending.add_read(ticket, self.ticks);
+        self.ask(Vec::new(), vec![ticket]);
+    }
+
+    fn refusal(&self) -> Option<Unavailable> {
+        if self.write_error.is_some() {
+            return Some(Unavailable::Disk);
+        }
+        self.pending.is_full().then_some(Unavailable::Overloaded)
+    }
+
+    fn refuse(&mut self, tickets: Vec<Ticket>, unavailable: Unavailable) {
+        let answers = tickets
+            .into_iter()
+            .map(|it| (it, Answer::Unavailable(unavailable)));
+        self.answers.extend(answers);
+    }
+
+    /// Puts everything unanswered to a leader that has not heard of it yet.
+    fn ask_new_leader(&mut self) {
+        let leader = (self.node.raft.term, self.node.raft.leader_id);
+        if leader.1 == raft::INVALID_ID || self.asked == Some(leader) {
+            return;
+        }
+        self.asked = Some(leader);
+        let (proposals, reads) = self.pending.due(self.ticks, true);
+        self.ask(proposals, reads);
+    }
+
+    /// Proposes and reads. What raft-rs drops, for want of a leader or of room, is asked again later.
+    fn ask(&mut self, proposals: Vec<Ticket>, reads: Vec<Ticket>) {
+        for ticket in proposals {
+            let acknowledged = self
+                .pending
+                .acknowledged()
+                .map_or(ticket.0, |first| first.0);
+            let Some((now, command)) = self.pending.proposal(ticket) else {
+                continue;
+            };
+            let request = RequestId {
+                node: self.id,
+                incarnation: self.incarnation,
+                sequence: ticket.0,
+            };
+            let proposal = Proposal {
+                request,
+                acknowledged,
+                now: *now,
+                command: command.clone(),
+            };
+            if let Err(error) = self.node.propose(Vec::new(), proposal.encode()) {
+                tracing::debug!(%error, "proposal not taken");
+            }
+        }
+        for ticket in reads {
+            self.node.read_index(self.read_context(ticket));
+        }
+    }
+
+    /// Names a read over the whole cluster.
+    fn read_context(&self, ticket: Ticket) -> Vec<u8> {
+        [self.id.get(), self.incarnation, ticket.0]
+            .iter()
+            .flat_map(|it| it.to_be_bytes())
+            .collect()
+    }
+
+    fn read_allowed(&mut self, context: &[u8], index: u64) {
+        let Some((_, ticket)) = context.split_last_chunk() else {
+            return;
+        };
+        let ticket = Ticket(u64::from_be_bytes(*ticket));
+        if self.read_context(ticket) == context {
+            self.pending.allow_read(ticket, index);
+        }
+    }
+
+    fn take_ready(
+        &mut self,
+        mut ready: Ready,
+        effects: &mut Vec<Effect>,
+    ) -> Result<(), MachineError> {
+        send(ready.take_messages(), effects);
+        for read in ready.take_read_states() {
+            self.read_allowed(&read.request_ctx, read.index);
+        }
+        let write = self.write_of(&ready)?;
+        let messages = ready.take_persisted_messages();
+        let committed = ready.take_committed_entries();
+        let number = ready.number();
+        self.node.advance_append_async(ready);
+        self.held.push_back(Held {
+            write: self.written,
+            ready: number,
+            messages,
+        });
+        effects.extend(write.map(Box::new).map(Effect::Persist));
+        self.apply(committed)?;
+        if let Some(write) = self.compaction() {
+            effects.push(Effect::Persist(Box::new(write)));
+        }
+        Ok(())
+    }
+
+    /// What of a ready must be written before anybody is told; `None` if it is nothing, or a commit index alone.
+    fn write_of(&mut self, ready: &Ready) -> Result<Option<Write>, MachineError> {
+        if let Some(hard_state) = ready.hs() {
+            self.commit_unsaved = Some(hard_state.clone());
+        }
+        let install = (!ready.snapshot().is_empty()).then(|| ready.snapshot().clone());
+        if let Some(snapshot) = &install {
+            self.install(snapshot.clone())?;
+        }
+        self.node.mut_store().append(ready.entries());
+        if !ready.must_sync() {
+            return Ok(None);
+        }
+        let hard_state = self.commit_unsaved.take();
+        let entries = ready.entries().clone();
+        Ok(Some(Write {
+            install,
+            entries,
+            hard_state,
+            ..self.next_write()
+        }))
+    }
+
+    fn install(&mut self, snapshot: Snapshot) -> Result<(), MachineError> {
+        let index = snapshot.get_metadata().index;
+        self.state = ControlState::restore(snapshot.get_data())
+            .map_err(|source| MachineError::Format { index, source })?;
+        self.node.mut_store().install(snapshot);
+        Ok(())
+    }
+
+    fn next_write(&mut self) -> Write {
+        self.written += 1;
+        Write {
+            number: self.written,
+            ..Write::default()
+        }
+    }
+
+    fn persisted(&mut self, number: u64) {
+        self.write_error = None;
+        self.persisted = self.persisted.max(number);
+    }
+
+    /// Tells raft-rs what is durable and sends the messages that say so.
+    fn release_held(&mut self, effects: &mut Vec<Effect>) {
+        while self
+            .held
+            .front()
+            .is_some_and(|held| held.write <= self.persisted)
+        {
+            let Some(held) = self.held.pop_front() else {
+                return;
+            };
+            self.node.on_persist_ready(held.ready);
+            send(held.messages, effects);
+        }
+    }
+
+    fn apply(&mut self, entries: Vec<Entry>) -> Result<(), MachineError> {
+        let Some(last) = entries.last().map(|entry| entry.index) else {
+            return Ok(());
+        };
+        for entry in entries {
+            match entry.get_entry_type() {
+                EntryType::EntryNormal => self.apply_proposal(&entry)?,
+                EntryType::EntryConfChange => {
+                    let mut change = ConfChange::default();
+                    change.merge_from_bytes(entry.get_data())?;
+                    let conf_state = self.node.apply_conf_change(&change)?;
+                    self.apply_members(entry.index, conf_state);
+                }
+                EntryType::EntryConfChangeV2 => {
+                    let mut change = ConfChangeV2::default();
+                    change.merge_from_bytes(entry.get_data())?;
+                    let conf_state = self.node.apply_conf_change(&change)?;
+                    self.apply_members(entry.index, conf_state);
+                }
+            }
+        }
+        self.node.advance_apply_to(last);
+        Ok(())
+    }
+
+    fn apply_proposal(&mut self, entry: &Entry) -> Result<(), MachineError> {
+        let index = entry.index;
+        if entry.get_data().is_empty() {
+            self.state.skip(index);
+            return Ok(());
+        }
+        let proposal = Proposal::decode(entry.get_data())
+            .map_err(|source| MachineError::Format { index, source })?;
+        let outcome = self.state.apply(index, &proposal);
+        let RequestId {
+            node,
+            incarnation,
+            sequence,
+        } = proposal.request;
+        let ticket = Ticket(sequence);
+        let ours = node == self.id && incarnation == self.incarnation;
+        if ours && self.pending.answered(ticket) {
+            let answer = match outcome {
+                Outcome::Stale | Outcome::Overload => Answer::Unavailable(Unavailable::Overloaded),
+                outcome => Answer::Outcome(outcome),
+            };
+            self.answers.push((ticket, answer));
+        }
+        Ok(())
+    }
+
+    fn apply_members(&mut self, index: u64, conf_state: ConfState) {
+        self.state.skip(index);
+        self.state.set_members(Members::new(
+            conf_state.get_voters(),
+            conf_state.get_learners(),
+        ));
+        self.node.mut_store().set_conf_state(conf_state);
+    }
+
+    /// A snapshot of our own and a shorter log, once enough was applied since the last.
+    fn compaction(&mut self) -> Option<Write> {
+        let applied = self.state.applied();
+        let store = self.node.store();
+        let last = store.last_snapshot().get_metadata().index;
+        if applied < last + self.control.snapshot_after_entries.max(1) {
+            return None;
+        }
+        let mut snapshot = Snapshot::default();
+        snapshot.set_data(self.state.snapshot().into());
+        let meta = snapshot.mut_metadata();
+        meta.index = applied;
+        meta.term = store.term(applied).ok()?;
+        meta.set_conf_state(store.conf_state().clone());
+        let kept = self.control.log_kept_entries;
+        let start = self.node.mut_store().compact(snapshot.clone(), kept);
+        // On restart the commit index must not be below the snapshot.
+        self.commit_unsaved = None;
+        let hard_state = Some(self.node.raft.hard_state());
+        Some(Write {
+            compact: Some((snapshot, start)),
+            hard_state,
+            ..self.next_write()
+        })
+    }
+}
+
+/// Messages and progress that wait for a write.
+struct Held {
+    /// The number of the write.
+    write: u64,
+    /// raft-rs's number of what was written.
+    ready: u64,
+    messages: Vec<Message>,
+}
+
+fn send(messages: Vec<Message>, effects: &mut Vec<Effect>) {
+    if !messages.is_empty() {
+        effects.push(Effect::Send(messages));
+    }
+}
+
+/// raft-rs's configuration, with nothing left at a default that is unsafe.
+fn config(id: NodeId, applied: u64, options: &ControlOptions) -> Config {
+    Config {
+        id: id.get(),
+        election_tick: ELECTION_TICKS,
+        heartbeat_tick: 2,
+        applied,
+        max_size_per_msg: options.message_bytes_max,
+        max_inflight_msgs: 64,
+        check_quorum: true,
+        pre_vote: true,
+        read_only_option: ReadOnlyOption::Safe,
+        batch_append: true,
+        max_uncommitted_size: options.uncommitted_bytes_max,
+        max_committed_size_per_ready: options.apply_bytes_max,
+        ..Config::default()
+    }
+}
+
+/// Ticks without a heartbeat after which an election may start; it does after up to twice as many.
+const ELECTION_TICKS: usize = 10;
+
+/// Ticks after which a commit index that no write took along is saved by itself.
+const COMMIT_SAVED_TICKS: u64 = 10;
+
+#[cfg(test)]
+mod tests;

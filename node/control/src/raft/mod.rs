@@ -1,0 +1,73 @@
+//! raft-rs as a machine, and the thread that moves its bytes.
+//!
+//! ```text
+//!   events                    RaftMachine (no IO)                       effects, in this order
+//!   Tick, Message,       ┌──────────────────────────┐    Send      a leader's messages, before the fsync
+//!   Propose, Read,  ────►│ RawNode<MemoryLog>       │──► Persist   entries, hard state, snapshot: one write
+//!   Persisted, …         │ ControlState             │    Answer    what came of a proposal that was applied
+//!                        └──────────────────────────┘    Policy    when it changed
+//!           ▲                                                │
+//!           └───────────── Persisted(number) ◄───────────────┘ after the fsync; then the messages that
+//!                                                              promise durability (votes, acknowledgements)
+//! ```
+//!
+//! The machine keeps the uncompacted log in memory ([`MemoryLog`]) for raft-rs to read; durable is what the mover has
+//! written to the [`LogStore`] and reported as persisted. An entry is committed, applied and answered only after that.
+//!
+//! What raft-rs leaves unsafe by default is set in [`machine`]: pre-vote, check-quorum, every size limit; reads go
+//! through ReadIndex, never through a lease; the election time-out is drawn from a seed instead of the thread's
+//! random generator, so that a simulation repeats.
+
+mod driver;
+mod election;
+mod event;
+mod logger;
+mod machine;
+mod memory_log;
+mod pending;
+mod sqlite_log;
+mod store;
+mod transport;
+
+pub use driver::Mailbox;
+pub(crate) use driver::{Driver, DriverParts, Input};
+pub use event::{Effect, Event, MachineError, MachineOptions};
+pub use machine::RaftMachine;
+pub use memory_log::MemoryLog;
+pub use pending::{Answer, Ticket};
+pub use sqlite_log::SqliteLog;
+pub use store::{LogStore, Recovered, StoreError, Write};
+pub use transport::{Alone, Transport};
+
+/// Raft's own messages, as they travel between members.
+pub use ::raft::eraftpb;
+
+use crate::state::{Member, NodeId};
+
+/// How the control group stands, as one member sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ControlStatus {
+    /// The member that tells this.
+    pub node: Option<NodeId>,
+    /// The leader it knows, if any.
+    pub leader: Option<NodeId>,
+    /// Raft's term.
+    pub term: u64,
+    /// The last entry known to be committed.
+    pub commit: u64,
+    /// The last entry applied.
+    pub applied: u64,
+    /// Entries held in the log.
+    pub log_entries: u64,
+    /// The index that the last snapshot stands for.
+    pub snapshot_index: u64,
+    /// The members in the order of their ids.
+    pub members: Vec<Member>,
+    /// Why nothing can be written, while that is so.
+    pub write_error: Option<String>,
+    /// Registrations that the throttle remembers.
+    pub registrations_remembered: usize,
+}
+
+#[cfg(test)]
+mod simulation;

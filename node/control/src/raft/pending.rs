@@ -1,0 +1,161 @@
+//! What this node has asked the group and not been answered.
+
+use std::collections::BTreeMap;
+
+use rookery_xmpp::clock::Timestamp;
+
+use crate::error::Unavailable;
+use crate::state::{Command, Outcome, Policy};
+
+/// Names one question of this process's run, in the order they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// The answer to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// What came of a proposal.
+    Outcome(Outcome),
+    /// To a read: the policy, at least as new as any that was set before the question.
+    Policy(Policy),
+    /// No answer in time, or ever.
+    Unavailable(Unavailable),
+}
+
+/// Questions under way, each with a deadline and the tick at which it is asked again.
+#[derive(Debug)]
+pub(super) struct Pending {
+    proposals: BTreeMap<Ticket, Waiting<(Timestamp, Command)>>,
+    reads: BTreeMap<Ticket, Waiting<Option<u64>>>,
+    timeout_ticks: u64,
+    retry_ticks: u64,
+    max: usize,
+}
+
+impl Pending {
+    pub(super) fn new(timeout_ticks: u64, retry_ticks: u64, max: usize) -> Self {
+        let (proposals, reads) = (BTreeMap::new(), BTreeMap::new());
+        Self {
+            proposals,
+            reads,
+            timeout_ticks,
+            retry_ticks,
+            max,
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.proposals.len() + self.reads.len() >= self.max
+    }
+
+    pub(super) fn add_proposal(
+        &mut self,
+        ticket: Ticket,
+        now: Timestamp,
+        what: Command,
+        tick: u64,
+    ) {
+        let waiting = self.waiting((now, what), tick);
+        self.proposals.insert(ticket, waiting);
+    }
+
+    pub(super) fn add_read(&mut self, ticket: Ticket, tick: u64) {
+        let waiting = self.waiting(None, tick);
+        self.reads.insert(ticket, waiting);
+    }
+
+    fn waiting<T>(&self, question: T, tick: u64) -> Waiting<T> {
+        Waiting {
+            question,
+            deadline: tick + self.timeout_ticks,
+            retry_at: tick + self.retry_ticks,
+        }
+    }
+
+    /// No answer is awaited to proposals below this ticket.
+    pub(super) fn acknowledged(&self) -> Option<Ticket> {
+        self.proposals.first_key_value().map(|(ticket, _)| *ticket)
+    }
+
+    pub(super) fn proposal(&self, ticket: Ticket) -> Option<&(Timestamp, Command)> {
+        self.proposals.get(&ticket).map(|waiting| &waiting.question)
+    }
+
+    /// Takes an answered proposal out; false if nobody waits for it.
+    pub(super) fn answered(&mut self, ticket: Ticket) -> bool {
+        self.proposals.remove(&ticket).is_some()
+    }
+
+    /// The group allows the read once `index` is applied.
+    pub(super) fn allow_read(&mut self, ticket: Ticket, index: u64) {
+        if let Some(waiting) = self.reads.get_mut(&ticket) {
+            waiting.question.get_or_insert(index);
+        }
+    }
+
+    /// Takes out the reads that may be answered with everything up to `applied`.
+    pub(super) fn readable(&mut self, applied: u64) -> Vec<Ticket> {
+        let ready =
+            |waiting: &Waiting<Option<u64>>| waiting.question.is_some_and(|at| at <= applied);
+        take(&mut self.reads, ready)
+    }
+
+    /// Takes out what nobody shall wait for any longer.
+    pub(super) fn expired(&mut self, tick: u64) -> Vec<Ticket> {
+        let mut tickets = take(&mut self.proposals, |waiting| waiting.deadline <= tick);
+        tickets.extend(take(&mut self.reads, |waiting| waiting.deadline <= tick));
+        tickets
+    }
+
+    /// Takes everything out: nothing will be answered.
+    pub(super) fn abandon(&mut self) -> Vec<Ticket> {
+        self.expired(u64::MAX)
+    }
+
+    /// What shall be asked again at this tick: proposals, and reads not yet allowed.
+    pub(super) fn due(&mut self, tick: u64, all: bool) -> (Vec<Ticket>, Vec<Ticket>) {
+        let retry_at = tick + self.retry_ticks;
+        let proposals = due(&mut self.proposals, tick, retry_at, all, |_| true);
+        let reads = due(&mut self.reads, tick, retry_at, all, Option::is_none);
+        (proposals, reads)
+    }
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    question: T,
+    deadline: u64,
+    retry_at: u64,
+}
+
+fn take<T>(
+    map: &mut BTreeMap<Ticket, Waiting<T>>,
+    mut which: impl FnMut(&Waiting<T>) -> bool,
+) -> Vec<Ticket> {
+    let mut taken = Vec::new();
+    map.retain(|ticket, waiting| {
+        let goes = which(waiting);
+        if goes {
+            taken.push(*ticket);
+        }
+        !goes
+    });
+    taken
+}
+
+fn due<T>(
+    map: &mut BTreeMap<Ticket, Waiting<T>>,
+    tick: u64,
+    retry_at: u64,
+    all: bool,
+    open: impl Fn(&T) -> bool,
+) -> Vec<Ticket> {
+    let mut tickets = Vec::new();
+    for (ticket, waiting) in map {
+        if (all || waiting.retry_at <= tick) && open(&waiting.question) {
+            waiting.retry_at = retry_at;
+            tickets.push(*ticket);
+        }
+    }
+    tickets
+}

@@ -1,0 +1,176 @@
+//! What goes through the log, and what comes of it.
+
+use std::net::IpAddr;
+
+use rookery_xmpp::clock::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{RegistrationPolicy, RequestId, ReservationId, WindowKind};
+
+/// One entry of the log: a command with what is needed to apply it exactly once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// Which request this is a copy of.
+    pub request: RequestId,
+    /// The sender waits for no answer to its requests below this number.
+    pub acknowledged: u64,
+    /// When the sender made the request, by its own clock.
+    pub now: Timestamp,
+    /// What to do.
+    pub command: Command,
+}
+
+impl Proposal {
+    /// The bytes of a log entry.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// The proposal in a log entry's bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        decode(bytes)
+    }
+}
+
+/// A change to the replicated state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Take a place in every window for one registration.
+    Reserve {
+        /// The virtual host, prepared.
+        host: String,
+        /// Where the client comes from.
+        address: IpAddr,
+        /// The account's localpart, prepared; kept in the log for the operator.
+        name: String,
+    },
+    /// The account exists: the place is taken for as long as the windows are.
+    Commit {
+        /// Which reservation.
+        reservation: ReservationId,
+    },
+    /// The account was not made: the place is given back.
+    Release {
+        /// Which reservation.
+        reservation: ReservationId,
+    },
+    /// A member's configuration asks for this policy.
+    ConfigureRegistration {
+        /// What the configuration says.
+        policy: RegistrationPolicy,
+    },
+    /// An administrator sets a policy over the configuration's.
+    SetRegistration {
+        /// What shall hold until it is reset.
+        policy: RegistrationPolicy,
+    },
+    /// An administrator returns to the configuration's policy.
+    ResetRegistration,
+}
+
+/// What came of a proposal, the same on every member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A place is reserved, or needs no reservation ([`ReservationId::UNCOUNTED`]).
+    Reserved(ReservationId),
+    /// Nobody registers at present.
+    Closed,
+    /// A window is full.
+    Throttled {
+        /// Which one; of several the one that stays full longest.
+        window: WindowKind,
+        /// When a place will be free if nobody else takes it, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// The reservation is committed, or released.
+    Settled,
+    /// There is no such reservation any more: it expired or was settled the other way.
+    NotReserved,
+    /// The version of the policy now in force.
+    PolicyVersion(u64),
+    /// Not applied: the sender had given up this request before it arrived.
+    Stale,
+    /// Not applied: the sender has too many requests open.
+    Overload,
+}
+
+/// Bytes that this build cannot read as a command or a state.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// Written by a newer build, in a format this one does not know.
+    #[error("control format {found} is newer than this build's {FORMAT}")]
+    Newer {
+        /// The format of the bytes.
+        found: u8,
+    },
+    /// Not what any build wrote.
+    #[error("control record is corrupt: {0}")]
+    Corrupt(String),
+}
+
+impl FormatError {
+    /// The newest format that this build reads.
+    pub const KNOWN: u8 = FORMAT;
+}
+
+/// One byte of format, then JSON.
+pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = vec![FORMAT];
+    serde_json::to_writer(&mut bytes, value).expect("plain data in ordered maps is JSON");
+    bytes
+}
+
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
+    match bytes.split_first() {
+        Some((&FORMAT, json)) => {
+            serde_json::from_slice(json).map_err(|error| FormatError::Corrupt(error.to_string()))
+        }
+        Some((&found, _)) if found > FORMAT => Err(FormatError::Newer { found }),
+        _ => Err(FormatError::Corrupt("no format byte".to_owned())),
+    }
+}
+
+/// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
+const FORMAT: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::NodeId;
+
+    #[test]
+    fn a_proposal_survives_the_log() {
+        let proposal = Proposal {
+            request: RequestId {
+                node: NodeId::FIRST,
+                incarnation: 2,
+                sequence: 3,
+            },
+            acknowledged: 1,
+            now: Timestamp(4),
+            command: Command::Reserve {
+                host: "bücher.example".into(),
+                address: "2001:db8::1".parse().unwrap(),
+                name: "olga".into(),
+            },
+        };
+        assert_eq!(Proposal::decode(&proposal.encode()).unwrap(), proposal);
+    }
+
+    #[test]
+    fn foreign_bytes_are_refused_by_cause() {
+        assert!(matches!(
+            Proposal::decode(&[2, b'{']),
+            Err(FormatError::Newer { found: 2 })
+        ));
+        for bytes in [&[][..], &[0], &[1], b"\x01{\"request\":1}"] {
+            assert!(
+                matches!(Proposal::decode(bytes), Err(FormatError::Corrupt(_))),
+                "{bytes:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The replicated state machine: [`ControlState`].
+//!
+//! Every member applies the same commands in the same order and must come to the same state, byte for byte. So there
+//! is no clock, no randomness and no map without an order in here. Time enters with the commands and never goes
+//! backwards: the state's time is the latest that any command brought. (A node whose clock runs ahead therefore makes
+//! windows pass for nobody until the others have caught up; keep the clocks of the control nodes in step.)
+//!
+//! Snapshots and commands are JSON behind a version: the state is small, an operator can read it with the `sqlite3`
+//! tool when everything else has failed, and fields can be added. Maps are ordered, so the bytes are deterministic.
+
+mod command;
+mod ledger;
+mod members;
+mod policy;
+mod registration;
+mod requests;
+mod source;
+
+pub use command::{Command, FormatError, Outcome, Proposal};
+pub use members::{Member, Members, NodeId};
+pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
+pub use registration::ReservationId;
+pub use requests::RequestId;
+pub use source::WindowKind;
+
+use rookery_xmpp::clock::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use registration::Registrations;
+use requests::{Requests, Seen};
+
+/// Everything the control group agrees on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ControlState {
+    applied: u64,
+    time: Timestamp,
+    members: Members,
+    policy: PolicyState,
+    registrations: Registrations,
+    requests: Requests,
+}
+
+impl ControlState {
+    /// Applies the proposal at this index of the log and says what came of it.
+    ///
+    /// A request that was applied before is answered again with its first outcome and changes nothing.
+    ///
+    /// # Panics
+    /// If `index` is not above [`applied`](Self::applied): Raft never hands out an entry twice.
+    pub fn apply(&mut self, index: u64, proposal: &Proposal) -> Outcome {
+        self.skip(index);
+        self.time = self.time.max(proposal.now);
+        let policy = self.policy.registration();
+        self.registrations.advance(self.time, &policy);
+        match self
+            .requests
+            .look_up(proposal.request, proposal.acknowledged)
+        {
+            Seen::New => {}
+            Seen::Answered(outcome) => return outcome,
+            Seen::Stale => return Outcome::Stale,
+            Seen::Overload => return Outcome::Overload,
+        }
+        let outcome = self.execute(index, &proposal.command);
+        self.requests.keep(proposal.request, outcome.clone());
+        outcome
+    }
+
+    /// Passes an entry that carries no proposal, such as a new leader's empty one.
+    ///
+    /// # Panics
+    /// If `index` is not above [`applied`](Self::applied).
+    pub fn skip(&mut self, index: u64) {
+        assert!(
+            index > self.applied,
+            "entry {index} applied twice, at {}",
+            self.applied
+        );
+        self.applied = index;
+    }
+
+    /// Takes over the members of Raft's configuration.
+    pub fn set_members(&mut self, members: Members) {
+        self.members = members;
+    }
+
+    fn execute(&mut self, index: u64, command: &Command) -> Outcome {
+        match command {
+            Command::Reserve { host, address, .. } => {
+                let policy = self.policy.registration();
+                self.registrations
+                    .reserve(index, self.time, host, *address, &policy)
+            }
+            Command::Commit { reservation } => self.registrations.commit(*reservation),
+            Command::Release { reservation } => self.registrations.release(*reservation),
+            Command::ConfigureRegistration { policy } => {
+                Outcome::PolicyVersion(self.policy.configure(policy.clone()))
+            }
+            Command::SetRegistration { policy } => {
+                Outcome::PolicyVersion(self.policy.set_override(Some(policy.clone())))
+            }
+            Command::ResetRegistration => Outcome::PolicyVersion(self.policy.set_override(None)),
+        }
+    }
+
+    /// The index of the last entry that this state has seen.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// The latest time that any command brought.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// Both layers of the policy.
+    pub fn policy(&self) -> &PolicyState {
+        &self.policy
+    }
+
+    /// The members of the group.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Registrations that are remembered, settled or not.
+    pub fn registrations_remembered(&self) -> usize {
+        self.registrations.len()
+    }
+
+    /// The state as bytes that [`restore`](Self::restore) reads.
+    pub fn snapshot(&self) -> Vec<u8> {
+        command::encode(self)
+    }
+
+    /// The state from [`snapshot`](Self::snapshot)'s bytes, also from another member's.
+    pub fn restore(bytes: &[u8]) -> Result<Self, FormatError> {
+        command::decode(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests;

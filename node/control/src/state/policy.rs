@@ -1,0 +1,173 @@
+//! The live policy: versioned, so that every node can say which one it follows.
+//!
+//! There are two layers. The *configured* part comes from the configuration file and is proposed by a member whose file
+//! says something else than the group holds, at its start. The *override* is what an administrator set while the
+//! server ran; it wins, survives restarts and changes of the file, and lasts until it is reset. Where the files of
+//! several members differ, the member that started last has its way: keep them equal.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::window::WindowSetting;
+
+/// Whether accounts can be made over XMPP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistrationMode {
+    /// Open, without any throttle.
+    Off,
+    /// Open, within the windows.
+    On,
+    /// Nobody registers.
+    #[default]
+    Closed,
+}
+
+/// Who may register and how fast. See [`RegistrationOptions`](crate::RegistrationOptions) for what each window is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationPolicy {
+    /// Open, open without throttle, or closed.
+    pub mode: RegistrationMode,
+    /// For one address.
+    pub per_address: WindowSetting,
+    /// For an IPv4 /24.
+    pub per_prefix_24: WindowSetting,
+    /// For an IPv6 /64.
+    pub per_prefix_64: WindowSetting,
+    /// For an IPv6 /48.
+    pub per_prefix_48: WindowSetting,
+    /// For one virtual host.
+    pub per_host: WindowSetting,
+    /// Over everything.
+    pub in_all: WindowSetting,
+    /// How long a reservation waits to be settled, in milliseconds; 1 s to 1 h, other values are taken as the nearest.
+    pub reservation_ms: u64,
+}
+
+impl RegistrationPolicy {
+    /// How long a reservation holds its place, in milliseconds.
+    pub fn reservation_ms(&self) -> u64 {
+        self.reservation_ms.clamp(1_000, 3_600_000)
+    }
+}
+
+/// Closed, without windows: what holds until the first configuration is applied.
+impl Default for RegistrationPolicy {
+    fn default() -> Self {
+        let off = WindowSetting(None);
+        Self {
+            mode: RegistrationMode::Closed,
+            per_address: off,
+            per_prefix_24: off,
+            per_prefix_64: off,
+            per_prefix_48: off,
+            per_host: off,
+            in_all: off,
+            reservation_ms: 60_000,
+        }
+    }
+}
+
+/// The policy in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Grows with every change; the same version is the same policy on every node.
+    pub version: u64,
+    /// Who may register and how fast.
+    pub registration: Arc<RegistrationPolicy>,
+    /// Whether an administrator's override is in force instead of the configuration.
+    pub registration_overridden: bool,
+}
+
+/// Both layers of the policy, as replicated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyState {
+    version: u64,
+    configured: Option<Arc<RegistrationPolicy>>,
+    overridden: Option<Arc<RegistrationPolicy>>,
+}
+
+impl PolicyState {
+    /// The policy in force.
+    pub fn current(&self) -> Policy {
+        Policy {
+            version: self.version,
+            registration: self
+                .overridden
+                .as_ref()
+                .or(self.configured.as_ref())
+                .cloned()
+                .unwrap_or_default(),
+            registration_overridden: self.overridden.is_some(),
+        }
+    }
+
+    /// The policy in force for registrations.
+    pub(crate) fn registration(&self) -> Arc<RegistrationPolicy> {
+        self.current().registration
+    }
+
+    /// What the configuration asked for, once any member has proposed its own.
+    pub fn configured(&self) -> Option<&RegistrationPolicy> {
+        self.configured.as_deref()
+    }
+
+    pub(crate) fn configure(&mut self, policy: RegistrationPolicy) -> u64 {
+        if self.configured.as_deref() != Some(&policy) {
+            self.configured = Some(Arc::new(policy));
+            self.version += 1;
+        }
+        self.version
+    }
+
+    pub(crate) fn set_override(&mut self, policy: Option<RegistrationPolicy>) -> u64 {
+        if self.overridden.as_deref() != policy.as_ref() {
+            self.overridden = policy.map(Arc::new);
+            self.version += 1;
+        }
+        self.version
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(mode: RegistrationMode) -> RegistrationPolicy {
+        RegistrationPolicy {
+            mode,
+            ..RegistrationPolicy::default()
+        }
+    }
+
+    #[test]
+    fn nothing_is_open_before_the_first_configuration() {
+        assert_eq!(
+            PolicyState::default().registration().mode,
+            RegistrationMode::Closed
+        );
+    }
+
+    #[test]
+    fn an_override_wins_over_every_configuration_until_it_is_reset() {
+        let mut state = PolicyState::default();
+        state.configure(mode(RegistrationMode::On));
+        state.set_override(Some(mode(RegistrationMode::Closed)));
+        state.configure(mode(RegistrationMode::Off));
+        assert_eq!(state.registration().mode, RegistrationMode::Closed);
+        assert!(state.current().registration_overridden);
+        state.set_override(None);
+        assert_eq!(state.registration().mode, RegistrationMode::Off);
+    }
+
+    #[test]
+    fn the_version_grows_with_changes_only() {
+        let mut state = PolicyState::default();
+        assert_eq!(state.configure(mode(RegistrationMode::On)), 1);
+        assert_eq!(state.configure(mode(RegistrationMode::On)), 1);
+        assert_eq!(state.set_override(None), 1);
+        assert_eq!(state.set_override(Some(mode(RegistrationMode::On))), 2);
+        assert_eq!(state.set_override(None), 3);
+    }
+}

@@ -1,0 +1,222 @@
+//! The registration throttle: reserve → create the account → commit or release.
+//!
+//! ```text
+//!            reserve                        commit
+//!   (room in every window) ──► reserved ──────────────► committed ──► forgotten, once older than every window
+//!                                 │  release, or not
+//!                                 │  settled in time
+//!                                 └──────────────────► given back
+//! ```
+//!
+//! A reservation counts in every window from the moment it is made, so concurrent attempts cannot pass together; a
+//! success is dated by its reservation. What expired unsettled is given back by the next command, whatever it is, and
+//! a commit that comes later is told so.
+//!
+//! Memory is bounded by [`GRANTS_MAX`]: when that many registrations are remembered, further ones are refused with
+//! [`WindowKind::Overload`]. Forgetting one instead would let somebody pass. A grant has at most five keys, and a key
+//! is held only while it has a grant.
+//!
+//! A policy that lengthens a window sees back only as far as the policy before it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rookery_xmpp::clock::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Ledger;
+use super::source::{WindowKind, keys};
+use super::{Outcome, RegistrationMode, RegistrationPolicy};
+use crate::window::Window;
+
+/// A place in the windows, good for one registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReservationId(u64);
+
+impl ReservationId {
+    /// The reservation of a registration that no window counts, because the throttle is off. Settling it is free.
+    pub const UNCOUNTED: Self = Self(0);
+
+    /// Whether there is something to settle.
+    pub fn is_counted(self) -> bool {
+        self != Self::UNCOUNTED
+    }
+}
+
+/// All registrations that some window may still count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    from = "Vec<(ReservationId, Grant)>",
+    into = "Vec<(ReservationId, Grant)>"
+)]
+pub(super) struct Registrations {
+    /// By id, which is the order of time as well: an id is the index of its log entry.
+    grants: BTreeMap<ReservationId, Grant>,
+    /// Derived: the unsettled ones by when they expire.
+    unsettled: BTreeSet<(Timestamp, ReservationId)>,
+    /// Derived: the windows' contents.
+    ledger: Ledger,
+}
+
+impl Registrations {
+    /// Gives back what expired by `now` and forgets what no window of `policy` counts any more.
+    pub(super) fn advance(&mut self, now: Timestamp, policy: &RegistrationPolicy) {
+        while let Some((expires, id)) = self.unsettled.first().copied()
+            && expires <= now
+        {
+            self.forget(id);
+        }
+        let horizon = Duration::from_millis(policy.horizon_ms());
+        while let Some((id, grant)) = self.grants.first_key_value()
+            && grant.expires.is_none()
+            && grant.at.plus(horizon) <= now
+        {
+            let id = *id;
+            self.forget(id);
+        }
+    }
+
+    /// Takes a place in every window, or says which window has none. `index` becomes the reservation's id.
+    pub(super) fn reserve(
+        &mut self,
+        index: u64,
+        now: Timestamp,
+        host: &str,
+        address: IpAddr,
+        policy: &RegistrationPolicy,
+    ) -> Outcome {
+        match policy.mode {
+            RegistrationMode::Closed => return Outcome::Closed,
+            RegistrationMode::Off => return Outcome::Reserved(ReservationId::UNCOUNTED),
+            RegistrationMode::On => {}
+        }
+        let keys = keys(host, address);
+        let full = keys.iter().filter_map(|(kind, key)| {
+            let wait = self.ledger.wait_ms(key, policy.window(*kind)?, now)?;
+            Some((wait, *kind))
+        });
+        if let Some((retry_after_ms, window)) = full.max() {
+            return Outcome::Throttled {
+                window,
+                retry_after_ms,
+            };
+        }
+        if self.grants.len() >= GRANTS_MAX {
+            let window = WindowKind::Overload;
+            return Outcome::Throttled {
+                window,
+                retry_after_ms: self.overload_ms(now, policy),
+            };
+        }
+        let id = ReservationId(index);
+        let expires = now.plus(Duration::from_millis(policy.reservation_ms()));
+        let host = host.into();
+        self.insert(
+            id,
+            Grant {
+                at: now,
+                address,
+                host,
+                expires: Some(expires),
+            },
+        );
+        Outcome::Reserved(id)
+    }
+
+    /// The account exists. Committing twice is the same as once.
+    pub(super) fn commit(&mut self, id: ReservationId) -> Outcome {
+        let Some(grant) = self.grants.get_mut(&id) else {
+            return Outcome::NotReserved;
+        };
+        if let Some(expires) = grant.expires.take() {
+            self.unsettled.remove(&(expires, id));
+        }
+        Outcome::Settled
+    }
+
+    /// The account was not made: every window gets its place back.
+    pub(super) fn release(&mut self, id: ReservationId) -> Outcome {
+        match self.grants.get(&id) {
+            Some(grant) if grant.expires.is_some() => {
+                self.forget(id);
+                Outcome::Settled
+            }
+            _ => Outcome::NotReserved,
+        }
+    }
+
+    /// Registrations that are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.grants.len()
+    }
+
+    fn insert(&mut self, id: ReservationId, grant: Grant) {
+        for (_, key) in keys(&grant.host, grant.address) {
+            self.ledger.add(key, grant.at, id);
+        }
+        if let Some(expires) = grant.expires {
+            self.unsettled.insert((expires, id));
+        }
+        self.grants.insert(id, grant);
+    }
+
+    fn forget(&mut self, id: ReservationId) {
+        let Some(grant) = self.grants.remove(&id) else {
+            return;
+        };
+        if let Some(expires) = grant.expires {
+            self.unsettled.remove(&(expires, id));
+        }
+        for (_, key) in keys(&grant.host, grant.address) {
+            self.ledger.remove(&key, grant.at, id);
+        }
+    }
+
+    /// When the first of all that is remembered goes: it leaves the longest window, or expires.
+    fn overload_ms(&self, now: Timestamp, policy: &RegistrationPolicy) -> u64 {
+        let leaves = self
+            .grants
+            .first_key_value()
+            .map(|(_, grant)| grant.at.0.saturating_add(policy.horizon_ms()));
+        let expires = self.unsettled.first().map(|(expires, _)| expires.0);
+        leaves
+            .into_iter()
+            .chain(expires)
+            .min()
+            .map_or(0, |at| at.saturating_sub(now.0))
+    }
+}
+
+impl From<Vec<(ReservationId, Grant)>> for Registrations {
+    fn from(grants: Vec<(ReservationId, Grant)>) -> Self {
+        let mut registrations = Self::default();
+        for (id, grant) in grants {
+            registrations.insert(id, grant);
+        }
+        registrations
+    }
+}
+
+impl From<Registrations> for Vec<(ReservationId, Grant)> {
+    fn from(registrations: Registrations) -> Self {
+        registrations.grants.into_iter().collect()
+    }
+}
+
+/// One remembered registration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Grant {
+    at: Timestamp,
+    address: IpAddr,
+    host: Box<str>,
+    /// When the place is given back; `None` once it is committed.
+    expires: Option<Timestamp>,
+}
+
+/// Registrations remembered at once, over all windows: some 30 MB, and no window can need more.
+const GRANTS_MAX: usize = Window::LIMIT_MAX as usize;
+
+#[cfg(test)]
+mod tests;
