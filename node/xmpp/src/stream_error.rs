@@ -1,4 +1,13 @@
 //! Stream errors: the conditions of RFC 6120 4.9.3. A stream error is always fatal for its stream.
+//!
+//! ```text
+//! <stream:error><host-unknown xmlns="urn:ietf:params:xml:ns:xmpp-streams"/></stream:error></stream:stream>
+//! ```
+
+use std::fmt;
+
+use crate::escape::{escape_attr, escape_text};
+use crate::ns;
 
 /// A condition that ends a stream (RFC 6120 4.9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,5 +95,115 @@ impl StreamCondition {
             Self::UnsupportedStanzaType => "unsupported-stanza-type",
             Self::UnsupportedVersion => "unsupported-version",
         }
+    }
+}
+
+impl fmt::Display for StreamCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a stream ends, as it is told to the peer (RFC 6120 4.9.2).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stream error: {condition}")]
+pub struct StreamError {
+    /// What went wrong.
+    pub condition: StreamCondition,
+    /// A description in English for the peer's log, or nothing.
+    pub text: Option<String>,
+    /// For [`StreamCondition::SeeOtherHost`]: the host and, if need be, port to connect to (4.9.3.19).
+    pub other_host: Option<String>,
+}
+
+impl StreamError {
+    /// An error without a description.
+    pub const fn new(condition: StreamCondition) -> Self {
+        Self { condition, text: None, other_host: None }
+    }
+
+    /// Adds a description in English.
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.text = Some(text.into());
+        self
+    }
+
+    /// Sends the peer to another host (RFC 6120 4.9.3.19): a name or address, with a port where it is not the usual one.
+    pub fn see_other_host(host: impl Into<String>) -> Self {
+        let other_host = Some(host.into());
+        Self { condition: StreamCondition::SeeOtherHost, text: None, other_host }
+    }
+
+    /// Appends the error as it stands inside a stream whose header bound the prefix `stream`, as RFC 6120 4.8.5 wants.
+    /// The end of the stream is not written.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"<stream:error><");
+        let name = self.condition.as_str();
+        out.extend_from_slice(name.as_bytes());
+        write_namespace(out);
+        match &self.other_host {
+            Some(host) => {
+                out.push(b'>');
+                escape_text(host, out);
+                out.extend_from_slice(b"</");
+                out.extend_from_slice(name.as_bytes());
+                out.push(b'>');
+            }
+            None => out.extend_from_slice(b"/>"),
+        }
+        if let Some(text) = &self.text {
+            out.extend_from_slice(b"<text");
+            write_namespace(out);
+            out.extend_from_slice(b" xml:lang=\"en\">");
+            escape_text(text, out);
+            out.extend_from_slice(b"</text>");
+        }
+        out.extend_from_slice(b"</stream:error>");
+    }
+}
+
+impl From<StreamCondition> for StreamError {
+    fn from(condition: StreamCondition) -> Self {
+        Self::new(condition)
+    }
+}
+
+fn write_namespace(out: &mut Vec<u8>) {
+    out.extend_from_slice(b" xmlns=\"");
+    escape_attr(ns::STREAM_ERRORS, out);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(error: &StreamError) -> String {
+        let mut out = Vec::new();
+        error.write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_error_names_its_condition_and_escapes_its_text() {
+        assert_eq!(
+            written(&StreamCondition::HostUnknown.into()),
+            "<stream:error><host-unknown xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\"/></stream:error>"
+        );
+        let error = StreamError::new(StreamCondition::PolicyViolation).with_text("a < b");
+        assert_eq!(
+            written(&error),
+            "<stream:error><policy-violation xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\"/>\
+             <text xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\" xml:lang=\"en\">a &lt; b</text></stream:error>"
+        );
+    }
+
+    #[test]
+    fn the_other_host_stands_inside_its_condition() {
+        assert_eq!(
+            written(&StreamError::see_other_host("[2001:db8::1]:5269")),
+            "<stream:error><see-other-host xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\">\
+             [2001:db8::1]:5269</see-other-host></stream:error>"
+        );
     }
 }

@@ -6,13 +6,23 @@
 //! ```
 
 mod batch;
+mod children;
 mod flags;
+mod head;
 mod header;
 mod namespace;
+mod parse;
 mod rec;
+mod reply;
+mod tag;
 
 pub use batch::Batch;
+pub use children::{ChildBytes, Children};
 pub use flags::Flags;
+pub use head::{HeadChanges, append_child, rewrite_head};
 pub use header::{CHILDREN_MAX, Child, Header, Span};
 pub use namespace::{Content, Namespace};
+pub use parse::parse_rec;
 pub use rec::{Kind, Rec, StanzaType};
+pub(crate) use reply::reply;
+pub use reply::iq_result;

@@ -35,7 +35,7 @@ mod env;
 mod error;
 mod item;
 mod limits;
-mod names;
+pub(crate) mod names;
 mod outline;
 mod reader;
 mod reference;
