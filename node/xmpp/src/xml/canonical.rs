@@ -46,27 +46,33 @@ pub fn canonicalize(
 
 /// Writes character data in its canonical spelling.
 pub(crate) fn write_text(out: &mut Vec<u8>, text: &[u8]) {
-    write(out, text, |byte| match byte {
-        b'&' => Some("&amp;"),
-        b'<' => Some("&lt;"),
-        b'>' => Some("&gt;"),
-        b'\r' => Some("&#13;"),
-        _ => None,
-    });
+    write(out, text, in_text);
 }
 
 /// Writes an attribute's value in its canonical spelling, without the quotes.
 pub(crate) fn write_value(out: &mut Vec<u8>, value: &[u8]) {
-    write(out, value, |byte| match byte {
+    write(out, value, in_value);
+}
+
+/// How text spells a character that it does not hold raw.
+pub(crate) fn in_text(byte: u8) -> Option<&'static str> {
+    match byte {
         b'&' => Some("&amp;"),
         b'<' => Some("&lt;"),
         b'>' => Some("&gt;"),
+        b'\r' => Some("&#13;"),
+        _ => None,
+    }
+}
+
+/// How a value spells a character that it does not hold raw.
+pub(crate) fn in_value(byte: u8) -> Option<&'static str> {
+    match byte {
         b'"' => Some("&quot;"),
         b'\t' => Some("&#9;"),
         b'\n' => Some("&#10;"),
-        b'\r' => Some("&#13;"),
-        _ => None,
-    });
+        _ => in_text(byte),
+    }
 }
 
 fn write(out: &mut Vec<u8>, bytes: &[u8], spell: impl Fn(u8) -> Option<&'static str>) {

@@ -31,8 +31,11 @@
 //! content, which would become content behind the next link.
 
 mod canonical;
+mod counts;
 mod env;
 mod error;
+mod fast;
+mod faults;
 mod item;
 mod limits;
 pub(crate) mod names;
@@ -40,9 +43,13 @@ mod outline;
 mod reader;
 mod reference;
 mod scratch;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 mod write;
 
 pub use self::canonical::canonicalize;
+pub use self::counts::{LaneCounts, UnknownReason};
 pub use self::error::ReadError;
 pub use self::item::{Item, StreamHeader};
 pub use self::limits::XmlLimits;

@@ -1,11 +1,13 @@
 //! The reader of one stream.
 
+use super::counts::{LaneCounts, UnknownReason};
 use super::env::{Env, Sender};
 use super::error::ReadError;
+use super::fast::{self, Step};
 use super::item::{Item, StreamHeader};
 use super::limits::XmlLimits;
 use super::reference::{Finding, Reference};
-use super::scratch::Scratch;
+use super::scratch::{self, Scratch};
 use super::{canonical, outline};
 use crate::stanza::Content;
 use crate::stream_error::StreamCondition;
@@ -24,8 +26,11 @@ pub struct Reader {
     reference: Reference,
     phase: Phase,
     scratch: Option<Box<Scratch>>,
+    /// What the fast lane has of an unfinished element, from its first byte.
+    pending: Vec<u8>,
     error: Option<ReadError>,
     fast_lane: bool,
+    counts: LaneCounts,
 }
 
 /// Where in the stream the reader is.
@@ -33,6 +38,8 @@ pub struct Reader {
 enum Phase {
     /// Between two items, or before the first.
     Between,
+    /// In an element that the fast lane reads.
+    Fast,
     /// In an item that the reference lane reads.
     Reference,
     /// Behind the end of the stream.
@@ -51,8 +58,10 @@ impl Reader {
             reference: Reference::default(),
             phase: Phase::Between,
             scratch: None,
+            pending: Vec::new(),
             error: None,
             fast_lane: false,
+            counts: LaneCounts::default(),
         }
     }
 
@@ -76,6 +85,7 @@ impl Reader {
     pub fn reset(&mut self) {
         self.reference = Reference::default();
         self.lang = None;
+        self.pending = Vec::new();
         self.phase = Phase::Between;
         self.error = None;
         self.release_temporaries();
@@ -90,6 +100,10 @@ impl Reader {
             }
         } else {
             self.reference.release_temporaries();
+            scratch::shrink(&mut self.pending);
+            if let Some(scratch) = &mut self.scratch {
+                scratch::shrink(&mut scratch.canon);
+            }
         }
     }
 
@@ -97,8 +111,19 @@ impl Reader {
     pub fn pending_bytes(&self) -> usize {
         match self.phase {
             Phase::Between | Phase::Closed => 0,
+            Phase::Fast => self.pending.len(),
             Phase::Reference => self.scratch.as_ref().map_or(0, |s| s.build.raw_bytes()),
         }
+    }
+
+    /// Elements read so far, by lane.
+    pub fn counts(&self) -> &LaneCounts {
+        &self.counts
+    }
+
+    /// Gives the counts and begins again at zero.
+    pub fn take_counts(&mut self) -> LaneCounts {
+        std::mem::take(&mut self.counts)
     }
 
     /// Whether no item is unfinished.
@@ -121,12 +146,15 @@ impl Reader {
             return Err(error);
         }
         let finding = self
-            .advance(input)
+            .advance(input, out)
             .inspect_err(|error| self.error = Some(*error))?;
         Ok(match finding {
             None => None,
             Some(Finding::Open(header)) => Some(Item::Open(self.opened(header))),
-            Some(Finding::Stanza) => Some(self.hand_out(out)),
+            Some(Finding::Stanza) => {
+                let scratch = self.scratch.get_or_insert_with(Scratch::take);
+                Some(Item::Stanza(&scratch.header))
+            }
             Some(Finding::Close) => {
                 self.phase = Phase::Closed;
                 Some(Item::Close)
@@ -134,7 +162,11 @@ impl Reader {
         })
     }
 
-    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Finding>, ReadError> {
+    fn advance(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Finding>, ReadError> {
         if self.phase == Phase::Closed {
             *input = &[];
             return Ok(None);
@@ -151,8 +183,102 @@ impl Reader {
                 ));
             }
             self.scratch.get_or_insert_with(Scratch::take).begin();
-            self.phase = Phase::Reference;
+            let fast = self.fast_lane && self.reference.content_is_default();
+            self.phase = if fast { Phase::Fast } else { Phase::Reference };
         }
+        if self.phase == Phase::Fast {
+            match self.read_fast(input, out) {
+                Progress::Done => return Ok(Some(Finding::Stanza)),
+                Progress::Waiting => return Ok(None),
+                Progress::Unknown(reason) => self.leave_fast_lane(reason)?,
+            }
+        }
+        self.read_reference(input, out)
+    }
+
+    fn read_reference(
+        &mut self,
+        input: &mut &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Finding>, ReadError> {
+        let (scratch, env, reference, _) = self.parts();
+        let finding = reference.feed(scratch, input, &env)?;
+        if let Some(Finding::Stanza) = finding {
+            outline::shift(&mut scratch.header, out.len());
+            out.extend_from_slice(&scratch.canon);
+            self.counts.reference += 1;
+        }
+        if finding.is_some() {
+            self.phase = Phase::Between;
+        }
+        Ok(finding)
+    }
+
+    /// Reads from the front of `input`, or behind what is pending, as far as the fast lane gets.
+    fn read_fast(&mut self, input: &mut &[u8], out: &mut Vec<u8>) -> Progress {
+        let bytes_max = self.limits.stanza_bytes_max;
+        loop {
+            let kept = self.pending.len();
+            let taken = input.len().min(bytes_max.saturating_sub(kept));
+            let taken = if kept == 0 {
+                taken
+            } else {
+                taken.min(STEP_BYTES)
+            };
+            if taken == 0 {
+                let full = kept >= bytes_max && !input.is_empty();
+                return if full { TOO_LONG } else { Progress::Waiting };
+            }
+            let (scratch, env, _, pending) = self.parts();
+            let source = match kept {
+                0 => &input[..taken],
+                _ => {
+                    pending.extend_from_slice(&input[..taken]);
+                    &pending[..]
+                }
+            };
+            match fast::read(scratch, source, &env) {
+                Step::Done { run, end } => {
+                    outline::shift(&mut scratch.header, out.len());
+                    out.extend_from_slice(&scratch.canon);
+                    out.extend_from_slice(&source[run..end]);
+                    *input = &input[end - kept..];
+                    self.pending = Vec::new();
+                    self.phase = Phase::Between;
+                    self.counts.fast += 1;
+                    return Progress::Done;
+                }
+                Step::Incomplete if kept == 0 => self.pending = source.to_vec(),
+                Step::Incomplete => {}
+                Step::Unknown(reason) => {
+                    // The bytes that were added are still in front of `input`.
+                    pending.truncate(kept);
+                    return Progress::Unknown(reason);
+                }
+            }
+            *input = &input[taken..];
+        }
+    }
+
+    /// Begins the element anew in the reference lane.
+    fn leave_fast_lane(&mut self, reason: UnknownReason) -> Result<(), ReadError> {
+        self.counts.unknown[reason as usize] += 1;
+        self.phase = Phase::Reference;
+        let pending = std::mem::take(&mut self.pending);
+        let (scratch, env, reference, _) = self.parts();
+        scratch.begin();
+        match reference.feed(scratch, &mut &pending[..], &env)? {
+            None => Ok(()),
+            // The fast lane would have ended there as well.
+            Some(_) => Err(ReadError::new(
+                StreamCondition::InternalServerError,
+                "lanes differ",
+            )),
+        }
+    }
+
+    /// What reading needs, each by itself.
+    fn parts(&mut self) -> (&mut Scratch, Env<'_>, &mut Reference, &mut Vec<u8>) {
         let env = Env {
             content: self.content,
             limits: &self.limits,
@@ -160,11 +286,23 @@ impl Reader {
             lang: self.lang.as_deref(),
         };
         let scratch = self.scratch.get_or_insert_with(Scratch::take);
-        let finding = self.reference.feed(scratch, input, &env)?;
-        if finding.is_some() {
-            self.phase = Phase::Between;
-        }
-        Ok(finding)
+        (scratch, env, &mut self.reference, &mut self.pending)
+    }
+
+    /// Bytes that the fast lane has looked at in the last element.
+    #[cfg(feature = "testing")]
+    pub(crate) fn looked(&self) -> usize {
+        self.scratch
+            .as_ref()
+            .map_or(0, |scratch| scratch.fast.looked)
+    }
+
+    /// Whether the fast lane took the last element as it stood.
+    #[cfg(feature = "testing")]
+    pub(crate) fn was_verbatim(&self) -> bool {
+        self.scratch
+            .as_ref()
+            .is_some_and(|scratch| scratch.canon.is_empty())
     }
 
     fn opened(&mut self, header: StreamHeader) -> StreamHeader {
@@ -177,14 +315,20 @@ impl Reader {
         });
         header
     }
-
-    fn hand_out(&mut self, out: &mut Vec<u8>) -> Item<'_> {
-        let scratch = self.scratch.get_or_insert_with(Scratch::take);
-        outline::shift(&mut scratch.header, out.len());
-        out.extend_from_slice(&scratch.canon);
-        Item::Stanza(&scratch.header)
-    }
 }
+
+/// How far the fast lane came.
+enum Progress {
+    Done,
+    Waiting,
+    Unknown(UnknownReason),
+}
+
+const TOO_LONG: Progress = Progress::Unknown(UnknownReason::Limit);
+
+/// Bytes that are added at once to an unfinished element, so that a large read which begins with the end of one is not
+/// copied whole.
+const STEP_BYTES: usize = 2048;
 
 /// White space between items keeps connections alive (RFC 6120 4.6.1) and means nothing.
 fn skip_white_space(input: &mut &[u8]) {

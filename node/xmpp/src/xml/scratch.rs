@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::fast::Fast;
 use super::outline;
 use super::reference::Build;
 use crate::stanza::Header;
@@ -16,6 +17,8 @@ pub(crate) struct Scratch {
     pub(crate) canon: Vec<u8>,
     /// The reference lane's state.
     pub(crate) build: Build,
+    /// The fast lane's state.
+    pub(crate) fast: Fast,
 }
 
 thread_local! {
@@ -40,6 +43,15 @@ impl Scratch {
         outline::clear(&mut self.header);
         self.canon.clear();
         self.build.clear();
+        self.fast.clear();
+    }
+}
+
+/// Gives back what a buffer that grows has too much, but leaves it room: shrinking to its exact size at every byte that
+/// comes would copy it every time.
+pub(crate) fn shrink(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > buffer.len() + buffer.len() / 2 + 256 {
+        buffer.shrink_to_fit();
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Build {
     prefixes: Vec<Declaration>,
     /// Elements so far.
     elements: usize,
+    /// Prefixes that the stream declares.
+    outside: usize,
     /// Prefixes that the canonical form declares, in scope now.
     generated: usize,
     /// Whether the last byte was a CR, so that an LF behind it is the same line end.
@@ -98,10 +100,11 @@ impl Scratch {
         env: &Env<'_>,
     ) -> Result<(), ReadError> {
         let build = &mut self.build;
+        build.outside = stream.prefixes.len();
         let declared = Declared::read(&tag.attributes, env.content)?;
         let outer = (build.prefixes.len(), build.generated);
         build.prefixes.extend(declared.prefixes);
-        if stream.prefixes.len() + build.prefixes.len() > env.limits.namespaces_max {
+        if build.outside + build.prefixes.len() > env.limits.namespaces_max {
             return Err(ReadError::policy("too many namespace declarations"));
         }
         let in_scope: [&[Declaration]; 2] = [&stream.prefixes, &build.prefixes];
@@ -283,7 +286,7 @@ impl Scratch {
         if written > env.limits.attributes_max {
             return Err(ReadError::policy("too many attributes"));
         }
-        if self.build.generated > env.limits.namespaces_max {
+        if self.build.outside + self.build.generated > env.limits.namespaces_max {
             return Err(ReadError::policy("too many namespace declarations"));
         }
         self.check_size(env)
