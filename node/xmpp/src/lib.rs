@@ -6,22 +6,25 @@
 //!                                     └─► element::Element, only where a module must look inside
 //! ```
 //!
-//! * `jid`: addresses by RFC 7622.
+//! * [`jid`]: addresses by RFC 7622.
 //! * [`xml`]: the stream reader (fast lane and reference), the one canonical form, its limits.
 //! * [`stanza`]: what routing knows of a stanza, and how its head is rewritten.
 //! * [`element`]: a small tree for modules.
 //! * [`stanza_error`], [`stream_error`]: the error vocabularies of RFC 6120.
-//! * `scram`: SCRAM keys, the only form in which credentials exist.
+//! * [`scram`]: SCRAM keys, the only form in which credentials exist.
 //! * [`clock`], [`entropy`]: time and randomness, as values that movers pass in.
 //!
 //! Nothing here does IO, reads a clock, or draws randomness of its own.
 
 pub mod clock;
+pub mod datetime;
 pub mod element;
 pub mod entropy;
 pub mod escape;
+pub mod jid;
 pub mod ns;
 pub mod options;
+pub mod scram;
 pub mod stanza;
 pub mod stanza_error;
 pub mod stream_error;

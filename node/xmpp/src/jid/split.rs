@@ -1,0 +1,125 @@
+//! Where the parts of an address begin and end, and the one pass that nearly every address takes.
+
+use super::{Jid, JID_BYTES_MAX, PART_BYTES_MAX};
+
+/// Lengths found by [`scan_prepared`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lengths {
+    /// Of the localpart; 0 without one.
+    pub(super) local: u16,
+    /// Of the address without its resource.
+    pub(super) bare: u16,
+}
+
+/// Whether this text is an address and already in its prepared form. Costs no allocation when it is and is ASCII.
+pub fn is_prepared(text: &str) -> bool {
+    scan_prepared(text).is_some() || Jid::parse(text).is_ok_and(|jid| jid.as_str() == text)
+}
+
+/// The address without its resource, of an address in text (RFC 7622 3.1: up to the first `/`).
+pub fn bare_of(text: &str) -> &str {
+    memchr::memchr(b'/', text.as_bytes()).map_or(text, |at| &text[..at])
+}
+
+/// Splits by RFC 7622 3.1: the resource is all behind the first `/`, the local part all before the first `@` of the rest.
+pub(super) fn split(text: &str) -> (Option<&str>, &str, Option<&str>) {
+    let (bare, resource) = match text.split_once('/') {
+        Some((bare, resource)) => (bare, Some(resource)),
+        None => (text, None),
+    };
+    match bare.split_once('@') {
+        Some((local, domain)) => (Some(local), domain, resource),
+        None => (None, bare, resource),
+    }
+}
+
+/// The lengths of an ASCII address that preparation would not change. `None` says nothing: the long way decides.
+pub(super) fn scan_prepared(text: &str) -> Option<Lengths> {
+    let bytes = text.as_bytes();
+    if bytes.len() > JID_BYTES_MAX {
+        return None;
+    }
+    let mut at = run(bytes, LOCAL);
+    let mut local = 0;
+    let mut domain_start = 0;
+    if bytes.get(at) == Some(&b'@') {
+        local = at;
+        domain_start = at + 1;
+        at = domain_start + run(&bytes[domain_start..], DOMAIN);
+        if local == 0 || local > PART_BYTES_MAX {
+            return None;
+        }
+    }
+    if !is_plain_domain(&bytes[domain_start..at]) {
+        return None;
+    }
+    let resource = &bytes[at..];
+    if !resource.is_empty() && !is_plain_resource(resource) {
+        return None;
+    }
+    Some(Lengths { local: u16::try_from(local).ok()?, bare: u16::try_from(at).ok()? })
+}
+
+/// Whether preparation would leave this localpart as it is, told by ASCII alone.
+pub(super) fn is_plain_local(local: &[u8]) -> bool {
+    !local.is_empty() && run(local, LOCAL) == local.len()
+}
+
+/// Whether preparation would leave this domain as it is: lower-case letters, digits, hyphens inside labels, 1–63 bytes a
+/// label, 253 in all, no A-label.
+pub(super) fn is_plain_domain(domain: &[u8]) -> bool {
+    if domain.len() > DOMAIN_BYTES_MAX {
+        return false;
+    }
+    let mut label = 0;
+    let mut before = b'.';
+    for (at, &byte) in domain.iter().enumerate() {
+        let allowed = match byte {
+            b'.' => before != b'.' && before != b'-' && at - label <= LABEL_BYTES_MAX,
+            b'-' => before != b'.' && !domain[label..at].starts_with(b"xn-"),
+            _ => CLASSES[usize::from(byte)] & DOMAIN != 0,
+        };
+        if !allowed {
+            return false;
+        }
+        if byte == b'.' {
+            label = at + 1;
+        }
+        before = byte;
+    }
+    before != b'.' && before != b'-' && domain.len() - label <= LABEL_BYTES_MAX
+}
+
+fn is_plain_resource(with_slash: &[u8]) -> bool {
+    let Some(resource) = with_slash.strip_prefix(b"/") else { return false };
+    !resource.is_empty()
+        && resource.len() <= PART_BYTES_MAX
+        && resource.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// How many bytes from the front are of this class.
+fn run(bytes: &[u8], class: u8) -> usize {
+    bytes.iter().position(|&byte| CLASSES[usize::from(byte)] & class == 0).unwrap_or(bytes.len())
+}
+
+const LOCAL: u8 = 1;
+const DOMAIN: u8 = 2;
+const LABEL_BYTES_MAX: usize = 63;
+const DOMAIN_BYTES_MAX: usize = 253;
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        let here = byte as u8;
+        let excluded = matches!(here, b'"' | b'&' | b'\'' | b'/' | b':' | b'<' | b'>' | b'@');
+        if !excluded && !here.is_ascii_uppercase() {
+            classes[byte] |= LOCAL;
+        }
+        if here.is_ascii_lowercase() || here.is_ascii_digit() || here == b'-' || here == b'.' {
+            classes[byte] |= DOMAIN;
+        }
+        byte += 1;
+    }
+    classes
+};
