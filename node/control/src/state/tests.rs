@@ -1,1 +1,156 @@
-//! Tests.
+//! The whole state: exactly once, in order, the same everywhere.
+
+use super::*;
+use crate::window::WindowSetting;
+
+/// A state with its log index and request numbers.
+struct Group {
+    state: ControlState,
+    index: u64,
+    sequence: u64,
+}
+
+impl Group {
+    fn new(mode: RegistrationMode) -> Self {
+        let mut group = Self {
+            state: ControlState::default(),
+            index: 0,
+            sequence: 0,
+        };
+        let per_address = WindowSetting::fixed(2, 10);
+        let policy = RegistrationPolicy {
+            mode,
+            per_address,
+            ..RegistrationPolicy::default()
+        };
+        group.ask(0, Command::ConfigureRegistration { policy });
+        group
+    }
+
+    fn proposal(&mut self, now: u64, command: Command) -> Proposal {
+        self.sequence += 1;
+        let request = RequestId {
+            node: NodeId::FIRST,
+            incarnation: 1,
+            sequence: self.sequence,
+        };
+        Proposal {
+            request,
+            acknowledged: self.sequence,
+            now: Timestamp(now),
+            command,
+        }
+    }
+
+    fn put(&mut self, proposal: &Proposal) -> Outcome {
+        self.index += 1;
+        self.state.apply(self.index, proposal)
+    }
+
+    fn ask(&mut self, now: u64, command: Command) -> Outcome {
+        let proposal = self.proposal(now, command);
+        self.put(&proposal)
+    }
+}
+
+fn reserve() -> Command {
+    let address = "192.0.2.1".parse().unwrap();
+    Command::Reserve {
+        host: "localhost".into(),
+        address,
+        name: "olga".into(),
+    }
+}
+
+fn reserved(outcome: Outcome) -> ReservationId {
+    match outcome {
+        Outcome::Reserved(id) => id,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_copy_of_a_proposal_changes_nothing_and_is_answered_the_same() {
+    let mut group = Group::new(RegistrationMode::On);
+    let proposal = group.proposal(1_000, reserve());
+    let first = group.put(&proposal);
+    assert_eq!(group.put(&proposal), first);
+    assert_eq!(group.state.registrations_remembered(), 1);
+}
+
+#[test]
+fn a_copy_that_arrives_after_its_sender_went_on_is_not_applied() {
+    let mut group = Group::new(RegistrationMode::On);
+    let late = group.proposal(1_000, reserve());
+    group.ask(1_000, Command::ResetRegistration);
+    assert_eq!(group.put(&late), Outcome::Stale);
+    assert_eq!(group.state.registrations_remembered(), 0);
+}
+
+#[test]
+fn time_never_goes_backwards() {
+    let mut group = Group::new(RegistrationMode::On);
+    group.ask(50_000, reserve());
+    group.ask(50_000, reserve());
+    assert_eq!(
+        group.ask(1_000, reserve()),
+        Outcome::Throttled {
+            window: WindowKind::Address,
+            retry_after_ms: 10_000
+        },
+        "a node whose clock is behind sees the group's time"
+    );
+    assert_eq!(group.state.time(), Timestamp(50_000));
+}
+
+#[test]
+fn any_later_command_gives_back_what_expired() {
+    let mut group = Group::new(RegistrationMode::On);
+    let reservation = reserved(group.ask(1_000, reserve()));
+    group.ask(61_000, Command::ResetRegistration);
+    assert_eq!(group.state.registrations_remembered(), 0);
+    assert_eq!(
+        group.ask(61_000, Command::Commit { reservation }),
+        Outcome::NotReserved
+    );
+}
+
+#[test]
+fn a_closed_server_refuses_and_an_unthrottled_one_remembers_nothing() {
+    let mut closed = Group::new(RegistrationMode::Closed);
+    assert_eq!(closed.ask(1_000, reserve()), Outcome::Closed);
+    let mut off = Group::new(RegistrationMode::Off);
+    for _ in 0..9 {
+        assert!(!reserved(off.ask(1_000, reserve())).is_counted());
+    }
+    assert_eq!(off.state.registrations_remembered(), 0);
+}
+
+#[test]
+fn a_state_restored_from_its_snapshot_goes_on_as_the_original() {
+    let mut group = Group::new(RegistrationMode::On);
+    let reservation = reserved(group.ask(1_000, reserve()));
+    group.ask(2_000, reserve());
+    group.ask(2_500, Command::Commit { reservation });
+    let bytes = group.state.snapshot();
+    let restored = ControlState::restore(&bytes).unwrap();
+    assert_eq!(restored, group.state);
+    assert_eq!(restored.snapshot(), bytes, "the bytes are deterministic");
+    let mut other = Group {
+        state: restored,
+        index: group.index,
+        sequence: group.sequence,
+    };
+    for now in [3_000, 10_999, 11_000, 11_001, 70_000] {
+        assert_eq!(group.ask(now, reserve()), other.ask(now, reserve()));
+        assert_eq!(group.state.snapshot(), other.state.snapshot());
+    }
+}
+
+#[test]
+#[should_panic(expected = "entry 1 applied twice")]
+fn an_entry_is_never_applied_twice() {
+    let mut group = Group::new(RegistrationMode::On);
+    group.index = 0;
+    group.ask(1_000, reserve());
+}
