@@ -98,6 +98,8 @@ impl RaftMachine {
     pub fn step(&mut self, event: Event) {
         match event {
             Event::Tick => self.tick(),
+            // Raft repeats what a member does not hear while it installs a snapshot.
+            Event::Message(_) if self.installing() => {}
             Event::Message(message) => {
                 if let Err(error) = self.node.step(*message) {
                     tracing::debug!(%error, "raft message not taken");
@@ -208,12 +210,20 @@ impl RaftMachine {
 
     fn tick(&mut self) {
         self.ticks += 1;
-        self.node.tick();
+        if !self.installing() {
+            self.node.tick();
+        }
         let expired = self.pending.expired(self.ticks);
         self.refuse(expired, Unavailable::NoQuorum);
         let (proposals, reads) = self.pending.due(self.ticks, false);
         self.ask(proposals, reads);
         self.save_commit_due |= self.ticks.is_multiple_of(COMMIT_SAVED_TICKS);
+    }
+
+    /// Whether a snapshot from the leader is not on disk yet. raft-rs may then not be given anything that could start
+    /// an election: it would ask for entries that the snapshot has replaced.
+    fn installing(&self) -> bool {
+        self.held.iter().any(|held| held.installs.is_some())
     }
 
     fn take_proposal(&mut self, ticket: Ticket, now: Timestamp, command: Command) {
@@ -321,9 +331,12 @@ impl RaftMachine {
         let committed = ready.take_committed_entries();
         let number = ready.number();
         self.node.advance_append_async(ready);
+        let installs = write.as_ref().and_then(|write| write.install.as_ref());
+        let installs = installs.map(|snapshot| snapshot.get_metadata().index);
         self.held.push_back(Held {
             write: self.written,
             ready: number,
+            installs,
             messages,
         });
         effects.extend(write.map(Box::new).map(Effect::Persist));
@@ -389,6 +402,9 @@ impl RaftMachine {
                 return;
             };
             self.node.on_persist_ready(held.ready);
+            if let Some(index) = held.installs {
+                self.node.advance_apply_to(index);
+            }
             send(held.messages, effects);
         }
     }
@@ -486,6 +502,8 @@ struct Held {
     write: u64,
     /// raft-rs's number of what was written.
     ready: u64,
+    /// The index of the leader's snapshot in the write.
+    installs: Option<u64>,
     messages: Vec<Message>,
 }
 

@@ -123,7 +123,7 @@ fn create(
 }
 
 /// What every member of a new group begins with: the empty state and its voters.
-fn first_snapshot(voters: &[NodeId]) -> Snapshot {
+pub(super) fn first_snapshot(voters: &[NodeId]) -> Snapshot {
     let voters: Vec<u64> = voters.iter().map(|node| node.get()).collect();
     let mut state = ControlState::default();
     state.skip(FIRST_INDEX);

@@ -128,6 +128,14 @@ impl ControlState {
         self.registrations.len()
     }
 
+    /// Every remembered registration: id, moment, address, whether it is committed.
+    #[cfg(test)]
+    pub(crate) fn registrations(
+        &self,
+    ) -> impl Iterator<Item = (ReservationId, Timestamp, std::net::IpAddr, bool)> + '_ {
+        self.registrations.iter()
+    }
+
     /// The state as bytes that [`restore`](Self::restore) reads.
     pub fn snapshot(&self) -> Vec<u8> {
         command::encode(self)

@@ -152,6 +152,16 @@ impl Registrations {
         self.grants.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn iter(
+        &self,
+    ) -> impl Iterator<Item = (ReservationId, Timestamp, IpAddr, bool)> + '_ {
+        let shown = |(id, grant): (&ReservationId, &Grant)| {
+            (*id, grant.at, grant.address, grant.expires.is_none())
+        };
+        self.grants.iter().map(shown)
+    }
+
     fn insert(&mut self, id: ReservationId, grant: Grant) {
         for (_, key) in keys(&grant.host, grant.address) {
             self.ledger.add(key, grant.at, id);
