@@ -14,8 +14,8 @@ use crate::error::{RegistrationRefused, SettleError, StartError, Unavailable};
 use crate::gauges;
 use crate::options::ControlOptions;
 use crate::raft::{
-    Alone, Answer, ControlStatus, Driver, DriverParts, Input, MachineOptions, Mailbox, RaftMachine,
-    SqliteLog, Transport,
+    Alone, Answer, ControlStatus, Driver, DriverParts, Input, LogStore, MachineOptions, Mailbox,
+    RaftMachine, Recovered, SqliteLog, Transport,
 };
 use crate::state::{Command, NodeId, Outcome, Policy, RegistrationPolicy, ReservationId};
 
@@ -77,6 +77,24 @@ impl Control {
         transport: impl FnOnce(Mailbox) -> Box<dyn Transport>,
     ) -> Result<Self, StartError> {
         let (store, recovered) = SqliteLog::open(dir, node, voters)?;
+        Self::start_on(
+            Box::new(store),
+            recovered,
+            options,
+            node,
+            registration,
+            transport,
+        )
+    }
+
+    pub(crate) fn start_on(
+        store: Box<dyn LogStore>,
+        recovered: Recovered,
+        options: ControlOptions,
+        node: NodeId,
+        registration: RegistrationPolicy,
+        transport: impl FnOnce(Mailbox) -> Box<dyn Transport>,
+    ) -> Result<Self, StartError> {
         let (inputs, received) = sync_channel(options.proposals_pending_max.max(1) as usize);
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
         let (changes, watch) = watch::channel(Arc::new(Policy::default()));
@@ -90,7 +108,7 @@ impl Control {
         let published = Arc::clone(&policy);
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
-            store: Box::new(store),
+            store,
             transport: transport(Mailbox(inputs.clone())),
             inputs: received,
             tick,
@@ -279,3 +297,6 @@ fn raft_error(error: impl std::fmt::Display) -> StartError {
 
 /// How much longer than the driver's own deadline a caller waits, for a driver that hangs in a write.
 const GRACE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -321,6 +321,3 @@ pub(crate) enum DriverError {
 
 /// Inputs taken before the next write: a full queue.
 const BATCH_MAX: usize = 4_096;
-
-#[cfg(test)]
-mod tests;
