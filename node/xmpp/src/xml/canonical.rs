@@ -36,7 +36,7 @@ pub fn canonicalize(
     let mut reference = Reference::inside_stream(content);
     let mut scratch = Scratch::default();
     let mut rest = element;
-    scratch.begin();
+    scratch.begin_reference();
     match reference.feed(&mut scratch, &mut rest, &env)? {
         Some(Finding::Stanza) if rest.is_empty() => Ok((scratch.canon, scratch.header)),
         Some(_) => Err(ReadError::malformed("more than one element")),

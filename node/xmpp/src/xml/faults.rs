@@ -1,6 +1,11 @@
 //! Faults that tests plant into the fast lane, each of which the comparison of the lanes must find: a comparison that
 //! finds nothing proves something only if it would have found these.
 
+#![cfg_attr(
+    not(feature = "testing"),
+    expect(dead_code, unreachable_pub, reason = "only test builds plant faults")
+)]
+
 /// A mistake that somebody could make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {

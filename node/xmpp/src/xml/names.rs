@@ -6,10 +6,13 @@ use crate::stanza::{Flags, Kind, Namespace};
 
 /// Which stanza an element with this name is.
 pub(crate) fn kind(namespace: Namespace, name: &[u8]) -> Kind {
-    match (namespace, name) {
-        (Namespace::Content, b"message") => Kind::Message,
-        (Namespace::Content, b"presence") => Kind::Presence,
-        (Namespace::Content, b"iq") => Kind::Iq,
+    if namespace != Namespace::Content {
+        return Kind::Other;
+    }
+    match name {
+        b"message" => Kind::Message,
+        b"presence" => Kind::Presence,
+        b"iq" => Kind::Iq,
         _ => Kind::Other,
     }
 }
@@ -75,12 +78,13 @@ pub(crate) enum Role {
 impl Role {
     /// The role of an attribute with this name as the canonical form writes it.
     pub(crate) fn of(name: &[u8]) -> Self {
-        match name {
-            b"to" => Self::To,
-            b"from" => Self::From,
-            b"id" => Self::Id,
-            b"type" => Self::Type,
-            b"xml:lang" => Self::Lang,
+        // Spelled out, these are compared in registers.
+        match *name {
+            [b't', b'o'] => Self::To,
+            [b'i', b'd'] => Self::Id,
+            [b'f', b'r', b'o', b'm'] => Self::From,
+            [b't', b'y', b'p', b'e'] => Self::Type,
+            [b'x', b'm', b'l', b':', b'l', b'a', b'n', b'g'] => Self::Lang,
             _ => Self::Other,
         }
     }

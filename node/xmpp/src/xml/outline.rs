@@ -1,7 +1,5 @@
 //! How both lanes fill a [`Header`]: they say where things are in the canonical form, this says what they mean.
 
-use memchr::memchr;
-
 use super::env::Env;
 use super::names::{self, Role};
 use crate::stanza::{CHILDREN_MAX, Child, Flags, Header, Kind, Namespace, Span, StanzaType};
@@ -30,8 +28,8 @@ pub(crate) fn open_root(
     header.namespace = namespace;
 }
 
-/// An attribute of the top-level element. `value` is what stands at `span`.
-pub(crate) fn attribute(header: &mut Header, role: Role, span: Span, value: &[u8]) {
+/// An attribute of the top-level element. `value` is what stands at `span`; `plain` if it is known to hold no reference.
+pub(crate) fn attribute(header: &mut Header, role: Role, span: Span, value: &[u8], plain: bool) {
     match role {
         Role::Other => {}
         Role::To => header.to = Some(span),
@@ -44,7 +42,7 @@ pub(crate) fn attribute(header: &mut Header, role: Role, span: Span, value: &[u8
         }
     }
     let in_record = matches!(role, Role::To | Role::From | Role::Id);
-    if in_record && memchr(b'&', value).is_some() {
+    if in_record && !plain && value.contains(&b'&') {
         header.flags |= Flags::ESCAPED;
     }
 }

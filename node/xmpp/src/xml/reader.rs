@@ -182,9 +182,14 @@ impl Reader {
                     "text between elements",
                 ));
             }
-            self.scratch.get_or_insert_with(Scratch::take).begin();
-            let fast = self.fast_lane && self.reference.content_is_default();
-            self.phase = if fast { Phase::Fast } else { Phase::Reference };
+            let scratch = self.scratch.get_or_insert_with(Scratch::take);
+            if self.fast_lane && self.reference.content_is_default() {
+                scratch.begin_fast();
+                self.phase = Phase::Fast;
+            } else {
+                scratch.begin_reference();
+                self.phase = Phase::Reference;
+            }
         }
         if self.phase == Phase::Fast {
             match self.read_fast(input, out) {
@@ -240,7 +245,9 @@ impl Reader {
             match fast::read(scratch, source, &env) {
                 Step::Done { run, end } => {
                     outline::shift(&mut scratch.header, out.len());
-                    out.extend_from_slice(&scratch.canon);
+                    if !scratch.canon.is_empty() {
+                        out.extend_from_slice(&scratch.canon);
+                    }
                     out.extend_from_slice(&source[run..end]);
                     *input = &input[end - kept..];
                     self.pending = Vec::new();
@@ -266,7 +273,7 @@ impl Reader {
         self.phase = Phase::Reference;
         let pending = std::mem::take(&mut self.pending);
         let (scratch, env, reference, _) = self.parts();
-        scratch.begin();
+        scratch.begin_reference();
         match reference.feed(scratch, &mut &pending[..], &env)? {
             None => Ok(()),
             // The fast lane would have ended there as well.

@@ -33,17 +33,23 @@ impl Scratch {
 
     /// Leaves it to the next reader of this thread.
     pub(crate) fn give_back(mut self: Box<Self>) {
-        self.begin();
+        self.begin_reference();
         self.canon.shrink_to(SPARE_BYTES_MAX);
         SPARE.set(Some(self));
     }
 
-    /// Forgets the last element.
-    pub(crate) fn begin(&mut self) {
+    /// Forgets the last element, for the fast lane.
+    pub(crate) fn begin_fast(&mut self) {
+        outline::clear(&mut self.header);
+        self.canon.clear();
+        self.fast.clear();
+    }
+
+    /// Forgets the last element, for the reference lane.
+    pub(crate) fn begin_reference(&mut self) {
         outline::clear(&mut self.header);
         self.canon.clear();
         self.build.clear();
-        self.fast.clear();
     }
 }
 

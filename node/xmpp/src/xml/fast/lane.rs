@@ -60,6 +60,9 @@ impl Lane<'_> {
     fn text(&mut self) -> Result<(), Stop> {
         loop {
             let scanned = self.state.scanned;
+            if scanned == self.state.pos && self.src.get(scanned) == Some(&b'<') {
+                return Ok(());
+            }
             let (at, high) = scan::text(self.src, scanned);
             self.state.count(at - scanned);
             (self.state.scanned, self.state.high) = (at, self.state.high | high);

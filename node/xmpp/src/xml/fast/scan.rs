@@ -10,22 +10,29 @@ use crate::xml::faults::{Fault, planted};
 /// The first byte at or behind `from` that is not plain character data (`<`, `>`, `&` or a control character), or the
 /// end; and whether anything outside ASCII was passed on the way.
 pub(super) fn text(src: &[u8], from: usize) -> (usize, bool) {
-    scan(
-        src,
-        from,
-        |byte| (byte < b' ') | (byte | 2 == b'>') | (byte == b'&'),
-        |word| {
-            below_space(word) | zero_bytes(with(word, 2) ^ all(b'>')) | zero_bytes(word ^ all(b'&'))
-        },
-    )
+    let stops = |byte: u8| byte < b' ' || byte | 2 == b'>' || byte == b'&';
+    let marks = |word: u64| {
+        below_space(word) | zero_bytes(with(word, 2) ^ all(b'>')) | zero_bytes(word ^ all(b'&'))
+    };
+    // Most texts are short; blocks pay in the others.
+    let near = src.len().min(from + BLOCK);
+    let (at, high) = words(&src[..near], from, stops, marks);
+    if at < near || near == src.len() {
+        return (at, high);
+    }
+    let (at, in_blocks) = plain_blocks(src, at);
+    let (at, behind) = words(src, at, stops, marks);
+    (at, high | in_blocks | behind)
 }
 
-/// The same for an attribute's value: `<`, `>`, `&`, either quote, `#` (which comes for nothing) or a control character.
+/// The same for an attribute's value, which is short as a rule: `<`, `>`, `&`, either quote, `#` (which comes for
+/// nothing) or a control character.
+#[inline(always)]
 pub(super) fn value(src: &[u8], from: usize) -> (usize, bool) {
-    scan(
+    words(
         src,
         from,
-        |byte| (byte < b' ') | (byte | 2 == b'>') | (byte | 5 == b'\''),
+        |byte| byte < b' ' || byte | 2 == b'>' || byte | 5 == b'\'',
         |word| {
             below_space(word)
                 | zero_bytes(with(word, 2) ^ all(b'>'))
@@ -63,36 +70,47 @@ pub(super) fn is_name(byte: u8) -> bool {
 
 const BLOCK: usize = 32;
 
+/// The first block that holds anything but plain character data, or the end of the last whole one.
+#[inline]
+fn plain_blocks(src: &[u8], from: usize) -> (usize, bool) {
+    let (mut at, mut high) = (from, 0);
+    for block in src[from..].as_chunks::<BLOCK>().0 {
+        let (mut stops, mut highs) = (0, 0);
+        for &byte in block {
+            stops |= u8::from(byte < b' ') | u8::from(byte | 2 == b'>') | u8::from(byte == b'&');
+            highs |= byte;
+        }
+        if stops != 0 {
+            break;
+        }
+        high |= highs;
+        at += BLOCK;
+    }
+    (at, high >= 0x80)
+}
+
+/// The first byte that `stops`, which `marks` finds in a word.
 #[inline(always)]
-fn scan(
+fn words(
     src: &[u8],
     from: usize,
     stops: impl Fn(u8) -> bool,
     marks: impl Fn(u64) -> u64,
 ) -> (usize, bool) {
     let mut at = from;
-    let mut high = 0_u8;
-    for block in src[from..].as_chunks::<BLOCK>().0 {
-        let stop = block.iter().fold(false, |stop, &byte| stop | stops(byte));
-        if stop {
-            break;
-        }
-        high |= block.iter().fold(0, |high, &byte| high | byte);
-        at += BLOCK;
-    }
-    let mut high_word = u64::from(high & 0x80) * ONES;
-    for word in src[at..].as_chunks::<8>().0 {
+    let mut high = 0;
+    for word in src[from..].as_chunks::<8>().0 {
         let word = u64::from_le_bytes(*word);
         let marked = marks(word);
         if marked != 0 {
             let place = marked.trailing_zeros() / 8;
-            high_word |= word & ((1 << (place * 8)) - 1);
-            return (at + place as usize, high_word & HIGHS != 0);
+            high |= word & ((1 << (place * 8)) - 1);
+            return (at + place as usize, high & HIGHS != 0);
         }
-        high_word |= word;
+        high |= word;
         at += 8;
     }
-    let mut high = high_word & HIGHS != 0;
+    let mut high = high & HIGHS != 0;
     while let Some(&byte) = src.get(at).filter(|byte| !stops(**byte)) {
         high |= byte >= 0x80;
         at += 1;

@@ -137,7 +137,8 @@ impl Lane<'_> {
             let role = Role::of(&self.src[range(attribute.name)]);
             if role != Role::Other {
                 let value = &self.src[range(attribute.value)];
-                outline::attribute(self.header, role, span(attribute.value), value);
+                let place = span(attribute.value);
+                outline::attribute(self.header, role, place, value, attribute.plain);
             }
         }
     }
@@ -179,7 +180,13 @@ impl Lane<'_> {
                 true => spell::write_value(canon, source),
                 false => canon.extend_from_slice(source),
             });
-            outline::attribute(self.header, role, span, span.of(self.canon));
+            outline::attribute(
+                self.header,
+                role,
+                span,
+                span.of(self.canon),
+                attribute.plain,
+            );
         }
         Ok(())
     }
@@ -192,7 +199,7 @@ impl Lane<'_> {
         if let Some(sender) = self.env.from {
             let full = sender.full().as_bytes();
             let span = write(self.canon, b"from", |canon| canon.extend_from_slice(full));
-            outline::attribute(self.header, Role::From, span, full);
+            outline::attribute(self.header, Role::From, span, full, false);
         }
         if let (Some(lang), false) = (self.env.lang, has_lang) {
             let write_lang = |canon: &mut Vec<u8>| canon.extend_from_slice(lang.as_bytes());

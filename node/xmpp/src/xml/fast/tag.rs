@@ -28,6 +28,8 @@ pub(super) struct Attribute {
     pub(super) value: (u32, u32),
     /// Whether the canonical form spells the value otherwise.
     pub(super) respell: bool,
+    /// Whether it is known to be ASCII without references.
+    pub(super) plain: bool,
 }
 
 /// The attributes of the tag that was read last. It is not cleared between tags, only counted.
@@ -45,6 +47,7 @@ impl Default for Table {
             name: (0, 0),
             value: (0, 0),
             respell: false,
+            plain: false,
         };
         Self {
             entries: [empty; ATTRIBUTES_MAX],
@@ -74,66 +77,96 @@ impl Table {
         };
         let mut cursor = name_end;
         loop {
-            match src.get(cursor).ok_or(Stop::Incomplete)? {
-                b'>' => {
+            cursor = match src.get(cursor..).unwrap_or_default() {
+                [b' ', next, ..] if scan::is_name_start(*next) => {
+                    self.read_attribute(src, cursor + 1, &mut tag)?
+                }
+                [b'>', ..] => {
                     tag.end = cursor + 1;
                     return Ok(tag);
                 }
-                b'/' => match src.get(cursor + 1).ok_or(Stop::Incomplete)? {
-                    b'>' => {
-                        (tag.end, tag.empty) = (cursor + 2, true);
-                        return Ok(tag);
-                    }
-                    _ => return Err(Stop::Unknown(Reason::Tag)),
-                },
-                b' ' | b'\t' | b'\r' | b'\n' => {}
-                b':' => return Err(Stop::Unknown(Reason::Colon)),
-                _ => return Err(Stop::Unknown(Reason::Tag)),
-            }
-            let start = scan::behind_space(src, cursor);
-            let closes = matches!(src.get(start).ok_or(Stop::Incomplete)?, b'>' | b'/');
-            let one_space = src[cursor] == b' ' && start == cursor + 1;
-            tag.clean &= one_space && !closes;
-            cursor = if closes {
-                start
-            } else {
-                self.read_attribute(src, start, &mut tag)?
+                [b'/', b'>', ..] => {
+                    (tag.end, tag.empty) = (cursor + 2, true);
+                    return Ok(tag);
+                }
+                rest => self.read_unusual(src, cursor, rest, &mut tag)?,
             };
         }
     }
 
+    /// Goes on at something other than one space and an attribute, or the end of the tag.
+    #[cold]
+    fn read_unusual(
+        &mut self,
+        src: &[u8],
+        cursor: usize,
+        rest: &[u8],
+        tag: &mut Tag,
+    ) -> Result<usize, Stop> {
+        match rest {
+            [b' ' | b'\t' | b'\r' | b'\n', ..] => {}
+            [] | [b'/'] => return Err(Stop::Incomplete),
+            [b':', ..] => return Err(Stop::Unknown(Reason::Colon)),
+            _ => return Err(Stop::Unknown(Reason::Tag)),
+        }
+        tag.clean = false;
+        let start = scan::behind_space(src, cursor);
+        match src.get(start).ok_or(Stop::Incomplete)? {
+            b'>' | b'/' => Ok(start),
+            _ => self.read_attribute_here(src, start, tag),
+        }
+    }
+
+    #[cold]
+    fn read_attribute_here(
+        &mut self,
+        src: &[u8],
+        start: usize,
+        tag: &mut Tag,
+    ) -> Result<usize, Stop> {
+        self.read_attribute(src, start, tag)
+    }
+
     /// Reads the attribute at `start`; gives the place behind it.
+    #[inline(always)]
     fn read_attribute(&mut self, src: &[u8], start: usize, tag: &mut Tag) -> Result<usize, Stop> {
         let mut name_end = name(src, start)?;
-        if src.get(name_end) == Some(&b':') {
-            name_end = behind_xml_lang(src, start)?;
-            tag.has_lang = true;
-        }
         let quote = match src.get(name_end..).unwrap_or_default() {
             [b'=', quote @ (b'"' | b'\''), ..] => *quote,
+            [b':', ..] => {
+                name_end = behind_xml_lang(src, start)?;
+                tag.has_lang = true;
+                match src.get(name_end + 1).ok_or(Stop::Incomplete)? {
+                    quote @ (b'"' | b'\'') => *quote,
+                    _ => return Err(Stop::Unknown(Reason::Tag)),
+                }
+            }
             [] | [b'='] => return Err(Stop::Incomplete),
             _ => return Err(Stop::Unknown(Reason::Tag)),
         };
         let value_start = name_end + 2;
-        let (value_end, respell) = value(src, value_start, quote)?;
-        self.refuse_duplicate(src, &src[start..name_end])?;
-        if self.len == ATTRIBUTES_MAX {
-            return Err(Stop::Unknown(Reason::Limit));
-        }
-        if &src[start..name_end] == b"xmlns" {
+        let (value_end, plain, respell) = value(src, value_start, quote)?;
+        let name = &src[start..name_end];
+        self.refuse_duplicate(src, name)?;
+        if matches!(name, [b'x', b'm', b'l', b'n', b's']) {
             tag.clean &= self.len == 0;
             tag.xmlns = Some(self.len);
         }
         tag.clean &= quote == b'"' && !respell;
-        self.entries[self.len] = Attribute {
+        let Some(entry) = self.entries.get_mut(self.len) else {
+            return Err(Stop::Unknown(Reason::Limit));
+        };
+        *entry = Attribute {
             name: (start as u32, name_end as u32),
             value: (value_start as u32, value_end as u32),
             respell,
+            plain,
         };
         self.len += 1;
         Ok(value_end + 1)
     }
 
+    #[inline(always)]
     fn refuse_duplicate(&mut self, src: &[u8], name: &[u8]) -> Result<(), Stop> {
         let (first, last) = (name[0], name[name.len() - 1]);
         let mixed = name.len() ^ (usize::from(first) << 1) ^ (usize::from(last) << 3);
@@ -155,18 +188,27 @@ pub(super) fn range((start, end): (u32, u32)) -> std::ops::Range<usize> {
 }
 
 /// The end of the name that begins at `from`.
+#[inline(always)]
 fn name(src: &[u8], from: usize) -> Result<usize, Stop> {
-    match src.get(from) {
-        Some(&byte) if scan::is_name_start(byte) => {}
-        Some(b'!' | b'?') => return Err(Stop::Unknown(Reason::Markup)),
-        Some(_) => return Err(Stop::Unknown(Reason::Name)),
-        None => return Err(Stop::Incomplete),
+    let mut end = from;
+    while src.get(end).is_some_and(|byte| scan::is_name(*byte)) {
+        end += 1;
     }
-    let behind = &src[from..];
-    match behind.iter().position(|byte| !scan::is_name(*byte)) {
-        Some(len) if len <= NAME_BYTES_MAX => Ok(from + len),
-        None if behind.len() <= NAME_BYTES_MAX => Err(Stop::Incomplete),
-        _ => Err(Stop::Unknown(Reason::Limit)),
+    let begins = end > from && scan::is_name_start(src[from]);
+    if begins && end < src.len() && end - from <= NAME_BYTES_MAX {
+        return Ok(end);
+    }
+    Err(not_a_name(src, from, end))
+}
+
+#[cold]
+fn not_a_name(src: &[u8], from: usize, end: usize) -> Stop {
+    match src.get(from) {
+        None => Stop::Incomplete,
+        Some(b'!' | b'?') => Stop::Unknown(Reason::Markup),
+        Some(byte) if !scan::is_name_start(*byte) => Stop::Unknown(Reason::Name),
+        Some(_) if end - from > NAME_BYTES_MAX => Stop::Unknown(Reason::Limit),
+        Some(_) => Stop::Incomplete,
     }
 }
 
@@ -181,8 +223,20 @@ fn behind_xml_lang(src: &[u8], start: usize) -> Result<usize, Stop> {
     }
 }
 
-/// The end of the value that begins at `from`, and whether it must be spelled otherwise.
-fn value(src: &[u8], from: usize, quote: u8) -> Result<(usize, bool), Stop> {
+/// The end of the value that begins at `from`, whether it is known to be plain, and whether it must be spelled otherwise.
+#[inline(always)]
+fn value(src: &[u8], from: usize, quote: u8) -> Result<(usize, bool, bool), Stop> {
+    let (stop, high) = scan::value(src, from);
+    match src.get(stop) {
+        Some(byte) if *byte == quote && !high && stop - from <= VALUE_BYTES_MAX => {
+            Ok((stop, true, false))
+        }
+        _ => unusual_value(src, from, quote).map(|(end, respell)| (end, false, respell)),
+    }
+}
+
+/// The same for a value that does not end at the first byte that might matter, or is not ASCII.
+fn unusual_value(src: &[u8], from: usize, quote: u8) -> Result<(usize, bool), Stop> {
     let (mut at, mut any_high, mut respell) = (from, false, false);
     loop {
         let (stop, high) = scan::value(src, at);

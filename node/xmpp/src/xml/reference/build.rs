@@ -279,7 +279,13 @@ impl Scratch {
             written += 1;
             if top_level {
                 let value = span.of(&self.canon);
-                outline::attribute(&mut self.header, Role::of(name.as_bytes()), span, value);
+                outline::attribute(
+                    &mut self.header,
+                    Role::of(name.as_bytes()),
+                    span,
+                    value,
+                    false,
+                );
             }
             self.check_size(env)?;
         }
@@ -326,7 +332,7 @@ impl Stamping {
         let mut written = 0;
         if let (true, Some(sender)) = (self.from, env.from) {
             let span = write_escaped(canon, "from", sender.full());
-            outline::attribute(header, Role::From, span, sender.full().as_bytes());
+            outline::attribute(header, Role::From, span, sender.full().as_bytes(), false);
             written += 1;
         }
         let has_lang = attributes.iter().any(|attribute| {
