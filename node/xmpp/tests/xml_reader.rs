@@ -341,7 +341,14 @@ fn only_sixteen_children_are_described_but_all_are_counted() {
 
 #[test]
 fn from_and_language_are_stamped_on_stanzas_only() {
+    for fast in [false, true] {
+        stamp_some(fast);
+    }
+}
+
+fn stamp_some(fast: bool) {
     let mut reader = reader(OPEN);
+    reader.fast_lane(fast);
     reader.stamp_from(Some("u@a.example/r&r"));
     let mut out = b"kept".to_vec();
     for (source, written, flags) in [
@@ -358,6 +365,11 @@ fn from_and_language_are_stamped_on_stanzas_only() {
         (
             "<iq from='u@a.example/r&#38;r' id='1'/>",
             "<iq from=\"u@a.example/r&amp;r\" xml:lang=\"en\" id=\"1\"/>",
+            Flags::ESCAPED,
+        ),
+        (
+            "<iq from='U@A.Example/r&amp;r'/>",
+            "<iq from=\"u@a.example/r&amp;r\" xml:lang=\"en\"/>",
             Flags::ESCAPED,
         ),
         (

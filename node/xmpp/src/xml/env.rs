@@ -1,7 +1,8 @@
 //! What a lane must know of its stream to read one top-level element.
 
-use super::canonical;
 use super::limits::XmlLimits;
+use crate::escape::{escape_attr, unescape};
+use crate::jid::Jid;
 use crate::stanza::Content;
 
 /// The stream around a top-level element.
@@ -15,36 +16,55 @@ pub(crate) struct Env<'a> {
     pub(crate) lang: Option<&'a str>,
 }
 
-/// The full address of the entity at the other end, as an attribute's value in the canonical form.
+/// The full address of the entity at the other end.
 #[derive(Clone, Debug)]
 pub(crate) struct Sender {
-    full: Box<str>,
+    /// As an attribute's value in the canonical form.
+    escaped: Box<str>,
+    /// How much of that is the bare address.
     bare_len: usize,
 }
 
 impl Sender {
-    /// `full` as the address' text, unescaped.
+    /// `full` as the address' text, prepared but not escaped.
     pub(crate) fn new(full: &str) -> Self {
-        let bare = full.split_once('/').map_or(full, |(bare, _)| bare);
+        let (bare, rest) = full.split_at(full.find('/').unwrap_or(full.len()));
         let mut escaped = Vec::with_capacity(full.len());
-        canonical::write_value(&mut escaped, bare.as_bytes());
+        escape_attr(bare, &mut escaped);
         let bare_len = escaped.len();
-        canonical::write_value(&mut escaped, &full.as_bytes()[bare.len()..]);
-        let full = String::from_utf8(escaped).expect("escaping keeps UTF-8");
+        escape_attr(rest, &mut escaped);
+        let escaped = String::from_utf8(escaped).expect("escaping keeps UTF-8");
         Self {
-            full: full.into_boxed_str(),
+            escaped: escaped.into_boxed_str(),
             bare_len,
         }
     }
 
-    /// The escaped full address.
-    pub(crate) fn full(&self) -> &str {
-        &self.full
+    /// The full address, escaped.
+    pub(crate) fn escaped(&self) -> &str {
+        &self.escaped
     }
 
     /// Whether a client that writes this `from`, in canonical spelling, speaks of itself: as its full or its bare
     /// address (RFC 6120 8.1.2.1).
     pub(crate) fn is_named_by(&self, from: &[u8]) -> bool {
-        from == self.full.as_bytes() || from == &self.full.as_bytes()[..self.bare_len]
+        self.is(from) || self.is_after_preparation(from)
+    }
+
+    fn is(&self, from: &[u8]) -> bool {
+        let full = self.escaped.as_bytes();
+        from == full || from == &full[..self.bare_len]
+    }
+
+    /// Addresses are compared by their prepared forms (RFC 7622): `U@Example` is `u@example`.
+    #[cold]
+    fn is_after_preparation(&self, from: &[u8]) -> bool {
+        unescape(from)
+            .and_then(|text| Jid::parse(&text).ok())
+            .is_some_and(|from| {
+                let mut escaped = Vec::new();
+                escape_attr(from.as_str(), &mut escaped);
+                self.is(&escaped)
+            })
     }
 }

@@ -6,9 +6,10 @@ use super::error::ReadError;
 use super::fast::{self, Step};
 use super::item::{Item, StreamHeader};
 use super::limits::XmlLimits;
+use super::outline;
 use super::reference::{Finding, Reference};
 use super::scratch::{self, Scratch};
-use super::{canonical, outline};
+use crate::escape::escape_attr;
 use crate::stanza::Content;
 use crate::stream_error::StreamCondition;
 
@@ -315,7 +316,7 @@ impl Reader {
     fn opened(&mut self, header: StreamHeader) -> StreamHeader {
         self.lang = header.lang.as_deref().map(|lang| {
             let mut escaped = Vec::with_capacity(lang.len());
-            canonical::write_value(&mut escaped, lang.as_bytes());
+            escape_attr(lang, &mut escaped);
             String::from_utf8(escaped)
                 .expect("escaping keeps UTF-8")
                 .into_boxed_str()

@@ -1,6 +1,6 @@
 //! The two parts of a stream that are not elements of it: its start and its end (RFC 6120 4.2, 4.4).
 
-use super::canonical::write_value;
+use crate::escape::escape_attr;
 use crate::stanza::Content;
 
 /// The attributes of a stream that we open or answer (RFC 6120 4.7).
@@ -35,7 +35,7 @@ pub fn write_stream_open(out: &mut Vec<u8>, content: Content, open: &StreamOpen<
             out.push(b' ');
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b"=\"");
-            write_value(out, value.as_bytes());
+            escape_attr(value, out);
             out.push(b'"');
         }
     }

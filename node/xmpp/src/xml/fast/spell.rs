@@ -1,25 +1,26 @@
 //! Rewriting what is not spelled in the canonical way.
+//!
+//! It has its own table of spellings, so that the other lane, which writes with [`crate::escape`], is a test of it.
 
 use super::{charref, scan};
-use crate::xml::canonical;
 
 /// Whether a reference in a value stays as it is written.
 pub(super) fn is_canonical_in_value(value: char, written: &[u8]) -> bool {
     ascii(value)
-        .and_then(canonical::in_value)
+        .and_then(in_value)
         .is_some_and(|spelling| spelling.as_bytes() == written)
 }
 
 /// Whether a reference in text stays as it is written.
 pub(super) fn is_canonical_in_text(value: char, written: &[u8]) -> bool {
     ascii(value)
-        .and_then(canonical::in_text)
+        .and_then(in_text)
         .is_some_and(|spelling| spelling.as_bytes() == written)
 }
 
 /// Writes the character that a reference in text stands for.
 pub(super) fn write_in_text(canon: &mut Vec<u8>, value: char) {
-    match ascii(value).and_then(canonical::in_text) {
+    match ascii(value).and_then(in_text) {
         Some(spelling) => canon.extend_from_slice(spelling.as_bytes()),
         None => write_raw(canon, value),
     }
@@ -35,7 +36,7 @@ pub(super) fn write_value(canon: &mut Vec<u8>, source: &[u8]) {
         match byte {
             b'"' | b'>' => {
                 canon.extend_from_slice(&source[run..stop]);
-                let spelling = canonical::in_value(byte).expect("these two are never raw");
+                let spelling = in_value(byte).expect("these two are never raw");
                 canon.extend_from_slice(spelling.as_bytes());
                 run = at;
             }
@@ -50,7 +51,7 @@ pub(super) fn write_value(canon: &mut Vec<u8>, source: &[u8]) {
             b'&' => {
                 let reference = charref::read(&source[stop..]).expect("it was read before");
                 canon.extend_from_slice(&source[run..stop]);
-                match ascii(reference.value).and_then(canonical::in_value) {
+                match ascii(reference.value).and_then(in_value) {
                     Some(spelling) => canon.extend_from_slice(spelling.as_bytes()),
                     None => write_raw(canon, reference.value),
                 }
@@ -69,4 +70,25 @@ fn ascii(value: char) -> Option<u8> {
 
 fn write_raw(canon: &mut Vec<u8>, value: char) {
     canon.extend_from_slice(value.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+/// How text spells a character that it does not hold raw.
+fn in_text(byte: u8) -> Option<&'static str> {
+    match byte {
+        b'&' => Some("&amp;"),
+        b'<' => Some("&lt;"),
+        b'>' => Some("&gt;"),
+        b'\r' => Some("&#13;"),
+        _ => None,
+    }
+}
+
+/// How a value spells a character that it does not hold raw.
+fn in_value(byte: u8) -> Option<&'static str> {
+    match byte {
+        b'"' => Some("&quot;"),
+        b'\t' => Some("&#9;"),
+        b'\n' => Some("&#10;"),
+        _ => in_text(byte),
+    }
 }

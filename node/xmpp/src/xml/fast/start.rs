@@ -197,7 +197,7 @@ impl Lane<'_> {
             return false;
         }
         if let Some(sender) = self.env.from {
-            let full = sender.full().as_bytes();
+            let full = sender.escaped().as_bytes();
             let span = write(self.canon, b"from", |canon| canon.extend_from_slice(full));
             outline::attribute(self.header, Role::From, span, full, false);
         }

@@ -3,9 +3,9 @@
 use super::namespaces::{Declaration, Declared, Uri, resolve};
 use super::stream::StreamScope;
 use super::tag::Tag;
+use crate::escape::{escape_attr, escape_text};
 use crate::stanza::{Child, Header, Kind, Namespace, Span};
 use crate::stream_error::StreamCondition;
-use crate::xml::canonical;
 use crate::xml::env::Env;
 use crate::xml::error::ReadError;
 use crate::xml::names::{self, Role};
@@ -143,7 +143,7 @@ impl Scratch {
         }
         if !text.is_empty() {
             self.finish_start_tag();
-            canonical::write_text(&mut self.canon, text.as_bytes());
+            escape_text(text, &mut self.canon);
         }
         self.check_size(env)
     }
@@ -331,8 +331,8 @@ impl Stamping {
     ) -> usize {
         let mut written = 0;
         if let (true, Some(sender)) = (self.from, env.from) {
-            let span = write_escaped(canon, "from", sender.full());
-            outline::attribute(header, Role::From, span, sender.full().as_bytes(), false);
+            let span = write_escaped(canon, "from", sender.escaped());
+            outline::attribute(header, Role::From, span, sender.escaped().as_bytes(), false);
             written += 1;
         }
         let has_lang = attributes.iter().any(|attribute| {
@@ -348,7 +348,7 @@ impl Stamping {
     /// Notes a `from` of the client's own that does not speak of itself.
     fn compare(&self, from: &str, header: &mut Header, env: &Env<'_>) {
         let mut escaped = Vec::with_capacity(from.len());
-        canonical::write_value(&mut escaped, from.as_bytes());
+        escape_attr(from, &mut escaped);
         outline::compare_from(header, &escaped, env);
     }
 }
@@ -395,7 +395,7 @@ fn write_attribute(canon: &mut Vec<u8>, name: &str, value: &str) -> Span {
     canon.extend_from_slice(name.as_bytes());
     canon.extend_from_slice(b"=\"");
     let start = canon.len();
-    canonical::write_value(canon, value.as_bytes());
+    escape_attr(value, canon);
     let span = Span::new(start, canon.len());
     canon.push(b'"');
     span
