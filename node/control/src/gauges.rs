@@ -8,6 +8,7 @@
 //! | `rookery_control_write_errors_total` | | writes that failed and are tried again |
 //! | `rookery_control_leader_changes_total` | | times this node saw another leader |
 //! | `rookery_control_is_leader`, `…_log_entries`, `…_applied_index`, `…_term` | | how it stands |
+//! | `rookery_control_time_ahead_seconds` | | how far the group's time is ahead of this node's clock |
 //! | `rookery_control_registrations_total` | `decision`, `window` | throttle decisions asked for by this node |
 
 use std::time::Duration;
@@ -39,6 +40,10 @@ pub(crate) fn write_failed() {
 
 pub(crate) fn leader_changed() {
     counter!("rookery_control_leader_changes_total").increment(1);
+}
+
+pub(crate) fn time_ahead(ahead: Duration) {
+    gauge!("rookery_control_time_ahead_seconds").set(ahead.as_secs_f64());
 }
 
 pub(crate) fn status(status: &ControlStatus) {

@@ -31,7 +31,8 @@ options! {
         /// Over all hosts and addresses: the last line against a botnet that has an address for every account.
         pub in_all: WindowSetting = WindowSetting::fixed(300, 3_600), "registrations / time";
         /// How long an attempt may hold its place before the account exists. Longer than the slowest account creation
-        /// (two time-outs of a database), short enough that crashed attempts soon give their place back.
+        /// (two time-outs of a database), short enough that crashed attempts soon give their place back. Taken as
+        /// 1 s at least and 1 h at most.
         pub reservation_ms: u64 = 60_000, "ms";
     }
 }

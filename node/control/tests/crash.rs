@@ -1,5 +1,11 @@
 //! kill -9 at a random moment: every commit that was acknowledged counts after the restart.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of a test; a child's report"
+)]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -83,6 +83,7 @@ pub(crate) struct Driver {
     configuring: Configuring,
     next_tick: Instant,
     leader: Option<NodeId>,
+    clock_warned: bool,
     stopping: Option<oneshot::Sender<()>>,
 }
 
@@ -105,6 +106,7 @@ impl Driver {
             next_ticket: 0,
             configuring: Configuring::Due,
             leader: None,
+            clock_warned: false,
             stopping: None,
         }
     }
@@ -200,6 +202,22 @@ impl Driver {
         self.parts.machine.step(Event::Tick);
         self.configure();
         gauges::status(&self.parts.machine.status());
+        self.watch_clock();
+    }
+
+    /// Tells the operator when the group's time, the latest that any member's clock brought, is ahead of this clock:
+    /// the windows stand still until the clocks have caught up.
+    fn watch_clock(&mut self) {
+        let ahead = self.parts.machine.state().time().since(Timestamp::now());
+        gauges::time_ahead(ahead);
+        let is_ahead = ahead > CLOCK_AHEAD_MAX;
+        if is_ahead && !self.clock_warned {
+            tracing::warn!(
+                ahead_s = ahead.as_secs(),
+                "control group's time is ahead of this clock, registration windows stand still"
+            );
+        }
+        self.clock_warned = is_ahead;
     }
 
     /// Proposes the configuration's policy until it is answered; it changes nothing if the group has it already.
@@ -234,7 +252,9 @@ impl Driver {
         let leader = self.parts.machine.leader();
         if leader != self.leader {
             self.leader = leader;
-            gauges::leader_changed();
+            if leader.is_some() {
+                gauges::leader_changed();
+            }
             let leader = leader.map(NodeId::get);
             tracing::info!(leader, "control leader changed");
         }
@@ -321,3 +341,6 @@ pub(crate) enum DriverError {
 
 /// Inputs taken before the next write: a full queue.
 const BATCH_MAX: usize = 4_096;
+
+/// How far the group's time may be ahead of this node's clock before the operator is told.
+const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(30);

@@ -2,14 +2,12 @@
 
 use std::collections::VecDeque;
 
-use protobuf::Message as _;
-use raft::eraftpb::{
-    ConfChange, ConfChangeV2, ConfState, Entry, EntryType, HardState, Message, Snapshot,
-};
-use raft::{Config, RawNode, ReadOnlyOption, Ready, SnapshotStatus, StateRole, Storage};
+use raft::eraftpb::{HardState, Message};
+use raft::{RawNode, SnapshotStatus, StateRole};
 use rookery_xmpp::clock::Timestamp;
 
 use super::ControlStatus;
+use super::config::{ELECTION_TICKS, config};
 use super::election::ElectionTimeout;
 use super::event::{Effect, Event, MachineError, MachineOptions};
 use super::logger::tracing_logger;
@@ -18,7 +16,9 @@ use super::pending::{Answer, Pending, Ticket};
 use super::store::{Recovered, Write};
 use crate::error::Unavailable;
 use crate::options::ControlOptions;
-use crate::state::{Command, ControlState, Members, NodeId, Outcome, Policy, Proposal, RequestId};
+use crate::state::{Command, ControlState, NodeId, Policy, Proposal, RequestId};
+
+mod ready;
 
 /// One member of the control group: Raft, the replicated state and the questions under way. No IO, no clock.
 pub struct RaftMachine {
@@ -215,7 +215,7 @@ impl RaftMachine {
         }
         let expired = self.pending.expired(self.ticks);
         self.refuse(expired, Unavailable::NoQuorum);
-        let (proposals, reads) = self.pending.due(self.ticks, false);
+        let (proposals, reads) = self.pending.due(self.ticks, false, self.own_term());
         self.ask(proposals, reads);
         self.save_commit_due |= self.ticks.is_multiple_of(COMMIT_SAVED_TICKS);
     }
@@ -265,33 +265,41 @@ impl RaftMachine {
             return;
         }
         self.asked = Some(leader);
-        let (proposals, reads) = self.pending.due(self.ticks, true);
+        let (proposals, reads) = self.pending.due(self.ticks, true, self.own_term());
         self.ask(proposals, reads);
+    }
+
+    /// The term, if we lead it.
+    fn own_term(&self) -> Option<u64> {
+        self.is_leader().then_some(self.node.raft.term)
     }
 
     /// Proposes and reads. What raft-rs drops, for want of a leader or of room, is asked again later.
     fn ask(&mut self, proposals: Vec<Ticket>, reads: Vec<Ticket>) {
+        let (node, incarnation, own_term) = (self.id, self.incarnation, self.own_term());
         for ticket in proposals {
             let acknowledged = self
                 .pending
                 .acknowledged()
                 .map_or(ticket.0, |first| first.0);
-            let Some((now, command)) = self.pending.proposal(ticket) else {
+            let Some(proposed) = self.pending.proposal(ticket) else {
                 continue;
             };
             let request = RequestId {
-                node: self.id,
-                incarnation: self.incarnation,
+                node,
+                incarnation,
                 sequence: ticket.0,
             };
+            let (now, command) = (proposed.now, proposed.command.clone());
             let proposal = Proposal {
                 request,
                 acknowledged,
-                now: *now,
-                command: command.clone(),
+                now,
+                command,
             };
-            if let Err(error) = self.node.propose(Vec::new(), proposal.encode()) {
-                tracing::debug!(%error, "proposal not taken");
+            match self.node.propose(Vec::new(), proposal.encode()) {
+                Ok(()) => proposed.logged = own_term,
+                Err(error) => tracing::debug!(%error, "proposal not taken"),
             }
         }
         for ticket in reads {
@@ -316,184 +324,6 @@ impl RaftMachine {
             self.pending.allow_read(ticket, index);
         }
     }
-
-    fn take_ready(
-        &mut self,
-        mut ready: Ready,
-        effects: &mut Vec<Effect>,
-    ) -> Result<(), MachineError> {
-        send(ready.take_messages(), effects);
-        for read in ready.take_read_states() {
-            self.read_allowed(&read.request_ctx, read.index);
-        }
-        let write = self.write_of(&ready)?;
-        let messages = ready.take_persisted_messages();
-        let committed = ready.take_committed_entries();
-        let number = ready.number();
-        self.node.advance_append_async(ready);
-        let installs = write.as_ref().and_then(|write| write.install.as_ref());
-        let installs = installs.map(|snapshot| snapshot.get_metadata().index);
-        self.held.push_back(Held {
-            write: self.written,
-            ready: number,
-            installs,
-            messages,
-        });
-        effects.extend(write.map(Box::new).map(Effect::Persist));
-        self.apply(committed)?;
-        if let Some(write) = self.compaction() {
-            effects.push(Effect::Persist(Box::new(write)));
-        }
-        Ok(())
-    }
-
-    /// What of a ready must be written before anybody is told; `None` if it is nothing, or a commit index alone.
-    fn write_of(&mut self, ready: &Ready) -> Result<Option<Write>, MachineError> {
-        if let Some(hard_state) = ready.hs() {
-            self.commit_unsaved = Some(hard_state.clone());
-        }
-        let install = (!ready.snapshot().is_empty()).then(|| ready.snapshot().clone());
-        if let Some(snapshot) = &install {
-            self.install(snapshot.clone())?;
-        }
-        self.node.mut_store().append(ready.entries());
-        if !ready.must_sync() {
-            return Ok(None);
-        }
-        let hard_state = self.commit_unsaved.take();
-        let entries = ready.entries().clone();
-        Ok(Some(Write {
-            install,
-            entries,
-            hard_state,
-            ..self.next_write()
-        }))
-    }
-
-    fn install(&mut self, snapshot: Snapshot) -> Result<(), MachineError> {
-        let index = snapshot.get_metadata().index;
-        self.state = ControlState::restore(snapshot.get_data())
-            .map_err(|source| MachineError::Format { index, source })?;
-        self.node.mut_store().install(snapshot);
-        Ok(())
-    }
-
-    fn next_write(&mut self) -> Write {
-        self.written += 1;
-        Write {
-            number: self.written,
-            ..Write::default()
-        }
-    }
-
-    fn persisted(&mut self, number: u64) {
-        self.write_error = None;
-        self.persisted = self.persisted.max(number);
-    }
-
-    /// Tells raft-rs what is durable and sends the messages that say so.
-    fn release_held(&mut self, effects: &mut Vec<Effect>) {
-        while self
-            .held
-            .front()
-            .is_some_and(|held| held.write <= self.persisted)
-        {
-            let Some(held) = self.held.pop_front() else {
-                return;
-            };
-            self.node.on_persist_ready(held.ready);
-            if let Some(index) = held.installs {
-                self.node.advance_apply_to(index);
-            }
-            send(held.messages, effects);
-        }
-    }
-
-    fn apply(&mut self, entries: Vec<Entry>) -> Result<(), MachineError> {
-        let Some(last) = entries.last().map(|entry| entry.index) else {
-            return Ok(());
-        };
-        for entry in entries {
-            match entry.get_entry_type() {
-                EntryType::EntryNormal => self.apply_proposal(&entry)?,
-                EntryType::EntryConfChange => {
-                    let mut change = ConfChange::default();
-                    change.merge_from_bytes(entry.get_data())?;
-                    let conf_state = self.node.apply_conf_change(&change)?;
-                    self.apply_members(entry.index, conf_state);
-                }
-                EntryType::EntryConfChangeV2 => {
-                    let mut change = ConfChangeV2::default();
-                    change.merge_from_bytes(entry.get_data())?;
-                    let conf_state = self.node.apply_conf_change(&change)?;
-                    self.apply_members(entry.index, conf_state);
-                }
-            }
-        }
-        self.node.advance_apply_to(last);
-        Ok(())
-    }
-
-    fn apply_proposal(&mut self, entry: &Entry) -> Result<(), MachineError> {
-        let index = entry.index;
-        if entry.get_data().is_empty() {
-            self.state.skip(index);
-            return Ok(());
-        }
-        let proposal = Proposal::decode(entry.get_data())
-            .map_err(|source| MachineError::Format { index, source })?;
-        let outcome = self.state.apply(index, &proposal);
-        let RequestId {
-            node,
-            incarnation,
-            sequence,
-        } = proposal.request;
-        let ticket = Ticket(sequence);
-        let ours = node == self.id && incarnation == self.incarnation;
-        if ours && self.pending.answered(ticket) {
-            let answer = match outcome {
-                Outcome::Stale | Outcome::Overload => Answer::Unavailable(Unavailable::Overloaded),
-                outcome => Answer::Outcome(outcome),
-            };
-            self.answers.push((ticket, answer));
-        }
-        Ok(())
-    }
-
-    fn apply_members(&mut self, index: u64, conf_state: ConfState) {
-        self.state.skip(index);
-        self.state.set_members(Members::new(
-            conf_state.get_voters(),
-            conf_state.get_learners(),
-        ));
-        self.node.mut_store().set_conf_state(conf_state);
-    }
-
-    /// A snapshot of our own and a shorter log, once enough was applied since the last.
-    fn compaction(&mut self) -> Option<Write> {
-        let applied = self.state.applied();
-        let store = self.node.store();
-        let last = store.last_snapshot().get_metadata().index;
-        if applied < last + self.control.snapshot_after_entries.max(1) {
-            return None;
-        }
-        let mut snapshot = Snapshot::default();
-        snapshot.set_data(self.state.snapshot().into());
-        let meta = snapshot.mut_metadata();
-        meta.index = applied;
-        meta.term = store.term(applied).ok()?;
-        meta.set_conf_state(store.conf_state().clone());
-        let kept = self.control.log_kept_entries;
-        let start = self.node.mut_store().compact(snapshot.clone(), kept);
-        // On restart the commit index must not be below the snapshot.
-        self.commit_unsaved = None;
-        let hard_state = Some(self.node.raft.hard_state());
-        Some(Write {
-            compact: Some((snapshot, start)),
-            hard_state,
-            ..self.next_write()
-        })
-    }
 }
 
 /// Messages and progress that wait for a write.
@@ -506,34 +336,6 @@ struct Held {
     installs: Option<u64>,
     messages: Vec<Message>,
 }
-
-fn send(messages: Vec<Message>, effects: &mut Vec<Effect>) {
-    if !messages.is_empty() {
-        effects.push(Effect::Send(messages));
-    }
-}
-
-/// raft-rs's configuration, with nothing left at a default that is unsafe.
-fn config(id: NodeId, applied: u64, options: &ControlOptions) -> Config {
-    Config {
-        id: id.get(),
-        election_tick: ELECTION_TICKS,
-        heartbeat_tick: 2,
-        applied,
-        max_size_per_msg: options.message_bytes_max,
-        max_inflight_msgs: 64,
-        check_quorum: true,
-        pre_vote: true,
-        read_only_option: ReadOnlyOption::Safe,
-        batch_append: true,
-        max_uncommitted_size: options.uncommitted_bytes_max,
-        max_committed_size_per_ready: options.apply_bytes_max,
-        ..Config::default()
-    }
-}
-
-/// Ticks without a heartbeat after which an election may start; it does after up to twice as many.
-const ELECTION_TICKS: usize = 10;
 
 /// Ticks after which a commit index that no write took along is saved by itself.
 const COMMIT_SAVED_TICKS: u64 = 10;

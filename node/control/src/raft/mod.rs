@@ -14,10 +14,11 @@
 //! The machine keeps the uncompacted log in memory ([`MemoryLog`]) for raft-rs to read; durable is what the mover has
 //! written to the [`LogStore`] and reported as persisted. An entry is committed, applied and answered only after that.
 //!
-//! What raft-rs leaves unsafe by default is set in [`machine`]: pre-vote, check-quorum, every size limit; reads go
+//! What raft-rs leaves unsafe by default is set: pre-vote, check-quorum, every size limit; reads go
 //! through ReadIndex, never through a lease; the election time-out is drawn from a seed instead of the thread's
 //! random generator, so that a simulation repeats.
 
+mod config;
 mod driver;
 mod election;
 mod event;

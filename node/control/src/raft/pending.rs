@@ -25,7 +25,7 @@ pub enum Answer {
 /// Questions under way, each with a deadline and the tick at which it is asked again.
 #[derive(Debug)]
 pub(super) struct Pending {
-    proposals: BTreeMap<Ticket, Waiting<(Timestamp, Command)>>,
+    proposals: BTreeMap<Ticket, Waiting<Proposed>>,
     reads: BTreeMap<Ticket, Waiting<Option<u64>>>,
     timeout_ticks: u64,
     retry_ticks: u64,
@@ -52,10 +52,17 @@ impl Pending {
         &mut self,
         ticket: Ticket,
         now: Timestamp,
-        what: Command,
+        command: Command,
         tick: u64,
     ) {
-        let waiting = self.waiting((now, what), tick);
+        let waiting = self.waiting(
+            Proposed {
+                now,
+                command,
+                logged: None,
+            },
+            tick,
+        );
         self.proposals.insert(ticket, waiting);
     }
 
@@ -77,8 +84,10 @@ impl Pending {
         self.proposals.first_key_value().map(|(ticket, _)| *ticket)
     }
 
-    pub(super) fn proposal(&self, ticket: Ticket) -> Option<&(Timestamp, Command)> {
-        self.proposals.get(&ticket).map(|waiting| &waiting.question)
+    pub(super) fn proposal(&mut self, ticket: Ticket) -> Option<&mut Proposed> {
+        self.proposals
+            .get_mut(&ticket)
+            .map(|waiting| &mut waiting.question)
     }
 
     /// Takes an answered proposal out; false if nobody waits for it.
@@ -112,13 +121,30 @@ impl Pending {
         self.expired(u64::MAX)
     }
 
-    /// What shall be asked again at this tick: proposals, and reads not yet allowed.
-    pub(super) fn due(&mut self, tick: u64, all: bool) -> (Vec<Ticket>, Vec<Ticket>) {
+    /// What shall be asked again at this tick: proposals that are not in the log of this term, if that log is our own,
+    /// and reads not yet allowed.
+    pub(super) fn due(
+        &mut self,
+        tick: u64,
+        all: bool,
+        own_term: Option<u64>,
+    ) -> (Vec<Ticket>, Vec<Ticket>) {
         let retry_at = tick + self.retry_ticks;
-        let proposals = due(&mut self.proposals, tick, retry_at, all, |_| true);
+        let logged = |it: &Proposed| own_term.is_some() && it.logged == own_term;
+        let proposals = due(&mut self.proposals, tick, retry_at, all, |it| !logged(it));
         let reads = due(&mut self.reads, tick, retry_at, all, Option::is_none);
         (proposals, reads)
     }
+}
+
+/// A change that was asked for.
+#[derive(Debug)]
+pub(super) struct Proposed {
+    pub(super) now: Timestamp,
+    pub(super) command: Command,
+    /// The term in which we led and took it into our own log: as long as we lead that term it cannot get lost, and
+    /// asking again would only lengthen the queue of a slow disk.
+    pub(super) logged: Option<u64>,
 }
 
 #[derive(Debug)]

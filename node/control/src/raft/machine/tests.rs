@@ -2,7 +2,8 @@
 
 use super::super::sqlite_log::first_snapshot;
 use super::*;
-use crate::state::{RegistrationMode, RegistrationPolicy};
+use crate::raft::Write;
+use crate::state::{Outcome, RegistrationMode, RegistrationPolicy};
 
 fn machine(voters: &[u64], control: ControlOptions) -> RaftMachine {
     let voters: Vec<_> = voters.iter().copied().filter_map(NodeId::new).collect();
