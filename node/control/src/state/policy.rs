@@ -46,6 +46,18 @@ pub struct RegistrationPolicy {
 }
 
 impl RegistrationPolicy {
+    /// Every window by its name, widest last.
+    pub fn windows(&self) -> [(&'static str, WindowSetting); 6] {
+        [
+            ("per_address", self.per_address),
+            ("per_prefix_24", self.per_prefix_24),
+            ("per_prefix_64", self.per_prefix_64),
+            ("per_prefix_48", self.per_prefix_48),
+            ("per_host", self.per_host),
+            ("in_all", self.in_all),
+        ]
+    }
+
     /// How long a reservation holds its place, in milliseconds.
     pub fn reservation_ms(&self) -> u64 {
         self.reservation_ms.clamp(1_000, 3_600_000)

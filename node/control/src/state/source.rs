@@ -58,20 +58,11 @@ impl RegistrationPolicy {
 
     /// How far back any window looks, in milliseconds.
     pub(super) fn horizon_ms(&self) -> u64 {
-        let windows = [
-            self.per_address,
-            self.per_prefix_24,
-            self.per_prefix_64,
-            self.per_prefix_48,
-            self.per_host,
-            self.in_all,
-        ];
-        windows
-            .iter()
-            .filter_map(|setting| setting.0)
-            .map(Window::per_ms)
-            .max()
-            .unwrap_or(0)
+        let lengths = self
+            .windows()
+            .into_iter()
+            .filter_map(|(_, setting)| setting.0);
+        lengths.map(Window::per_ms).max().unwrap_or(0)
     }
 }
 
