@@ -17,6 +17,7 @@
 //! Nothing here does IO, reads a clock, or draws randomness of its own.
 
 pub mod clock;
+pub mod dataform;
 pub mod datetime;
 pub mod element;
 pub mod entropy;

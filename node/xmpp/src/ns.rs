@@ -103,6 +103,8 @@ namespaces! {
     CAPS = "http://jabber.org/protocol/caps";
     /// XEP-0153: vCard-Based Avatars.
     VCARD_UPDATE = "vcard-temp:x:update";
+    /// XEP-0122: Data Forms Validation.
+    DATA_VALIDATE = "http://jabber.org/protocol/xdata-validate";
     /// XEP-0157: Contact Addresses, the form type.
     SERVER_INFO = "http://jabber.org/network/serverinfo";
     /// XEP-0184: Message Delivery Receipts.
