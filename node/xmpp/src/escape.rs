@@ -156,8 +156,14 @@ mod tests {
 
     #[test]
     fn what_xml_cannot_carry_becomes_the_replacement_character() {
-        assert_eq!(text("\0a\u{b}\u{fffe}b\u{ffff}"), "\u{fffd}a\u{fffd}\u{fffd}b\u{fffd}");
-        assert_eq!(text("\u{fffd}\u{feff}\u{7f}\u{85}é😀"), "\u{fffd}\u{feff}\u{7f}\u{85}é😀");
+        assert_eq!(
+            text("\0a\u{b}\u{fffe}b\u{ffff}"),
+            "\u{fffd}a\u{fffd}\u{fffd}b\u{fffd}"
+        );
+        assert_eq!(
+            text("\u{fffd}\u{feff}\u{7f}\u{85}é😀"),
+            "\u{fffd}\u{feff}\u{7f}\u{85}é😀"
+        );
     }
 
     #[test]
@@ -170,7 +176,9 @@ mod tests {
 
     #[test]
     fn unescape_refuses_what_the_canonical_form_never_holds() {
-        for bad in ["&", "a&b", "&apos;", "&#x26;", "&nbsp;", "a<b", "a>b", "&;", "&amp"] {
+        for bad in [
+            "&", "a&b", "&apos;", "&#x26;", "&nbsp;", "a<b", "a>b", "&;", "&amp",
+        ] {
             assert_eq!(unescape(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(unescape(b"\xff"), None);
@@ -180,10 +188,18 @@ mod tests {
     fn the_strict_form_knows_its_place() {
         assert!(unescape_strict(b"a\"\t\n", Place::Text).is_some());
         for bad in ["\"", "\t", "\n", "\r", "\u{1}", "\u{ffff}"] {
-            assert_eq!(unescape_strict(bad.as_bytes(), Place::Value), None, "{bad:?}");
+            assert_eq!(
+                unescape_strict(bad.as_bytes(), Place::Value),
+                None,
+                "{bad:?}"
+            );
         }
         for bad in ["&quot;", "&#9;", "&#10;", "\r", "\u{1}", "\u{fffe}"] {
-            assert_eq!(unescape_strict(bad.as_bytes(), Place::Text), None, "{bad:?}");
+            assert_eq!(
+                unescape_strict(bad.as_bytes(), Place::Text),
+                None,
+                "{bad:?}"
+            );
         }
     }
 }

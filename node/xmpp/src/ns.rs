@@ -154,7 +154,11 @@ mod tests {
         for (at, uri) in ALL.iter().enumerate() {
             assert_eq!(known(uri), Some(*uri));
             assert!(!ALL[..at].contains(uri), "{uri} stands twice");
-            assert!(uri.bytes().all(|b| b.is_ascii_graphic() && !b"<>&\"".contains(&b)), "{uri}");
+            assert!(
+                uri.bytes()
+                    .all(|b| b.is_ascii_graphic() && !b"<>&\"".contains(&b)),
+                "{uri}"
+            );
         }
         assert_eq!(known("urn:example:unknown"), None);
     }

@@ -119,7 +119,11 @@ pub struct StreamError {
 impl StreamError {
     /// An error without a description.
     pub const fn new(condition: StreamCondition) -> Self {
-        Self { condition, text: None, other_host: None }
+        Self {
+            condition,
+            text: None,
+            other_host: None,
+        }
     }
 
     /// Adds a description in English.
@@ -131,7 +135,11 @@ impl StreamError {
     /// Sends the peer to another host (RFC 6120 4.9.3.19): a name or address, with a port where it is not the usual one.
     pub fn see_other_host(host: impl Into<String>) -> Self {
         let other_host = Some(host.into());
-        Self { condition: StreamCondition::SeeOtherHost, text: None, other_host }
+        Self {
+            condition: StreamCondition::SeeOtherHost,
+            text: None,
+            other_host,
+        }
     }
 
     /// Appends the error as it stands inside a stream whose header bound the prefix `stream`, as RFC 6120 4.8.5 wants.

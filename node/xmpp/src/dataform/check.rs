@@ -43,7 +43,9 @@ pub(super) fn check(form: &DataForm, submission: &DataForm) -> Result<(), FormEr
         return Err(FormError::OtherForm);
     }
     let asked = form.fields.iter().filter(|field| !field.is_form_type());
-    asked.into_iter().try_for_each(|field| check_field(field, submission.values(&field.var)))
+    asked
+        .into_iter()
+        .try_for_each(|field| check_field(field, submission.values(&field.var)))
 }
 
 fn check_field(field: &Field, values: &[String]) -> Result<(), FormError> {
@@ -59,13 +61,18 @@ fn check_field(field: &Field, values: &[String]) -> Result<(), FormError> {
     }
     // An empty value of a field that need not be filled in is how clients leave it out.
     let filled = values.iter().filter(|value| !value.is_empty());
-    let mut bad = filled.filter(|value| !(fits_type(field, field_type, value) && fits_datatype(field, value)));
-    bad.next().map_or(Ok(()), |_| Err(FormError::BadValue(field.var.clone())))
+    let mut bad = filled
+        .filter(|value| !(fits_type(field, field_type, value) && fits_datatype(field, value)));
+    bad.next()
+        .map_or(Ok(()), |_| Err(FormError::BadValue(field.var.clone())))
 }
 
 fn takes_many(field_type: FieldType) -> bool {
     use FieldType as T;
-    matches!(field_type, T::JidMulti | T::ListMulti | T::TextMulti | T::Hidden)
+    matches!(
+        field_type,
+        T::JidMulti | T::ListMulti | T::TextMulti | T::Hidden
+    )
 }
 
 fn fits_type(field: &Field, field_type: FieldType, value: &str) -> bool {
@@ -87,8 +94,8 @@ fn fits_datatype(field: &Field, value: &str) -> bool {
     match field.datatype {
         None | Some(Datatype::Open) => true,
         Some(Datatype::DateTime) => datetime::parse(value).is_some(),
-        Some(Datatype::Integer { min, max }) => {
-            value.parse().is_ok_and(|number: i64| (min..=max).contains(&number))
-        }
+        Some(Datatype::Integer { min, max }) => value
+            .parse()
+            .is_ok_and(|number: i64| (min..=max).contains(&number)),
     }
 }

@@ -92,7 +92,11 @@ impl Field {
 
     /// A field of a submission: a name and a value.
     pub fn submitted(var: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { field_type: None, ..Self::new(FieldType::TextSingle, var) }.with_value(value)
+        Self {
+            field_type: None,
+            ..Self::new(FieldType::TextSingle, var)
+        }
+        .with_value(value)
     }
 
     /// A field that is true or false.
@@ -131,7 +135,10 @@ impl Field {
 
     /// Adds an option to a list.
     pub fn with_option(mut self, label: impl Into<String>, value: impl Into<String>) -> Self {
-        self.options.push(Choice { label: Some(label.into()), value: value.into() });
+        self.options.push(Choice {
+            label: Some(label.into()),
+            value: value.into(),
+        });
         self
     }
 
@@ -161,9 +168,19 @@ impl Field {
             label: field.attr("label").map(str::to_owned),
             desc: field.child("desc", ns::DATA_FORMS).map(Element::text),
             required: field.child("required", ns::DATA_FORMS).is_some(),
-            values: field.elements().filter(named("value")).map(Element::text).collect(),
-            options: field.elements().filter(named("option")).filter_map(Choice::from_element).collect(),
-            datatype: field.child("validate", VALIDATE).and_then(Datatype::from_element),
+            values: field
+                .elements()
+                .filter(named("value"))
+                .map(Element::text)
+                .collect(),
+            options: field
+                .elements()
+                .filter(named("option"))
+                .filter_map(Choice::from_element)
+                .collect(),
+            datatype: field
+                .child("validate", VALIDATE)
+                .and_then(Datatype::from_element),
             var,
         })
     }
@@ -187,7 +204,11 @@ impl Field {
             field.push_child(element("required"));
         }
         field
-            .with_children(self.values.iter().map(|value| element("value").with_text(value)))
+            .with_children(
+                self.values
+                    .iter()
+                    .map(|value| element("value").with_text(value)),
+            )
             .with_children(self.options.iter().map(Choice::to_element))
     }
 
@@ -200,7 +221,10 @@ impl Field {
 impl Choice {
     fn from_element(option: &Element) -> Option<Self> {
         let value = option.child("value", ns::DATA_FORMS)?.text();
-        Some(Self { label: option.attr("label").map(str::to_owned), value })
+        Some(Self {
+            label: option.attr("label").map(str::to_owned),
+            value,
+        })
     }
 
     fn to_element(&self) -> Element {
@@ -214,15 +238,19 @@ impl Datatype {
     fn from_element(validate: &Element) -> Option<Self> {
         let bound = |name, default| {
             let range = validate.child("range", VALIDATE)?;
-            Some(range.attr(name).map_or(Some(default), |text| text.parse().ok())?)
+            range
+                .attr(name)
+                .map_or(Some(default), |text| text.parse().ok())
         };
         match validate.attr("datatype").unwrap_or("xs:string") {
-            "xs:integer" if validate.child("range", VALIDATE).is_none() => {
-                Some(Self::Integer { min: i64::MIN, max: i64::MAX })
-            }
-            "xs:integer" => {
-                Some(Self::Integer { min: bound("min", i64::MIN)?, max: bound("max", i64::MAX)? })
-            }
+            "xs:integer" if validate.child("range", VALIDATE).is_none() => Some(Self::Integer {
+                min: i64::MIN,
+                max: i64::MAX,
+            }),
+            "xs:integer" => Some(Self::Integer {
+                min: bound("min", i64::MIN)?,
+                max: bound("max", i64::MAX)?,
+            }),
             "xs:dateTime" => Some(Self::DateTime),
             "xs:string" => validate.child("open", VALIDATE).map(|_| Self::Open),
             _ => None,
@@ -232,7 +260,10 @@ impl Datatype {
     fn to_element(self) -> Element {
         let validate = Element::new("validate", VALIDATE);
         let (datatype, method) = match self {
-            Self::Integer { min: i64::MIN, max: i64::MAX } => ("xs:integer", Element::new("basic", VALIDATE)),
+            Self::Integer {
+                min: i64::MIN,
+                max: i64::MAX,
+            } => ("xs:integer", Element::new("basic", VALIDATE)),
             Self::Integer { min, max } => {
                 let bound = |value: i64, none: i64| (value != none).then(|| value.to_string());
                 let range = Element::new("range", VALIDATE)
@@ -278,7 +309,9 @@ impl FieldType {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|field_type| field_type.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|field_type| field_type.as_str() == name)
     }
 }
 

@@ -62,7 +62,10 @@ impl DataForm {
 
     /// Puts the hidden field `FORM_TYPE` first, which gives the other fields their meaning (XEP-0068 3).
     pub fn with_form_type(mut self, form_type: &str) -> Self {
-        self.fields.insert(0, Field::new(FieldType::Hidden, FORM_TYPE).with_value(form_type));
+        self.fields.insert(
+            0,
+            Field::new(FieldType::Hidden, FORM_TYPE).with_value(form_type),
+        );
         self
     }
 
@@ -121,8 +124,12 @@ impl DataForm {
 impl DataForm {
     /// The form among the children of an element, if it has this type; `None` also for a form that cannot be read.
     pub fn find(parent: &Element, form_type: &str) -> Option<Self> {
-        let forms = parent.elements().filter_map(|child| Self::from_element(child).ok());
-        forms.into_iter().find(|form| form.form_type() == Some(form_type))
+        let forms = parent
+            .elements()
+            .filter_map(|child| Self::from_element(child).ok());
+        forms
+            .into_iter()
+            .find(|form| form.form_type() == Some(form_type))
     }
 
     /// Reads an `<x xmlns="jabber:x:data"/>`. Elements that XEP-0004 does not know are skipped.
@@ -134,7 +141,10 @@ impl DataForm {
         if !x.is("x", ns::DATA_FORMS) {
             return Err(FormError::NotAForm);
         }
-        let kind = x.attr("type").and_then(FormKind::from_name).ok_or(FormError::NotAForm)?;
+        let kind = x
+            .attr("type")
+            .and_then(FormKind::from_name)
+            .ok_or(FormError::NotAForm)?;
         let mut form = Self::new(kind);
         for child in x.elements().filter(|child| child.ns() == ns::DATA_FORMS) {
             match child.name() {
@@ -162,7 +172,9 @@ impl DataForm {
             x.push_child(field.to_element());
         }
         if !self.reported.is_empty() {
-            x.push_child(element("reported").with_children(self.reported.iter().map(Field::to_element)));
+            x.push_child(
+                element("reported").with_children(self.reported.iter().map(Field::to_element)),
+            );
         }
         for item in &self.items {
             x.push_child(element("item").with_children(item.iter().map(Field::to_element)));
@@ -201,7 +213,11 @@ impl FormKind {
 pub const FORM_TYPE: &str = "FORM_TYPE";
 
 fn fields(parent: &Element) -> Result<Vec<Field>, FormError> {
-    parent.elements().filter(|child| child.is("field", ns::DATA_FORMS)).map(Field::from_element).collect()
+    parent
+        .elements()
+        .filter(|child| child.is("field", ns::DATA_FORMS))
+        .map(Field::from_element)
+        .collect()
 }
 
 fn element(name: &'static str) -> Element {

@@ -62,8 +62,16 @@ impl Element {
     /// a fault of the program.
     pub fn new(name: impl Into<Word>, ns: impl Into<Word>) -> Self {
         let (name, ns) = (name.into(), ns.into());
-        debug_assert!(parse::is_name(name.as_str().as_bytes()), "not a name: {name:?}");
-        Self { name, ns, attrs: Vec::new(), nodes: Vec::new() }
+        debug_assert!(
+            parse::is_name(name.as_str().as_bytes()),
+            "not a name: {name:?}"
+        );
+        Self {
+            name,
+            ns,
+            attrs: Vec::new(),
+            nodes: Vec::new(),
+        }
     }
 
     /// Sets an attribute.
@@ -92,7 +100,9 @@ impl Element {
 
     /// Adds children behind all others.
     pub fn with_children(mut self, children: impl IntoIterator<Item = Self>) -> Self {
-        children.into_iter().for_each(|child| self.push_child(child));
+        children
+            .into_iter()
+            .for_each(|child| self.push_child(child));
         self
     }
 
@@ -153,7 +163,10 @@ impl Element {
     }
 
     fn put_attr(&mut self, ns: Option<Word>, name: Word, value: String) {
-        debug_assert!(parse::is_attribute_name(name.as_str().as_bytes()), "not a name: {name:?}");
+        debug_assert!(
+            parse::is_attribute_name(name.as_str().as_bytes()),
+            "not a name: {name:?}"
+        );
         let same = |attr: &&mut Attr| attr.is(ns.as_ref().map(Word::as_str), name.as_str());
         match self.attrs.iter_mut().find(same) {
             Some(attr) => attr.value = value,
@@ -181,7 +194,10 @@ impl Element {
 
     /// The value of an attribute without a namespace, or of `xml:lang` and its like.
     pub fn attr(&self, name: &str) -> Option<&str> {
-        self.attrs.iter().find(|attr| attr.is(None, name)).map(|attr| attr.value.as_str())
+        self.attrs
+            .iter()
+            .find(|attr| attr.is(None, name))
+            .map(|attr| attr.value.as_str())
     }
 
     /// All attributes, in order.

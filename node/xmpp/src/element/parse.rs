@@ -50,9 +50,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Element, NotCanonical> {
 
 /// Whether XML allows these bytes as a name without a prefix; only ASCII, as the reader.
 pub(super) fn is_name(name: &[u8]) -> bool {
-    let Some((first, rest)) = name.split_first() else { return false };
+    let Some((first, rest)) = name.split_first() else {
+        return false;
+    };
     (first.is_ascii_alphabetic() || *first == b'_')
-        && rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
+        && rest
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(byte))
 }
 
 /// Whether these bytes are a name, or one with the prefix `xml`.
@@ -101,7 +105,12 @@ impl<'a> Parser<'a> {
         }
         let name = self.name()?;
         let ns = self.namespace(parent_ns)?;
-        let mut element = Element { name: name_word(name), ns, attrs: Vec::new(), nodes: Vec::new() };
+        let mut element = Element {
+            name: name_word(name),
+            ns,
+            attrs: Vec::new(),
+            nodes: Vec::new(),
+        };
         self.attributes(&mut element)?;
         if self.take(b"/>") {
             Ok((element, true))
@@ -143,12 +152,20 @@ impl<'a> Parser<'a> {
             }
             let attr = self.attribute(&declared, unused)?;
             unused = false;
-            if element.attrs.iter().any(|other| other.ns == attr.ns && other.name == attr.name) {
+            if element
+                .attrs
+                .iter()
+                .any(|other| other.ns == attr.ns && other.name == attr.name)
+            {
                 return self.fail("attribute twice");
             }
             element.attrs.push(attr);
         }
-        if unused { self.fail("prefix declared without use") } else { Ok(()) }
+        if unused {
+            self.fail("prefix declared without use")
+        } else {
+            Ok(())
+        }
     }
 
     /// `aN="uri"` of a declaration, behind `xmlns:`.
@@ -173,7 +190,9 @@ impl<'a> Parser<'a> {
             if name == "xml" {
                 name = self.slice_text(start)?;
             } else {
-                ns = prefix_number(name).and_then(|number| declared.get(number)).cloned();
+                ns = prefix_number(name)
+                    .and_then(|number| declared.get(number))
+                    .cloned();
                 if ns.is_none() {
                     return self.fail("prefix not declared");
                 }
@@ -192,7 +211,11 @@ impl<'a> Parser<'a> {
             return self.fail("value not in canonical spelling");
         };
         self.at += 1;
-        Ok(Attr { ns, name: name_word(name), value: value.into_owned() })
+        Ok(Attr {
+            ns,
+            name: name_word(name),
+            value: value.into_owned(),
+        })
     }
 
     /// A namespace's name up to and with the closing quote.
@@ -213,13 +236,23 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let rest = &self.bytes[start..];
         let inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
-        self.at += rest.iter().position(|byte| !inside(byte)).unwrap_or(rest.len());
-        if is_name(&self.bytes[start..self.at]) { self.slice_text(start) } else { self.fail("name expected") }
+        self.at += rest
+            .iter()
+            .position(|byte| !inside(byte))
+            .unwrap_or(rest.len());
+        if is_name(&self.bytes[start..self.at]) {
+            self.slice_text(start)
+        } else {
+            self.fail("name expected")
+        }
     }
 
     fn slice_text(&self, start: usize) -> Result<&'a str, NotCanonical> {
         let text = std::str::from_utf8(&self.bytes[start..self.at]);
-        text.map_err(|_| NotCanonical { at: start, reason: "name not in ASCII" })
+        text.map_err(|_| NotCanonical {
+            at: start,
+            reason: "name not in ASCII",
+        })
     }
 
     /// Everything before the next `byte`, which must come and is not consumed.
@@ -241,11 +274,18 @@ impl<'a> Parser<'a> {
     }
 
     fn end(&self, element: Element) -> Result<Element, NotCanonical> {
-        if self.at == self.bytes.len() { Ok(element) } else { self.fail("more than one element") }
+        if self.at == self.bytes.len() {
+            Ok(element)
+        } else {
+            self.fail("more than one element")
+        }
     }
 
     fn fail<T>(&self, reason: &'static str) -> Result<T, NotCanonical> {
-        Err(NotCanonical { at: self.at, reason })
+        Err(NotCanonical {
+            at: self.at,
+            reason,
+        })
     }
 }
 
@@ -263,8 +303,29 @@ fn namespace_word(uri: Cow<'_, str>) -> Word {
 /// Names that nearly every stanza has are not allocated.
 fn name_word(name: &str) -> Word {
     const COMMON: &[&str] = &[
-        "body", "error", "field", "from", "group", "id", "iq", "item", "jid", "message", "name", "node",
-        "presence", "query", "status", "subscription", "text", "to", "type", "value", "var", "x", "xml:lang",
+        "body",
+        "error",
+        "field",
+        "from",
+        "group",
+        "id",
+        "iq",
+        "item",
+        "jid",
+        "message",
+        "name",
+        "node",
+        "presence",
+        "query",
+        "status",
+        "subscription",
+        "text",
+        "to",
+        "type",
+        "value",
+        "var",
+        "x",
+        "xml:lang",
     ];
     match COMMON.binary_search(&name) {
         Ok(at) => Word::from(COMMON[at]),

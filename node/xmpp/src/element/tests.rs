@@ -24,34 +24,87 @@ fn a_stanza_is_read_with_its_namespaces_and_written_back() {
     let query = iq.child("query", "jabber:iq:roster").unwrap();
     let item = query.elements().next().unwrap();
     assert_eq!(item.ns(), "jabber:iq:roster");
-    assert_eq!(item.child("group", "jabber:iq:roster").unwrap().text(), "A & B");
-    assert_eq!(iq.child("z", "").unwrap().elements().next().unwrap().ns(), "jabber:client");
+    assert_eq!(
+        item.child("group", "jabber:iq:roster").unwrap().text(),
+        "A & B"
+    );
+    assert_eq!(
+        iq.child("z", "").unwrap().elements().next().unwrap().ns(),
+        "jabber:client"
+    );
     assert_eq!(iq.to_string(), text);
 }
 
 #[test]
 fn foreign_attributes_keep_their_namespace_and_share_a_declaration() {
-    let text = "<a b=\"1\" xmlns:a0=\"urn:x\" a0:b=\"2\" xmlns:a1=\"urn:y\" a1:b=\"3\" a0:c=\"4\"/>";
+    let text =
+        "<a b=\"1\" xmlns:a0=\"urn:x\" a0:b=\"2\" xmlns:a1=\"urn:y\" a1:b=\"3\" a0:c=\"4\"/>";
     let element = parsed(text);
     assert_eq!(element.attr("b"), Some("1"));
-    assert_eq!(element.attrs()[1].ns.as_ref().map(Word::as_str), Some("urn:x"));
+    assert_eq!(
+        element.attrs()[1].ns.as_ref().map(Word::as_str),
+        Some("urn:x")
+    );
     assert_eq!(element.to_string(), text);
 }
 
 #[test]
 fn every_other_spelling_is_refused() {
     for text in [
-        "", "<", "a", "<a", "<a>", "<a/", "<a/>b", " <a/>", "<a/><b/>", "<a></a>", "<a />", "<a b=\"1\" />",
-        "<a  b=\"1\"/>", "<a b='1'/>", "<a b=1/>", "<a b = \"1\"/>", "<a b=\"1\"c=\"2\"/>", "<a b=\"1\" b=\"2\"/>",
-        "<a b=\"1\" xmlns=\"x\"/>", "<a xmlns=\"jabber:client\"/>", "<a xmlns=\"x\"><b xmlns=\"x\"/></a>",
-        "<a xmlns:p=\"x\" p:b=\"1\"/>", "<p:a xmlns:p=\"x\"/>", "<a xmlns:a0=\"x\"/>", "<a a0:b=\"1\"/>",
-        "<a xmlns:a0=\"x\" b=\"1\" a0:c=\"2\"/>", "<a xmlns:a0=\"\" a0:b=\"1\"/>",
-        "<a xmlns:a1=\"x\" a1:b=\"1\"/>", "<a xmlns:a0=\"x\" a00:b=\"1\"/>",
-        "<a xmlns:a0=\"x\" a0:b=\"1\" xmlns:a1=\"x\" a1:c=\"1\"/>", "<a>]]></a>", "<a>\r</a>", "<a>&apos;</a>",
-        "<a>&quot;</a>", "<a>&#65;</a>", "<a b=\"\t\"/>", "<a>b</c>", "<a>b</a >", "<a><b></a></b>", "</a>",
-        "<a><!-- --></a>", "<a><![CDATA[b]]></a>", "<?a?>", "<a>\u{1}</a>", "<a>\u{fffe}</a>", "<1a/>", "<é/>",
-        "<a é=\"1\"/>", "<a xmlns=\"http://www.w3.org/XML/1998/namespace\"/>", "<a xmlns=\"a b\"/>",
-        "<a xml:=\"1\"/>", "<a :b=\"1\"/>", "<a xml:lang=\"1\" xml:lang=\"1\"/>", "<a><b/>",
+        "",
+        "<",
+        "a",
+        "<a",
+        "<a>",
+        "<a/",
+        "<a/>b",
+        " <a/>",
+        "<a/><b/>",
+        "<a></a>",
+        "<a />",
+        "<a b=\"1\" />",
+        "<a  b=\"1\"/>",
+        "<a b='1'/>",
+        "<a b=1/>",
+        "<a b = \"1\"/>",
+        "<a b=\"1\"c=\"2\"/>",
+        "<a b=\"1\" b=\"2\"/>",
+        "<a b=\"1\" xmlns=\"x\"/>",
+        "<a xmlns=\"jabber:client\"/>",
+        "<a xmlns=\"x\"><b xmlns=\"x\"/></a>",
+        "<a xmlns:p=\"x\" p:b=\"1\"/>",
+        "<p:a xmlns:p=\"x\"/>",
+        "<a xmlns:a0=\"x\"/>",
+        "<a a0:b=\"1\"/>",
+        "<a xmlns:a0=\"x\" b=\"1\" a0:c=\"2\"/>",
+        "<a xmlns:a0=\"\" a0:b=\"1\"/>",
+        "<a xmlns:a1=\"x\" a1:b=\"1\"/>",
+        "<a xmlns:a0=\"x\" a00:b=\"1\"/>",
+        "<a xmlns:a0=\"x\" a0:b=\"1\" xmlns:a1=\"x\" a1:c=\"1\"/>",
+        "<a>]]></a>",
+        "<a>\r</a>",
+        "<a>&apos;</a>",
+        "<a>&quot;</a>",
+        "<a>&#65;</a>",
+        "<a b=\"\t\"/>",
+        "<a>b</c>",
+        "<a>b</a >",
+        "<a><b></a></b>",
+        "</a>",
+        "<a><!-- --></a>",
+        "<a><![CDATA[b]]></a>",
+        "<?a?>",
+        "<a>\u{1}</a>",
+        "<a>\u{fffe}</a>",
+        "<1a/>",
+        "<é/>",
+        "<a é=\"1\"/>",
+        "<a xmlns=\"http://www.w3.org/XML/1998/namespace\"/>",
+        "<a xmlns=\"a b\"/>",
+        "<a xml:=\"1\"/>",
+        "<a :b=\"1\"/>",
+        "<a xml:lang=\"1\" xml:lang=\"1\"/>",
+        "<a><b/>",
     ] {
         reason(text);
     }
@@ -61,7 +114,11 @@ fn every_other_spelling_is_refused() {
 #[test]
 fn depth_and_attributes_are_bounded() {
     let nested = |depth: usize| {
-        format!("{}<b/>{}", "<a>".repeat(depth - 1), "</a>".repeat(depth - 1))
+        format!(
+            "{}<b/>{}",
+            "<a>".repeat(depth - 1),
+            "</a>".repeat(depth - 1)
+        )
     };
     assert!(Element::parse(nested(DEPTH_MAX).as_bytes()).is_ok());
     assert_eq!(reason(&nested(DEPTH_MAX + 1)), "too deep");

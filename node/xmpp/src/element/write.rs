@@ -42,11 +42,18 @@ fn write_attrs(attrs: &[Attr], out: &mut Vec<u8>) {
             write_attr(name.as_str().as_bytes(), value, out);
             continue;
         };
-        let at = declared.iter().position(|known| *known == ns).unwrap_or_else(|| {
-            write_attr(format!("xmlns:a{}", declared.len()).as_bytes(), ns.as_str(), out);
-            declared.push(ns);
-            declared.len() - 1
-        });
+        let at = declared
+            .iter()
+            .position(|known| *known == ns)
+            .unwrap_or_else(|| {
+                write_attr(
+                    format!("xmlns:a{}", declared.len()).as_bytes(),
+                    ns.as_str(),
+                    out,
+                );
+                declared.push(ns);
+                declared.len() - 1
+            });
         write_attr(format!("a{at}:{name}").as_bytes(), value, out);
     }
 }

@@ -16,7 +16,8 @@ pub(super) fn holds(text: &str) -> bool {
     let last = classes().rev().find(|class| *class != B::NonspacingMark);
     match (classes().next(), last) {
         (Some(B::RightToLeft | B::ArabicLetter), Some(last)) => {
-            let mixed = classes().any(|c| c == B::EuropeanNumber) && classes().any(|c| c == B::ArabicNumber);
+            let mixed = classes().any(|c| c == B::EuropeanNumber)
+                && classes().any(|c| c == B::ArabicNumber);
             !mixed && is_rtl_end(last) && classes().all(is_in_rtl)
         }
         // An LTR label must not hold right-to-left characters at all (condition 5), and there are some.
@@ -26,7 +27,10 @@ pub(super) fn holds(text: &str) -> bool {
 
 /// Condition 3.
 fn is_rtl_end(class: B) -> bool {
-    matches!(class, B::RightToLeft | B::ArabicLetter | B::EuropeanNumber | B::ArabicNumber)
+    matches!(
+        class,
+        B::RightToLeft | B::ArabicLetter | B::EuropeanNumber | B::ArabicNumber
+    )
 }
 
 /// Condition 2.

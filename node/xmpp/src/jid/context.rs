@@ -31,7 +31,11 @@ pub(super) fn in_emoji(text: &str, at: usize, c: char) -> bool {
     match c {
         '\u{fe0e}' | '\u{fe0f}' => last.is_some_and(is_emoji),
         '\u{200d}' => {
-            let emoji = if last == Some('\u{fe0f}') { before.next() } else { last };
+            let emoji = if last == Some('\u{fe0f}') {
+                before.next()
+            } else {
+                last
+            };
             let after = text[at + c.len_utf8()..].chars().next();
             emoji.is_some_and(is_emoji) && after.is_some_and(is_emoji)
         }
@@ -45,8 +49,13 @@ fn joins(text: &str, at: usize, c: char) -> bool {
     let visible = |c: &char| joining(*c) != JoiningType::Transparent;
     let before = text[..at].chars().rev().find(visible).map(joining);
     let after = text[at + c.len_utf8()..].chars().find(visible).map(joining);
-    matches!(before, Some(JoiningType::LeftJoining | JoiningType::DualJoining))
-        && matches!(after, Some(JoiningType::RightJoining | JoiningType::DualJoining))
+    matches!(
+        before,
+        Some(JoiningType::LeftJoining | JoiningType::DualJoining)
+    ) && matches!(
+        after,
+        Some(JoiningType::RightJoining | JoiningType::DualJoining)
+    )
 }
 
 fn is_virama(c: char) -> bool {

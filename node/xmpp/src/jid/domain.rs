@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
 
-use idna::uts46::{DnsLength, Hyphens, Uts46};
 use idna::AsciiDenyList;
+use idna::uts46::{DnsLength, Hyphens, Uts46};
 
 use super::split::is_plain_domain;
 use super::{JidError, PART_BYTES_MAX};
@@ -34,8 +34,11 @@ pub fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
         )
         .map_err(|_| JidError::BadDomain)?;
     let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
-    let (unicode, valid) =
-        Uts46::new().to_unicode(ascii.as_bytes(), AsciiDenyList::STD3, Hyphens::CheckFirstLast);
+    let (unicode, valid) = Uts46::new().to_unicode(
+        ascii.as_bytes(),
+        AsciiDenyList::STD3,
+        Hyphens::CheckFirstLast,
+    );
     valid.map_err(|_| JidError::BadDomain)?;
     match unicode.len() {
         0 => Err(JidError::EmptyDomain),
@@ -45,7 +48,11 @@ pub fn prepare_domain(domain: &str) -> Result<Cow<'_, str>, JidError> {
 }
 
 fn ipv6(literal: &str) -> Result<String, JidError> {
-    let inside = literal.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inside = literal
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
     let address = inside.and_then(|inside| inside.parse::<Ipv6Addr>().ok());
-    address.map(|address| format!("[{address}]")).ok_or(JidError::BadDomain)
+    address
+        .map(|address| format!("[{address}]"))
+        .ok_or(JidError::BadDomain)
 }

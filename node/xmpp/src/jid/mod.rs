@@ -29,9 +29,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use domain::prepare_domain;
+pub(crate) use precis::prepare_opaque;
 pub use precis::{prepare_local, prepare_resource};
 pub use split::{bare_of, is_prepared};
-pub(crate) use precis::prepare_opaque;
 
 /// Bytes in each of the three parts, prepared (RFC 7622 3.2–3.4).
 pub const PART_BYTES_MAX: usize = 1023;
@@ -93,7 +93,11 @@ impl Jid {
     /// [`JidError`] says which part is at fault.
     pub fn parse(text: &str) -> Result<Self, JidError> {
         if let Some(lengths) = split::scan_prepared(text) {
-            return Ok(Self { text: text.into(), local_len: lengths.local, bare_len: lengths.bare });
+            return Ok(Self {
+                text: text.into(),
+                local_len: lengths.local,
+                bare_len: lengths.bare,
+            });
         }
         if text.len() > JID_BYTES_MAX {
             return Err(JidError::TooLong);
@@ -122,12 +126,19 @@ impl Jid {
     /// # Errors
     /// When the resource is not allowed.
     pub fn with_resource(&self, resource: &str) -> Result<Self, JidError> {
-        Ok(Self::join(self.local(), self.domain(), Some(&prepare_resource(resource)?)))
+        Ok(Self::join(
+            self.local(),
+            self.domain(),
+            Some(&prepare_resource(resource)?),
+        ))
     }
 
     /// The address without its resource.
     pub fn to_bare(&self) -> Self {
-        Self { text: self.bare_str().into(), ..*self }
+        Self {
+            text: self.bare_str().into(),
+            ..*self
+        }
     }
 
     /// The address of the domain alone.
@@ -151,7 +162,11 @@ impl Jid {
         }
         let local_len = local.map_or(0, str::len);
         let short = |length| u16::try_from(length).expect("prepared parts are at most 1023 bytes");
-        Self { text: text.into_boxed_str(), local_len: short(local_len), bare_len: short(bare_len) }
+        Self {
+            text: text.into_boxed_str(),
+            local_len: short(local_len),
+            bare_len: short(bare_len),
+        }
     }
 }
 
@@ -174,7 +189,11 @@ impl Jid {
 
     /// The domainpart, in U-labels.
     pub fn domain(&self) -> &str {
-        let start = if self.local_len == 0 { 0 } else { usize::from(self.local_len) + 1 };
+        let start = if self.local_len == 0 {
+            0
+        } else {
+            usize::from(self.local_len) + 1
+        };
         &self.text[start..usize::from(self.bare_len)]
     }
 

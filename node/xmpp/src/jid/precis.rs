@@ -29,7 +29,11 @@ pub fn prepare_local(local: &str) -> Result<Cow<'_, str>, JidError> {
     if !bidi::holds(&prepared) {
         return Err(JidError::BadLocal);
     }
-    if prepared.len() > PART_BYTES_MAX { Err(JidError::TooLong) } else { Ok(Cow::Owned(prepared)) }
+    if prepared.len() > PART_BYTES_MAX {
+        Err(JidError::TooLong)
+    } else {
+        Ok(Cow::Owned(prepared))
+    }
 }
 
 /// Prepares a resourcepart: OpaqueString (RFC 8265 4.2.3).
@@ -41,7 +45,11 @@ pub fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
         return Err(JidError::EmptyResource);
     }
     let prepared = prepare_opaque(resource).ok_or(JidError::BadResource)?;
-    if prepared.len() > PART_BYTES_MAX { Err(JidError::TooLong) } else { Ok(prepared) }
+    if prepared.len() > PART_BYTES_MAX {
+        Err(JidError::TooLong)
+    } else {
+        Ok(prepared)
+    }
 }
 
 /// Prepares an OpaqueString (RFC 8265 4.2.3): any space becomes U+0020, NFC, no controls. `None` when it is empty or
@@ -70,10 +78,13 @@ fn settle(text: &str, map: impl Fn(&str) -> Option<String>) -> Option<String> {
     None
 }
 
-/// Width mapping, lower case, NFC (RFC 8265 3.3.3). `None` when a character is none that an identifier may hold.
+/// Width mapping, lower case, NFC (RFC 8265 3.3.3). Lower case is Unicode's toLowerCase, which gives `ς` at a word's end. `None` when a character is none that an identifier may hold.
 fn map_local(text: &str) -> Option<String> {
     let narrow: String = text.chars().flat_map(map_width).collect();
-    if !narrow.chars().all(|c| class_of(c) != Property::Disallowed && class_of(c) != Property::FreeformOnly) {
+    if !narrow
+        .chars()
+        .all(|c| class_of(c) != Property::Disallowed && class_of(c) != Property::FreeformOnly)
+    {
         return None;
     }
     Some(narrow.to_lowercase().nfc().collect())
@@ -88,7 +99,11 @@ fn map_opaque(text: &str) -> Option<String> {
 /// Only the characters of this block, and the ideographic space, decompose as wide or narrow; all of them do.
 fn map_width(c: char) -> impl Iterator<Item = char> {
     let wide = matches!(c, '\u{3000}' | '\u{ff00}'..='\u{ffef}');
-    let (mapped, kept) = if wide { (Some(c), None) } else { (None, Some(c)) };
+    let (mapped, kept) = if wide {
+        (Some(c), None)
+    } else {
+        (None, Some(c))
+    };
     mapped.into_iter().nfkc().chain(kept)
 }
 
@@ -104,7 +119,8 @@ fn is_valid(text: &str, class: Class) -> bool {
         Property::Valid => true,
         Property::FreeformOnly => class == Class::Freeform,
         Property::Context => {
-            context::allows(text, at, c) || (class == Class::Freeform && context::in_emoji(text, at, c))
+            context::allows(text, at, c)
+                || (class == Class::Freeform && context::in_emoji(text, at, c))
         }
         Property::Disallowed => class == Class::Freeform && context::in_emoji(text, at, c),
     };

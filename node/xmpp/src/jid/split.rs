@@ -1,6 +1,6 @@
 //! Where the parts of an address begin and end, and the one pass that nearly every address takes.
 
-use super::{Jid, JID_BYTES_MAX, PART_BYTES_MAX};
+use super::{JID_BYTES_MAX, Jid, PART_BYTES_MAX};
 
 /// Lengths found by [`scan_prepared`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,10 @@ pub(super) fn scan_prepared(text: &str) -> Option<Lengths> {
     if !resource.is_empty() && !is_plain_resource(resource) {
         return None;
     }
-    Some(Lengths { local: u16::try_from(local).ok()?, bare: u16::try_from(at).ok()? })
+    Some(Lengths {
+        local: u16::try_from(local).ok()?,
+        bare: u16::try_from(at).ok()?,
+    })
 }
 
 /// Whether preparation would leave this localpart as it is, told by ASCII alone.
@@ -91,7 +94,9 @@ pub(super) fn is_plain_domain(domain: &[u8]) -> bool {
 }
 
 fn is_plain_resource(with_slash: &[u8]) -> bool {
-    let Some(resource) = with_slash.strip_prefix(b"/") else { return false };
+    let Some(resource) = with_slash.strip_prefix(b"/") else {
+        return false;
+    };
     !resource.is_empty()
         && resource.len() <= PART_BYTES_MAX
         && resource.iter().all(|byte| matches!(byte, b' '..=b'~'))
@@ -99,7 +104,10 @@ fn is_plain_resource(with_slash: &[u8]) -> bool {
 
 /// How many bytes from the front are of this class.
 fn run(bytes: &[u8], class: u8) -> usize {
-    bytes.iter().position(|&byte| CLASSES[usize::from(byte)] & class == 0).unwrap_or(bytes.len())
+    bytes
+        .iter()
+        .position(|&byte| CLASSES[usize::from(byte)] & class == 0)
+        .unwrap_or(bytes.len())
 }
 
 const LOCAL: u8 = 1;

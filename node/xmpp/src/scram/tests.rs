@@ -56,7 +56,10 @@ fn a_password_is_verified_in_every_spelling_that_means_the_same() {
     assert!(!credentials.verify_password("\u{7}"));
     for hash in [Hash::Sha1, Hash::Sha256, Hash::Sha512] {
         let keys = credentials.keys(hash);
-        assert_eq!((keys.hash, keys.stored_key.len()), (hash, hash.output_len()));
+        assert_eq!(
+            (keys.hash, keys.stored_key.len()),
+            (hash, hash.output_len())
+        );
         assert!(keys.verify_password("caf\u{e9} cr\u{e8}me"));
     }
 }
@@ -64,7 +67,11 @@ fn a_password_is_verified_in_every_spelling_that_means_the_same() {
 #[test]
 fn an_empty_password_and_controls_are_refused() {
     for bad in ["", "a\nb", "\u{0}", "a\u{ad}b", "\u{378}"] {
-        assert_eq!(Credentials::derive(bad, b"salt", 1), Err(BadPassword), "{bad:?}");
+        assert_eq!(
+            Credentials::derive(bad, b"salt", 1),
+            Err(BadPassword),
+            "{bad:?}"
+        );
     }
 }
 

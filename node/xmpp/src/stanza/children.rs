@@ -2,8 +2,8 @@
 
 use memchr::memchr;
 
-use super::tag::Tag;
 use super::Rec;
+use super::tag::Tag;
 
 /// One child element of a stanza, as canonical bytes that stand for themselves:
 /// [`Element::parse`](crate::element::Element::parse) takes them.
@@ -25,7 +25,12 @@ pub struct Children<'a> {
 impl<'a> Children<'a> {
     /// The children of the stanza `rec` in `buf`.
     pub fn of(buf: &'a [u8], rec: &Rec) -> Self {
-        Self { bytes: rec.bytes(buf).get(rec.head_len as usize..).unwrap_or_default() }
+        Self {
+            bytes: rec
+                .bytes(buf)
+                .get(rec.head_len as usize..)
+                .unwrap_or_default(),
+        }
     }
 
     /// The first child with this name and namespace (`None`: the content namespace).
@@ -52,9 +57,17 @@ impl<'a> Iterator for Children<'a> {
         let start = memchr(b'<', self.bytes)?;
         let here = &self.bytes[start..];
         let tag = Tag::scan(here)?;
-        let end = if tag.is_empty_element() { tag.len() } else { element_end(here)? };
+        let end = if tag.is_empty_element() {
+            tag.len()
+        } else {
+            element_end(here)?
+        };
         self.bytes = &here[end..];
-        Some(ChildBytes { name: tag.name(), namespace: tag.xmlns(), bytes: &here[..end] })
+        Some(ChildBytes {
+            name: tag.name(),
+            namespace: tag.xmlns(),
+            bytes: &here[..end],
+        })
     }
 }
 
@@ -90,11 +103,22 @@ mod tests {
         let found: Vec<_> = Children::of(stanza, &rec)
             .map(|child| (child.name, child.namespace, child.bytes.len()))
             .collect();
-        let expected: Vec<(&[u8], Option<&[u8]>, usize)> =
-            vec![(b"body", None, 21), (b"x", Some(b"u"), 38), (b"e", None, 4)];
-        assert_eq!(found, expected);
-        assert!(Children::of(stanza, &rec).find_child("x", Some("v")).is_none());
-        assert_eq!(Children::of(stanza, &rec).find_child("e", None).unwrap().bytes, b"<e/>");
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[0], (&b"body"[..], None, 21));
+        assert_eq!(found[1], (&b"x"[..], Some(&b"u"[..]), 38));
+        assert_eq!(found[2], (&b"e"[..], None, 4));
+        assert!(
+            Children::of(stanza, &rec)
+                .find_child("x", Some("v"))
+                .is_none()
+        );
+        assert_eq!(
+            Children::of(stanza, &rec)
+                .find_child("e", None)
+                .unwrap()
+                .bytes,
+            b"<e/>"
+        );
     }
 
     #[test]

@@ -130,7 +130,12 @@ impl<'a, 'o> HeadWriter<'a, 'o> {
             flags: Flags::from_bits(old.flags.bits() & !Flags::ESCAPED.bits()),
             ..old
         };
-        Self { tag, rec, start, out }
+        Self {
+            tag,
+            rec,
+            start,
+            out,
+        }
     }
 
     fn copy(&mut self, name: &[u8], whole: &[u8], value: &[u8]) {
@@ -165,7 +170,12 @@ impl<'a, 'o> HeadWriter<'a, 'o> {
     }
 
     fn finish(self, payload: &[u8]) -> Rec {
-        let Self { tag, mut rec, start, out } = self;
+        let Self {
+            tag,
+            mut rec,
+            start,
+            out,
+        } = self;
         out.extend_from_slice(if tag.is_empty_element() { b"/>" } else { b">" });
         rec.head_len = offset(out.len() - start);
         out.extend_from_slice(payload);
@@ -203,8 +213,13 @@ mod tests {
 
     #[test]
     fn changed_attributes_keep_their_place_and_others_their_bytes() {
-        let stanza = "<message from=\"a&amp;b\" xml:lang=\"de\" to=\"c\" x=\"1\"><body>hi</body></message>";
-        let changes = HeadChanges { to: Some("\"d\"/e"), id: Some("7"), ..HeadChanges::default() };
+        let stanza =
+            "<message from=\"a&amp;b\" xml:lang=\"de\" to=\"c\" x=\"1\"><body>hi</body></message>";
+        let changes = HeadChanges {
+            to: Some("\"d\"/e"),
+            id: Some("7"),
+            ..HeadChanges::default()
+        };
         assert_eq!(
             rewritten(stanza, &changes),
             "<message from=\"a&amp;b\" xml:lang=\"de\" to=\"&quot;d&quot;/e\" x=\"1\" id=\"7\"><body>hi</body></message>"
@@ -213,20 +228,38 @@ mod tests {
 
     #[test]
     fn an_empty_text_removes_an_attribute() {
-        let changes = HeadChanges { to: Some(""), stanza_type: Some(""), id: Some(""), ..HeadChanges::default() };
-        assert_eq!(rewritten("<presence to=\"a&amp;b\" type=\"probe\"/>", &changes), "<presence/>");
+        let changes = HeadChanges {
+            to: Some(""),
+            stanza_type: Some(""),
+            id: Some(""),
+            ..HeadChanges::default()
+        };
+        assert_eq!(
+            rewritten("<presence to=\"a&amp;b\" type=\"probe\"/>", &changes),
+            "<presence/>"
+        );
     }
 
     #[test]
     fn a_new_type_is_resolved_for_the_kind() {
-        let changes = HeadChanges { stanza_type: Some("unavailable"), from: Some("x"), ..HeadChanges::default() };
-        assert_eq!(rewritten("<presence/>", &changes), "<presence from=\"x\" type=\"unavailable\"/>");
+        let changes = HeadChanges {
+            stanza_type: Some("unavailable"),
+            from: Some("x"),
+            ..HeadChanges::default()
+        };
+        assert_eq!(
+            rewritten("<presence/>", &changes),
+            "<presence from=\"x\" type=\"unavailable\"/>"
+        );
     }
 
     #[test]
     fn a_child_is_appended_to_full_and_to_empty_stanzas() {
         let delay = "<delay xmlns=\"urn:xmpp:delay\" stamp=\"2002-09-10T23:08:25Z\"/>";
-        assert_eq!(appended("<presence to=\"a\"/>", delay), format!("<presence to=\"a\">{delay}</presence>"));
+        assert_eq!(
+            appended("<presence to=\"a\"/>", delay),
+            format!("<presence to=\"a\">{delay}</presence>")
+        );
         assert_eq!(
             appended("<message><body>b</body></message>", delay),
             format!("<message><body>b</body>{delay}</message>")

@@ -12,7 +12,12 @@ use crate::xml::names;
 pub fn parse_rec(bytes: &[u8]) -> Option<Rec> {
     let tag = Tag::scan(bytes)?;
     let kind = kind_of(&tag);
-    let mut rec = Rec { end: offset(bytes.len()), head_len: offset(tag.len()), kind, ..Rec::default() };
+    let mut rec = Rec {
+        end: offset(bytes.len()),
+        head_len: offset(tag.len()),
+        kind,
+        ..Rec::default()
+    };
     for attr in tag.attrs() {
         match attr.name {
             b"to" => (rec.to_at, rec.to_len) = (offset(attr.value_at), length(attr.value)),
@@ -66,7 +71,9 @@ pub(super) fn flags_of(kind: Kind, name: &[u8], namespace: Option<&[u8]>) -> Fla
 
 fn ends_with_its_tag(tag: &Tag<'_>, rest: &[u8]) -> bool {
     let start = memchr::memchr(b'<', rest).unwrap_or(rest.len());
-    let inside = rest[start..].strip_prefix(b"</").and_then(|end| end.strip_suffix(b">"));
+    let inside = rest[start..]
+        .strip_prefix(b"</")
+        .and_then(|end| end.strip_suffix(b">"));
     inside == Some(tag.name())
 }
 
@@ -108,14 +115,32 @@ mod tests {
 
     #[test]
     fn other_elements_and_other_namespaces_are_no_stanzas() {
-        for other in ["<r xmlns=\"urn:xmpp:sm:3\"/>", "<message xmlns=\"urn:x\"/>", "<foo></foo>"] {
-            assert_eq!(parse_rec(other.as_bytes()).map(|rec| rec.kind), Some(Kind::Other), "{other}");
+        for other in [
+            "<r xmlns=\"urn:xmpp:sm:3\"/>",
+            "<message xmlns=\"urn:x\"/>",
+            "<foo></foo>",
+        ] {
+            assert_eq!(
+                parse_rec(other.as_bytes()).map(|rec| rec.kind),
+                Some(Kind::Other),
+                "{other}"
+            );
         }
     }
 
     #[test]
     fn anything_but_one_whole_element_has_no_record() {
-        for bad in ["", "<iq>", "<iq/> ", "<iq/><iq/>", "<iq></message>", "<iq><a></iq>", "text", "<iq></iq>x", "</iq>"] {
+        for bad in [
+            "",
+            "<iq>",
+            "<iq/> ",
+            "<iq/><iq/>",
+            "<iq></message>",
+            "<iq><a></iq>",
+            "text",
+            "<iq></iq>x",
+            "</iq>",
+        ] {
             assert_eq!(parse_rec(bad.as_bytes()), None, "{bad}");
         }
     }

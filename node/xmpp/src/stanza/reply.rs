@@ -89,7 +89,10 @@ mod tests {
     fn a_result_swaps_the_addresses() {
         let rec = parse_rec(REQUEST).unwrap();
         let result = iq_result(REQUEST, &rec, None, None, None);
-        assert_eq!(&result[..], b"<iq from=\"b\" to=\"a@b/c&amp;d\" id=\"x\" type=\"result\"/>");
+        assert_eq!(
+            &result[..],
+            b"<iq from=\"b\" to=\"a@b/c&amp;d\" id=\"x\" type=\"result\"/>"
+        );
     }
 
     #[test]

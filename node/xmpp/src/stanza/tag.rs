@@ -36,7 +36,10 @@ impl<'a> Tag<'a> {
     pub(crate) fn of(bytes: &'a [u8]) -> Self {
         let inside = bytes.get(1..).unwrap_or_default();
         let over = |byte: &u8| matches!(byte, b' ' | b'/' | b'>');
-        Self { bytes, name_len: inside.iter().position(over).unwrap_or(inside.len()) }
+        Self {
+            bytes,
+            name_len: inside.iter().position(over).unwrap_or(inside.len()),
+        }
     }
 
     /// The element's name.
@@ -56,17 +59,25 @@ impl<'a> Tag<'a> {
 
     /// The default namespace that it declares, still escaped.
     pub(crate) fn xmlns(&self) -> Option<&'a [u8]> {
-        self.attrs().next().filter(|attr| attr.name == b"xmlns").map(|attr| attr.value)
+        self.attrs()
+            .next()
+            .filter(|attr| attr.name == b"xmlns")
+            .map(|attr| attr.value)
     }
 
     /// The value of the attribute with this name as written, still escaped.
     pub(crate) fn value(&self, name: &[u8]) -> Option<&'a [u8]> {
-        self.attrs().find(|attr| attr.name == name).map(|attr| attr.value)
+        self.attrs()
+            .find(|attr| attr.name == name)
+            .map(|attr| attr.value)
     }
 
     /// The attributes in order, `xmlns` and other declarations included.
     pub(crate) fn attrs(&self) -> TagAttrs<'a> {
-        TagAttrs { bytes: self.bytes, at: self.name_len + 1 }
+        TagAttrs {
+            bytes: self.bytes,
+            at: self.name_len + 1,
+        }
     }
 
     /// Everything before the closing `>` or `/>`.
@@ -75,7 +86,9 @@ impl<'a> Tag<'a> {
     }
 
     fn close_at(&self) -> usize {
-        self.bytes.len().saturating_sub(if self.is_empty_element() { 2 } else { 1 })
+        self.bytes
+            .len()
+            .saturating_sub(if self.is_empty_element() { 2 } else { 1 })
     }
 }
 
@@ -97,7 +110,12 @@ impl<'a> Iterator for TagAttrs<'a> {
         let end = value_at + value.len() + 1;
         let whole = &self.bytes[self.at..end];
         self.at = end;
-        Some(TagAttr { name: &rest[..name_len], value, whole, value_at })
+        Some(TagAttr {
+            name: &rest[..name_len],
+            value,
+            whole,
+            value_at,
+        })
     }
 }
 
@@ -113,14 +131,30 @@ mod tests {
         assert_eq!(tag.xmlns(), Some(&b"u"[..]));
         assert_eq!(tag.value(b"xml:lang"), Some(&b"de"[..]));
         assert_eq!(tag.value(b"lang"), None);
-        assert_eq!(tag.open_part(), b"<iq xmlns=\"u\" to=\"a/b\" xml:lang=\"de\"");
+        assert_eq!(
+            tag.open_part(),
+            b"<iq xmlns=\"u\" to=\"a/b\" xml:lang=\"de\""
+        );
         let to = tag.attrs().nth(1).unwrap();
         assert_eq!((to.whole, to.value_at), (&b" to=\"a/b\""[..], 18));
     }
 
     #[test]
     fn what_is_no_start_tag_is_refused() {
-        for bad in ["", "x", "<a", "</a>", "< a>", "<>", "</>", "<a b>", "<a b=\"1>", "<a b='1'>", "<a >", "<?a?>"] {
+        for bad in [
+            "",
+            "x",
+            "<a",
+            "</a>",
+            "< a>",
+            "<>",
+            "</>",
+            "<a b>",
+            "<a b=\"1>",
+            "<a b='1'>",
+            "<a >",
+            "<?a?>",
+        ] {
             assert!(Tag::scan(bad.as_bytes()).is_none(), "{bad}");
         }
     }

@@ -81,7 +81,10 @@ conditions! {
 impl Condition {
     /// The condition with this element name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|condition| condition.as_str() == name)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|condition| condition.as_str() == name)
     }
 }
 
@@ -120,8 +123,15 @@ impl ErrorType {
 
     /// The type with this value.
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = [Self::Auth, Self::Cancel, Self::Continue, Self::Modify, Self::Wait];
-        all.into_iter().find(|error_type| error_type.as_str() == name)
+        let all = [
+            Self::Auth,
+            Self::Cancel,
+            Self::Continue,
+            Self::Modify,
+            Self::Wait,
+        ];
+        all.into_iter()
+            .find(|error_type| error_type.as_str() == name)
     }
 }
 

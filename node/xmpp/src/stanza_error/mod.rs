@@ -36,7 +36,13 @@ impl StanzaError {
     /// An error with the type that RFC 6120 8.3.3 gives its condition.
     pub const fn new(condition: Condition) -> Self {
         let error_type = condition.default_type();
-        Self { error_type, condition, text: None, new_address: None, application: None }
+        Self {
+            error_type,
+            condition,
+            text: None,
+            new_address: None,
+            application: None,
+        }
     }
 
     /// Gives the error another type.
@@ -73,7 +79,9 @@ impl StanzaError {
             .with_attr("type", self.error_type.as_str())
             .with_child(condition);
         if let Some(text) = &self.text {
-            let text = Element::new("text", ns::STANZA_ERRORS).with_attr("xml:lang", "en").with_text(text);
+            let text = Element::new("text", ns::STANZA_ERRORS)
+                .with_attr("xml:lang", "en")
+                .with_text(text);
             error.push_child(text);
         }
         if let Some(application) = &self.application {
@@ -89,7 +97,10 @@ impl StanzaError {
             return None;
         }
         let ours = |child: &&Element| child.ns() == ns::STANZA_ERRORS;
-        let named = error.elements().filter(ours).find(|child| child.name() != "text");
+        let named = error
+            .elements()
+            .filter(ours)
+            .find(|child| child.name() != "text");
         let condition = named.and_then(|child| Condition::from_name(child.name()));
         let new_address = named.map(Element::text).filter(|text| !text.is_empty());
         let error_type = error.attr("type").and_then(ErrorType::from_name);
@@ -98,7 +109,11 @@ impl StanzaError {
             condition: condition.unwrap_or(Condition::UndefinedCondition),
             text: error.child("text", ns::STANZA_ERRORS).map(Element::text),
             new_address: new_address.map(String::into_boxed_str),
-            application: error.elements().find(|child| !ours(child)).cloned().map(Box::new),
+            application: error
+                .elements()
+                .find(|child| !ours(child))
+                .cloned()
+                .map(Box::new),
         })
     }
 
@@ -138,7 +153,8 @@ mod tests {
 
     #[test]
     fn a_reply_swaps_the_addresses_and_keeps_the_id() {
-        let request = "<iq from=\"a@b/c\" id=\"1&amp;2\" type=\"get\" to=\"b\"><x xmlns=\"urn:x\"/></iq>";
+        let request =
+            "<iq from=\"a@b/c\" id=\"1&amp;2\" type=\"get\" to=\"b\"><x xmlns=\"urn:x\"/></iq>";
         assert_eq!(
             answer(&Condition::ServiceUnavailable.into(), request).unwrap(),
             "<iq from=\"b\" to=\"a@b/c\" id=\"1&amp;2\" type=\"error\"><error type=\"cancel\">\
@@ -182,9 +198,16 @@ mod tests {
             .with_text("moved")
             .with_application(Element::new("a", "urn:b"));
         assert_eq!(StanzaError::from_element(&error.to_element()), Some(error));
-        let odd = Element::new("error", ns::CLIENT).with_child(Element::new("new-one", ns::STANZA_ERRORS));
+        let odd = Element::new("error", ns::CLIENT)
+            .with_child(Element::new("new-one", ns::STANZA_ERRORS));
         let read = StanzaError::from_element(&odd).unwrap();
-        assert_eq!((read.condition, read.error_type), (Condition::UndefinedCondition, ErrorType::Cancel));
-        assert_eq!(StanzaError::from_element(&Element::new("body", ns::CLIENT)), None);
+        assert_eq!(
+            (read.condition, read.error_type),
+            (Condition::UndefinedCondition, ErrorType::Cancel)
+        );
+        assert_eq!(
+            StanzaError::from_element(&Element::new("body", ns::CLIENT)),
+            None
+        );
     }
 }
