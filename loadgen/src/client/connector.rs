@@ -1,0 +1,313 @@
+//! From an address to a bound session, or to a registered account.
+//!
+//! ```text
+//! TCP ─► (<starttls/>) ─► TLS ─► stream ─► SASL ─► stream ─► bind
+//!                          └──► stream ─► XEP-0077
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::error::ClientError;
+use super::framer::Framer;
+use super::scram::{Hash, SaltedPasswords, Scram};
+use super::session::{STEP, Session, TlsWire};
+use super::stanza::{self, condition, contains, escape};
+use super::wire::Wire;
+
+/// How the connection is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TlsMode {
+    /// RFC 6120 5: `<starttls/>` on the usual port.
+    Starttls,
+    /// XEP-0368: TLS from the first byte.
+    Direct,
+}
+
+/// How an account proves itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mechanism {
+    /// RFC 7677.
+    #[value(name = "scram-sha-256")]
+    ScramSha256,
+    /// RFC 5802.
+    #[value(name = "scram-sha-1")]
+    ScramSha1,
+    /// RFC 4616.
+    Plain,
+}
+
+impl Mechanism {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha1 => "SCRAM-SHA-1",
+            Self::Plain => "PLAIN",
+        }
+    }
+}
+
+/// What all clients of a process share.
+pub(crate) struct Connector {
+    /// The addresses of the server's nodes; session n goes to target n modulo their number.
+    pub(crate) targets: Vec<SocketAddr>,
+    /// The virtual host.
+    pub(crate) domain: String,
+    /// STARTTLS or direct.
+    pub(crate) mode: TlsMode,
+    /// How to log in.
+    pub(crate) mechanism: Mechanism,
+    /// Account n is `prefix` followed by n.
+    pub(crate) prefix: String,
+    /// The password of every account.
+    pub(crate) password: String,
+    /// How many loopback addresses to connect from, for more than 28,000 sockets to one address.
+    pub(crate) sources: u32,
+    /// TLS.
+    pub(crate) tls: TlsConnector,
+    /// Results of PBKDF2.
+    pub(crate) salted: SaltedPasswords,
+}
+
+impl Connector {
+    /// The local part of account `account`.
+    pub(crate) fn user(&self, account: u32) -> String {
+        format!("{}{account}", self.prefix)
+    }
+
+    /// The bare JID of account `account`, escaped for an attribute.
+    pub(crate) fn bare_jid(&self, account: u32) -> String {
+        escape(&format!("{}@{}", self.user(account), self.domain))
+    }
+
+    /// Which target session number `ordinal` uses.
+    pub(crate) fn target_of(&self, ordinal: u32) -> usize {
+        ordinal as usize % self.targets.len()
+    }
+
+    /// Logs in and binds `resource`.
+    pub(crate) async fn login(
+        &self,
+        account: u32,
+        ordinal: u32,
+        resource: &str,
+    ) -> Result<Session, ClientError> {
+        timeout(STEP, Box::pin(self.login_steps(account, ordinal, resource)))
+            .await
+            .map_err(|_| ClientError::TimedOut("the login"))?
+    }
+
+    /// Creates account `account`; `Ok(false)` when it existed already (`conflict`).
+    pub(crate) async fn register(&self, account: u32, ordinal: u32) -> Result<bool, ClientError> {
+        timeout(STEP, Box::pin(self.register_steps(account, ordinal)))
+            .await
+            .map_err(|_| ClientError::TimedOut("the registration"))?
+    }
+
+    /// Only TCP and TLS, for a peer that speaks no XMPP (the bare relay).
+    pub(crate) async fn bare(&self, ordinal: u32) -> Result<TlsWire, ClientError> {
+        let tcp = self.connect(ordinal).await?;
+        Ok(Wire::new(
+            self.handshake(tcp).await?,
+            Framer::inside_stream(),
+        ))
+    }
+
+    async fn login_steps(
+        &self,
+        account: u32,
+        ordinal: u32,
+        resource: &str,
+    ) -> Result<Session, ClientError> {
+        let (mut wire, features) = self.secured(ordinal).await?;
+        self.authenticate(&mut wire, account, &features).await?;
+        self.open(&mut wire).await?;
+        let bind = format!(
+            "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+             <resource>{resource}</resource></bind></iq>"
+        );
+        wire.send(bind.as_bytes()).await?;
+        let answer = wire.element().await?;
+        if stanza::has_type(&answer, "error") {
+            return Err(ClientError::Refused {
+                what: "bind",
+                condition: condition(&answer),
+            });
+        }
+        let jid = stanza::text_of(&answer, "jid")
+            .ok_or_else(|| ClientError::unexpected("bind", &answer))?;
+        Ok(Session {
+            wire,
+            jid: escape(&jid),
+            account,
+            target: self.target_of(ordinal),
+        })
+    }
+
+    async fn register_steps(&self, account: u32, ordinal: u32) -> Result<bool, ClientError> {
+        let (mut wire, _) = self.secured(ordinal).await?;
+        let request = format!(
+            "<iq type='set' id='register'><query xmlns='jabber:iq:register'>\
+             <username>{}</username><password>{}</password></query></iq>",
+            escape(&self.user(account)),
+            escape(&self.password)
+        );
+        wire.send(request.as_bytes()).await?;
+        let answer = wire.element().await?;
+        // Courtesy only: the account exists now, whatever becomes of this connection.
+        let _ = wire.send(b"</stream:stream>").await;
+        if stanza::has_type(&answer, "result") {
+            Ok(true)
+        } else if contains(&answer, "<conflict") {
+            Ok(false)
+        } else {
+            Err(ClientError::Registration(condition(&answer)))
+        }
+    }
+
+    /// A TLS stream whose features were read.
+    async fn secured(&self, ordinal: u32) -> Result<(TlsWire, Vec<u8>), ClientError> {
+        let mut tcp = self.connect(ordinal).await?;
+        if self.mode == TlsMode::Starttls {
+            let mut plain = Wire::new(tcp, Framer::default());
+            plain.send(self.header().as_bytes()).await?;
+            let features = plain.element().await?;
+            if !contains(&features, "<starttls") {
+                return Err(ClientError::NotOffered("STARTTLS"));
+            }
+            plain
+                .send(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+                .await?;
+            let answer = plain.element().await?;
+            if !stanza::is(&answer, "proceed") {
+                return Err(ClientError::unexpected("starttls", &answer));
+            }
+            tcp = plain.into_stream();
+        }
+        let mut wire = Wire::new(self.handshake(tcp).await?, Framer::default());
+        let features = self.open(&mut wire).await?;
+        Ok((wire, features))
+    }
+
+    async fn connect(&self, ordinal: u32) -> Result<TcpStream, ClientError> {
+        let target = self.targets[self.target_of(ordinal)];
+        let failed = |source| ClientError::Connect {
+            target: target.to_string(),
+            source,
+        };
+        let socket = if target.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        };
+        let socket = socket.map_err(failed)?;
+        if self.sources > 1 && target.is_ipv4() && target.ip().is_loopback() {
+            let [high, low] = u16::try_from(2 + ordinal % self.sources)
+                .unwrap_or(2)
+                .to_be_bytes();
+            let source = IpAddr::V4(Ipv4Addr::new(127, 1, high, low));
+            socket.bind(SocketAddr::new(source, 0)).map_err(failed)?;
+        }
+        let stream = socket.connect(target).await.map_err(failed)?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ClientError> {
+        let name = ServerName::try_from(self.domain.clone())
+            .map_err(|_| ClientError::NotOffered("TLS for a domain that is no DNS name"))?;
+        self.tls.connect(name, tcp).await.map_err(ClientError::Tls)
+    }
+
+    /// Opens a stream and returns its features.
+    async fn open(&self, wire: &mut TlsWire) -> Result<Vec<u8>, ClientError> {
+        wire.restart();
+        wire.send(self.header().as_bytes()).await?;
+        let features = wire.element().await?;
+        if contains(&features[..features.len().min(20)], "features") {
+            Ok(features)
+        } else {
+            Err(ClientError::unexpected("stream header", &features))
+        }
+    }
+
+    async fn authenticate(
+        &self,
+        wire: &mut TlsWire,
+        account: u32,
+        features: &[u8],
+    ) -> Result<(), ClientError> {
+        if !contains(features, &format!(">{}<", self.mechanism.name())) {
+            return Err(ClientError::NotOffered(self.mechanism.name()));
+        }
+        let user = self.user(account);
+        match self.mechanism {
+            Mechanism::Plain => {
+                let secret = STANDARD.encode(format!("\0{user}\0{}", self.password));
+                wire.send(auth("PLAIN", &secret).as_bytes()).await?;
+                succeeded(&user, wire.element().await?).map(drop)
+            }
+            Mechanism::ScramSha1 => self.scram(wire, &user, Hash::Sha1).await,
+            Mechanism::ScramSha256 => self.scram(wire, &user, Hash::Sha256).await,
+        }
+    }
+
+    async fn scram(&self, wire: &mut TlsWire, user: &str, hash: Hash) -> Result<(), ClientError> {
+        let mut scram = Scram::new(hash, user, &self.password, nonce());
+        wire.send(auth(self.mechanism.name(), &scram.first()).as_bytes())
+            .await?;
+        let challenge = wire.element().await?;
+        if !stanza::is(&challenge, "challenge") {
+            return succeeded(user, challenge).map(drop);
+        }
+        let answer = scram.answer(stanza::top_text(&challenge), &self.salted)?;
+        wire.send(format!("<response xmlns='{SASL}'>{answer}</response>").as_bytes())
+            .await?;
+        let success = succeeded(user, wire.element().await?)?;
+        scram.verify(stanza::top_text(&success))
+    }
+
+    fn header(&self) -> String {
+        format!(
+            "<?xml version='1.0'?><stream:stream to='{}' version='1.0' xmlns='jabber:client' \
+             xmlns:stream='http://etherx.jabber.org/streams'>",
+            escape(&self.domain)
+        )
+    }
+}
+
+fn auth(mechanism: &str, initial: &str) -> String {
+    format!("<auth xmlns='{SASL}' mechanism='{mechanism}'>{initial}</auth>")
+}
+
+/// Passes `<success/>` on.
+fn succeeded(user: &str, answer: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+    if stanza::is(&answer, "success") {
+        return Ok(answer);
+    }
+    if stanza::is(&answer, "failure") {
+        let condition = condition(&answer);
+        return Err(ClientError::Login {
+            user: user.to_owned(),
+            condition,
+        });
+    }
+    Err(ClientError::unexpected("SASL", &answer))
+}
+
+fn nonce() -> String {
+    let mut bytes = [0; 18];
+    getrandom::fill(&mut bytes).expect("the system has entropy");
+    STANDARD.encode(bytes)
+}
+
+const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";

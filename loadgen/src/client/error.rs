@@ -1,0 +1,80 @@
+//! What can go wrong between this client and a server, in words that name the cause.
+
+use std::io;
+
+/// A failed step of a client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// TCP did not connect.
+    #[error("cannot connect to {target}: {source}")]
+    Connect {
+        /// The address tried.
+        target: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The TLS handshake failed; an untrusted certificate is the usual reason.
+    #[error("TLS handshake failed: {0} (--insecure accepts any certificate)")]
+    Tls(io::Error),
+    /// The connection broke.
+    #[error("connection lost: {0}")]
+    Io(#[from] io::Error),
+    /// The server closed without a stream error.
+    #[error("server closed the stream")]
+    Closed,
+    /// RFC 6120 4.9.3.
+    #[error("server ended the stream with an error: {0}")]
+    StreamError(String),
+    /// A needed stream feature is missing.
+    #[error("server does not offer {0}")]
+    NotOffered(&'static str),
+    /// RFC 6120 6.5.
+    #[error("server refused the login of {user}: {condition}")]
+    Login {
+        /// The account's local part.
+        user: String,
+        /// The SASL condition.
+        condition: String,
+    },
+    /// XEP-0077.
+    #[error("server refused registration: {0}")]
+    Registration(String),
+    /// An IQ of the set-up was answered with an error.
+    #[error("server refused {what}: {condition}")]
+    Refused {
+        /// What was asked for.
+        what: &'static str,
+        /// The stanza error's condition.
+        condition: String,
+    },
+    /// The server broke SCRAM, or does not know the account's keys.
+    #[error("SCRAM failed: {0}")]
+    Scram(&'static str),
+    /// Nothing came in time.
+    #[error("no answer to {0} in time")]
+    TimedOut(&'static str),
+    /// Bytes that no XMPP server sends.
+    #[error("server sent {0}, which XMPP forbids")]
+    NotXmpp(&'static str),
+    /// The session is fine, the answer is not what was asked for.
+    #[error("unexpected answer to {what}: {got}")]
+    Unexpected {
+        /// What was asked.
+        what: &'static str,
+        /// The start of what came.
+        got: String,
+    },
+}
+
+impl ClientError {
+    /// An [`Self::Unexpected`] that quotes the first bytes of `got`.
+    pub(crate) fn unexpected(what: &'static str, got: &[u8]) -> Self {
+        let shown = &got[..got.len().min(QUOTED_BYTES_MAX)];
+        Self::Unexpected {
+            what,
+            got: String::from_utf8_lossy(shown).into_owned(),
+        }
+    }
+}
+
+const QUOTED_BYTES_MAX: usize = 160;

@@ -1,0 +1,80 @@
+//! A bound session and the few requests that set-ups need.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use super::error::ClientError;
+use super::stanza;
+use super::wire::Wire;
+
+/// The wire of a session.
+pub(crate) type TlsWire = Wire<TlsStream<TcpStream>>;
+
+/// A client that is logged in and bound.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The connection.
+    pub(crate) wire: TlsWire,
+    /// The full JID that the server bound, escaped as it goes into an attribute.
+    pub(crate) jid: String,
+    /// The number of the account.
+    pub(crate) account: u32,
+    /// Index of the target it is connected to.
+    pub(crate) target: usize,
+}
+
+impl Session {
+    /// The bare JID.
+    pub(crate) fn bare(&self) -> &str {
+        self.jid.split('/').next().unwrap_or(&self.jid)
+    }
+
+    /// Sends an IQ and waits for its answer (result or error); other stanzas are dropped.
+    pub(crate) async fn ask(&mut self, id: &str, iq: &str) -> Result<Vec<u8>, ClientError> {
+        self.wire.send(iq.as_bytes()).await?;
+        let answer = async {
+            loop {
+                let element = self.wire.element().await?;
+                if stanza::is(&element, "iq")
+                    && stanza::attribute(&element, "id") == Some(id.as_bytes())
+                    && (stanza::has_type(&element, "result") || stanza::has_type(&element, "error"))
+                {
+                    return Ok(element);
+                }
+            }
+        };
+        timeout(STEP, answer)
+            .await
+            .map_err(|_| ClientError::TimedOut("an IQ"))?
+    }
+
+    /// Becomes available.
+    pub(crate) async fn announce(&mut self) -> Result<(), ClientError> {
+        self.wire.send(b"<presence/>").await
+    }
+
+    /// The closing handshake (RFC 6120 4.4): says goodbye and waits, bounded, for the server's.
+    pub(crate) async fn close(mut self) -> Result<(), ClientError> {
+        self.wire.send(b"</stream:stream>").await?;
+        let goodbye = async {
+            loop {
+                match self.wire.element().await {
+                    Ok(_) => {}
+                    Err(ClientError::Closed) => return Ok(()),
+                    // Many servers drop the connection without TLS's own goodbye.
+                    Err(ClientError::Io(_)) => return Ok(()),
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        timeout(STEP, goodbye)
+            .await
+            .map_err(|_| ClientError::TimedOut("the stream's end"))?
+    }
+}
+
+/// The bound of one step of a set-up.
+pub(crate) const STEP: Duration = Duration::from_secs(30);

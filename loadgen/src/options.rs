@@ -1,0 +1,202 @@
+//! The command line.
+
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use crate::client::{Connector, Mechanism, SaltedPasswords, TlsMode, tls_connector};
+use crate::workload::{idle, login, messages, register, relay};
+
+/// Load generator for any XMPP server. It checks everything it receives: exit status 0 means that
+/// nothing was lost, doubled, reordered or forged and nothing failed; 1 that something was; 2 that
+/// it could not run.
+///
+/// Accounts are <prefix>0, <prefix>1 …; make them with `loadgen register` (or --register).
+#[derive(Debug, Parser)]
+#[command(name = "loadgen", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The workloads.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create accounts in bulk (XEP-0077).
+    Register(register::Register),
+    /// Log in and out again: TLS, SASL, bind.
+    Login(login::Login),
+    /// Hold many sessions: memory per session.
+    Idle(idle::Idle),
+    /// Pairs that send messages, with a window or at a rate.
+    Messages(messages::Messages),
+    /// `messages` against a bare TLS relay (benches): what the network alone costs.
+    Relay(relay::Relay),
+}
+
+impl Command {
+    /// The options that all workloads share.
+    pub(crate) fn common(&self) -> &Common {
+        match self {
+            Self::Register(it) => &it.common,
+            Self::Login(it) => &it.common,
+            Self::Idle(it) => &it.common,
+            Self::Messages(it) => &it.common,
+            Self::Relay(it) => &it.common,
+        }
+    }
+
+    /// The subcommand's name.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Register(_) => "register",
+            Self::Login(_) => "login",
+            Self::Idle(_) => "idle",
+            Self::Messages(_) => "messages",
+            Self::Relay(_) => "relay",
+        }
+    }
+}
+
+/// Options of every workload.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Where the server listens.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// Its port; 5222 with STARTTLS, 5223 with direct TLS.
+    #[arg(long)]
+    port: Option<u16>,
+    /// A node of a cluster (ADDRESS:PORT), may be repeated: sessions go round robin, results are
+    /// given for each. Replaces --host and --port.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    target: Vec<String>,
+    /// The virtual host of the accounts.
+    #[arg(long, default_value = "localhost")]
+    domain: String,
+    /// How to secure the connection.
+    #[arg(long, value_enum, default_value = "starttls")]
+    tls: TlsMode,
+    /// Accept any certificate.
+    #[arg(long)]
+    insecure: bool,
+    /// Certificate authorities, as PEM.
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/ssl/certs/ca-certificates.crt"
+    )]
+    ca: PathBuf,
+    /// How to log in.
+    #[arg(long, value_enum, default_value = "scram-sha-256")]
+    mechanism: Mechanism,
+    /// Accounts are named with this and a number.
+    #[arg(long, default_value = "load")]
+    prefix: String,
+    /// The password of all accounts.
+    #[arg(long, default_value = "loadgen-secret", env = "LOADGEN_PASSWORD")]
+    password: String,
+    /// Register the accounts first; those that exist are kept.
+    #[arg(long)]
+    pub(crate) register: bool,
+    /// Connections to open a second while setting up, all processes together.
+    #[arg(long, default_value_t = 1000.0, value_name = "PER_SECOND")]
+    connect_rate: f64,
+    /// Loopback addresses to connect from (127.1.0.2 …): one address has 28,000 ports.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    sources: u32,
+    /// Processes to share the sessions; one process may be limited to 20,000 sockets.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) processes: u32,
+    /// Decides everything that is random.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Longest time for everything, in seconds; then it gives up (status 2).
+    #[arg(long, default_value_t = 3600, value_name = "SECONDS")]
+    limit: u64,
+    /// A process of the server, may be repeated: its CPU time and memory are reported.
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Vec<u32>,
+    /// Write the results as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write a report for people: one file that needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+impl Common {
+    /// The connector that these options describe.
+    pub(crate) fn connector(&self) -> anyhow::Result<Connector> {
+        Ok(Connector {
+            targets: self.addresses()?,
+            domain: self.domain.clone(),
+            mode: self.tls,
+            mechanism: self.mechanism,
+            prefix: self.prefix.clone(),
+            password: self.password.clone(),
+            sources: self.sources,
+            tls: tls_connector(self.insecure, &self.ca, self.tls == TlsMode::Direct)?,
+            salted: SaltedPasswords::default(),
+        })
+    }
+
+    /// How many connections one of the processes may open a second.
+    pub(crate) fn connect_rate(&self) -> f64 {
+        (self.connect_rate / f64::from(self.processes)).max(0.1)
+    }
+
+    /// The bound of the whole run.
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::from_secs(self.limit)
+    }
+
+    fn addresses(&self) -> anyhow::Result<Vec<std::net::SocketAddr>> {
+        let port = self.port.unwrap_or(match self.tls {
+            TlsMode::Starttls => 5222,
+            TlsMode::Direct => 5223,
+        });
+        let named = match &self.target[..] {
+            [] => vec![format!("{}:{port}", self.host)],
+            targets => targets.to_vec(),
+        };
+        let resolve = |name: &String| {
+            let mut found = name
+                .to_socket_addrs()
+                .with_context(|| format!("address {name}"))?;
+            found
+                .next()
+                .with_context(|| format!("{name} has no address"))
+        };
+        named.iter().map(resolve).collect()
+    }
+}
+
+/// How long to measure.
+#[derive(Debug, Args)]
+pub(crate) struct Timing {
+    /// Seconds to measure.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    duration: f64,
+    /// Seconds of the same load before measuring.
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    warmup: f64,
+}
+
+impl Timing {
+    /// How long to measure.
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.duration.clamp(0.01, SECONDS_MAX))
+    }
+
+    /// How long to warm up.
+    pub(crate) fn warmup(&self) -> Duration {
+        Duration::from_secs_f64(self.warmup.clamp(0.0, SECONDS_MAX))
+    }
+}
+
+const SECONDS_MAX: f64 = 1e6;

@@ -1,0 +1,26 @@
+//! The workloads, one file each. A workload sets up, says `ready`, says `begin` and `end` around
+//! what is to be measured, and returns its [`Outcome`].
+
+pub(crate) mod idle;
+pub(crate) mod login;
+pub(crate) mod messages;
+mod pairs;
+pub(crate) mod register;
+pub(crate) mod relay;
+
+use std::rc::Rc;
+
+use crate::measure::Outcome;
+use crate::options::Command;
+use crate::worker::Worker;
+
+/// Runs this worker's share of a command.
+pub(crate) async fn run(worker: &Rc<Worker>, command: &Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Register(it) => it.run(worker).await,
+        Command::Login(it) => it.run(worker).await,
+        Command::Idle(it) => it.run(worker).await,
+        Command::Messages(it) => it.run(worker).await,
+        Command::Relay(it) => it.run(worker).await,
+    }
+}

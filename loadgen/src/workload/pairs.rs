@@ -1,0 +1,355 @@
+//! The engine of `messages` and `relay`: one task a pair, a sender and a recipient.
+//!
+//! Closed loop: the sender keeps `window` messages under way; what arrives lets the next one go.
+//! Open loop: a schedule says when each message is due, for all pairs in turn, and latency counts
+//! from then: a server (or client) that stalls delays the sending and is charged for it.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::client::{ClientError, Frame, TlsWire, checked, stanza};
+use crate::measure::Outcome;
+use crate::options::Timing;
+use crate::oracle::{STAMP_BYTES, Stamp, Tracker};
+use crate::pace::{Alarm, Schedule};
+use crate::worker::Worker;
+
+/// How pairs send.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Traffic {
+    /// Pairs of sessions; one sends to the other.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pairs: u32,
+    /// Messages under way in a pair (closed loop).
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    window: u32,
+    /// Messages a second in all (open loop; replaces --window).
+    #[arg(long, value_name = "PER_SECOND")]
+    rate: Option<f64>,
+    /// Bytes of a body.
+    #[arg(long, default_value_t = 200,
+        value_parser = clap::value_parser!(u32).range(STAMP_BYTES as i64..))]
+    body: u32,
+    /// How long.
+    #[command(flatten)]
+    timing: Timing,
+}
+
+/// Two connections that are ready.
+pub(crate) struct Pair {
+    /// The number of the pair, unique over all workers.
+    pub(crate) number: u32,
+    /// Sends.
+    pub(crate) sender: TlsWire,
+    /// Receives.
+    pub(crate) recipient: TlsWire,
+    /// The start tag up to the value of the id.
+    pub(crate) head: Vec<u8>,
+    /// What `from` must be when a message arrives.
+    pub(crate) from: Vec<u8>,
+    /// The name of the recipient's target.
+    pub(crate) target: String,
+}
+
+/// Drives all pairs of a worker through warm-up, measuring and the wait for stragglers.
+pub(crate) async fn drive(
+    worker: &Rc<Worker>,
+    traffic: &Traffic,
+    pairs: Vec<Pair>,
+) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::of("message");
+    outcome.sessions = pairs.len() as u64 * 2;
+    worker.ready().await;
+    let start = Instant::now();
+    let shared = Rc::new(Shared {
+        worker: Rc::clone(worker),
+        outcome: RefCell::new(outcome),
+        begin: Cell::new(None),
+        stop: start + traffic.timing.warmup() + traffic.timing.duration(),
+        window: traffic.rate.map_or(traffic.window, |_| 0),
+        body: traffic.body as usize,
+    });
+    let slots: Vec<Rc<Slot>> = pairs.iter().map(|_| Rc::default()).collect();
+    let mut tasks = JoinSet::new();
+    for (pair, slot) in pairs.into_iter().zip(&slots) {
+        let running = Running::new(pair, Rc::clone(&shared), Rc::clone(slot));
+        tasks.spawn_local(running.run());
+    }
+    let pacing = traffic.rate.map(|rate| {
+        let schedule = Schedule::new(start, worker.share.rate(rate));
+        tokio::task::spawn_local(pace(schedule, Rc::clone(&shared), slots))
+    });
+    sleep_until(start + traffic.timing.warmup()).await;
+    shared.begin.set(Some(worker.begin()));
+    sleep_until(shared.stop).await;
+    worker.end(&mut shared.outcome.borrow_mut());
+    if let Some(pacing) = pacing {
+        pacing.await??;
+    }
+    while let Some(joined) = tasks.join_next().await {
+        joined?;
+    }
+    Ok(shared.outcome.take())
+}
+
+struct Shared {
+    worker: Rc<Worker>,
+    outcome: RefCell<Outcome>,
+    begin: Cell<Option<Instant>>,
+    stop: Instant,
+    /// 0 in an open loop.
+    window: u32,
+    body: usize,
+}
+
+impl Shared {
+    fn record(&self, due_ns: u64, now: Instant, target: &str) {
+        let Some(begin) = self.begin.get().filter(|_| now < self.stop) else {
+            return;
+        };
+        let latency = Duration::from_nanos(self.worker.ns_of(now).saturating_sub(due_ns));
+        let mut outcome = self.outcome.borrow_mut();
+        outcome.record("message", target, now.duration_since(begin), latency);
+        if outcome.operations.is_multiple_of(PROGRESS_EVERY) {
+            self.worker.progress(outcome.operations);
+        }
+    }
+}
+
+/// Messages of one pair that are due and not yet sent. Bounded by rate and duration.
+#[derive(Default)]
+struct Slot {
+    due_ns: RefCell<Vec<u64>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Hands out what is due, to the pairs in turn.
+async fn pace(schedule: Schedule, shared: Rc<Shared>, slots: Vec<Rc<Slot>>) -> std::io::Result<()> {
+    let alarm = Alarm::new()?;
+    let mut number = 0;
+    loop {
+        let due = schedule.due(number);
+        if due >= shared.stop || slots.is_empty() {
+            return Ok(());
+        }
+        if due > Instant::now() {
+            alarm.wait(due).await?;
+        }
+        let slot = &slots[number as usize % slots.len()];
+        slot.due_ns.borrow_mut().push(shared.worker.ns_of(due));
+        if let Some(waker) = slot.waker.take() {
+            waker.wake();
+        }
+        number += 1;
+        if number.is_multiple_of(YIELD_EVERY) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+struct Running {
+    pair: Pair,
+    shared: Rc<Shared>,
+    slot: Rc<Slot>,
+    tracker: Tracker,
+    sent: u32,
+}
+
+impl Running {
+    fn new(pair: Pair, shared: Rc<Shared>, slot: Rc<Slot>) -> Self {
+        Self {
+            pair,
+            shared,
+            slot,
+            tracker: Tracker::default(),
+            sent: 0,
+        }
+    }
+
+    async fn run(mut self) {
+        let failure = self.exchange().await.err();
+        let mut outcome = self.shared.outcome.borrow_mut();
+        outcome.sent += u64::from(self.sent);
+        outcome.received += self.tracker.received();
+        outcome.faults += self.tracker.finish(self.sent);
+        if let Some(error) = failure {
+            outcome.fail(error.to_string());
+        }
+    }
+
+    async fn exchange(&mut self) -> Result<(), ClientError> {
+        let stop = self.shared.stop;
+        let mut timer = Box::pin(sleep_until(stop));
+        let mut last_call = None;
+        loop {
+            self.absorb()?;
+            self.send_due();
+            let now = Instant::now();
+            if now >= stop {
+                let answered = self.answered() >= self.sent;
+                let until = *last_call.get_or_insert(now + STRAGGLERS_WAIT);
+                let until = if answered {
+                    until.min(now + DOUBLES_WAIT)
+                } else {
+                    until
+                };
+                last_call = Some(until);
+                if now >= until {
+                    return Ok(());
+                }
+                timer.as_mut().reset(until);
+            }
+            self.turn(&mut timer).await?;
+        }
+    }
+
+    /// Takes all that arrived on both connections.
+    fn absorb(&mut self) -> Result<(), ClientError> {
+        let now = Instant::now();
+        while let Some(frame) = self.pair.recipient.next()? {
+            match frame {
+                Frame::Stanza(bytes) if stanza::is(bytes, "message") => {
+                    let judged = judge(bytes, &self.pair.from, self.pair.number, &self.shared);
+                    match judged {
+                        Verdict::Foreign => {}
+                        Verdict::WrongSender => self.tracker.faults.wrong_sender += 1,
+                        Verdict::Altered => self.tracker.faults.altered += 1,
+                        Verdict::Ours(stamp) => {
+                            if self.tracker.receive(stamp.serial) {
+                                self.shared.record(stamp.due_ns, now, &self.pair.target);
+                            }
+                        }
+                    }
+                }
+                Frame::Stanza(bytes) => drop(checked(bytes)?),
+                Frame::Open(_) => {}
+                Frame::Close => return Err(ClientError::Closed),
+            }
+        }
+        while let Some(frame) = self.pair.sender.next()? {
+            match frame {
+                Frame::Stanza(bytes) if stanza::is(bytes, "message") => {
+                    self.tracker.faults.bounced += u64::from(stanza::has_type(bytes, "error"));
+                }
+                Frame::Stanza(bytes) => drop(checked(bytes)?),
+                Frame::Open(_) => {}
+                Frame::Close => return Err(ClientError::Closed),
+            }
+        }
+        Ok(())
+    }
+
+    fn send_due(&mut self) {
+        if self.shared.window == 0 {
+            let due = self.slot.due_ns.take();
+            due.into_iter().for_each(|due_ns| self.push(due_ns));
+        } else if Instant::now() < self.shared.stop {
+            let due_ns = self.shared.worker.now_ns();
+            while self.sent - self.answered() < self.shared.window {
+                self.push(due_ns);
+            }
+        }
+    }
+
+    fn push(&mut self, due_ns: u64) {
+        let run = self.shared.worker.share.run;
+        let stamp = Stamp {
+            run,
+            stream: self.pair.number,
+            serial: self.sent,
+            due_ns,
+        };
+        let out = self.pair.sender.out();
+        write_message(stamp, &self.pair.head, self.shared.body, out);
+        self.sent += 1;
+    }
+
+    fn answered(&self) -> u32 {
+        let answered = self.tracker.received() + self.tracker.faults.bounced;
+        u32::try_from(answered).unwrap_or(u32::MAX).min(self.sent)
+    }
+
+    /// Writes what can be written and sleeps until something came, is due, or time is up.
+    async fn turn(&mut self, timer: &mut Pin<Box<Sleep>>) -> Result<(), ClientError> {
+        poll_fn(|cx| self.poll_turn(timer, cx)).await
+    }
+
+    fn poll_turn(
+        &mut self,
+        timer: &mut Pin<Box<Sleep>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), ClientError>> {
+        if let Poll::Ready(Err(error)) = self.pair.sender.poll_flush(cx) {
+            return Poll::Ready(Err(error));
+        }
+        let mut woken = false;
+        for wire in [&mut self.pair.recipient, &mut self.pair.sender] {
+            match wire.poll_fill(cx) {
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => woken = true,
+                Poll::Pending => {}
+            }
+        }
+        *self.slot.waker.borrow_mut() = Some(cx.waker().clone());
+        woken |= !self.slot.due_ns.borrow().is_empty();
+        woken |= timer.as_mut().poll(cx).is_ready();
+        if woken {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// Appends a whole message whose start tag is `head` up to the value of its id.
+pub(crate) fn write_message(stamp: Stamp, head: &[u8], body: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(head);
+    for place in (0..8).rev() {
+        out.push(b"0123456789abcdef"[(stamp.serial >> (place * 4)) as usize & 15]);
+    }
+    out.extend_from_slice(b"'><body>");
+    stamp.write(body, out);
+    out.extend_from_slice(b"</body></message>");
+}
+
+enum Verdict {
+    Ours(Stamp),
+    /// Not of this run: left from earlier, or the server's own words.
+    Foreign,
+    WrongSender,
+    Altered,
+}
+
+fn judge(message: &[u8], from: &[u8], stream: u32, shared: &Shared) -> Verdict {
+    let Some(body) = stanza::body(message).filter(|body| body.starts_with(b"lg ")) else {
+        return Verdict::Foreign;
+    };
+    match Stamp::read(body, shared.body) {
+        None => Verdict::Altered,
+        Some(stamp) if stamp.run != shared.worker.share.run => Verdict::Foreign,
+        Some(stamp) => {
+            let is_ours =
+                stamp.stream == stream && stanza::attribute(message, "from") == Some(from);
+            if is_ours {
+                Verdict::Ours(stamp)
+            } else {
+                Verdict::WrongSender
+            }
+        }
+    }
+}
+
+/// How long messages may take that are under way when measuring ends; then they are lost.
+const STRAGGLERS_WAIT: Duration = Duration::from_secs(10);
+/// How long to look out for doubles when everything has arrived.
+const DOUBLES_WAIT: Duration = Duration::from_millis(200);
+const PROGRESS_EVERY: u64 = 1024;
+/// An overdue pacer lets the pairs work too.
+const YIELD_EVERY: u64 = 64;
