@@ -92,6 +92,10 @@ fn run_and_kill(dir: &Path, after: u64) -> u64 {
         }
     }
     child.wait().unwrap();
+    assert!(
+        acknowledged >= after,
+        "the child ended by itself after {acknowledged}"
+    );
     acknowledged
 }
 

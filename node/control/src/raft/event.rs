@@ -71,10 +71,10 @@ pub enum Effect {
     Send(Vec<Message>),
     /// Make this durable after all writes before it, then report it as [`Event::Persisted`].
     Persist(Box<Write>),
-    /// Answer a question.
-    Answer(Ticket, Answer),
     /// The policy in force from now on.
     Policy(Policy),
+    /// Answer a question.
+    Answer(Ticket, Answer),
 }
 
 /// Why a member cannot go on: to continue could make it differ from the others.

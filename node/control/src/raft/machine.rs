@@ -40,13 +40,16 @@ pub struct RaftMachine {
     /// A commit index not worth a write of its own.
     commit_unsaved: Option<HardState>,
     save_commit_due: bool,
+    /// Once the log is applied: a group's only voter need not wait for a time-out. (Before that raft-rs refuses, if
+    /// a change of members is among what is to be applied.)
+    campaign_due: bool,
     write_error: Option<String>,
     /// Answers that were found while handling events.
     answers: Vec<(Ticket, Answer)>,
 }
 
 impl RaftMachine {
-    /// A member that continues from what its log store held. The only voter of a group campaigns at once.
+    /// A member that continues from what its log store held.
     pub fn new(options: MachineOptions, recovered: Recovered) -> Result<Self, MachineError> {
         let MachineOptions {
             node: id,
@@ -58,14 +61,10 @@ impl RaftMachine {
             .map_err(|source| MachineError::Format { index, source })?;
         let incarnation = recovered.incarnation;
         let log = MemoryLog::new(recovered);
-        let alone = log.conf_state().get_voters() == [id.get()];
         let config = config(id, index, &control);
         let mut node = RawNode::new(&config, log, &tracing_logger())?;
         let mut election = ElectionTimeout::new(seed, ELECTION_TICKS..2 * ELECTION_TICKS);
         election.settle(&mut node.raft);
-        if alone {
-            node.campaign()?;
-        }
         let in_ticks = |ms: u64| ms.div_ceil(control.tick_ms.max(1)).max(1);
         let pending = Pending::new(
             in_ticks(control.proposal_timeout_ms),
@@ -86,6 +85,7 @@ impl RaftMachine {
             written: 0,
             persisted: 0,
             save_commit_due: false,
+            campaign_due: true,
             held: VecDeque::new(),
             commit_unsaved: None,
             write_error: None,
@@ -136,16 +136,20 @@ impl RaftMachine {
     /// The machine must not be used any more.
     pub fn flush(&mut self, effects: &mut Vec<Effect>) -> Result<(), MachineError> {
         self.ask_new_leader();
-        self.release_held(effects);
-        while self.node.has_ready() {
-            let ready = self.node.ready();
-            self.take_ready(ready, effects)?;
-            self.release_held(effects);
-            self.election.settle(&mut self.node.raft);
+        self.take_all_ready(effects)?;
+        if std::mem::take(&mut self.campaign_due) && self.is_alone() {
+            self.node.campaign()?;
+            self.take_all_ready(effects)?;
         }
         if self.save_commit_due && self.write_error.is_none() {
             self.save_commit_due = false;
             effects.extend(self.finish().map(Effect::Persist));
+        }
+        // Before the answers: who is answered may look at the policy.
+        let policy = self.state.policy().current();
+        if policy != self.published {
+            self.published = policy.clone();
+            effects.push(Effect::Policy(policy));
         }
         let readable = self.pending.readable(self.state.applied());
         for ticket in readable {
@@ -154,10 +158,16 @@ impl RaftMachine {
         }
         let answers = self.answers.drain(..);
         effects.extend(answers.map(|(ticket, answer)| Effect::Answer(ticket, answer)));
-        let policy = self.state.policy().current();
-        if policy != self.published {
-            self.published = policy.clone();
-            effects.push(Effect::Policy(policy));
+        Ok(())
+    }
+
+    fn take_all_ready(&mut self, effects: &mut Vec<Effect>) -> Result<(), MachineError> {
+        self.release_held(effects);
+        while self.node.has_ready() {
+            let ready = self.node.ready();
+            self.take_ready(ready, effects)?;
+            self.release_held(effects);
+            self.election.settle(&mut self.node.raft);
         }
         Ok(())
     }

@@ -4,8 +4,8 @@
 //!   events                    RaftMachine (no IO)                       effects, in this order
 //!   Tick, Message,       ┌──────────────────────────┐    Send      a leader's messages, before the fsync
 //!   Propose, Read,  ────►│ RawNode<MemoryLog>       │──► Persist   entries, hard state, snapshot: one write
-//!   Persisted, …         │ ControlState             │    Answer    what came of a proposal that was applied
-//!                        └──────────────────────────┘    Policy    when it changed
+//!   Persisted, …         │ ControlState             │    Policy    when it changed
+//!                        └──────────────────────────┘    Answer    what came of a proposal that was applied
 //!           ▲                                                │
 //!           └───────────── Persisted(number) ◄───────────────┘ after the fsync; then the messages that
 //!                                                              promise durability (votes, acknowledgements)

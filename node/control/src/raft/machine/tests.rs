@@ -76,8 +76,8 @@ fn unavailable(ticket: u64, unavailable: Unavailable) -> Effect {
 #[test]
 fn the_only_voter_leads_once_its_vote_is_on_disk() {
     let mut machine = machine(&[1], ControlOptions::default());
-    assert!(machine.is_leader(), "its own vote is all it needs");
     let write = write(flush(&mut machine));
+    assert!(machine.is_leader(), "its own vote is all it needs");
     let hard_state = write.hard_state.unwrap();
     assert_eq!((hard_state.term, hard_state.vote), (2, 1));
     assert_eq!(write.entries.len(), 1, "the empty entry of the new term");
@@ -111,9 +111,9 @@ fn proposals_share_one_write_and_are_answered_after_it_only() {
     assert_eq!(
         effects,
         [
+            Effect::Policy(policy),
             outcome(1, Outcome::PolicyVersion(1)),
             outcome(2, Outcome::PolicyVersion(2)),
-            Effect::Policy(policy),
         ]
     );
 }
@@ -274,4 +274,81 @@ fn enough_applied_entries_are_replaced_by_a_snapshot() {
     let state = ControlState::restore(snapshot.get_data()).unwrap();
     assert_eq!(&state, machine.state());
     assert_eq!(machine.status().log_entries, 1);
+}
+
+#[test]
+fn a_change_of_members_is_in_the_state_and_in_the_next_snapshot_and_survives_a_replay() {
+    use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2};
+    let mut machine = alone();
+    let mut learner = ConfChangeSingle::default();
+    learner.set_change_type(ConfChangeType::AddLearnerNode);
+    learner.node_id = 2;
+    let change = ConfChangeV2 {
+        changes: vec![learner].into(),
+        ..ConfChangeV2::default()
+    };
+    machine
+        .node
+        .propose_conf_change(Vec::new(), change)
+        .unwrap();
+    let change = write(flush(&mut machine));
+    machine.step(Event::Persisted {
+        number: change.number,
+    });
+    flush(&mut machine);
+    let voters = |machine: &RaftMachine| -> Vec<_> {
+        machine
+            .state()
+            .members()
+            .iter()
+            .map(|member| (member.node.get(), member.voter))
+            .collect()
+    };
+    assert_eq!(voters(&machine), [(1, true), (2, false)]);
+
+    let mut entries = vec![raft::eraftpb::Entry {
+        term: 2,
+        index: 2,
+        ..Default::default()
+    }];
+    entries.extend(change.entries);
+    let recovered = Recovered {
+        start: (1, 1),
+        entries,
+        snapshot: first_snapshot(&[NodeId::FIRST]),
+        hard_state: HardState {
+            term: 2,
+            vote: 1,
+            commit: 3,
+            ..HardState::default()
+        },
+        incarnation: 2,
+    };
+    let control = ControlOptions {
+        snapshot_after_entries: 2,
+        ..ControlOptions::default()
+    };
+    let options = MachineOptions {
+        node: NodeId::FIRST,
+        seed: 0,
+        control,
+    };
+    let mut replayed = RaftMachine::new(options, recovered).unwrap();
+    let effects = flush(&mut replayed);
+    assert_eq!(voters(&replayed), voters(&machine));
+    assert!(
+        replayed.is_leader(),
+        "at once, though a change of members was to be applied first"
+    );
+    let snapshots: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Persist(write) => write.compact.as_ref().map(|(snapshot, _)| snapshot),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        snapshots[0].get_metadata().get_conf_state().get_learners(),
+        [2]
+    );
 }
