@@ -39,20 +39,19 @@ pub(super) fn scan_prepared(text: &str) -> Option<Lengths> {
     if bytes.len() > JID_BYTES_MAX {
         return None;
     }
-    let mut at = run(bytes, LOCAL);
-    let mut local = 0;
+    let mut local = bytes
+        .iter()
+        .position(|&byte| !is(byte, LOCAL))
+        .unwrap_or(bytes.len());
     let mut domain_start = 0;
-    if bytes.get(at) == Some(&b'@') {
-        local = at;
-        domain_start = at + 1;
-        at = domain_start + run(&bytes[domain_start..], DOMAIN);
-        if local == 0 || local > PART_BYTES_MAX {
-            return None;
-        }
-    }
-    if !is_plain_domain(&bytes[domain_start..at]) {
+    if bytes.get(local) != Some(&b'@') {
+        local = 0;
+    } else if local == 0 || local > PART_BYTES_MAX {
         return None;
+    } else {
+        domain_start = local + 1;
     }
+    let at = domain_start + plain_domain_len(&bytes[domain_start..])?;
     let resource = &bytes[at..];
     if !resource.is_empty() && !is_plain_resource(resource) {
         return None;
@@ -65,55 +64,48 @@ pub(super) fn scan_prepared(text: &str) -> Option<Lengths> {
 
 /// Whether preparation would leave this localpart as it is, told by ASCII alone.
 pub(super) fn is_plain_local(local: &[u8]) -> bool {
-    !local.is_empty() && run(local, LOCAL) == local.len()
+    !local.is_empty() && local.iter().all(|&byte| is(byte, LOCAL))
 }
 
-/// Whether preparation would leave this domain as it is: lower-case letters, digits, hyphens inside labels, 1–63 bytes a
-/// label, 253 in all, no A-label.
+/// Whether preparation would leave this domain as it is, told by ASCII alone.
 pub(super) fn is_plain_domain(domain: &[u8]) -> bool {
-    if domain.len() > DOMAIN_BYTES_MAX {
-        return false;
-    }
-    let mut label = 0;
-    let mut before = b'.';
-    for (at, &byte) in domain.iter().enumerate() {
-        let allowed = match byte {
-            b'.' => before != b'.' && before != b'-' && at - label <= LABEL_BYTES_MAX,
-            b'-' => before != b'.' && !domain[label..at].starts_with(b"xn-"),
-            _ => CLASSES[usize::from(byte)] & DOMAIN != 0,
-        };
-        if !allowed {
-            return false;
+    plain_domain_len(domain) == Some(domain.len())
+}
+
+/// The length of the domain at the front, if nobody need look closer: lower-case letters and digits with single dots and
+/// hyphens between them (so no A-label), in all no longer than one label may be.
+fn plain_domain_len(bytes: &[u8]) -> Option<usize> {
+    let mut after_separator = true;
+    let mut length = 0;
+    for &byte in bytes.iter().take_while(|byte| is(**byte, DOMAIN)) {
+        let separator = matches!(byte, b'.' | b'-');
+        if separator && after_separator {
+            return None;
         }
-        if byte == b'.' {
-            label = at + 1;
-        }
-        before = byte;
+        after_separator = separator;
+        length += 1;
     }
-    before != b'.' && before != b'-' && domain.len() - label <= LABEL_BYTES_MAX
+    (!after_separator && length <= LABEL_BYTES_MAX).then_some(length)
 }
 
 fn is_plain_resource(with_slash: &[u8]) -> bool {
     let Some(resource) = with_slash.strip_prefix(b"/") else {
         return false;
     };
-    !resource.is_empty()
-        && resource.len() <= PART_BYTES_MAX
-        && resource.iter().all(|byte| matches!(byte, b' '..=b'~'))
+    let fits = !resource.is_empty() && resource.len() <= PART_BYTES_MAX;
+    // Without an early end the compiler looks at many bytes at once.
+    fits && resource
+        .iter()
+        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
-/// How many bytes from the front are of this class.
-fn run(bytes: &[u8], class: u8) -> usize {
-    bytes
-        .iter()
-        .position(|&byte| CLASSES[usize::from(byte)] & class == 0)
-        .unwrap_or(bytes.len())
+fn is(byte: u8, class: u8) -> bool {
+    CLASSES[usize::from(byte)] & class != 0
 }
 
 const LOCAL: u8 = 1;
 const DOMAIN: u8 = 2;
 const LABEL_BYTES_MAX: usize = 63;
-const DOMAIN_BYTES_MAX: usize = 253;
 
 static CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
