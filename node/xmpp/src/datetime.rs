@@ -4,8 +4,8 @@
 
 use crate::clock::Timestamp;
 
-/// Writes a moment in UTC, with milliseconds where there are any (XEP-0082 3.2). Moments beyond the year 9999, which the
-/// form cannot hold, are written as its last second.
+/// Writes a moment in UTC, with milliseconds where there are any (XEP-0082 3.2). Moments beyond the
+/// year 9999, which the form cannot hold, are written as its last second.
 pub fn format(moment: Timestamp) -> String {
     let millis = moment.as_millis().min(LAST_MILLI);
     let (days, in_day) = (millis / DAY_MS, millis % DAY_MS);
@@ -20,8 +20,9 @@ pub fn format(moment: Timestamp) -> String {
     text
 }
 
-/// Reads a moment (XEP-0082 3.2). Fractions beyond milliseconds are cut; a leap second counts as the second before it.
-/// `None` for anything else, also for moments before 1970, which no stanza was sent in.
+/// Reads a moment (XEP-0082 3.2). Fractions beyond milliseconds are cut; a leap second counts as
+/// the second before it. `None` for anything else, also for moments before 1970, which no stanza
+/// was sent in.
 pub fn parse(text: &str) -> Option<Timestamp> {
     let (date, time) = text.split_once('T')?;
     let days = days_of(date)?;
@@ -36,7 +37,8 @@ pub fn parse(text: &str) -> Option<Timestamp> {
         .map(Timestamp)
 }
 
-/// Reads a date (XEP-0082 3.1) as its first moment in UTC; `None` for what is none or lies before 1970.
+/// Reads a date (XEP-0082 3.1) as its first moment in UTC; `None` for what is none or lies before
+/// 1970.
 pub fn parse_date(text: &str) -> Option<Timestamp> {
     u64::try_from(days_of(text)?)
         .ok()

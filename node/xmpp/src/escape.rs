@@ -5,8 +5,9 @@
 //! | text | `&amp;` `&lt;` `&gt;` `&#13;` | quotes, TAB, LF |
 //! | values | `&amp;` `&lt;` `&gt;` `&quot;` `&#9;` `&#10;` `&#13;` | `'` |
 //!
-//! So `<` and `>` occur only as delimiters of tags and `"` in tags only round values. A character that XML cannot carry at
-//! all (XML 1.0 2.2: most controls, U+FFFE, U+FFFF) is written as U+FFFD, because a stream must never break over a text.
+//! So `<` and `>` occur only as delimiters of tags and `"` in tags only round values. A character
+//! that XML cannot carry at all (XML 1.0 2.2: most controls, U+FFFE, U+FFFF) is written as U+FFFD,
+//! because a stream must never break over a text.
 
 use std::borrow::Cow;
 
@@ -20,8 +21,9 @@ pub fn escape_attr(value: &str, out: &mut Vec<u8>) {
     escape(value, out, Place::Value);
 }
 
-/// The text behind canonical bytes, of character data or of a value; borrowed when nothing was escaped. `None` for what
-/// the canonical form never holds: other references, a bare `&`, `<` or `>`, invalid UTF-8.
+/// The text behind canonical bytes, of character data or of a value; borrowed when nothing was
+/// escaped. `None` for what the canonical form never holds: other references, a bare `&`, `<` or
+/// `>`, invalid UTF-8.
 pub fn unescape(escaped: &[u8]) -> Option<Cow<'_, str>> {
     unescape_any(escaped, |reference| {
         reference_in(Place::Value, reference).or_else(|| reference_in(Place::Text, reference))
@@ -38,8 +40,8 @@ pub(crate) enum Place {
     Value,
 }
 
-/// Like [`unescape`], but refuses every spelling that is not the one for this place, and every character that XML does
-/// not allow.
+/// Like [`unescape`], but refuses every spelling that is not the one for this place, and every
+/// character that XML does not allow.
 pub(crate) fn unescape_strict(escaped: &[u8], place: Place) -> Option<Cow<'_, str>> {
     let raw_allowed = |byte: u8| match byte {
         b'<' | b'>' => false,
@@ -104,7 +106,8 @@ fn escape(text: &str, out: &mut Vec<u8>, place: Place) {
     out.extend_from_slice(&bytes[run..]);
 }
 
-/// What to write instead of the first character, and how many bytes it has; `None` when it may stay.
+/// What to write instead of the first character, and how many bytes it has; `None` when it may
+/// stay.
 fn spelling_of(bytes: &[u8], place: Place) -> Option<(&'static str, usize)> {
     let spelling = match (bytes[0], place) {
         (b'&', _) => "&amp;",

@@ -112,7 +112,8 @@ pub struct StreamError {
     pub condition: StreamCondition,
     /// A description in English for the peer's log, or nothing.
     pub text: Option<String>,
-    /// For [`StreamCondition::SeeOtherHost`]: the host and, if need be, port to connect to (4.9.3.19).
+    /// For [`StreamCondition::SeeOtherHost`]: the host and, if need be, port to connect to
+    /// (4.9.3.19).
     pub other_host: Option<String>,
 }
 
@@ -132,7 +133,8 @@ impl StreamError {
         self
     }
 
-    /// Sends the peer to another host (RFC 6120 4.9.3.19): a name or address, with a port where it is not the usual one.
+    /// Sends the peer to another host (RFC 6120 4.9.3.19): a name or address, with a port where it
+    /// is not the usual one.
     pub fn see_other_host(host: impl Into<String>) -> Self {
         let other_host = Some(host.into());
         Self {
@@ -142,8 +144,8 @@ impl StreamError {
         }
     }
 
-    /// Appends the error as it stands inside a stream whose header bound the prefix `stream`, as RFC 6120 4.8.5 wants.
-    /// The end of the stream is not written.
+    /// Appends the error as it stands inside a stream whose header bound the prefix `stream`, as
+    /// RFC 6120 4.8.5 wants. The end of the stream is not written.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<stream:error><");
         let name = self.condition.as_str();

@@ -1,7 +1,8 @@
 //! Addresses against two independent implementations, over every character and over odd texts.
 //!
-//! `precis-profiles` implements RFC 8265 with the tables of Unicode 6.3; `jid` implements RFC 6122, the predecessor of
-//! RFC 7622, with those of Unicode 3.2. So they know fewer characters; what differs otherwise is written down here.
+//! `precis-profiles` implements RFC 8265 with the tables of Unicode 6.3; `jid` implements RFC 6122,
+//! the predecessor of RFC 7622, with those of Unicode 3.2. So they know fewer characters; what
+//! differs otherwise is written down here.
 
 use jid::Jid as OldJid;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
@@ -47,8 +48,8 @@ fn local_difference(text: &str) -> Option<String> {
     )
 }
 
-/// The one character that NFC turns into one with a context rule: the oracle asks before NFC, and so takes a text that it
-/// refuses the second time.
+/// The one character that NFC turns into one with a context rule: the oracle asks before NFC, and
+/// so takes a text that it refuses the second time.
 const GREEK_ANO_TELEIA: char = '\u{387}';
 
 fn resource_difference(text: &str) -> Option<String> {
@@ -82,15 +83,15 @@ fn every_character_is_judged_as_by_precis_profiles() {
     );
 }
 
-/// The oracle takes the Bidi Rule's third condition ("followed by zero or more NSM") to forbid marks inside a label, and
-/// so refuses vocalised Hebrew and Arabic, which RFC 5893 2 allows.
+/// The oracle takes the Bidi Rule's third condition ("followed by zero or more NSM") to forbid
+/// marks inside a label, and so refuses vocalised Hebrew and Arabic, which RFC 5893 2 allows.
 fn has_inner_mark_in_rtl(text: &str) -> bool {
     let mark = |c| matches!(c, '\u{301}' | '\u{327}' | '\u{345}' | '\u{94d}' | 'ﾞ');
     text.contains(['ש', 'م', 'ب', '٠', '٩', '\u{5f3}']) && text.contains(mark)
 }
 
-/// Characters of which every rule of the profiles meets some. Without `Σ`: the oracle maps character by character, where
-/// Unicode's toLowerCase gives `ς` at the end of a word.
+/// Characters of which every rule of the profiles meets some. Without `Σ`: the oracle maps
+/// character by character, where Unicode's toLowerCase gives `ς` at the end of a word.
 fn odd_text() -> impl Strategy<Value = String> {
     let odd = "aZl09-._@/ \u{301}\u{327}\u{345}\u{200c}\u{200d}\u{b7}\u{375}α\u{5f3}ש\u{30fb}カ漢٠٩۰۹مب्कςσßẞİıﬁＡｱﾞ\u{a0}\u{3000}Åﾡ가ㄱǅ\u{640}";
     let odd: Vec<char> = odd.chars().collect();

@@ -60,7 +60,8 @@ impl DataForm {
         }
     }
 
-    /// Puts the hidden field `FORM_TYPE` first, which gives the other fields their meaning (XEP-0068 3).
+    /// Puts the hidden field `FORM_TYPE` first, which gives the other fields their meaning
+    /// (XEP-0068 3).
     pub fn with_form_type(mut self, form_type: &str) -> Self {
         self.fields.insert(
             0,
@@ -110,8 +111,8 @@ impl DataForm {
         self.value(var).and_then(field::boolean)
     }
 
-    /// The value of `FORM_TYPE`. In a form or result the field must be hidden to count (XEP-0068 3.1); a submission need
-    /// not say so.
+    /// The value of `FORM_TYPE`. In a form or result the field must be hidden to count (XEP-0068
+    /// 3.1); a submission need not say so.
     pub fn form_type(&self) -> Option<&str> {
         let field = self.field(FORM_TYPE)?;
         let hidden = field.field_type == Some(FieldType::Hidden);
@@ -122,7 +123,8 @@ impl DataForm {
 
 /// Reading and writing.
 impl DataForm {
-    /// The form among the children of an element, if it has this type; `None` also for a form that cannot be read.
+    /// The form among the children of an element, if it has this type; `None` also for a form that
+    /// cannot be read.
     pub fn find(parent: &Element, form_type: &str) -> Option<Self> {
         let forms = parent
             .elements()
@@ -135,8 +137,9 @@ impl DataForm {
     /// Reads an `<x xmlns="jabber:x:data"/>`. Elements that XEP-0004 does not know are skipped.
     ///
     /// # Errors
-    /// [`FormError::NotAForm`] for another element or an unknown `type`; [`FormError::Unnamed`] for a field that needs a
-    /// name and has none; [`FormError::UnknownType`] for a field of a type that XEP-0004 does not know.
+    /// [`FormError::NotAForm`] for another element or an unknown `type`; [`FormError::Unnamed`] for
+    /// a field that needs a name and has none; [`FormError::UnknownType`] for a field of a type
+    /// that XEP-0004 does not know.
     pub fn from_element(x: &Element) -> Result<Self, FormError> {
         if !x.is("x", ns::DATA_FORMS) {
             return Err(FormError::NotAForm);
@@ -182,8 +185,9 @@ impl DataForm {
         x
     }
 
-    /// Checks a submission of this form: the same `FORM_TYPE`, every required field filled in, every value of its field's
-    /// type. Fields that the form does not have are ignored (XEP-0004 3.2).
+    /// Checks a submission of this form: the same `FORM_TYPE`, every required field filled in,
+    /// every value of its field's type. Fields that the form does not have are ignored (XEP-0004
+    /// 3.2).
     ///
     /// # Errors
     /// The first thing that is wrong, with the field's name.

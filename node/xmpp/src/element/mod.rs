@@ -4,7 +4,8 @@
 //! canonical bytes ─► Element::parse ─► Element ─► Element::write ─► the same bytes
 //! ```
 //!
-//! Elements in the content namespace have the namespace `jabber:client` in the tree, whichever stream they came from.
+//! Elements in the content namespace have the namespace `jabber:client` in the tree, whichever
+//! stream they came from.
 
 mod parse;
 mod word;
@@ -39,7 +40,8 @@ pub struct Element {
 /// One attribute of an [`Element`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attr {
-    /// Its namespace; `None` for the usual attribute without one, and for those with the prefix `xml`.
+    /// Its namespace; `None` for the usual attribute without one, and for those with the prefix
+    /// `xml`.
     pub ns: Option<Word>,
     /// Its name; those in the XML namespace have their prefix, as in `xml:lang`.
     pub name: Word,
@@ -58,8 +60,8 @@ pub enum Node {
 
 /// Building, by value.
 impl Element {
-    /// An empty element. `name` and `ns` come from the program, not from the network: a name that XML does not allow is
-    /// a fault of the program.
+    /// An empty element. `name` and `ns` come from the program, not from the network: a name that
+    /// XML does not allow is a fault of the program.
     pub fn new(name: impl Into<Word>, ns: impl Into<Word>) -> Self {
         let (name, ns) = (name.into(), ns.into());
         debug_assert!(
@@ -115,7 +117,8 @@ impl Element {
 
 /// Changing in place.
 impl Element {
-    /// Sets an attribute without a namespace (or one with the prefix `xml`), at its place if it is there already.
+    /// Sets an attribute without a namespace (or one with the prefix `xml`), at its place if it is
+    /// there already.
     pub fn set_attr(&mut self, name: impl Into<Word>, value: impl Into<String>) {
         self.put_attr(None, name.into(), value.into());
     }
@@ -248,16 +251,18 @@ impl Element {
 
 /// Reading and writing the canonical form.
 impl Element {
-    /// Reads the canonical bytes of one element. On its top the namespace `jabber:client` goes without saying.
+    /// Reads the canonical bytes of one element. On its top the namespace `jabber:client` goes
+    /// without saying.
     ///
     /// # Errors
-    /// [`NotCanonical`] for every other spelling, for anything before or behind the element, and for trees beyond
-    /// [`DEPTH_MAX`] or [`ATTRIBUTES_MAX`].
+    /// [`NotCanonical`] for every other spelling, for anything before or behind the element, and
+    /// for trees beyond [`DEPTH_MAX`] or [`ATTRIBUTES_MAX`].
     pub fn parse(bytes: &[u8]) -> Result<Self, NotCanonical> {
         parse::parse(bytes)
     }
 
-    /// Appends the canonical form; without `xmlns` on the top when its namespace is `jabber:client`.
+    /// Appends the canonical form; without `xmlns` on the top when its namespace is
+    /// `jabber:client`.
     pub fn write(&self, out: &mut Vec<u8>) {
         write::write(self, out);
     }

@@ -1,7 +1,7 @@
 //! Reading the canonical form, and nothing but the canonical form.
 //!
-//! The bytes come from our reader or our writer, so a deviation is a fault or an attack and never something to repair.
-//! Open elements lie on a stack of our own: input cannot exhaust the thread's.
+//! The bytes come from our reader or our writer, so a deviation is a fault or an attack and never
+//! something to repair. Open elements lie on a stack of our own: input cannot exhaust the thread's.
 
 use std::borrow::Cow;
 
@@ -70,7 +70,8 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    /// Character data and end tags, up to the next start tag. `Some` when the outermost element has ended.
+    /// Character data and end tags, up to the next start tag. `Some` when the outermost element has
+    /// ended.
     fn content(&mut self, open: &mut Vec<Element>) -> Result<Option<Element>, NotCanonical> {
         while let Some(parent) = open.last_mut() {
             let text = self.until(b'<')?;

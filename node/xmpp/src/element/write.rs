@@ -9,7 +9,8 @@ pub(super) fn write(element: &Element, out: &mut Vec<u8>) {
     write_below(element, ns::CLIENT, out);
 }
 
-/// Recursion is as deep as the tree: what was read is at most `DEPTH_MAX` deep, what modules build is flat.
+/// Recursion is as deep as the tree: what was read is at most `DEPTH_MAX` deep, what modules build
+/// is flat.
 fn write_below(element: &Element, parent_ns: &str, out: &mut Vec<u8>) {
     let name = element.name.as_str().as_bytes();
     let namespace = element.ns.as_str();

@@ -3,7 +3,8 @@
 use icu_properties::CodePointMapData;
 use icu_properties::props::BidiClass as B;
 
-/// Whether the rule holds; a text without right-to-left characters it leaves alone (RFC 8265 3.3.3).
+/// Whether the rule holds; a text without right-to-left characters it leaves alone (RFC 8265
+/// 3.3.3).
 pub(super) fn holds(text: &str) -> bool {
     if text.is_ascii() {
         return true;
@@ -20,7 +21,8 @@ pub(super) fn holds(text: &str) -> bool {
                 && classes().any(|c| c == B::ArabicNumber);
             !mixed && is_rtl_end(last) && classes().all(is_in_rtl)
         }
-        // An LTR label must not hold right-to-left characters at all (condition 5), and there are some.
+        // An LTR label must not hold right-to-left characters at all (condition 5), and there are
+        // some.
         _ => false,
     }
 }

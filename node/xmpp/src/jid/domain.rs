@@ -9,9 +9,9 @@ use idna::uts46::{DnsLength, Hyphens, Uts46};
 use super::split::is_plain_domain;
 use super::{JidError, PART_BYTES_MAX};
 
-/// Prepares a domainpart: a domain name (also `localhost` and IPv4) to lower-case U-labels by UTS 46 with the rules of
-/// STD 3, so without underscores, wildcards or empty labels; an IPv6 literal in brackets to its shortest form. A final
-/// dot is dropped.
+/// Prepares a domainpart: a domain name (also `localhost` and IPv4) to lower-case U-labels by UTS
+/// 46 with the rules of STD 3, so without underscores, wildcards or empty labels; an IPv6 literal
+/// in brackets to its shortest form. A final dot is dropped.
 ///
 /// # Errors
 /// [`JidError::EmptyDomain`], [`JidError::BadDomain`] or [`JidError::TooLong`].

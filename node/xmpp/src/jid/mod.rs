@@ -6,13 +6,14 @@
 //! ```
 //!
 //! * localpart: PRECIS UsernameCaseMapped (RFC 8265 3.3) without `"&'/:<>@` (RFC 7622 3.3.1);
-//! * domainpart: by UTS 46, kept as U-labels, the form that RFC 7622 3.2 puts on the wire and peers compare; the A-label
-//!   form of a name (`xn--…`) gives an equal address. IP literals are taken, a final dot is dropped;
-//! * resourcepart: PRECIS OpaqueString (RFC 8265 4.2). More liberal than the RFC in one thing: emoji sequences may hold
-//!   their joiners and variation selectors, since nicknames do.
+//! * domainpart: by UTS 46, kept as U-labels, the form that RFC 7622 3.2 puts on the wire and peers
+//!   compare; the A-label form of a name (`xn--…`) gives an equal address. IP literals are taken, a
+//!   final dot is dropped;
+//! * resourcepart: PRECIS OpaqueString (RFC 8265 4.2). More liberal than the RFC in one thing:
+//!   emoji sequences may hold their joiners and variation selectors, since nicknames do.
 //!
-//! The tables are those of current Unicode, not of the version that an RFC was written with. Addresses in ASCII that are
-//! prepared already, nearly all, take one pass over their bytes.
+//! The tables are those of current Unicode, not of the version that an RFC was written with.
+//! Addresses in ASCII that are prepared already, nearly all, take one pass over their bytes.
 
 mod bidi;
 mod context;
@@ -36,7 +37,8 @@ pub use split::{bare_of, is_prepared};
 /// Bytes in each of the three parts, prepared (RFC 7622 3.2–3.4).
 pub const PART_BYTES_MAX: usize = 1023;
 
-/// Bytes in a whole address: three parts and two separators. Longer texts are refused before any work.
+/// Bytes in a whole address: three parts and two separators. Longer texts are refused before any
+/// work.
 pub const JID_BYTES_MAX: usize = 3 * PART_BYTES_MAX + 2;
 
 /// A prepared address. Equality, order and hash are those of its text.
@@ -65,7 +67,8 @@ pub enum JidError {
     /// A part, or the whole, is longer than [`PART_BYTES_MAX`] or [`JID_BYTES_MAX`].
     #[error("address or part of it too long")]
     TooLong,
-    /// There is an `@` with nothing before it, or nothing is left of the localpart after preparation.
+    /// There is an `@` with nothing before it, or nothing is left of the localpart after
+    /// preparation.
     #[error("localpart is empty")]
     EmptyLocal,
     /// The localpart holds what RFC 7622 3.3 does not allow.

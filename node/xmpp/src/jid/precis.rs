@@ -10,7 +10,8 @@ use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use super::split::is_plain_local;
 use super::{JidError, PART_BYTES_MAX, bidi, context};
 
-/// Prepares a localpart: UsernameCaseMapped (RFC 8265 3.3.3) without the characters that RFC 7622 3.3.1 excludes.
+/// Prepares a localpart: UsernameCaseMapped (RFC 8265 3.3.3) without the characters that RFC 7622
+/// 3.3.1 excludes.
 ///
 /// # Errors
 /// [`JidError::EmptyLocal`], [`JidError::BadLocal`] or [`JidError::TooLong`].
@@ -52,8 +53,8 @@ pub fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
     }
 }
 
-/// Prepares an OpaqueString (RFC 8265 4.2.3): any space becomes U+0020, NFC, no controls. `None` when it is empty or
-/// holds what is not allowed.
+/// Prepares an OpaqueString (RFC 8265 4.2.3): any space becomes U+0020, NFC, no controls. `None`
+/// when it is empty or holds what is not allowed.
 pub(crate) fn prepare_opaque(text: &str) -> Option<Cow<'_, str>> {
     if text.is_empty() {
         return None;
@@ -65,7 +66,8 @@ pub(crate) fn prepare_opaque(text: &str) -> Option<Cow<'_, str>> {
     is_valid(&prepared, Class::Freeform).then_some(Cow::Owned(prepared))
 }
 
-/// Applies a mapping until it changes nothing, as RFC 8264 7 asks of profiles; `None` if that takes more than three times.
+/// Applies a mapping until it changes nothing, as RFC 8264 7 asks of profiles; `None` if that takes
+/// more than three times.
 fn settle(text: &str, map: impl Fn(&str) -> Option<String>) -> Option<String> {
     let mut last = map(text)?;
     for _ in 0..3 {
@@ -78,7 +80,8 @@ fn settle(text: &str, map: impl Fn(&str) -> Option<String>) -> Option<String> {
     None
 }
 
-/// Width mapping, lower case, NFC (RFC 8265 3.3.3). Lower case is Unicode's toLowerCase, which gives `ς` at a word's end. `None` when a character is none that an identifier may hold.
+/// Width mapping, lower case, NFC (RFC 8265 3.3.3). Lower case is Unicode's toLowerCase, which
+/// gives `ς` at a word's end. `None` when a character is none that an identifier may hold.
 fn map_local(text: &str) -> Option<String> {
     let narrow: String = text.chars().flat_map(map_width).collect();
     if !narrow
@@ -96,7 +99,8 @@ fn map_opaque(text: &str) -> Option<String> {
     Some(spaced.nfc().collect())
 }
 
-/// Only the characters of this block, and the ideographic space, decompose as wide or narrow; all of them do.
+/// Only the characters of this block, and the ideographic space, decompose as wide or narrow; all
+/// of them do.
 fn map_width(c: char) -> impl Iterator<Item = char> {
     let wide = matches!(c, '\u{3000}' | '\u{ff00}'..='\u{ffef}');
     let (mapped, kept) = if wide {

@@ -11,7 +11,8 @@ pub(super) struct Lengths {
     pub(super) bare: u16,
 }
 
-/// Whether this text is an address and already in its prepared form. Costs no allocation when it is and is ASCII.
+/// Whether this text is an address and already in its prepared form. Costs no allocation when it is
+/// and is ASCII.
 pub fn is_prepared(text: &str) -> bool {
     scan_prepared(text).is_some() || Jid::parse(text).is_ok_and(|jid| jid.as_str() == text)
 }
@@ -21,7 +22,8 @@ pub fn bare_of(text: &str) -> &str {
     memchr::memchr(b'/', text.as_bytes()).map_or(text, |at| &text[..at])
 }
 
-/// Splits by RFC 7622 3.1: the resource is all behind the first `/`, the local part all before the first `@` of the rest.
+/// Splits by RFC 7622 3.1: the resource is all behind the first `/`, the local part all before the
+/// first `@` of the rest.
 pub(super) fn split(text: &str) -> (Option<&str>, &str, Option<&str>) {
     let (bare, resource) = match text.split_once('/') {
         Some((bare, resource)) => (bare, Some(resource)),
@@ -33,7 +35,8 @@ pub(super) fn split(text: &str) -> (Option<&str>, &str, Option<&str>) {
     }
 }
 
-/// The lengths of an ASCII address that preparation would not change. `None` says nothing: the long way decides.
+/// The lengths of an ASCII address that preparation would not change. `None` says nothing: the long
+/// way decides.
 pub(super) fn scan_prepared(text: &str) -> Option<Lengths> {
     let bytes = text.as_bytes();
     if bytes.len() > JID_BYTES_MAX {
@@ -72,8 +75,9 @@ pub(super) fn is_plain_domain(domain: &[u8]) -> bool {
     plain_domain_len(domain) == Some(domain.len())
 }
 
-/// The length of the domain at the front, if nobody need look closer: lower-case letters and digits with single dots and
-/// hyphens between them (so no A-label), in all no longer than one label may be.
+/// The length of the domain at the front, if nobody need look closer: lower-case letters and digits
+/// with single dots and hyphens between them (so no A-label), in all no longer than one label may
+/// be.
 fn plain_domain_len(bytes: &[u8]) -> Option<usize> {
     let mut after_separator = true;
     let mut length = 0;

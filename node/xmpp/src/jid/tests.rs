@@ -189,7 +189,8 @@ fn the_stored_form_is_the_text() {
     assert!(serde_json::from_str::<Jid>("\"@a\"").is_err());
 }
 
-/// Texts out of the pieces that matter: separators, cases, widths, marks, spaces, right-to-left, joiners, ignorables.
+/// Texts out of the pieces that matter: separators, cases, widths, marks, spaces, right-to-left,
+/// joiners, ignorables.
 fn odd_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[a-zA-Z0-9.@/-]{1,4}",

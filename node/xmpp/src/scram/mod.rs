@@ -1,4 +1,5 @@
-//! SCRAM keys (RFC 5802, RFC 7677): the only form in which credentials exist after a password was set.
+//! SCRAM keys (RFC 5802, RFC 7677): the only form in which credentials exist after a password was
+//! set.
 //!
 //! ```text
 //! SaltedPassword = PBKDF2(password, salt, iterations)      never kept
@@ -6,8 +7,9 @@
 //! ServerKey      = HMAC(SaltedPassword, "Server Key")      kept: proves us to the client
 //! ```
 //!
-//! Passwords are prepared as OpaqueString (RFC 8265 4.2) everywhere. Deriving costs milliseconds by design: movers do it
-//! on a thread that may block. Comparisons take the same time whatever they find.
+//! Passwords are prepared as OpaqueString (RFC 8265 4.2) everywhere. Deriving costs milliseconds by
+//! design: movers do it on a thread that may block. Comparisons take the same time whatever they
+//! find.
 
 mod hash;
 mod text;
@@ -23,8 +25,9 @@ pub use hash::Hash;
 
 /// The keys of one password for one hash.
 ///
-/// Stores keep the serde form, which is stable: `hash` as `"SHA-1"`, `"SHA-256"` or `"SHA-512"`, `iterations` as a
-/// number, `salt`, `stored_key` and `server_key` in base64 with padding (RFC 4648 4).
+/// Stores keep the serde form, which is stable: `hash` as `"SHA-1"`, `"SHA-256"` or `"SHA-512"`,
+/// `iterations` as a number, `salt`, `stored_key` and `server_key` in base64 with padding (RFC 4648
+/// 4).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScramKeys {
@@ -55,7 +58,8 @@ pub struct Credentials {
     pub sha512: ScramKeys,
 }
 
-/// The password is empty, or holds a control or another character that no password may have (RFC 8265 4.2).
+/// The password is empty, or holds a control or another character that no password may have (RFC
+/// 8265 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("password is empty or holds a character that is not allowed")]
 pub struct BadPassword;
@@ -90,7 +94,8 @@ impl ScramKeys {
             .is_ok_and(|keys| bool::from(keys.stored_key.ct_eq(&self.stored_key)))
     }
 
-    /// Whether a client's proof over this AuthMessage shows that it knows the password (RFC 5802 3).
+    /// Whether a client's proof over this AuthMessage shows that it knows the password (RFC 5802
+    /// 3).
     pub fn verify_proof(&self, auth_message: &[u8], proof: &[u8]) -> bool {
         let signature = self.hash.hmac(&self.stored_key, auth_message);
         if proof.len() != signature.len() {

@@ -11,7 +11,8 @@ use super::tag::Tag;
 pub struct ChildBytes<'a> {
     /// Its name.
     pub name: &'a [u8],
-    /// Its namespace, still escaped; `None` for the content namespace, which is never written on a child.
+    /// Its namespace, still escaped; `None` for the content namespace, which is never written on a
+    /// child.
     pub namespace: Option<&'a [u8]>,
     /// The whole child, tags included.
     pub bytes: &'a [u8],
@@ -71,8 +72,8 @@ impl<'a> Iterator for Children<'a> {
     }
 }
 
-/// Where the element that these bytes begin with ends. Needs nothing but the canonical form's promise that `<` and `>`
-/// are only delimiters of tags.
+/// Where the element that these bytes begin with ends. Needs nothing but the canonical form's
+/// promise that `<` and `>` are only delimiters of tags.
 fn element_end(bytes: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = 0;

@@ -26,8 +26,9 @@ pub struct HeadChanges<'a> {
     pub stanza_type: Option<&'a str>,
 }
 
-/// Appends the stanza `rec` of `buf` with a changed start tag to `out` and returns its record there. Changed attributes
-/// keep their place, new ones come last, all others and the payload are copied to the byte.
+/// Appends the stanza `rec` of `buf` with a changed start tag to `out` and returns its record
+/// there. Changed attributes keep their place, new ones come last, all others and the payload are
+/// copied to the byte.
 pub fn rewrite_head(buf: &[u8], rec: &Rec, changes: &HeadChanges<'_>, out: &mut Vec<u8>) -> Rec {
     let stanza = rec.bytes(buf);
     let (head, payload) = stanza.split_at(rec.head_len as usize);
@@ -47,9 +48,9 @@ pub fn rewrite_head(buf: &[u8], rec: &Rec, changes: &HeadChanges<'_>, out: &mut 
     writer.finish(payload)
 }
 
-/// Appends the stanza `rec` of `buf` with one more child (or several) behind all others to `out` and returns its record
-/// there, with the flags that the child brings. `child` is canonical and stands for itself, such as
-/// `<delay xmlns="urn:xmpp:delay" stamp="…"/>`.
+/// Appends the stanza `rec` of `buf` with one more child (or several) behind all others to `out`
+/// and returns its record there, with the flags that the child brings. `child` is canonical and
+/// stands for itself, such as `<delay xmlns="urn:xmpp:delay" stamp="…"/>`.
 pub fn append_child(buf: &[u8], rec: &Rec, child: &[u8], out: &mut Vec<u8>) -> Rec {
     let stanza = rec.bytes(buf);
     let tag = Tag::of(&stanza[..rec.head_len as usize]);
@@ -85,7 +86,8 @@ impl Rec {
         self.id(buf).and_then(unescape)
     }
 
-    /// Any attribute of the start tag, unescaped; for those that the record does not know, such as `from`.
+    /// Any attribute of the start tag, unescaped; for those that the record does not know, such as
+    /// `from`.
     pub fn attr_str<'a>(&self, buf: &'a [u8], name: &str) -> Option<Cow<'a, str>> {
         self.attr(buf, name).and_then(unescape)
     }

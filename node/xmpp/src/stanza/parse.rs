@@ -5,10 +5,12 @@ use super::tag::Tag;
 use super::{Content, Flags, Kind, Namespace, Rec, StanzaType};
 use crate::xml::names;
 
-/// The record of one stanza (or other top-level element) in canonical bytes that we made ourselves, for instance with
-/// [`Element::to_bytes`](crate::element::Element::to_bytes). What comes from the network has its record from the reader.
+/// The record of one stanza (or other top-level element) in canonical bytes that we made ourselves,
+/// for instance with [`Element::to_bytes`](crate::element::Element::to_bytes). What comes from the
+/// network has its record from the reader.
 ///
-/// `None` when the bytes are not one whole element; beyond that the canonical form is taken on trust.
+/// `None` when the bytes are not one whole element; beyond that the canonical form is taken on
+/// trust.
 pub fn parse_rec(bytes: &[u8]) -> Option<Rec> {
     let tag = Tag::scan(bytes)?;
     let kind = kind_of(&tag);

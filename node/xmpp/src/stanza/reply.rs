@@ -6,7 +6,8 @@ use super::{Kind, Rec};
 use crate::element::Element;
 use crate::escape::escape_attr;
 
-/// The result that answers the IQ `rec` in `request` (RFC 6120 8.2.3): same id, addresses swapped unless given.
+/// The result that answers the IQ `rec` in `request` (RFC 6120 8.2.3): same id, addresses swapped
+/// unless given.
 pub fn iq_result(
     request: &[u8],
     rec: &Rec,

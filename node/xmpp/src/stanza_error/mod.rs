@@ -90,8 +90,9 @@ impl StanzaError {
         error
     }
 
-    /// Reads an `<error/>` element. Like every receiver (8.3.3) it takes a condition that it does not know for
-    /// `undefined-condition`; an unknown type for `cancel`. `None` when it is no `<error/>`.
+    /// Reads an `<error/>` element. Like every receiver (8.3.3) it takes a condition that it does
+    /// not know for `undefined-condition`; an unknown type for `cancel`. `None` when it is no
+    /// `<error/>`.
     pub fn from_element(error: &Element) -> Option<Self> {
         if error.name() != "error" {
             return None;
@@ -117,8 +118,9 @@ impl StanzaError {
         })
     }
 
-    /// The error stanza that answers the stanza `rec` in `request`: same kind and id, addresses swapped unless given.
-    /// The request's payload is not sent back: 8.3.1 leaves it open, and it would double an attacker's traffic.
+    /// The error stanza that answers the stanza `rec` in `request`: same kind and id, addresses
+    /// swapped unless given. The request's payload is not sent back: 8.3.1 leaves it open, and it
+    /// would double an attacker's traffic.
     ///
     /// `None` for what must not be answered: errors (8.3.1), IQ results, and whatever is no stanza.
     pub fn reply_to(
