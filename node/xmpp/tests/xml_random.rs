@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rookery_xmpp::entropy::{Entropy, Seeded};
-use rookery_xmpp::xml::testing::{Fault, Generator, STANZAS, Setup, check, plant};
+use rookery_xmpp::xml::Content;
+use rookery_xmpp::xml::testing::{
+    Fault, Generator, STANZAS, Setup, check, check_stream_header, plant,
+};
 
 /// How long a test may look for something.
 fn duration() -> Duration {
@@ -63,6 +66,32 @@ fn generated_elements_are_read_alike_by_both_lanes() {
 #[test]
 fn generated_streams_are_read_alike_by_both_lanes() {
     println!("{} streams", run_cases(true, seed()));
+}
+
+/// Some starts of streams, most of them acceptable before they are spoiled.
+const HEADERS: &[&str] = &[
+    "<?xml version='1.0'?><stream:stream to='a.example' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>",
+    "<?xml version=\"1.0\" encoding='UTF-8' standalone='yes' ?>\r\n<s:stream xmlns:s=\"http://etherx.jabber.org/streams\" xmlns=\"jabber:server\" xmlns:db='jabber:server:dialback' from='b.example' to='a&amp;b' xml:lang='de' version='1.1' id='x&#13;'>",
+    "\n<stream xmlns='http://etherx.jabber.org/streams' xmlns:c='jabber:client'><c:message/></stream>",
+];
+
+#[test]
+fn starts_of_streams_are_read_alike_in_chunks() {
+    let mut opened = 0;
+    for case in 0..2_000 {
+        let mut entropy = Seeded::new(case);
+        let mut bytes = HEADERS[entropy.below(3) as usize].as_bytes().to_vec();
+        for _ in 0..entropy.below(3) {
+            Generator::new(&mut entropy).mutate(&mut bytes);
+        }
+        let content = [Content::Client, Content::Server][entropy.below(2) as usize];
+        let cuts = |bound: usize| entropy.below(bound as u64) as usize;
+        match check_stream_header(&bytes, content, cuts) {
+            Ok(reading) => opened += reading.items.len(),
+            Err(error) => panic!("{error}\n  source {:?}", String::from_utf8_lossy(&bytes)),
+        }
+    }
+    assert!(opened > 300, "{opened}");
 }
 
 #[test]

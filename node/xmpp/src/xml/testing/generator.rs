@@ -197,7 +197,8 @@ impl<'a> Generator<'a> {
         }
     }
 
-    fn mutate(&mut self, bytes: &mut Vec<u8>) {
+    /// Spoils some bytes in one of several ways.
+    pub fn mutate(&mut self, bytes: &mut Vec<u8>) {
         let place = self.below(bytes.len() + 1);
         let len = self.below(8);
         let end = bytes.len().min(place + len);

@@ -5,14 +5,17 @@
 //! | mixed lanes = reference lane alone | the fast lane accepts too much, or writes something else |
 //! | the canonical form of the canonical form is itself, and verbatim on the fast lane | spellings that are canonical and yet rewritten, and the reverse |
 //! | chunks = whole | state lost or doubled at a border |
+//! | source and canonical form mean the same to another parser | a canonical form of something else |
 //! | shape | a canonical form that consumers cannot scan blindly |
 //! | work | tokens that are read again and again |
 
 mod generator;
+mod oracle;
 mod shape;
 mod stanzas;
 
 pub use self::generator::Generator;
+pub use self::oracle::check_meaning;
 pub use self::shape::check_shape;
 pub use self::stanzas::STANZAS;
 pub use super::faults::{Fault, plant};
@@ -71,7 +74,8 @@ impl Setup {
         ]
     }
 
-    fn open(&self) -> String {
+    /// The start tag of the stream.
+    pub fn open(&self) -> String {
         let content = self.content.namespace();
         let streams = "http://etherx.jabber.org/streams";
         let declares = self.declares;
@@ -145,6 +149,11 @@ pub fn read(reader: &mut Reader, chunks: &[&[u8]], mut pause: impl FnMut(&mut Re
     reading
 }
 
+/// Bytes that the fast lane has looked at in the last element.
+pub fn looked(reader: &Reader) -> usize {
+    reader.looked()
+}
+
 /// Whatever a reader waits for, this ends it, and ends it in an error: both quotes, the end of a tag and of a reference,
 /// and a character that is allowed nowhere.
 pub const POISON: &[u8] = b">'>\">;>>>>>>>>>>>>\0<\0>";
@@ -159,10 +168,7 @@ pub fn check(
     mut cuts: impl FnMut(usize) -> usize,
 ) -> Result<(), String> {
     let whole = [bytes, POISON].concat();
-    let reference = read(&mut setup.reader(false), &[&whole], |_| {});
-    let mut reader = setup.reader(true);
-    let mixed = read(&mut reader, &[&whole], |_| {});
-    compare("lanes", &reference, &mixed)?;
+    let reference = check_lanes(bytes, setup)?;
     for _ in 0..2 {
         let chunks = cut(&whole, &mut cuts);
         let mut turn = 0;
@@ -189,7 +195,52 @@ pub fn check(
             check_canonical(text, header, setup)?;
         }
     }
+    if let (Some(Seen::Element(text, _)), None) = (reference.items.first(), setup.from) {
+        check_meaning(first_element(&whole, setup), text, setup)?;
+    }
     check_work(&whole, setup)
+}
+
+/// Reads something with both lanes and with the reference lane alone.
+///
+/// # Errors
+/// How the two differ.
+pub fn check_lanes(bytes: &[u8], setup: &Setup) -> Result<Reading, String> {
+    let whole = [bytes, POISON].concat();
+    let reference = read(&mut setup.reader(false), &[&whole], |_| {});
+    let mixed = read(&mut setup.reader(true), &[&whole], |_| {});
+    compare("lanes", &reference, &mixed)?;
+    Ok(reference)
+}
+
+/// Reads the start of a stream whole and in chunks.
+///
+/// # Errors
+/// How the two differ.
+pub fn check_stream_header(
+    bytes: &[u8],
+    content: Content,
+    mut cuts: impl FnMut(usize) -> usize,
+) -> Result<Reading, String> {
+    let whole = [bytes, POISON].concat();
+    let reader = || Reader::new(content, XmlLimits::before_authentication());
+    let expected = read(&mut reader(), &[&whole], |_| {});
+    let chunks = cut(&whole, &mut cuts);
+    let pause = Reader::release_temporaries;
+    compare("chunks", &expected, &read(&mut reader(), &chunks, pause))?;
+    Ok(expected)
+}
+
+/// The source of the first element.
+fn first_element<'a>(bytes: &'a [u8], setup: &Setup) -> &'a [u8] {
+    let mut reader = setup.reader(false);
+    let mut rest = bytes;
+    let found = reader.next(&mut rest, &mut Vec::new());
+    assert!(
+        matches!(found, Ok(Some(_))),
+        "it was read before: {found:?}"
+    );
+    bytes[..bytes.len() - rest.len()].trim_ascii_start()
 }
 
 fn compare(what: &str, expected: &Reading, found: &Reading) -> Result<(), String> {
