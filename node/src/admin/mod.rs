@@ -1,0 +1,22 @@
+//! The admin API: gRPC services over the store, the shards, the control group and the node itself.
+//!
+//! ```text
+//! rookery admin, grpcurl ─► Unix socket (owner) ┐                  ┌─► store            (list of accounts)
+//! dashboards, scripts ────► TCP (mutual TLS) ───┴─► Authorization ─┼─► Shards ─► shards (accounts, sessions)
+//!                                                   (who may what) ├─► Control          (registration policy)
+//!                                                                  └─► Operator         (status, log, reload, stop)
+//! ```
+
+mod authorization;
+mod port;
+mod registration;
+mod server;
+mod sessions;
+mod shards;
+mod socket;
+mod status;
+mod users;
+
+pub use authorization::{Caller, Right, required_right};
+pub use port::{AdminPort, AdminPortError};
+pub use shards::Shards;

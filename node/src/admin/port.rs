@@ -1,0 +1,154 @@
+//! Where the API listens: the Unix socket, and TCP with mutual TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rookery_proto::DESCRIPTORS;
+use rookery_proto::admin::registration_server::RegistrationServer;
+use rookery_proto::admin::server_server::ServerServer;
+use rookery_proto::admin::sessions_server::SessionsServer;
+use rookery_proto::admin::users_server::UsersServer;
+use rookery_store::Store;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::service::Routes;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tracing::{info, warn};
+
+use super::authorization::AuthorizationLayer;
+use super::registration::RegistrationService;
+use super::server::ServerService;
+use super::sessions::SessionsService;
+use super::shards::Shards;
+use super::socket::{self, SocketError};
+use super::users::UsersService;
+use crate::config::AdminOptions;
+use crate::operator::Operator;
+
+/// The running admin API. It serves until the runtime ends; the socket's file goes with this value.
+pub struct AdminPort {
+    socket: PathBuf,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Why the API cannot be served; for the operator to solve.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminPortError {
+    /// The Unix socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// An address cannot be bound.
+    #[error("cannot listen on {address} for the admin API: {cause}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// One of the TLS files cannot be read.
+    #[error("cannot read {}: {cause}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error("the admin API's certificates cannot be used: {0}")]
+    Tls(tonic::transport::Error),
+}
+
+impl AdminPort {
+    /// Binds the socket and every address, then serves.
+    pub async fn start(
+        options: &AdminOptions,
+        socket: PathBuf,
+        operator: Operator,
+        store: Arc<dyn Store>,
+        shards: Shards,
+    ) -> Result<Self, AdminPortError> {
+        let routes = routes(operator, store, shards);
+        let layer = AuthorizationLayer::new(options);
+        let listener = socket::bind(&socket)?;
+        let server = Server::builder().layer(layer.clone()).add_routes(routes.clone());
+        let incoming = UnixListenerStream::new(listener);
+        tokio::spawn(async move { report(server.serve_with_incoming(incoming).await) });
+        info!(path = %socket.display(), port = "admin", "listening");
+
+        let mut port = Self { socket, addresses: Vec::new() };
+        if options.listen.is_empty() {
+            return Ok(port);
+        }
+        let tls = mutual_tls(options)?;
+        for &address in &options.listen {
+            let incoming = TcpIncoming::bind(address)
+                .map_err(|cause| AdminPortError::Listen { address, cause })?;
+            let at = incoming.local_addr().unwrap_or(address);
+            let builder = Server::builder().tls_config(tls.clone()).map_err(AdminPortError::Tls)?;
+            let server = builder.layer(layer.clone()).add_routes(routes.clone());
+            tokio::spawn(async move { report(server.serve_with_incoming(incoming).await) });
+            info!(address = %at, port = "admin", "listening");
+            port.addresses.push(at);
+        }
+        Ok(port)
+    }
+
+    /// The path of the Unix socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The bound TCP addresses.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+impl Drop for AdminPort {
+    fn drop(&mut self) {
+        // A next start would replace it; this is for those who look into the folder.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards) -> Routes {
+    let control = operator.control().clone();
+    let hosts = operator.hosts();
+    let users = UsersServer::new(UsersService::new(store, shards.clone(), hosts));
+    let sessions = SessionsServer::new(SessionsService::new(shards));
+    let registration = RegistrationServer::new(RegistrationService::new(control));
+    let server = ServerServer::new(ServerService::new(operator));
+    let (_, health) = tonic_health::server::health_reporter();
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let v1 = reflection().build_v1().expect("the descriptors were made by our build");
+    let v1alpha = reflection().build_v1alpha().expect("the descriptors were made by our build");
+    Routes::new(users)
+        .add_service(sessions)
+        .add_service(registration)
+        .add_service(server)
+        .add_service(health)
+        .add_service(v1)
+        .add_service(v1alpha)
+}
+
+fn mutual_tls(options: &AdminOptions) -> Result<ServerTlsConfig, AdminPortError> {
+    let read = |path: &Path| {
+        let unreadable = |cause| AdminPortError::Unreadable { path: path.to_owned(), cause };
+        std::fs::read(path).map_err(unreadable)
+    };
+    let identity = Identity::from_pem(read(&options.certificate)?, read(&options.key)?);
+    let client_ca = Certificate::from_pem(read(&options.client_ca)?);
+    Ok(ServerTlsConfig::new().identity(identity).client_ca_root(client_ca))
+}
+
+fn report(ended: Result<(), tonic::transport::Error>) {
+    if let Err(error) = ended {
+        warn!(%error, "admin api ended");
+    }
+}

@@ -1,0 +1,133 @@
+//! Asks shards on the operator's behalf.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use rookery_session::carrier::{
+    AdminAnswer, AdminQuestion, Answer, AskId, Full, Question, RoutersRef, SessionId,
+    SessionSummary, ShardId, Sink, ToSession, ToShard,
+};
+use rookery_xmpp::jid::Jid;
+use tokio::sync::oneshot;
+use tonic::Status;
+
+/// The way from the admin API to the shards.
+#[derive(Clone)]
+pub struct Shards {
+    routers: RoutersRef,
+    within: Duration,
+    serial: Arc<AtomicU64>,
+}
+
+/// Where a shard puts the answer to one question.
+struct OneAnswer {
+    id: SessionId,
+    answer: Mutex<Option<oneshot::Sender<Answer>>>,
+}
+
+impl Shards {
+    /// A way that waits `within` for each answer.
+    pub fn new(routers: RoutersRef, within: Duration) -> Self {
+        Self { routers, within, serial: Arc::default() }
+    }
+
+    /// Asks the shard that owns an account.
+    pub(super) async fn ask(
+        &self,
+        account: &Jid,
+        question: AdminQuestion,
+    ) -> Result<AdminAnswer, Status> {
+        let shard = ShardId::of(account.bare_str(), self.routers.shards());
+        let asked = self.ask_shard(shard, question);
+        tokio::time::timeout(self.within, asked).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// The sessions of an account, or of all.
+    pub(super) async fn sessions(
+        &self,
+        account: Option<&Jid>,
+    ) -> Result<Vec<SessionSummary>, Status> {
+        let shards = self.routers.shards();
+        let asked = match account {
+            Some(jid) => vec![ShardId::of(jid.bare_str(), shards)],
+            None => (0..shards).map(ShardId).collect(),
+        };
+        let questions = asked.into_iter().map(|shard| {
+            let question = AdminQuestion::ListSessions { account: account.map(Jid::to_bare), shard };
+            async move {
+                match self.ask_shard(shard, question).await? {
+                    AdminAnswer::Sessions(sessions) => Ok(sessions),
+                    other => Err(unexpected(&other)),
+                }
+            }
+        });
+        let gathered = stream::iter(questions).buffer_unordered(SHARDS_ASKED_AT_ONCE).try_concat();
+        tokio::time::timeout(self.within, gathered).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn ask_shard(
+        &self,
+        shard: ShardId,
+        question: AdminQuestion,
+    ) -> Result<AdminAnswer, Status> {
+        let (sender, receiver) = oneshot::channel();
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        // Node 0 is no node: what asks here is not a session.
+        let id = SessionId { node: 0, serial };
+        let from = Arc::new(OneAnswer { id, answer: Mutex::new(Some(sender)) });
+        let mut frame = ToShard::Ask { from, ask: AskId(0), question: Question::Admin(question) };
+        while let Err(Full(refused)) = self.routers.send(shard, frame) {
+            frame = refused;
+            tokio::time::sleep(RETRY_WHEN_FULL).await;
+        }
+        match receiver.await {
+            Ok(Answer::Admin(answer)) => Ok(answer),
+            Ok(Answer::Unavailable) => Err(Status::unavailable(
+                "the store or the control group is out of reach: see `rookery admin server status`",
+            )),
+            Ok(_) => Err(Status::internal("the shard answered another question")),
+            Err(_) => Err(Status::unavailable("the shard stopped before it answered")),
+        }
+    }
+}
+
+impl Sink for OneAnswer {
+    fn session(&self) -> SessionId {
+        self.id
+    }
+
+    fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
+        let ToSession::Answer { answer, .. } = frame else { return Err(Full(frame)) };
+        let mut waiting = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = waiting.take() {
+            // Whoever asked may have given up.
+            let _ = sender.send(answer);
+        }
+        Ok(())
+    }
+}
+
+/// A status for an answer that does not fit the question.
+pub(super) fn unexpected(answer: &AdminAnswer) -> Status {
+    match answer {
+        AdminAnswer::NotFound => Status::not_found("there is no such account or session"),
+        AdminAnswer::AlreadyExists => Status::already_exists("the account exists already"),
+        AdminAnswer::Invalid(why) => Status::invalid_argument(why.clone()),
+        _ => Status::internal("the shard answered another question"),
+    }
+}
+
+fn late() -> Status {
+    Status::deadline_exceeded(
+        "the shards did not answer in time; what was asked may still happen. The server is overloaded \
+         or its disk is slow: see `rookery admin server status`",
+    )
+}
+
+/// Enough to keep all cores busy, few enough to leave room in the shards' queues.
+const SHARDS_ASKED_AT_ONCE: usize = 64;
+
+/// A full shard works through its queue in less.
+const RETRY_WHEN_FULL: Duration = Duration::from_millis(5);

@@ -1,0 +1,46 @@
+//! Fields of requests, and errors of other parts, in gRPC's terms.
+
+use rookery_store::StoreError;
+use rookery_xmpp::jid::Jid;
+use tonic::Status;
+
+/// A bare JID with a local part.
+pub(super) fn account(text: &str) -> Result<Jid, Status> {
+    let jid = any_jid(text)?;
+    if jid.local().is_none() || !jid.is_bare() {
+        return Err(Status::invalid_argument(format!(
+            "`{text}` is not the address of an account: write name@host"
+        )));
+    }
+    Ok(jid)
+}
+
+/// Any JID with a local part, with or without a resource.
+pub(super) fn any_jid(text: &str) -> Result<Jid, Status> {
+    let jid: Jid = text
+        .parse()
+        .map_err(|error| Status::invalid_argument(format!("`{text}` is not an address: {error}")))?;
+    if jid.local().is_none() {
+        return Err(Status::invalid_argument(format!("`{text}` names a host, not an account")));
+    }
+    Ok(jid)
+}
+
+/// What a caller is told when the store refuses.
+pub(super) fn of_store(error: &StoreError) -> Status {
+    match error {
+        StoreError::NotFound => Status::not_found("there is no such account"),
+        StoreError::AlreadyExists => Status::already_exists("the account exists already"),
+        StoreError::Invalid(_) => Status::invalid_argument(error.to_string()),
+        StoreError::Full | StoreError::Busy => Status::resource_exhausted(error.to_string()),
+        _ => Status::unavailable(error.to_string()),
+    }
+}
+
+/// The size of a page: 100 unless told, 1000 at most.
+pub(super) fn page_size(wanted: u32) -> usize {
+    match wanted {
+        0 => 100,
+        wanted => wanted.min(1000) as usize,
+    }
+}

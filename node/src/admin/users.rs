@@ -1,0 +1,175 @@
+//! The service `Users`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rookery_proto::admin::users_server::Users;
+use rookery_proto::admin::{
+    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
+    DisableUserRequest, DisableUserResponse, EnableUserRequest, EnableUserResponse,
+    ListUsersRequest, ListUsersResponse, SetPasswordRequest, SetPasswordResponse, ShowUserRequest,
+    ShowUserResponse, User,
+};
+use rookery_session::carrier::{AdminAnswer, AdminQuestion};
+use rookery_store::{AccountRecord, Store};
+use rookery_xmpp::jid::Jid;
+use tonic::{Request, Response, Status};
+
+use super::sessions::to_session;
+use super::shards::{Shards, unexpected};
+use super::status::{account, of_store, page_size};
+
+/// Answers for accounts.
+pub(super) struct UsersService {
+    store: Arc<dyn Store>,
+    shards: Shards,
+    hosts: BTreeSet<String>,
+}
+
+impl UsersService {
+    pub(super) fn new(store: Arc<dyn Store>, shards: Shards, hosts: BTreeSet<String>) -> Self {
+        Self { store, shards, hosts }
+    }
+
+    /// Asks for a change and expects no more than that it is done.
+    async fn change(&self, jid: &Jid, question: AdminQuestion) -> Result<(), Status> {
+        match self.shards.ask(jid, question).await? {
+            AdminAnswer::Done => Ok(()),
+            AdminAnswer::NotFound => Err(no_account(jid)),
+            AdminAnswer::AlreadyExists => {
+                Err(Status::already_exists(format!("the account {} exists already", jid.as_str())))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn host<'a>(&'a self, wanted: &'a str) -> Result<&'a str, Status> {
+        if self.hosts.contains(wanted) {
+            return Ok(wanted);
+        }
+        let known = self.hosts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        match self.hosts.first() {
+            Some(only) if wanted.is_empty() && self.hosts.len() == 1 => Ok(only),
+            _ if wanted.is_empty() => {
+                Err(Status::invalid_argument(format!("name one of the hosts: {known}")))
+            }
+            _ => Err(Status::invalid_argument(format!(
+                "`{wanted}` is not served here; the hosts are: {known}"
+            ))),
+        }
+    }
+
+    async fn set_enabled(&self, text: &str, enabled: bool) -> Result<(), Status> {
+        let jid = account(text)?;
+        self.change(&jid, AdminQuestion::SetEnabled { account: jid.clone(), enabled }).await
+    }
+}
+
+#[tonic::async_trait]
+impl Users for UsersService {
+    async fn create_user(
+        &self,
+        request: Request<CreateUserRequest>,
+    ) -> Result<Response<CreateUserResponse>, Status> {
+        let CreateUserRequest { jid, password } = request.into_inner();
+        let jid = account(&jid)?;
+        self.host(jid.domain())?;
+        let prepared = jid.as_str().to_owned();
+        self.change(&jid, AdminQuestion::CreateAccount { account: jid.clone(), password }).await?;
+        Ok(Response::new(CreateUserResponse { jid: prepared }))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<DeleteUserRequest>,
+    ) -> Result<Response<DeleteUserResponse>, Status> {
+        let jid = account(&request.into_inner().jid)?;
+        self.change(&jid, AdminQuestion::DeleteAccount { account: jid.clone() }).await?;
+        Ok(Response::new(DeleteUserResponse {}))
+    }
+
+    async fn set_password(
+        &self,
+        request: Request<SetPasswordRequest>,
+    ) -> Result<Response<SetPasswordResponse>, Status> {
+        let SetPasswordRequest { jid, password } = request.into_inner();
+        let jid = account(&jid)?;
+        self.change(&jid, AdminQuestion::SetPassword { account: jid.clone(), password }).await?;
+        Ok(Response::new(SetPasswordResponse {}))
+    }
+
+    async fn show_user(
+        &self,
+        request: Request<ShowUserRequest>,
+    ) -> Result<Response<ShowUserResponse>, Status> {
+        let jid = account(&request.into_inner().jid)?;
+        let question = AdminQuestion::ShowAccount { account: jid.clone() };
+        let summary = match self.shards.ask(&jid, question).await? {
+            AdminAnswer::Account(summary) => summary,
+            AdminAnswer::NotFound => return Err(no_account(&jid)),
+            other => return Err(unexpected(&other)),
+        };
+        let record = self.store.account(&jid).await.map_err(|error| of_store(&error))?;
+        Ok(Response::new(ShowUserResponse {
+            user: Some(record.map(to_user).ok_or_else(|| no_account(&jid))?),
+            last_seen_ms: summary.last_seen.map(|at| at.as_millis()),
+            roster_items: summary.roster_items,
+            offline_messages: summary.offline_messages,
+            sessions: summary.sessions.into_iter().map(to_session).collect(),
+        }))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<ListUsersRequest>,
+    ) -> Result<Response<ListUsersResponse>, Status> {
+        let ListUsersRequest { host, page_size: size, page_token } = request.into_inner();
+        let (host, size) = (self.host(&host)?, page_size(size));
+        let after = Some(page_token.as_str()).filter(|token| !token.is_empty());
+        // One more than asked for tells whether there is another page.
+        let mut records = self
+            .store
+            .list_accounts(host, after, size + 1)
+            .await
+            .map_err(|error| of_store(&error))?;
+        let more = records.len() > size;
+        records.truncate(size);
+        let last = records.last().filter(|_| more).and_then(|record| record.jid.local());
+        let next_page_token = last.unwrap_or_default().to_owned();
+        let users = records.into_iter().map(to_user).collect();
+        Ok(Response::new(ListUsersResponse { users, next_page_token }))
+    }
+
+    async fn disable_user(
+        &self,
+        request: Request<DisableUserRequest>,
+    ) -> Result<Response<DisableUserResponse>, Status> {
+        self.set_enabled(&request.into_inner().jid, false).await?;
+        Ok(Response::new(DisableUserResponse {}))
+    }
+
+    async fn enable_user(
+        &self,
+        request: Request<EnableUserRequest>,
+    ) -> Result<Response<EnableUserResponse>, Status> {
+        self.set_enabled(&request.into_inner().jid, true).await?;
+        Ok(Response::new(EnableUserResponse {}))
+    }
+}
+
+fn to_user(record: AccountRecord) -> User {
+    User {
+        jid: record.jid.as_str().to_owned(),
+        created_ms: record.created.as_millis(),
+        enabled: record.enabled,
+        details: record.details.into_iter().collect(),
+        registered_from: record.address.map(|address| address.to_string()).unwrap_or_default(),
+    }
+}
+
+fn no_account(jid: &Jid) -> Status {
+    Status::not_found(format!(
+        "there is no account {}: `rookery admin users list` shows those that exist",
+        jid.as_str()
+    ))
+}

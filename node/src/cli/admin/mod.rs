@@ -1,0 +1,102 @@
+//! `rookery admin`: a thin client of the admin API.
+
+mod connect;
+mod registration;
+mod server;
+mod sessions;
+mod users;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use tonic::Status;
+
+use super::{Failure, block_on, say};
+
+/// Talk to a running server.
+#[derive(Args, Debug)]
+pub struct AdminArgs {
+    #[command(flatten)]
+    target: Target,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    topic: Topic,
+}
+
+/// Which server, and how to reach it.
+#[derive(Args, Debug)]
+struct Target {
+    /// The server's Unix socket; without it those of `./rookery-data` and `/var/lib/rookery` are tried.
+    #[arg(long, global = true, value_name = "PATH", env = "ROOKERY_ADMIN_SOCKET")]
+    socket: Option<PathBuf>,
+    /// A server on another machine, as in `xmpp1.example.org:5270`. Needs the three files below.
+    #[arg(long, global = true, value_name = "HOST:PORT", requires_all = ["ca", "certificate", "key"])]
+    address: Option<String>,
+    /// The certificates that issued the server's (PEM).
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Your certificate (PEM).
+    #[arg(long, global = true, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Your certificate's key (PEM).
+    #[arg(long, global = true, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Topic {
+    /// Accounts.
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+    /// Connected clients.
+    #[command(subcommand)]
+    Sessions(sessions::SessionsCommand),
+    /// Who may make an account over XMPP.
+    #[command(subcommand)]
+    Registration(registration::RegistrationCommand),
+    /// The node itself.
+    #[command(subcommand)]
+    Server(server::ServerCommand),
+}
+
+/// What a command has to show: for people, and for programs.
+struct Shown {
+    text: String,
+    json: serde_json::Value,
+}
+
+impl AdminArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let shown = block_on(async {
+            let channel = self.target.connect().await?;
+            let answer = match self.topic {
+                Topic::Users(command) => command.run(channel).await,
+                Topic::Sessions(command) => command.run(channel).await,
+                Topic::Registration(command) => command.run(channel).await,
+                Topic::Server(command) => command.run(channel).await,
+            };
+            answer.map_err(|status| failure(&status))
+        })??;
+        match self.json {
+            true => say(&format!("{:#}", shown.json)),
+            false => say(&shown.text),
+        }
+        Ok(())
+    }
+}
+
+impl Shown {
+    /// A change that was made: a sentence for people, what it was about for programs.
+    fn done(text: impl Into<String>, json: serde_json::Value) -> Self {
+        Self { text: text.into(), json }
+    }
+}
+
+fn failure(status: &Status) -> Failure {
+    if status.code() == tonic::Code::Unavailable {
+        return Failure::unavailable(status.message());
+    }
+    Failure::refused(status.message())
+}

@@ -1,0 +1,122 @@
+//! `rookery admin registration`.
+
+use std::collections::HashMap;
+
+use clap::{Subcommand, ValueEnum};
+use rookery_proto::admin::registration_client::RegistrationClient;
+use rookery_proto::admin::{
+    RegistrationMode, RegistrationPolicy, ResetRegistrationRequest, SetRegistrationRequest,
+    ShowRegistrationRequest, Window,
+};
+use serde_json::json;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::Shown;
+
+/// Who may make an account over XMPP.
+#[derive(Debug, Subcommand)]
+pub(super) enum RegistrationCommand {
+    /// Show the policy in force.
+    Show,
+    /// Change the policy, in the whole cluster, until it is reset.
+    Set {
+        /// Who may register.
+        #[arg(long)]
+        mode: Option<Mode>,
+        /// A window, as in `per_address=3/1h` or `per_host=off`. May be given many times.
+        #[arg(long, value_name = "NAME=LIMIT/LENGTH")]
+        window: Vec<String>,
+    },
+    /// Return to the policy of the configuration.
+    Reset,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Mode {
+    /// Open within the windows.
+    On,
+    /// Open without any throttle.
+    Off,
+    /// Nobody.
+    Closed,
+}
+
+impl RegistrationCommand {
+    pub(super) async fn run(self, channel: Channel) -> Result<Shown, Status> {
+        let mut client = RegistrationClient::new(channel);
+        match self {
+            Self::Show => {
+                let shown = client.show_registration(ShowRegistrationRequest {}).await?.into_inner();
+                let origin = if shown.overridden { "set by an administrator" } else { "configured" };
+                Ok(show(&shown.policy.unwrap_or_default(), shown.version, Some(origin)))
+            }
+            Self::Set { mode, window } => {
+                let request = request(mode, &window)?;
+                let set = client.set_registration(request).await?.into_inner();
+                Ok(show(&set.policy.unwrap_or_default(), set.version, None))
+            }
+            Self::Reset => {
+                let reset = client.reset_registration(ResetRegistrationRequest {}).await?.into_inner();
+                Ok(show(&reset.policy.unwrap_or_default(), reset.version, Some("configured")))
+            }
+        }
+    }
+}
+
+fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequest, Status> {
+    if mode.is_none() && windows.is_empty() {
+        return Err(Status::invalid_argument("nothing to set: give --mode or --window"));
+    }
+    let mode = match mode {
+        None => RegistrationMode::Unspecified,
+        Some(Mode::On) => RegistrationMode::On,
+        Some(Mode::Off) => RegistrationMode::Off,
+        Some(Mode::Closed) => RegistrationMode::Closed,
+    };
+    let split = |text: &String| match text.split_once('=') {
+        Some((name, window)) => Ok((name.to_owned(), window.to_owned())),
+        None => Err(Status::invalid_argument(format!("`{text}` is not NAME=LIMIT/LENGTH"))),
+    };
+    let windows = windows.iter().map(split).collect::<Result<HashMap<_, _>, _>>()?;
+    Ok(SetRegistrationRequest { mode: mode.into(), windows })
+}
+
+fn show(policy: &RegistrationPolicy, version: u64, origin: Option<&str>) -> Shown {
+    let mode = match policy.mode() {
+        RegistrationMode::Off => "off",
+        RegistrationMode::On => "on",
+        RegistrationMode::Closed => "closed",
+        RegistrationMode::Unspecified => "unknown",
+    };
+    let meaning = match mode {
+        "off" => "open, without any throttle",
+        "on" => "open, within the windows below",
+        _ => "nobody registers over XMPP",
+    };
+    let windows = [
+        ("per_address", policy.per_address),
+        ("per_prefix_24", policy.per_prefix_24),
+        ("per_prefix_64", policy.per_prefix_64),
+        ("per_prefix_48", policy.per_prefix_48),
+        ("per_host", policy.per_host),
+        ("in_all", policy.in_all),
+    ];
+    let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
+    let mut lines = vec![format!("mode           {mode}: {meaning}{origin}")];
+    lines.extend(windows.iter().map(|(name, window)| format!("{name:<13}  {}", written(*window))));
+    let windows: serde_json::Map<_, _> = windows
+        .into_iter()
+        .map(|(name, window)| (name.to_owned(), json!(written(window))))
+        .collect();
+    Shown { text: lines.join("\n"), json: json!({"mode": mode, "version": version, "windows": windows}) }
+}
+
+/// In the form of the configuration.
+fn written(window: Option<Window>) -> String {
+    let Some(Window { limit, seconds }) = window else { return "off".to_owned() };
+    let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    let unit = units.into_iter().find(|(length, _)| seconds % length == 0);
+    let (length, unit) = unit.unwrap_or((1, "s"));
+    format!("{limit}/{}{unit}", seconds / length)
+}

@@ -1,0 +1,104 @@
+//! `rookery admin server`.
+
+use clap::Subcommand;
+use rookery_proto::admin::server_client::ServerClient;
+use rookery_proto::admin::{
+    ReloadRequest, SetLogLevelRequest, ShowLogLevelRequest, ShowStatusRequest, ShowStatusResponse,
+    ShowVersionRequest, StopRequest,
+};
+use serde_json::json;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::super::terminal::duration;
+use super::Shown;
+
+/// The node itself.
+#[derive(Debug, Subcommand)]
+pub(super) enum ServerCommand {
+    /// How the node does.
+    Status,
+    /// Which software it runs.
+    Version,
+    /// Show what is logged, or change it until the node stops or reloads.
+    LogLevel {
+        /// The new filter, such as `debug` or `info,rookery_router=debug`.
+        filter: Option<String>,
+    },
+    /// Read the configuration and the certificates again.
+    Reload,
+    /// Drain and stop.
+    Stop,
+}
+
+impl ServerCommand {
+    pub(super) async fn run(self, channel: Channel) -> Result<Shown, Status> {
+        let mut client = ServerClient::new(channel);
+        match self {
+            Self::Status => Ok(status(client.show_status(ShowStatusRequest {}).await?.into_inner())),
+            Self::Version => {
+                let shown = client.show_version(ShowVersionRequest {}).await?.into_inner();
+                let text = format!("{} {}", shown.name, shown.version);
+                Ok(Shown { text, json: json!({"name": shown.name, "version": shown.version}) })
+            }
+            Self::LogLevel { filter: None } => {
+                let filter = client.show_log_level(ShowLogLevelRequest {}).await?.into_inner().filter;
+                Ok(Shown { text: filter.clone(), json: json!({"filter": filter}) })
+            }
+            Self::LogLevel { filter: Some(filter) } => {
+                let request = SetLogLevelRequest { filter: filter.clone() };
+                let previous = client.set_log_level(request).await?.into_inner().previous;
+                let text = format!("logs by `{filter}`, before by `{previous}`");
+                Ok(Shown { text, json: json!({"filter": filter, "previous": previous}) })
+            }
+            Self::Reload => {
+                let report = client.reload(ReloadRequest {}).await?.into_inner();
+                let mut text = format!("applied: {}", report.applied.join(", "));
+                if !report.needs_restart.is_empty() {
+                    let waiting = report.needs_restart.join(", ");
+                    text.push_str(&format!("\nchanged, but needs a restart: {waiting}"));
+                }
+                let (applied, needs_restart) = (report.applied, report.needs_restart);
+                Ok(Shown { text, json: json!({"applied": applied, "needs_restart": needs_restart}) })
+            }
+            Self::Stop => {
+                let within_ms = client.stop(StopRequest {}).await?.into_inner().within_ms;
+                let text = format!("stops within {}", duration(within_ms));
+                Ok(Shown { text, json: json!({"within_ms": within_ms}) })
+            }
+        }
+    }
+}
+
+fn status(status: ShowStatusResponse) -> Shown {
+    let state = if status.ready { "ready" } else { "NOT READY" };
+    let mut lines = vec![
+        format!("rookery {}, {state}, up {}", status.version, duration(status.uptime_ms)),
+        format!("process      {} ({})", status.process_id, status.roles.join(", ")),
+        format!("connections  {}", status.connections),
+    ];
+    let hosts = status.hosts.iter();
+    lines.extend(hosts.map(|host| format!("host         {}: {} accounts", host.host, host.accounts)));
+    lines.extend(status.components.iter().map(|part| {
+        let state = if part.healthy { "ok" } else { "NOT OK" };
+        format!("{:<11}  {state} {}", part.name, part.detail).trim_end().to_owned()
+    }));
+    let listeners = status.listeners.iter();
+    lines.extend(listeners.map(|at| format!("listens      {} on {}", at.name, at.address)));
+    let components = status.components.iter().map(|part| {
+        json!({"name": part.name, "healthy": part.healthy, "detail": part.detail})
+    });
+    let json = json!({
+        "version": status.version,
+        "ready": status.ready,
+        "started_ms": status.started_ms,
+        "uptime_ms": status.uptime_ms,
+        "process_id": status.process_id,
+        "roles": status.roles,
+        "connections": status.connections,
+        "hosts": status.hosts.iter().map(|h| json!({"host": h.host, "accounts": h.accounts})).collect::<Vec<_>>(),
+        "components": components.collect::<Vec<_>>(),
+        "listeners": status.listeners.iter().map(|l| json!({"name": l.name, "address": l.address})).collect::<Vec<_>>(),
+    });
+    Shown { text: lines.join("\n"), json }
+}

@@ -1,0 +1,209 @@
+//! `rookery admin users`.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::{Args, Subcommand};
+use rookery_proto::admin::users_client::UsersClient;
+use rookery_proto::admin::{
+    CreateUserRequest, DeleteUserRequest, DisableUserRequest, EnableUserRequest, ListUsersRequest,
+    SetPasswordRequest, ShowUserRequest, ShowUserResponse, User,
+};
+use serde_json::json;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::super::terminal::{moment, table};
+use super::Shown;
+use super::sessions::session_json;
+
+/// Accounts.
+#[derive(Debug, Subcommand)]
+pub(super) enum UsersCommand {
+    /// Create an account.
+    Create {
+        /// Its address, as in `juliet@example.org`.
+        jid: String,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// Delete an account and all it owns.
+    Delete {
+        /// Its address.
+        jid: String,
+    },
+    /// Set a new password.
+    Password {
+        /// The account's address.
+        jid: String,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// Show an account.
+    Show {
+        /// Its address.
+        jid: String,
+    },
+    /// List the accounts of a host.
+    List {
+        /// The host; not needed where only one is served.
+        #[arg(long, default_value = "")]
+        host: String,
+        /// How many at most; without it all.
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
+        /// Begin behind this name.
+        #[arg(long, value_name = "NAME", default_value = "")]
+        after: String,
+    },
+    /// Close an account's sessions and let nobody log in to it.
+    Disable {
+        /// Its address.
+        jid: String,
+    },
+    /// Let the owner of a disabled account log in again.
+    Enable {
+        /// Its address.
+        jid: String,
+    },
+}
+
+/// Where a password comes from. It is asked for, or read from standard input, unless given.
+#[derive(Args, Debug)]
+pub(super) struct PasswordArgs {
+    /// The password; others on this machine can see it while the command runs.
+    #[arg(long, value_name = "PASSWORD", env = "ROOKERY_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
+}
+
+impl UsersCommand {
+    pub(super) async fn run(self, channel: Channel) -> Result<Shown, Status> {
+        let mut client = UsersClient::new(channel);
+        match self {
+            Self::Create { jid, password } => {
+                let password = password.read()?;
+                let created = client.create_user(CreateUserRequest { jid, password }).await?;
+                let jid = created.into_inner().jid;
+                Ok(Shown::done(format!("{jid} can log in"), json!({"jid": jid})))
+            }
+            Self::Delete { jid } => {
+                client.delete_user(DeleteUserRequest { jid: jid.clone() }).await?;
+                Ok(Shown::done(format!("{jid} and all it owned is gone"), json!({"jid": jid})))
+            }
+            Self::Password { jid, password } => {
+                let password = password.read()?;
+                client.set_password(SetPasswordRequest { jid: jid.clone(), password }).await?;
+                Ok(Shown::done(format!("{jid} has a new password"), json!({"jid": jid})))
+            }
+            Self::Show { jid } => {
+                Ok(show(client.show_user(ShowUserRequest { jid }).await?.into_inner()))
+            }
+            Self::List { host, limit, after } => list(&mut client, host, limit, after).await,
+            Self::Disable { jid } => {
+                client.disable_user(DisableUserRequest { jid: jid.clone() }).await?;
+                Ok(Shown::done(format!("{jid} is disabled"), json!({"jid": jid})))
+            }
+            Self::Enable { jid } => {
+                client.enable_user(EnableUserRequest { jid: jid.clone() }).await?;
+                Ok(Shown::done(format!("{jid} is enabled"), json!({"jid": jid})))
+            }
+        }
+    }
+}
+
+impl PasswordArgs {
+    fn read(self) -> Result<String, Status> {
+        if let Some(password) = self.password {
+            return Ok(password);
+        }
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() {
+            let _ = write!(std::io::stderr(), "password (it will be visible): ");
+        }
+        let mut line = String::new();
+        let read = stdin.lock().read_line(&mut line);
+        read.map_err(|error| Status::invalid_argument(format!("no password: {error}")))?;
+        let password = line.trim_end_matches(['\r', '\n']).to_owned();
+        if password.is_empty() {
+            return Err(Status::invalid_argument(
+                "no password: type one, pipe one in, or set --password or ROOKERY_PASSWORD",
+            ));
+        }
+        Ok(password)
+    }
+}
+
+async fn list(
+    client: &mut UsersClient<Channel>,
+    host: String,
+    limit: Option<u32>,
+    after: String,
+) -> Result<Shown, Status> {
+    let (mut users, mut page_token) = (Vec::new(), after);
+    loop {
+        let wanted = limit.map_or(PAGE, |limit| PAGE.min(limit - users.len() as u32));
+        let request = ListUsersRequest { host: host.clone(), page_size: wanted, page_token };
+        let page = client.list_users(request).await?.into_inner();
+        users.extend(page.users);
+        page_token = page.next_page_token;
+        if page_token.is_empty() || limit.is_some_and(|limit| users.len() >= limit as usize) {
+            break;
+        }
+    }
+    let rows: Vec<_> = users.iter().map(row).collect();
+    let text = match rows.is_empty() {
+        true => "no accounts".to_owned(),
+        false => table(&["ACCOUNT", "CREATED", "STATE"], &rows),
+    };
+    Ok(Shown { text, json: users.iter().map(user_json).collect() })
+}
+
+fn show(response: ShowUserResponse) -> Shown {
+    let user = response.user.unwrap_or_default();
+    let last_seen = response.last_seen_ms.map_or_else(|| "never".to_owned(), moment);
+    let mut lines = vec![
+        format!("account           {}", user.jid),
+        format!("state             {}", state(&user)),
+        format!("created           {}", moment(user.created_ms)),
+        format!("registered from   {}", or_dash(&user.registered_from)),
+        format!("last seen         {last_seen}"),
+        format!("contacts          {}", response.roster_items),
+        format!("offline messages  {}", response.offline_messages),
+    ];
+    let mut details: Vec<_> = user.details.iter().collect();
+    details.sort();
+    lines.extend(details.into_iter().map(|(name, value)| format!("{name:<16}  {value}")));
+    lines.extend(response.sessions.iter().map(|session| {
+        format!("session           {} from {}", session.jid, session.address)
+    }));
+    let mut json = user_json(&user);
+    json["last_seen_ms"] = json!(response.last_seen_ms);
+    json["roster_items"] = json!(response.roster_items);
+    json["offline_messages"] = json!(response.offline_messages);
+    json["sessions"] = response.sessions.iter().map(session_json).collect();
+    Shown { text: lines.join("\n"), json }
+}
+
+fn row(user: &User) -> Vec<String> {
+    vec![user.jid.clone(), moment(user.created_ms), state(user).to_owned()]
+}
+
+fn user_json(user: &User) -> serde_json::Value {
+    json!({
+        "jid": user.jid,
+        "created_ms": user.created_ms,
+        "enabled": user.enabled,
+        "details": user.details,
+        "registered_from": user.registered_from,
+    })
+}
+
+fn state(user: &User) -> &'static str {
+    if user.enabled { "enabled" } else { "disabled" }
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// Accounts asked for at once.
+const PAGE: u32 = 500;

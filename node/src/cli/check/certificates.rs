@@ -1,0 +1,97 @@
+//! Certificates: there, for the right names, not about to expire, with their keys.
+
+use std::time::Duration;
+
+use rookery_connection::{CertificateFacts, CertificateFiles, TlsHosts};
+use rookery_xmpp::clock::Timestamp;
+
+use super::super::terminal::moment;
+use super::finding::Finding;
+use crate::config::Config;
+
+/// Everything about the certificates of the virtual hosts, as of `now`.
+pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for host in &config.server.hosts {
+        let files = config.tls.certificates.iter().find(|files| files.host.eq_ignore_ascii_case(host));
+        match files {
+            Some(files) => findings.extend(of_host(host, files, now)),
+            None => findings.push(Finding::error(
+                TOPIC,
+                format!("{host} has no certificate"),
+                format!(
+                    "add to the configuration:\n           [[tls.certificates]]\n           host = \"{host}\"\n           \
+                     chain = \"/etc/letsencrypt/live/{host}/fullchain.pem\"\n           \
+                     key = \"/etc/letsencrypt/live/{host}/privkey.pem\""
+                ),
+            )),
+        }
+    }
+    for files in &config.tls.certificates {
+        if !config.server.hosts.iter().any(|host| host.eq_ignore_ascii_case(&files.host)) {
+            let what = format!("there is a certificate for {}, which is no host of this server", files.host);
+            findings.push(Finding::warning(TOPIC, what, "remove it, or add the host to server.hosts"));
+        }
+    }
+    // Only the files as a whole tell whether a key fits; what `facts` said already is not said twice.
+    if !findings.iter().any(|found| found.fix == UNREADABLE)
+        && let Err(error) = TlsHosts::load(&config.tls)
+    {
+        findings.push(Finding::error(TOPIC, error.to_string(), "use the key that the certificate was issued for"));
+    }
+    findings
+}
+
+fn of_host(host: &str, files: &CertificateFiles, now: Timestamp) -> Vec<Finding> {
+    match files.facts() {
+        Err(error) => vec![Finding::error(TOPIC, format!("{host}: {error}"), UNREADABLE)],
+        Ok(facts) => {
+            let mut findings = of_time(host, &facts, now);
+            findings.extend(of_names(host, &facts));
+            findings
+        }
+    }
+}
+
+fn of_time(host: &str, facts: &CertificateFacts, now: Timestamp) -> Vec<Finding> {
+    let until = moment(facts.not_after.as_millis());
+    if facts.not_after < now {
+        let what = format!("{host}: the certificate expired on {until}");
+        return vec![Finding::error(TOPIC, what, "renew it (certbot renew), then `rookery admin server reload`")];
+    }
+    if facts.not_before > now {
+        let what = format!("{host}: the certificate is not valid before {}", moment(facts.not_before.as_millis()));
+        return vec![Finding::error(TOPIC, what, "check this machine's clock, or wait")];
+    }
+    if facts.not_after < now.plus(RENEWAL) {
+        let what = format!("{host}: the certificate expires on {until}");
+        let fix = "its renewal should have happened by now: look at the renewal's log";
+        return vec![Finding::warning(TOPIC, what, fix)];
+    }
+    Vec::new()
+}
+
+fn of_names(host: &str, facts: &CertificateFacts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if !facts.is_for(host) {
+        let what = format!("{host}: the certificate is for {}", facts.dns_names.join(", "));
+        let fix = format!("get one whose names include {host} (certbot certonly -d {host})");
+        findings.push(Finding::error(TOPIC, what, fix));
+    }
+    if facts.self_signed {
+        let what = format!("{host}: the certificate is self-signed, clients will warn or refuse");
+        findings.push(Finding::warning(TOPIC, what, "get one from an authority that clients know"));
+    } else if facts.chain_length == 1 {
+        let what = format!("{host}: the chain holds only the host's own certificate");
+        let fix = "use the file with the intermediate certificates (fullchain.pem), or some clients refuse";
+        findings.push(Finding::warning(TOPIC, what, fix));
+    }
+    findings
+}
+
+const TOPIC: &str = "certificate";
+
+const UNREADABLE: &str = "check the path, and that the server's user may read the file";
+
+/// Let's Encrypt's clients renew 30 days before the end; two weeks later something is wrong.
+const RENEWAL: Duration = Duration::from_secs(14 * 86_400);

@@ -1,0 +1,47 @@
+//! Settings that work and that an operator may regret.
+
+use rookery_control::RegistrationMode;
+
+use super::finding::Finding;
+use crate::config::Config;
+
+/// Everything that is weaker than it should be on the open net.
+pub(super) fn examine(config: &Config) -> Vec<Finding> {
+    let warn = |what: &str, fix: &str| Finding::warning("setting", what.to_owned(), fix);
+    let mut findings = Vec::new();
+    if config.registration.mode == RegistrationMode::Off {
+        findings.push(warn(
+            "registration is open without any throttle (registration.mode = \"off\")",
+            "set it to \"on\", which keeps registration open within limits, or to \"closed\"",
+        ));
+    }
+    if config.http.listen.iter().any(|address| !address.ip().is_loopback()) {
+        findings.push(warn(
+            "http.listen is open to other machines: everybody who reaches it reads your metrics",
+            "listen on 127.0.0.1 and [::1], or let a firewall admit only your Prometheus",
+        ));
+    }
+    let admin = &config.admin;
+    if !admin.listen.is_empty() && admin.operators.is_empty() && admin.observers.is_empty() {
+        findings.push(warn(
+            "admin.listen is set, but nobody is in admin.operators or admin.observers",
+            "add the names of the certificates that may use it; until then it refuses all",
+        ));
+    }
+    if config.connection.read_bytes_per_second == 0 {
+        findings.push(warn(
+            "clients may send without limit (connection.read_bytes_per_second = 0)",
+            "leave it at its default: a single client can otherwise take all of the machine",
+        ));
+    }
+    if config.router.scram_iterations < SCRAM_ITERATIONS_MIN {
+        findings.push(warn(
+            "router.scram_iterations is below 4096: a stolen database gives passwords away cheaply",
+            "leave it at its default (RFC 7677 asks for at least 4096)",
+        ));
+    }
+    findings
+}
+
+/// RFC 7677 4.
+const SCRAM_ITERATIONS_MIN: u32 = 4_096;

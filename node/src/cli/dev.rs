@@ -1,0 +1,158 @@
+//! `rookery dev`: a whole server for `localhost`, below one folder.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use rookery_proto::admin::Listener;
+use toml::{Table, Value};
+
+use super::{Failure, Launch, certificate, dev_account, say};
+use crate::config::Source;
+use crate::server::Server;
+
+/// Run a whole server for `localhost`, to try things out.
+#[derive(Args, Debug)]
+pub struct DevArgs {
+    /// The folder for everything the server writes.
+    #[arg(long, value_name = "DIR", default_value = "rookery-data")]
+    dir: PathBuf,
+    /// Added to the ports 5222 (STARTTLS), 5223 (direct TLS) and 5280 (HTTP).
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=60_000))]
+    port_offset: u16,
+    /// Lift rate limits and registration throttles, for measuring.
+    #[arg(long)]
+    unlimited: bool,
+    /// Override an option, as in `--set log.filter=debug`. May be given many times.
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// What a new server for development says to whoever started it.
+pub struct Greeting {
+    dir: PathBuf,
+}
+
+impl DevArgs {
+    pub(super) fn launch(self) -> Result<Launch, Failure> {
+        let failed = |what: &str, cause: &dyn std::fmt::Display| {
+            Failure::software(format!("cannot {what} {}: {cause}", self.dir.display()))
+        };
+        // Absolute, for the summary is read long after the shell has gone elsewhere.
+        let dir = std::path::absolute(&self.dir).map_err(|cause| failed("find", &cause))?;
+        let files = certificate::for_localhost(&dir.join("tls"))
+            .map_err(|cause| failed("make a certificate in", &cause))?;
+        let mut presets = Table::new();
+        section(&mut presets, "server", [
+            ("hosts", strings(["localhost"])),
+            ("admins", strings([ADMIN])),
+            ("data_dir", path(&dir)),
+        ]);
+        section(&mut presets, "log", [("filter", Value::from("warn"))]);
+        section(&mut presets, "http", [("listen", self.loopback(5280))]);
+        section(&mut presets, "registration", [("mode", Value::from("on"))]);
+        section(&mut presets, "connection", [
+            ("starttls", self.loopback(5222)),
+            ("direct_tls", self.loopback(5223)),
+        ]);
+        let certificate = Table::from_iter([
+            ("host".to_owned(), Value::from("localhost")),
+            ("chain".to_owned(), path(&files.chain)),
+            ("key".to_owned(), path(&files.key)),
+        ]);
+        section(&mut presets, "tls", [("certificates", Value::from(vec![certificate]))]);
+        if self.unlimited {
+            lift_limits(&mut presets);
+        }
+        let source = Source { file: None, presets, set: self.set };
+        Ok(Launch { source, dev: Some(Greeting { dir }) })
+    }
+
+    fn loopback(&self, port: u16) -> Value {
+        let port = port + self.port_offset;
+        let addresses: [SocketAddr; 2] =
+            [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+        strings(addresses.map(|address| address.to_string()))
+    }
+}
+
+impl Greeting {
+    /// Makes the operator's account and tells a person what there is to do.
+    pub async fn greet(&self, server: &Server) -> Result<(), Failure> {
+        let account = dev_account::ensure(server.shards(), ADMIN, &self.dir.join("admin.password"))
+            .await
+            .map_err(|error| Failure::software(format!("cannot make {ADMIN}: {error}")))?;
+        say(&self.summary(server.listeners(), &account));
+        Ok(())
+    }
+
+    fn summary(&self, listeners: &[Listener], account: &dev_account::Outcome) -> String {
+        let at = |name: &str| {
+            let found = listeners.iter().filter(|listener| listener.name == name);
+            found.map(|listener| listener.address.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let dir = self.dir.display();
+        let password = match account {
+            dev_account::Outcome::Created(password) => {
+                format!("{ADMIN}, password {password} (kept in {dir}/admin.password)")
+            }
+            dev_account::Outcome::Known => format!("{ADMIN} (password in {dir}/admin.password)"),
+            dev_account::Outcome::Elsewhere => format!("{ADMIN} (made earlier, password not kept here)"),
+        };
+        let (socket, http) = (at("admin"), at("http"));
+        let first_http = http.split(',').next().unwrap_or_default();
+        format!(
+            "rookery {version} serves localhost
+
+  XMPP        {starttls} (STARTTLS)
+              {direct} (direct TLS)
+  accounts    any client can register at localhost, or:
+              rookery admin --socket {socket} users create NAME@localhost
+  operator    {password}
+  trust       {dir}/tls/ca.pem issued the server's certificate
+  admin API   rookery admin --socket {socket} server status
+              grpcurl -plaintext -unix {socket} list
+  monitoring  http://{first_http}/metrics /healthz /readyz
+  data        {dir}
+  stop        Ctrl-C
+",
+            version = crate::VERSION,
+            starttls = at("starttls"),
+            direct = at("direct-tls"),
+        )
+    }
+}
+
+fn lift_limits(presets: &mut Table) {
+    section(presets, "registration", [("mode", Value::from("off"))]);
+    section(presets, "connection", UNLIMITED_CONNECTION.map(|(key, value)| (key, value.into())));
+    section(presets, "login_guard", UNLIMITED_LOGINS.map(|(key, value)| (key, value.into())));
+}
+
+fn section<const N: usize>(presets: &mut Table, name: &str, options: [(&str, Value); N]) {
+    let table = presets.entry(name).or_insert_with(|| Value::Table(Table::new()));
+    let table = table.as_table_mut().expect("presets are tables of tables");
+    table.extend(options.map(|(key, value)| (key.to_owned(), value)));
+}
+
+fn strings<T: Into<Value>, const N: usize>(texts: [T; N]) -> Value {
+    Value::Array(texts.map(Into::into).into())
+}
+
+fn path(path: &Path) -> Value {
+    Value::from(path.display().to_string())
+}
+
+/// The operator's account.
+const ADMIN: &str = "admin@localhost";
+
+/// All clients of a measurement come from one address, and as fast as they can.
+const UNLIMITED_CONNECTION: [(&str, i64); 4] = [
+    ("connections_max", 1_000_000),
+    ("connections_per_address_max", 1_000_000),
+    ("handshakes_max", 1_000_000),
+    ("read_bytes_per_second", 0),
+];
+
+/// Whatever a measurement does wrong, it must not be slowed.
+const UNLIMITED_LOGINS: [(&str, i64); 0] = [];

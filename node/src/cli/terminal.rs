@@ -1,0 +1,64 @@
+//! The only place that writes to the terminal. A reader that went away (`| head`) is no error.
+
+use std::io::Write;
+
+/// A line, or several, on standard output.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// A line, or several, on standard error.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// A table with a head; columns as wide as they must be, two spaces apart.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    [&head].into_iter().chain(rows).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A moment as people write it (UTC).
+pub(super) fn moment(ms: u64) -> String {
+    let text = rookery_xmpp::datetime::format(rookery_xmpp::clock::Timestamp(ms - ms % 1000));
+    text.replace('T', " ").replace('Z', " UTC").replace(".000", "")
+}
+
+/// A length of time in its two largest units.
+pub(super) fn duration(ms: u64) -> String {
+    let s = ms / 1000;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3_600 => format!("{} min {} s", s / 60, s % 60),
+        3_600..86_400 => format!("{} h {} min", s / 3_600, s % 3_600 / 60),
+        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = vec![vec!["juliet@x".to_owned(), "1".to_owned()], vec!["r".into(), "22".into()]];
+        assert_eq!(table(&["JID", "N"], &rows), "JID       N\njuliet@x  1\nr         22");
+    }
+
+    #[test]
+    fn times_are_for_people() {
+        assert_eq!(duration(59_999), "59 s");
+        assert_eq!(duration(3_725_000), "1 h 2 min");
+        assert!(moment(1_000_000_000_123).starts_with("2001-09-09 01:46:40"));
+    }
+}

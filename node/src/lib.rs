@@ -1,0 +1,33 @@
+//! Floor 3: the node. It reads the configuration, starts the roles, and gives the operator his handles.
+//!
+//! ```text
+//! command line ─► cli ─► config ─► server ─► roles: store, control, router, connection
+//!                  │                  │
+//!                  │ gRPC             ├─► admin (Unix socket, mutual TLS) ─► operator, shards, store, control
+//!                  └─────────────────►│
+//!                                     └─► http (/metrics, /healthz, /readyz) ─► operator
+//! ```
+//!
+//! * [`cli`]: the command line.
+//! * [`config`]: the one file, its sections, what is wrong with it.
+//! * [`server`]: start, signals, drain.
+//! * [`roles`]: who is handed what.
+//! * [`operator`]: what an operator can ask and tell the running node.
+//! * [`admin`]: the gRPC API for it.
+//! * [`http`]: metrics and health.
+//! * [`operation`]: the folder, the log, the process's limits.
+
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod operation;
+pub mod operator;
+pub mod roles;
+pub mod server;
+
+/// The software's name, as it is told to operators.
+pub const NAME: &str = "Rookery";
+
+/// The software's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,54 @@
+//! The log: one subscriber for the process, whose filter can change while it runs.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+use crate::config::{LogFormat, LogOptions};
+
+/// The running log. Clones change the same one.
+#[derive(Clone)]
+pub struct LogHandle {
+    reload: reload::Handle<EnvFilter, Registry>,
+    filter: Arc<ArcSwap<String>>,
+}
+
+/// A filter that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("the log filter cannot be understood: {0}")]
+pub struct FilterError(String);
+
+impl LogHandle {
+    /// Starts logging to standard error. Fails if the process logs already.
+    pub fn start(options: &LogOptions) -> Result<Self, TryInitError> {
+        let filter = EnvFilter::try_new(&options.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+        let (filter, reload) = reload::Layer::new(filter);
+        let lines = fmt::layer().with_writer(std::io::stderr);
+        let lines = match options.format {
+            LogFormat::Human => lines.with_ansi(is_terminal()).boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        };
+        tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+        Ok(Self { reload, filter: Arc::new(ArcSwap::from_pointee(options.filter.clone())) })
+    }
+
+    /// What is logged now.
+    pub fn filter(&self) -> String {
+        self.filter.load().as_ref().clone()
+    }
+
+    /// Logs by another filter from now on, and returns the one before.
+    pub fn set_filter(&self, text: &str) -> Result<String, FilterError> {
+        let filter = EnvFilter::try_new(text).map_err(|error| FilterError(error.to_string()))?;
+        self.reload.reload(filter).map_err(|error| FilterError(error.to_string()))?;
+        Ok(self.filter.swap(Arc::new(text.to_owned())).as_ref().clone())
+    }
+}
+
+fn is_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal()
+}

@@ -1,0 +1,234 @@
+//! What the operator can ask of the running node and tell it, from the admin API, from HTTP and by signals.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rookery_connection::{ConnectionRole, TlsHosts, TlsLoadError};
+use rookery_control::Control;
+use rookery_proto::admin::{Component, HostStatus, Listener, ShowStatusResponse};
+use rookery_router::environment::Environment;
+use rookery_store::Store;
+use rookery_xmpp::clock::Timestamp;
+use tokio::sync::watch;
+
+use crate::config::{Config, Problems, Role, Source, changed_options};
+use crate::operation::{FilterError, LogHandle};
+
+/// The handle: cheap to clone, for any thread.
+#[derive(Clone)]
+pub struct Operator(Arc<Inner>);
+
+/// What a node is made of, as far as its operator is concerned.
+pub struct Parts {
+    /// The running log.
+    pub log: LogHandle,
+    /// Where the configuration comes from.
+    pub source: Source,
+    /// The configuration as it is in force.
+    pub config: Config,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The control group.
+    pub control: Control,
+    /// What the shards share.
+    pub environment: Arc<Environment>,
+    /// The virtual hosts' certificates.
+    pub tls: Arc<TlsHosts>,
+}
+
+struct Inner {
+    parts: Parts,
+    running: ArcSwap<Config>,
+    started: Timestamp,
+    /// Filled when the roles accept clients.
+    serving: OnceLock<Serving>,
+    stopping: watch::Sender<bool>,
+}
+
+/// What there is once clients are accepted.
+struct Serving {
+    connection: Arc<ConnectionRole>,
+    listeners: Vec<Listener>,
+}
+
+/// What became of a new configuration.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ReloadReport {
+    /// What holds from now on.
+    pub applied: Vec<String>,
+    /// Options that differ from what runs.
+    pub needs_restart: Vec<String>,
+}
+
+/// Why nothing was changed by a reload; for the operator to solve.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] Problems),
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Certificates(#[from] TlsLoadError),
+    /// The log filter is wrong.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+}
+
+impl Operator {
+    /// A handle for a node that starts now.
+    pub fn new(parts: Parts) -> Self {
+        let running = ArcSwap::from_pointee(parts.config.clone());
+        let (stopping, _) = watch::channel(false);
+        let started = Timestamp::now();
+        Self(Arc::new(Inner { parts, running, started, serving: OnceLock::new(), stopping }))
+    }
+
+    /// The node accepts clients from now on.
+    pub fn serves(&self, connection: Arc<ConnectionRole>, listeners: Vec<Listener>) {
+        // Only the start of the server calls this, once.
+        let _ = self.0.serving.set(Serving { connection, listeners });
+    }
+
+    /// The running log.
+    pub fn log(&self) -> &LogHandle {
+        &self.0.parts.log
+    }
+
+    /// The control group.
+    pub fn control(&self) -> &Control {
+        &self.0.parts.control
+    }
+
+    /// The virtual hosts.
+    pub fn hosts(&self) -> BTreeSet<String> {
+        self.0.parts.environment.hosts.clone()
+    }
+
+    /// Health, part by part. Each part has a moment to answer.
+    pub async fn components(&self) -> Vec<Component> {
+        let store = tokio::time::timeout(PATIENCE, self.0.parts.store.health()).await;
+        let control = tokio::time::timeout(PATIENCE, self.0.parts.control.status()).await;
+        let store = match store {
+            Ok(Ok(())) => component("store", true, String::new()),
+            Ok(Err(error)) => component("store", false, error.to_string()),
+            Err(_) => component("store", false, "does not answer".to_owned()),
+        };
+        let control = match control {
+            Ok(Ok(status)) => match (status.leader, status.write_error) {
+                (_, Some(error)) => component("control", false, error),
+                (None, None) => component("control", false, "has no leader".to_owned()),
+                (Some(_), None) => {
+                    let detail = format!("term {}, {} applied", status.term, status.applied);
+                    component("control", true, detail)
+                }
+            },
+            Ok(Err(error)) => component("control", false, error.to_string()),
+            Err(_) => component("control", false, "does not answer".to_owned()),
+        };
+        vec![store, control, self.listeners()]
+    }
+
+    /// Everything a person wants to see first.
+    pub async fn status(&self) -> ShowStatusResponse {
+        let components = self.components().await;
+        let serving = self.0.serving.get();
+        let connections = serving.map_or(0, |serving| serving.connection.connections() as u64);
+        let listeners = serving.map_or_else(Vec::new, |serving| serving.listeners.clone());
+        let roles = &self.0.running.load().server.roles;
+        ShowStatusResponse {
+            version: crate::VERSION.to_owned(),
+            started_ms: self.0.started.as_millis(),
+            uptime_ms: Timestamp::now().as_millis().saturating_sub(self.0.started.as_millis()),
+            process_id: std::process::id(),
+            roles: roles.iter().copied().map(Role::name).map(str::to_owned).collect(),
+            connections,
+            hosts: self.host_counts().await,
+            ready: components.iter().all(|component| component.healthy),
+            components,
+            listeners,
+        }
+    }
+
+    /// Reads the configuration and the certificates again. Applies all that can be, or nothing when something is wrong.
+    pub fn reload(&self) -> Result<ReloadReport, ReloadError> {
+        let parts = &self.0.parts;
+        let fresh = parts.source.load_checked()?;
+        let running = self.0.running.load_full();
+        // The certificates are the part that fails, so they go first.
+        parts.tls.reload(&fresh.tls)?;
+        let mut report = ReloadReport::default();
+        report.applied.push("certificates".to_owned());
+        if parts.log.filter() != fresh.log.filter {
+            parts.log.set_filter(&fresh.log.filter)?;
+        }
+        parts.environment.options.store(Arc::new(fresh.router.clone()));
+        for option in changed_options(&running, &fresh) {
+            let live = LIVE.iter().any(|prefix| option.starts_with(prefix));
+            let fixed = FIXED.contains(&option.as_str());
+            let list = if live && !fixed { &mut report.applied } else { &mut report.needs_restart };
+            list.push(option);
+        }
+        let ReloadReport { applied, needs_restart } = &report;
+        tracing::info!(?applied, ?needs_restart, "configuration reloaded");
+        self.0.running.store(Arc::new(running.with_live_parts_of(&fresh)));
+        Ok(report)
+    }
+
+    /// Tells the node to drain and stop; it has stopped within the returned number of milliseconds.
+    pub fn stop(&self) -> u64 {
+        self.0.stopping.send_replace(true);
+        self.0.running.load().connection.drain_ms_max + FLUSH_MS_MAX
+    }
+
+    /// Completes when the node was told to stop.
+    pub async fn told_to_stop(&self) {
+        let mut stopping = self.0.stopping.subscribe();
+        // The sender lives as long as this handle.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    fn listeners(&self) -> Component {
+        if *self.0.stopping.borrow() {
+            return component("listeners", false, "the server stops".to_owned());
+        }
+        match self.0.serving.get() {
+            Some(serving) => {
+                let detail = format!("{} connections", serving.connection.connections());
+                component("listeners", true, detail)
+            }
+            None => component("listeners", false, "the server starts".to_owned()),
+        }
+    }
+
+    async fn host_counts(&self) -> Vec<HostStatus> {
+        let mut counts = Vec::new();
+        for host in self.hosts() {
+            let counted = self.0.parts.store.count_accounts(&host);
+            // A store that is out of reach is told among the components.
+            let accounts = match tokio::time::timeout(PATIENCE, counted).await {
+                Ok(Ok(accounts)) => accounts,
+                Ok(Err(_)) | Err(_) => 0,
+            };
+            counts.push(HostStatus { host, accounts });
+        }
+        counts
+    }
+}
+
+fn component(name: &str, healthy: bool, detail: String) -> Component {
+    Component { name: name.to_owned(), healthy, detail }
+}
+
+/// Sections and options whose new values hold without a restart.
+const LIVE: &[&str] = &["log.filter", "tls.", "router."];
+
+/// Exceptions from [`LIVE`].
+const FIXED: &[&str] = &["router.shards", "router.derivations_max", "router.shard_queue_max"];
+
+/// How long a part may take to say how it does: shorter than what a load balancer grants a health check.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// After the last client is gone: the shards' last writes, one fsync, the control group's stop.
+pub const FLUSH_MS_MAX: u64 = 5_000;

@@ -1,0 +1,186 @@
+//! A whole node: started from a configuration, told by signals, drained.
+//!
+//! ```text
+//! start: folder and lock ─► roles (store, control, router, connection) ─► admin ─► http ─► pid file
+//! drain: listeners close ─► clients hear system-shutdown ─► shards write what they hold ─► control, store
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rookery_proto::admin::Listener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+use crate::admin::{AdminPort, AdminPortError, Shards};
+use crate::config::{Config, Source};
+use crate::http::{HttpPort, Metrics};
+use crate::operation::{Folder, FolderError, LogHandle, OpenFiles, PidFile};
+use crate::operator::{FLUSH_MS_MAX, Operator, Parts};
+use crate::roles::{Roles, RolesError};
+
+/// A node that runs.
+pub struct Server {
+    roles: Roles,
+    operator: Operator,
+    shards: Shards,
+    listeners: Vec<Listener>,
+    drain_within: Duration,
+    // In the order in which they go.
+    _admin: AdminPort,
+    _pid: PidFile,
+    _folder: Folder,
+}
+
+/// Why a node does not start; for the operator to solve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A role.
+    #[error(transparent)]
+    Roles(#[from] RolesError),
+    /// The admin API.
+    #[error(transparent)]
+    Admin(#[from] AdminPortError),
+    /// The HTTP port.
+    #[error("cannot listen on {address} for http: {cause}")]
+    Http {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Signals.
+    #[error("cannot receive signals: {0}")]
+    Signals(io::Error),
+}
+
+/// Why a node stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    /// SIGTERM or SIGINT.
+    Signal(&'static str),
+    /// The admin API.
+    Operator,
+}
+
+impl Server {
+    /// Starts everything. When it returns, clients are accepted. Must be called inside an actix system.
+    pub async fn start(
+        config: Config,
+        source: Source,
+        log: LogHandle,
+        metrics: Metrics,
+    ) -> Result<Self, StartError> {
+        raise_open_files(config.connection.connections_max);
+        let folder = Folder::open(&config.server.data_dir)?;
+        let foundation = Roles::found(&config, &folder)?;
+        let operator = Operator::new(Parts {
+            log,
+            source,
+            config: config.clone(),
+            store: foundation.store.clone(),
+            control: foundation.control.clone(),
+            environment: foundation.environment.clone(),
+            tls: foundation.tls.clone(),
+        });
+        let store = foundation.store.clone();
+        let roles = Roles::start(&config, foundation)?;
+        let within = Duration::from_millis(config.admin.answer_ms_max);
+        let shards = Shards::new(roles.routers(), within);
+        let socket = config.admin.socket(&config.server);
+        let admin =
+            AdminPort::start(&config.admin, socket, operator.clone(), store, shards.clone()).await?;
+        let http = HttpPort::start(&config.http.listen, metrics, operator.clone())
+            .await
+            .map_err(|(address, cause)| StartError::Http { address, cause })?;
+        let listeners = listeners(&roles, &admin, &http);
+        operator.serves(roles.connection().clone(), listeners.clone());
+        Ok(Self {
+            roles,
+            operator,
+            shards,
+            listeners,
+            drain_within: Duration::from_millis(config.connection.drain_ms_max),
+            _admin: admin,
+            _pid: PidFile::write(config.server.pid_file())?,
+            _folder: folder,
+        })
+    }
+
+    /// Where the node listens.
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The way to the shards, for what must be done before anybody else can.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
+    }
+
+    /// Serves until it is told to stop. SIGHUP reloads.
+    pub async fn serve(&self) -> Result<StopCause, StartError> {
+        let receive = |kind| signal(kind).map_err(StartError::Signals);
+        let mut terminate = receive(SignalKind::terminate())?;
+        let mut interrupt = receive(SignalKind::interrupt())?;
+        let mut hangup = receive(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(StopCause::Signal("SIGTERM")),
+                _ = interrupt.recv() => return Ok(StopCause::Signal("SIGINT")),
+                () = self.operator.told_to_stop() => return Ok(StopCause::Operator),
+                _ = hangup.recv() => {
+                    if let Err(error) = self.operator.reload() {
+                        warn!(%error, "reload refused, everything stays as it is");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends every session and writes what is still held, within a bound.
+    pub async fn drain(self) {
+        self.operator.stop();
+        let left = self.roles.connection().drain(self.drain_within).await;
+        let flushed = tokio::time::timeout(FLUSH, self.roles.stop(&self.shards)).await;
+        if left > 0 || flushed.is_err() {
+            warn!(sessions_cut = left, flushed = flushed.is_ok(), "drain reached its bound");
+        }
+        info!("stopped");
+    }
+}
+
+fn listeners(roles: &Roles, admin: &AdminPort, http: &HttpPort) -> Vec<Listener> {
+    let named = |name: &'static str, addresses: &[SocketAddr]| {
+        let listener =
+            |at: &SocketAddr| Listener { name: name.to_owned(), address: at.to_string() };
+        addresses.iter().map(listener).collect::<Vec<_>>()
+    };
+    let connection = roles.connection();
+    let mut all = named("starttls", connection.starttls_addresses());
+    all.extend(named("direct-tls", connection.direct_tls_addresses()));
+    all.extend(named("http", http.addresses()));
+    let socket: PathBuf = admin.socket().to_owned();
+    all.push(Listener { name: "admin".to_owned(), address: socket.display().to_string() });
+    all.extend(named("admin", admin.addresses()));
+    all
+}
+
+fn raise_open_files(connections_max: usize) {
+    let (open, needed) = (OpenFiles::raise(), OpenFiles::needed(connections_max));
+    if open.max < needed {
+        warn!(
+            limit = open.max,
+            needed,
+            connections_max,
+            "too few open files for the configured connections: raise LimitNOFILE (systemd) or \
+             `ulimit -Hn`, or lower connection.connections_max"
+        );
+    }
+}
+
+const FLUSH: Duration = Duration::from_millis(FLUSH_MS_MAX);
