@@ -5,7 +5,12 @@
 
 /// The operator's API.
 pub mod admin {
-    #![allow(unreachable_pub, unused_qualifications, clippy::all, reason = "generated")]
+    #![allow(
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        reason = "generated"
+    )]
     tonic::include_proto!("rookery.admin.v1");
 }
 

@@ -49,18 +49,36 @@ impl Caller {
 
 /// The right that a method needs, by its path; `None` for a method that nobody decided on.
 pub fn required_right(path: &str) -> Option<Right> {
-    RIGHTS.iter().find(|(method, _)| *method == path).map(|(_, right)| *right)
+    RIGHTS
+        .iter()
+        .find(|(method, _)| *method == path)
+        .map(|(_, right)| *right)
 }
 
 const RIGHTS: &[(&str, Right)] = &[
     ("/grpc.health.v1.Health/Check", Right::Observe),
     ("/grpc.health.v1.Health/List", Right::Observe),
     ("/grpc.health.v1.Health/Watch", Right::Observe),
-    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Right::Observe),
-    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Right::Observe),
-    ("/rookery.admin.v1.Registration/ResetRegistration", Right::Operate),
-    ("/rookery.admin.v1.Registration/SetRegistration", Right::Operate),
-    ("/rookery.admin.v1.Registration/ShowRegistration", Right::Observe),
+    (
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        Right::Observe,
+    ),
+    (
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        Right::Observe,
+    ),
+    (
+        "/rookery.admin.v1.Registration/ResetRegistration",
+        Right::Operate,
+    ),
+    (
+        "/rookery.admin.v1.Registration/SetRegistration",
+        Right::Operate,
+    ),
+    (
+        "/rookery.admin.v1.Registration/ShowRegistration",
+        Right::Observe,
+    ),
     ("/rookery.admin.v1.Server/Reload", Right::Operate),
     ("/rookery.admin.v1.Server/SetLogLevel", Right::Operate),
     ("/rookery.admin.v1.Server/ShowLogLevel", Right::Observe),
@@ -99,7 +117,10 @@ pub(super) struct Authorized<S> {
 impl AuthorizationLayer {
     pub(super) fn new(options: &AdminOptions) -> Self {
         let (operators, observers) = (options.operators.clone(), options.observers.clone());
-        Self(Arc::new(Names { operators, observers }))
+        Self(Arc::new(Names {
+            operators,
+            observers,
+        }))
     }
 }
 
@@ -107,7 +128,10 @@ impl<S> Layer<S> for AuthorizationLayer {
     type Service = Authorized<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Authorized { names: Arc::clone(&self.0), inner }
+        Authorized {
+            names: Arc::clone(&self.0),
+            inner,
+        }
     }
 }
 
@@ -145,8 +169,13 @@ impl Names {
             };
         }
         let info = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
-        let certificates = info.and_then(TlsConnectInfo::peer_certs).unwrap_or_default();
-        let names = certificates.first().and_then(|first| names_of(first)).unwrap_or_default();
+        let certificates = info
+            .and_then(TlsConnectInfo::peer_certs)
+            .unwrap_or_default();
+        let names = certificates
+            .first()
+            .and_then(|first| names_of(first))
+            .unwrap_or_default();
         self.by_names(&names)
     }
 
@@ -165,13 +194,22 @@ impl Names {
 /// The DNS names and common names of a certificate that the TLS layer has verified.
 fn names_of(certificate: &[u8]) -> Option<Vec<String>> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let common = parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    let common = parsed
+        .subject()
+        .iter_common_name()
+        .filter_map(|name| name.as_str().ok());
     let mut names: Vec<String> = common.map(str::to_owned).collect();
     if let Ok(Some(alternatives)) = parsed.subject_alternative_name() {
-        names.extend(alternatives.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
-            _ => None,
-        }));
+        names.extend(
+            alternatives
+                .value
+                .general_names
+                .iter()
+                .filter_map(|name| match name {
+                    GeneralName::DNSName(name) => Some((*name).to_owned()),
+                    _ => None,
+                }),
+        );
     }
     Some(names)
 }
@@ -199,7 +237,11 @@ mod tests {
     fn every_method_of_the_api_has_an_entry_and_no_entry_is_stale() {
         let set = FileDescriptorSet::decode(rookery_proto::DESCRIPTORS).unwrap();
         let mut methods = Vec::new();
-        for file in set.file.iter().filter(|file| file.package() == "rookery.admin.v1") {
+        for file in set
+            .file
+            .iter()
+            .filter(|file| file.package() == "rookery.admin.v1")
+        {
             for service in &file.service {
                 let path = |method: &prost_types::MethodDescriptorProto| {
                     format!("/{}.{}/{}", file.package(), service.name(), method.name())
@@ -208,7 +250,10 @@ mod tests {
             }
         }
         methods.sort();
-        let ours = RIGHTS.iter().map(|(path, _)| *path).filter(|path| path.starts_with("/rookery."));
+        let ours = RIGHTS
+            .iter()
+            .map(|(path, _)| *path)
+            .filter(|path| path.starts_with("/rookery."));
         assert_eq!(methods, ours.collect::<Vec<_>>());
     }
 
@@ -228,7 +273,10 @@ mod tests {
 
     #[test]
     fn a_name_on_no_list_is_a_stranger_whoever_signed_it() {
-        let names = Names { operators: vec!["ops".into()], observers: vec!["dash".into()] };
+        let names = Names {
+            operators: vec!["ops".into()],
+            observers: vec!["dash".into()],
+        };
         assert_eq!(names.by_names(&["ops".into()]), Caller::Operator);
         assert_eq!(names.by_names(&["dash".into()]), Caller::Observer);
         assert_eq!(names.by_names(&["x".into()]), Caller::Stranger);

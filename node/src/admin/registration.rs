@@ -56,7 +56,11 @@ impl Registration for RegistrationService {
             ApiMode::Closed => RegistrationMode::Closed,
         };
         set_windows(&mut wanted, &request.windows)?;
-        let version = self.control.set_registration(wanted.clone()).await.map_err(unavailable)?;
+        let version = self
+            .control
+            .set_registration(wanted.clone())
+            .await
+            .map_err(unavailable)?;
         let policy = Some(to_api(&wanted));
         Ok(Response::new(SetRegistrationResponse { policy, version }))
     }
@@ -65,7 +69,10 @@ impl Registration for RegistrationService {
         &self,
         _: Request<ResetRegistrationRequest>,
     ) -> Result<Response<ResetRegistrationResponse>, Status> {
-        self.control.reset_registration().await.map_err(unavailable)?;
+        self.control
+            .reset_registration()
+            .await
+            .map_err(unavailable)?;
         let policy = self.policy().await?;
         let (version, policy) = (policy.version, Some(to_api(&policy.registration)));
         Ok(Response::new(ResetRegistrationResponse { policy, version }))
@@ -116,9 +123,14 @@ fn to_api(policy: &RegistrationPolicy) -> ApiPolicy {
 }
 
 fn to_window(setting: WindowSetting) -> Option<Window> {
-    setting.0.map(|window| Window { limit: window.limit(), seconds: window.per_ms() / 1000 })
+    setting.0.map(|window| Window {
+        limit: window.limit(),
+        seconds: window.per_ms() / 1000,
+    })
 }
 
 fn unavailable(error: Unavailable) -> Status {
-    Status::unavailable(format!("{error}; what was asked may still take effect: ask again"))
+    Status::unavailable(format!(
+        "{error}; what was asked may still take effect: ask again"
+    ))
 }

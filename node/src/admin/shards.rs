@@ -30,7 +30,11 @@ struct OneAnswer {
 impl Shards {
     /// A way that waits `within` for each answer.
     pub fn new(routers: RoutersRef, within: Duration) -> Self {
-        Self { routers, within, serial: Arc::default() }
+        Self {
+            routers,
+            within,
+            serial: Arc::default(),
+        }
     }
 
     /// Asks the shard that owns an account.
@@ -41,7 +45,9 @@ impl Shards {
     ) -> Result<AdminAnswer, Status> {
         let shard = ShardId::of(account.bare_str(), self.routers.shards());
         let asked = self.ask_shard(shard, question);
-        tokio::time::timeout(self.within, asked).await.unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout(self.within, asked)
+            .await
+            .unwrap_or_else(|_| Err(late()))
     }
 
     /// The sessions of an account, or of all.
@@ -55,7 +61,10 @@ impl Shards {
             None => (0..shards).map(ShardId).collect(),
         };
         let questions = asked.into_iter().map(|shard| {
-            let question = AdminQuestion::ListSessions { account: account.map(Jid::to_bare), shard };
+            let question = AdminQuestion::ListSessions {
+                account: account.map(Jid::to_bare),
+                shard,
+            };
             async move {
                 match self.ask_shard(shard, question).await? {
                     AdminAnswer::Sessions(sessions) => Ok(sessions),
@@ -63,8 +72,12 @@ impl Shards {
                 }
             }
         });
-        let gathered = stream::iter(questions).buffer_unordered(SHARDS_ASKED_AT_ONCE).try_concat();
-        tokio::time::timeout(self.within, gathered).await.unwrap_or_else(|_| Err(late()))
+        let gathered = stream::iter(questions)
+            .buffer_unordered(SHARDS_ASKED_AT_ONCE)
+            .try_concat();
+        tokio::time::timeout(self.within, gathered)
+            .await
+            .unwrap_or_else(|_| Err(late()))
     }
 
     async fn ask_shard(
@@ -76,8 +89,15 @@ impl Shards {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         // Node 0 is no node: what asks here is not a session.
         let id = SessionId { node: 0, serial };
-        let from = Arc::new(OneAnswer { id, answer: Mutex::new(Some(sender)) });
-        let mut frame = ToShard::Ask { from, ask: AskId(0), question: Question::Admin(question) };
+        let from = Arc::new(OneAnswer {
+            id,
+            answer: Mutex::new(Some(sender)),
+        });
+        let mut frame = ToShard::Ask {
+            from,
+            ask: AskId(0),
+            question: Question::Admin(question),
+        };
         while let Err(Full(refused)) = self.routers.send(shard, frame) {
             frame = refused;
             tokio::time::sleep(RETRY_WHEN_FULL).await;
@@ -99,7 +119,9 @@ impl Sink for OneAnswer {
     }
 
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
-        let ToSession::Answer { answer, .. } = frame else { return Err(Full(frame)) };
+        let ToSession::Answer { answer, .. } = frame else {
+            return Err(Full(frame));
+        };
         let mut waiting = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = waiting.take() {
             // Whoever asked may have given up.

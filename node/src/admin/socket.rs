@@ -32,7 +32,10 @@ pub enum SocketError {
 /// The socket is made under another name, closed to others, and then moved into place: at no time does one stand there
 /// that others could open.
 pub(super) fn bind(path: &Path) -> Result<UnixListener, SocketError> {
-    let refused = |cause| SocketError::Refused { path: path.to_owned(), cause };
+    let refused = |cause| SocketError::Refused {
+        path: path.to_owned(),
+        cause,
+    };
     check_what_is_there(path)?;
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
@@ -46,7 +49,9 @@ pub(super) fn bind(path: &Path) -> Result<UnixListener, SocketError> {
 
 fn check_what_is_there(path: &Path) -> Result<(), SocketError> {
     // Not `metadata`: a link could lead anywhere.
-    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
     let ours = found.uid() == rustix::process::geteuid().as_raw();
     if !found.file_type().is_socket() || !ours {
         return Err(SocketError::NotOurs(path.to_owned()));
@@ -66,7 +71,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("admin.sock");
         let first = bind(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert!(matches!(bind(&path), Err(SocketError::InUse(_))));
         drop(first);
         bind(&path).unwrap();

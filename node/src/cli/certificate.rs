@@ -18,7 +18,10 @@ pub(super) struct Files {
 
 /// The certificate for `localhost` in `dir`, made at the first call.
 pub(super) fn for_localhost(dir: &Path) -> io::Result<Files> {
-    let files = Files { chain: dir.join("localhost.pem"), key: dir.join("localhost.key") };
+    let files = Files {
+        chain: dir.join("localhost.pem"),
+        key: dir.join("localhost.key"),
+    };
     if files.chain.exists() && files.key.exists() {
         return Ok(files);
     }
@@ -41,7 +44,10 @@ fn make() -> Result<Made, rcgen::Error> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.distinguished_name = named("Rookery development authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    authority.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
     set_validity(&mut authority);
     let authority_key = KeyPair::generate()?;
     let authority_pem = authority.self_signed(&authority_key)?.pem();
@@ -54,7 +60,11 @@ fn make() -> Result<Made, rcgen::Error> {
     set_validity(&mut server);
     let key = KeyPair::generate()?;
     let certificate = server.signed_by(&key, &issuer)?.pem();
-    Ok(Made { authority: authority_pem, certificate, key: key.serialize_pem() })
+    Ok(Made {
+        authority: authority_pem,
+        certificate,
+        key: key.serialize_pem(),
+    })
 }
 
 fn named(name: &str) -> DistinguishedName {
@@ -71,7 +81,11 @@ fn set_validity(params: &mut CertificateParams) {
 
 /// Writes a file that only its owner can read, from its first byte on.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(text.as_bytes())
 }

@@ -22,7 +22,9 @@ impl ConfigArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let config = if self.effective {
             let loaded = self.source.source().load();
-            loaded.map_err(|problems| Failure::config(problems.to_string()))?.config
+            loaded
+                .map_err(|problems| Failure::config(problems.to_string()))?
+                .config
         } else {
             Config::default()
         };

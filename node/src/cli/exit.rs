@@ -13,27 +13,42 @@ pub struct Failure {
 impl Failure {
     /// 64: the command line or the configuration is wrong.
     pub fn config(message: impl Into<String>) -> Self {
-        Self { code: 64, message: message.into() }
+        Self {
+            code: 64,
+            message: message.into(),
+        }
     }
 
     /// 69: the server that was to answer does not.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self { code: 69, message: message.into() }
+        Self {
+            code: 69,
+            message: message.into(),
+        }
     }
 
     /// 70: the server could not start or do its work.
     pub fn software(message: impl Into<String>) -> Self {
-        Self { code: 70, message: message.into() }
+        Self {
+            code: 70,
+            message: message.into(),
+        }
     }
 
     /// 1: the server answered with an error, or `rookery check` found errors.
     pub fn refused(message: impl Into<String>) -> Self {
-        Self { code: 1, message: message.into() }
+        Self {
+            code: 1,
+            message: message.into(),
+        }
     }
 
     /// 2: `rookery check` found warnings, and no errors.
     pub fn warned(message: impl Into<String>) -> Self {
-        Self { code: 2, message: message.into() }
+        Self {
+            code: 2,
+            message: message.into(),
+        }
     }
 }
 

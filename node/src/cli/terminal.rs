@@ -22,16 +22,26 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
-    [&head].into_iter().chain(rows).map(line).collect::<Vec<_>>().join("\n")
+    [&head]
+        .into_iter()
+        .chain(rows)
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A moment as people write it (UTC).
 pub(super) fn moment(ms: u64) -> String {
     let text = rookery_xmpp::datetime::format(rookery_xmpp::clock::Timestamp(ms - ms % 1000));
-    text.replace('T', " ").replace('Z', " UTC").replace(".000", "")
+    text.replace('T', " ")
+        .replace('Z', " UTC")
+        .replace(".000", "")
 }
 
 /// A length of time in its two largest units.
@@ -51,8 +61,14 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = vec![vec!["juliet@x".to_owned(), "1".to_owned()], vec!["r".into(), "22".into()]];
-        assert_eq!(table(&["JID", "N"], &rows), "JID       N\njuliet@x  1\nr         22");
+        let rows = vec![
+            vec!["juliet@x".to_owned(), "1".to_owned()],
+            vec!["r".into(), "22".into()],
+        ];
+        assert_eq!(
+            table(&["JID", "N"], &rows),
+            "JID       N\njuliet@x  1\nr         22"
+        );
     }
 
     #[test]

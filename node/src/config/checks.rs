@@ -37,10 +37,30 @@ struct Order {
 }
 
 const BOUNDS: &[Bound] = &[
-    Bound { key: "admin.answer_ms_max", min: 100, max: 600_000, why: "a shard needs some time to answer" },
-    Bound { key: "control.tick_ms", min: 10, max: 10_000, why: "elections take 10 to 20 ticks" },
-    Bound { key: "control.proposals_pending_max", min: 1, max: 1_000_000, why: "nothing could be decided" },
-    Bound { key: "server.arbiters", min: 0, max: 1_024, why: "each is a thread" },
+    Bound {
+        key: "admin.answer_ms_max",
+        min: 100,
+        max: 600_000,
+        why: "a shard needs some time to answer",
+    },
+    Bound {
+        key: "control.tick_ms",
+        min: 10,
+        max: 10_000,
+        why: "elections take 10 to 20 ticks",
+    },
+    Bound {
+        key: "control.proposals_pending_max",
+        min: 1,
+        max: 1_000_000,
+        why: "nothing could be decided",
+    },
+    Bound {
+        key: "server.arbiters",
+        min: 0,
+        max: 1_024,
+        why: "each is a thread",
+    },
 ];
 
 const ORDERS: &[Order] = &[
@@ -105,7 +125,10 @@ fn server(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
     }
     for role in [Role::Connection, Role::Router, Role::Control] {
         if !server.roles.is_empty() && !server.roles.contains(&role) {
-            let reason = format!("the role `{}` is missing, and nothing else provides it", role.name());
+            let reason = format!(
+                "the role `{}` is missing, and nothing else provides it",
+                role.name()
+            );
             let hint = "a single server has all three roles, which is the default";
             problems.push(Problem::new(place("server.roles"), reason).with_hint(hint));
         }
@@ -130,7 +153,9 @@ fn admin(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
         ("admin.key", &admin.key),
         ("admin.client_ca", &admin.client_ca),
     ];
-    let missing = files.into_iter().filter(|(_, path)| path.as_os_str().is_empty());
+    let missing = files
+        .into_iter()
+        .filter(|(_, path)| path.as_os_str().is_empty());
     missing
         .map(|(key, _)| {
             let reason = format!("`admin.listen` opens the API to the network and needs `{key}`");

@@ -33,7 +33,10 @@ pub struct Loaded {
 impl Source {
     /// Reads the file and the overrides; every wrong key, type and piece of syntax is reported.
     pub fn load(&self) -> Result<Loaded, Problems> {
-        let mut reading = Reading { tables: self.presets.clone(), ..Reading::default() };
+        let mut reading = Reading {
+            tables: self.presets.clone(),
+            ..Reading::default()
+        };
         if let Some(path) = &self.file {
             reading.file(path);
         }
@@ -44,8 +47,13 @@ impl Source {
     /// Reads, then checks that the values make sense by themselves and together: what a server needs before it starts.
     pub fn load_checked(&self) -> Result<Config, Problems> {
         let loaded = self.load()?;
-        let problems = loaded.contradictions();
-        if problems.is_empty() { Ok(loaded.config) } else { Err(Problems(problems)) }
+        let mut problems = loaded.contradictions();
+        problems.sort_by(|a, b| a.location.cmp(&b.location));
+        if problems.is_empty() {
+            Ok(loaded.config)
+        } else {
+            Err(Problems(problems))
+        }
     }
 }
 
@@ -76,7 +84,8 @@ impl Reading {
             Err(cause) => {
                 let reason = format!("cannot read {name}: {cause}");
                 let hint = "`rookery config > FILE` writes a configuration with every option";
-                self.problems.push(Problem::new(Location::Absent, reason).with_hint(hint));
+                self.problems
+                    .push(Problem::new(Location::Absent, reason).with_hint(hint));
             }
         }
     }
@@ -86,7 +95,8 @@ impl Reading {
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             let offset = error.span().map_or(0, |span| span.start);
-            self.problems.push(Problem::new(at(offset), error.message().to_owned()));
+            self.problems
+                .push(Problem::new(at(offset), error.message().to_owned()));
         }
         if !errors.is_empty() {
             return;
@@ -110,7 +120,8 @@ impl Reading {
         let DeValue::Table(options) = value.into_inner() else {
             let reason = format!("`{}` is a section, not an option", section.name);
             let hint = format!("write `[{}]` on a line of its own", section.name);
-            self.problems.push(Problem::new(place, reason).with_hint(hint));
+            self.problems
+                .push(Problem::new(place, reason).with_hint(hint));
             return;
         };
         for (name, value) in options {
@@ -136,13 +147,20 @@ impl Reading {
         let one = DeTable::from_iter([(name, value)]);
         if let Err(error) = (section.check)(Spanned::new(whole, one)) {
             let place = error.span().map_or(place, |span| at(span.start));
-            self.problems.push(wrong_value(place, section.name, &key, error.message()));
+            self.problems
+                .push(wrong_value(place, section.name, &key, error.message()));
             return;
         }
         let Ok(plain) = plain else { return };
         self.places.insert(format!("{}.{key}", section.name), place);
-        let table = self.tables.entry(section.name).or_insert_with(|| Value::Table(Table::new()));
-        table.as_table_mut().expect("only tables are put here").insert(key, plain);
+        let table = self
+            .tables
+            .entry(section.name)
+            .or_insert_with(|| Value::Table(Table::new()));
+        table
+            .as_table_mut()
+            .expect("only tables are put here")
+            .insert(key, plain);
     }
 
     fn set(&mut self, text: &str) {
@@ -151,7 +169,8 @@ impl Reading {
         let place = Location::Flag(path.to_owned());
         let Some((section, key)) = path.split_once('.').filter(|_| text.contains('=')) else {
             let reason = format!("`{text}` is not of the form section.key=value");
-            self.problems.push(Problem::new(place, reason).with_hint("such as --set log.filter=debug"));
+            self.problems
+                .push(Problem::new(place, reason).with_hint("such as --set log.filter=debug"));
             return;
         };
         let Some(info) = find_section(section) else {
@@ -171,13 +190,17 @@ impl Reading {
         self.option(info, name(), chosen, &here);
     }
 
-    fn finish(self) -> Result<Loaded, Problems> {
+    fn finish(mut self) -> Result<Loaded, Problems> {
+        self.problems.sort_by(|a, b| a.location.cmp(&b.location));
         if !self.problems.is_empty() {
             return Err(Problems(self.problems));
         }
         let config = Config::deserialize(self.tables)
             .map_err(|error| Problems(vec![Problem::new(Location::Absent, error.message())]))?;
-        Ok(Loaded { config, places: self.places })
+        Ok(Loaded {
+            config,
+            places: self.places,
+        })
     }
 }
 
@@ -186,20 +209,30 @@ fn find_section(name: &str) -> Option<&'static SectionInfo> {
 }
 
 fn unknown_section(place: Location, name: &str) -> Problem {
-    let homes: Vec<_> = SECTIONS.iter().filter(|section| section.option(name).is_some()).collect();
+    let homes: Vec<_> = SECTIONS
+        .iter()
+        .filter(|section| section.option(name).is_some())
+        .collect();
     if let [home] = homes[..] {
         let reason = format!("the option `{name}` stands outside its section");
-        return Problem::new(place, reason).with_hint(format!("it belongs under `[{}]`", home.name));
+        return Problem::new(place, reason)
+            .with_hint(format!("it belongs under `[{}]`", home.name));
     }
     let problem = Problem::new(place, format!("there is no section `{name}`"));
     match nearest(name, SECTIONS.iter().map(|section| section.name)) {
         Some(near) => problem.with_hint(format!("did you mean `[{near}]`?")),
-        None => problem.with_hint(format!("the sections are {}", listed(SECTIONS.iter().map(|s| s.name)))),
+        None => problem.with_hint(format!(
+            "the sections are {}",
+            listed(SECTIONS.iter().map(|s| s.name))
+        )),
     }
 }
 
 fn unknown_option(place: Location, section: &SectionInfo, name: &str) -> Problem {
-    let problem = Problem::new(place, format!("`[{}]` has no option `{name}`", section.name));
+    let problem = Problem::new(
+        place,
+        format!("`[{}]` has no option `{name}`", section.name),
+    );
     if let Some(home) = SECTIONS.iter().find(|other| other.option(name).is_some()) {
         return problem.with_hint(format!("it belongs under `[{}]`", home.name));
     }
@@ -219,7 +252,11 @@ fn wrong_value(place: Location, section: &str, key: &str, message: &str) -> Prob
     if let [wrong, known @ ..] = &quoted[..]
         && message.starts_with("unknown")
     {
-        let what = if message.starts_with("unknown field") { "knows no key" } else { "cannot be" };
+        let what = if message.starts_with("unknown field") {
+            "knows no key"
+        } else {
+            "cannot be"
+        };
         let problem = Problem::new(place, format!("`{section}.{key}` {what} `{wrong}`"));
         let all = listed(known.iter().copied());
         return match nearest(wrong, known.iter().copied()) {
@@ -231,9 +268,15 @@ fn wrong_value(place: Location, section: &str, key: &str, message: &str) -> Prob
         Some((found, expected)) => (found, in_words(expected)),
         None => (message, ""),
     };
-    let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
+    let found = found
+        .trim_start_matches("invalid type: ")
+        .trim_start_matches("invalid value: ");
     let problem = Problem::new(place, format!("wrong value for `{section}.{key}`: {found}"));
-    if expected.is_empty() { problem } else { problem.with_hint(format!("expected {expected}")) }
+    if expected.is_empty() {
+        problem
+    } else {
+        problem.with_hint(format!("expected {expected}"))
+    }
 }
 
 /// Rust's names of types, for people.
@@ -251,9 +294,17 @@ fn in_words(expected: &str) -> &str {
 }
 
 fn listed<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+    words
+        .map(|word| format!("`{word}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
+    text.as_bytes()
+        .iter()
+        .take(offset)
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1
 }

@@ -75,6 +75,8 @@ sections! {
     http: HttpOptions;
     /// Who may make an account over XMPP, and how fast. The admin API can override these values while the server runs.
     registration: rookery_control::RegistrationOptions;
+    /// What a client may send once it is authenticated. Before that it is held to far less.
+    xml: rookery_xmpp::xml::XmlLimits;
     /// The control group: how its members agree and how much they keep.
     control: rookery_control::ControlOptions;
 }
@@ -93,9 +95,12 @@ fn has_right_types<S: Section>(table: Spanned<DeTable<'_>>) -> Result<(), toml::
 /// The options, as `section.key`, whose values differ.
 pub fn changed_options(before: &Config, after: &Config) -> Vec<String> {
     let (before, after) = (before.to_table(), after.to_table());
-    let keys = SECTIONS
-        .iter()
-        .flat_map(|section| section.options.iter().map(|option| (section.name, option.name)));
+    let keys = SECTIONS.iter().flat_map(|section| {
+        section
+            .options
+            .iter()
+            .map(|option| (section.name, option.name))
+    });
     keys.filter(|(section, option)| before[*section][*option] != after[*section][*option])
         .map(|(section, option)| format!("{section}.{option}"))
         .collect()

@@ -38,17 +38,28 @@ pub fn to_json(config: &Config) -> serde_json::Value {
         (option.name.to_owned(), described)
     };
     let section_json = |section: &SectionInfo| {
-        let options: serde_json::Map<_, _> =
-            section.options.iter().map(|option| option_json(section, option)).collect();
+        let options: serde_json::Map<_, _> = section
+            .options
+            .iter()
+            .map(|option| option_json(section, option))
+            .collect();
         (section.name.to_owned(), serde_json::Value::Object(options))
     };
-    SECTIONS.iter().map(section_json).collect::<serde_json::Map<_, _>>().into()
+    SECTIONS
+        .iter()
+        .map(section_json)
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn write_option(text: &mut String, option: &OptionInfo, value: &Value, default: &Value) {
     text.push('\n');
     comment(text, option.reason);
-    let unit = if option.unit.is_empty() { String::new() } else { format!("unit: {}; ", option.unit) };
+    let unit = if option.unit.is_empty() {
+        String::new()
+    } else {
+        format!("unit: {}; ", option.unit)
+    };
     let _ = writeln!(text, "# ({unit}default: {})", inline(default));
     let _ = writeln!(text, "{} = {}", option.name, inline(value));
 }
@@ -65,8 +76,10 @@ fn inline(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         Value::Table(table) => {
-            let items: Vec<_> =
-                table.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect();
+            let items: Vec<_> = table
+                .iter()
+                .map(|(key, value)| format!("{key} = {}", inline(value)))
+                .collect();
             format!("{{ {} }}", items.join(", "))
         }
         other => other.to_string(),
@@ -97,7 +110,10 @@ mod tests {
     fn the_printed_default_parses_back_to_the_default() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), to_toml(&Config::default())).unwrap();
-        let source = Source { file: Some(file.path().to_owned()), ..Source::default() };
+        let source = Source {
+            file: Some(file.path().to_owned()),
+            ..Source::default()
+        };
         assert_eq!(source.load().unwrap().config, Config::default());
     }
 
@@ -106,7 +122,12 @@ mod tests {
         for section in SECTIONS {
             assert!(section.doc.trim().len() > 20, "[{}]", section.name);
             for option in section.options {
-                assert!(option.reason.trim().len() > 20, "{}.{}", section.name, option.name);
+                assert!(
+                    option.reason.trim().len() > 20,
+                    "{}.{}",
+                    section.name,
+                    option.name
+                );
             }
         }
     }

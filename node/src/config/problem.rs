@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Where an option was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Location {
     /// In a file, at a line counted from 1.
     Line(String, usize),
@@ -31,7 +31,11 @@ pub struct Problems(pub Vec<Problem>);
 impl Problem {
     /// A problem without a hint.
     pub fn new(location: Location, reason: impl Into<String>) -> Self {
-        Self { location, reason: reason.into(), hint: None }
+        Self {
+            location,
+            reason: reason.into(),
+            hint: None,
+        }
     }
 
     /// Adds what to do.
@@ -55,7 +59,9 @@ impl fmt::Display for Location {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.location, self.reason)?;
-        self.hint.iter().try_for_each(|hint| write!(f, "\n    {hint}"))
+        self.hint
+            .iter()
+            .try_for_each(|hint| write!(f, "\n    {hint}"))
     }
 }
 
@@ -76,7 +82,12 @@ pub(super) fn nearest<'a>(
 ) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(word, candidate),
+                candidate,
+            )
+        })
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)

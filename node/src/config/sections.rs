@@ -131,5 +131,9 @@ impl AdminOptions {
 }
 
 fn or_in(given: &PathBuf, dir: &std::path::Path, name: &str) -> PathBuf {
-    if given.as_os_str().is_empty() { dir.join(name) } else { given.clone() }
+    if given.as_os_str().is_empty() {
+        dir.join(name)
+    } else {
+        given.clone()
+    }
 }

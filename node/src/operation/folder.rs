@@ -42,9 +42,22 @@ pub enum FolderError {
 impl Folder {
     /// Makes the folder if need be (mode 0700) and locks it.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
-        let refused = |cause| FolderError::Refused { path: path.to_owned(), cause };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(refused)?;
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
+        let refused = |cause| FolderError::Refused {
+            path: path.to_owned(),
+            cause,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(refused)?;
+        let options = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .clone();
         let mut lock = options.open(path.join(LOCK)).map_err(refused)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -52,7 +65,10 @@ impl Folder {
                 let mut holder = String::new();
                 let known = lock.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
                 let holder = if known { holder.trim() } else { "unknown" }.to_owned();
-                return Err(FolderError::InUse { path: path.to_owned(), holder });
+                return Err(FolderError::InUse {
+                    path: path.to_owned(),
+                    holder,
+                });
             }
             Err(errno) => return Err(refused(errno.into())),
         }
@@ -62,7 +78,10 @@ impl Folder {
             write!(lock, "{}", std::process::id())
         };
         write_id(&mut lock).map_err(refused)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// A folder or file inside.
@@ -83,8 +102,12 @@ pub struct PidFile(PathBuf);
 impl PidFile {
     /// Writes it, over one that an earlier process left: the folder's lock is what keeps servers apart.
     pub fn write(path: PathBuf) -> Result<Self, FolderError> {
-        std::fs::write(&path, format!("{}\n", std::process::id()))
-            .map_err(|cause| FolderError::Refused { path: path.clone(), cause })?;
+        std::fs::write(&path, format!("{}\n", std::process::id())).map_err(|cause| {
+            FolderError::Refused {
+                path: path.clone(),
+                cause,
+            }
+        })?;
         Ok(Self(path))
     }
 }
@@ -110,7 +133,10 @@ mod tests {
         let path = dir.path().join("data");
         let first = Folder::open(&path).unwrap();
         let refused = Folder::open(&path).unwrap_err().to_string();
-        assert!(refused.contains(&format!("(process {})", std::process::id())), "{refused}");
+        assert!(
+            refused.contains(&format!("(process {})", std::process::id())),
+            "{refused}"
+        );
         drop(first);
         Folder::open(&path).unwrap();
     }
@@ -119,7 +145,10 @@ mod tests {
     fn a_new_folder_is_for_its_owner_only() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(&dir.path().join("data")).unwrap();
-        let mode = std::fs::metadata(folder.path()).unwrap().permissions().mode();
+        let mode = std::fs::metadata(folder.path())
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o700);
     }
 
@@ -128,7 +157,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pid");
         let file = PidFile::write(path.clone()).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap().trim(), std::process::id().to_string());
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap().trim(),
+            std::process::id().to_string()
+        );
         drop(file);
         assert!(!path.exists());
     }

@@ -31,8 +31,14 @@ impl LogHandle {
             LogFormat::Human => lines.with_ansi(is_terminal()).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
-        tracing_subscriber::registry().with(filter).with(lines).try_init()?;
-        Ok(Self { reload, filter: Arc::new(ArcSwap::from_pointee(options.filter.clone())) })
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(lines)
+            .try_init()?;
+        Ok(Self {
+            reload,
+            filter: Arc::new(ArcSwap::from_pointee(options.filter.clone())),
+        })
     }
 
     /// What is logged now.
@@ -43,7 +49,9 @@ impl LogHandle {
     /// Logs by another filter from now on, and returns the one before.
     pub fn set_filter(&self, text: &str) -> Result<String, FilterError> {
         let filter = EnvFilter::try_new(text).map_err(|error| FilterError(error.to_string()))?;
-        self.reload.reload(filter).map_err(|error| FilterError(error.to_string()))?;
+        self.reload
+            .reload(filter)
+            .map_err(|error| FilterError(error.to_string()))?;
         Ok(self.filter.swap(Arc::new(text.to_owned())).as_ref().clone())
     }
 }

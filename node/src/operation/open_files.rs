@@ -13,21 +13,32 @@ impl OpenFiles {
     /// Raises the soft limit to the hard one, which needs no privilege.
     pub fn raise() -> Self {
         let limit = getrlimit(Resource::Nofile);
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
         match setrlimit(Resource::Nofile, raised) {
-            Ok(()) => Self { max: limit.maximum.unwrap_or(u64::MAX) },
-            Err(_) => Self { max: limit.current.unwrap_or(u64::MAX) },
+            Ok(()) => Self {
+                max: limit.maximum.unwrap_or(u64::MAX),
+            },
+            Err(_) => Self {
+                max: limit.current.unwrap_or(u64::MAX),
+            },
         }
     }
 
     /// The hard limit, which [`raise`](Self::raise) would reach.
     pub fn reachable() -> Self {
-        Self { max: getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX) }
+        Self {
+            max: getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX),
+        }
     }
 
     /// How many files this many clients need, the server's own included.
     pub fn needed(connections: usize) -> u64 {
-        u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OWN_FILES)
+        u64::try_from(connections)
+            .unwrap_or(u64::MAX)
+            .saturating_add(OWN_FILES)
     }
 }
 

@@ -36,7 +36,11 @@ impl ProcessUsage {
         let mut text = String::new();
         let metrics = [
             ("process_cpu_seconds_total", "counter", self.cpu_seconds),
-            ("process_resident_memory_bytes", "gauge", self.resident_bytes as f64),
+            (
+                "process_resident_memory_bytes",
+                "gauge",
+                self.resident_bytes as f64,
+            ),
             ("process_open_fds", "gauge", self.open_files as f64),
         ];
         for (name, kind, value) in metrics {
@@ -53,7 +57,10 @@ mod tests {
     #[test]
     fn the_process_sees_its_own_memory_and_files() {
         let usage = ProcessUsage::read().unwrap();
-        assert!(usage.resident_bytes > 100_000 && usage.open_files >= 3, "{usage:?}");
+        assert!(
+            usage.resident_bytes > 100_000 && usage.open_files >= 3,
+            "{usage:?}"
+        );
         assert!(usage.to_prometheus().contains("\nprocess_open_fds "));
     }
 }

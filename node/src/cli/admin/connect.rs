@@ -35,13 +35,22 @@ impl Target {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(read(&self.ca)?))
-            .identity(Identity::from_pem(read(&self.certificate)?, read(&self.key)?))
+            .identity(Identity::from_pem(
+                read(&self.certificate)?,
+                read(&self.key)?,
+            ))
             .domain_name(host.trim_matches(['[', ']']));
         let unusable = |cause: tonic::transport::Error| {
-            Failure::config(format!("cannot use {address} with these certificates: {}", deepest(&cause)))
+            Failure::config(format!(
+                "cannot use {address} with these certificates: {}",
+                deepest(&cause)
+            ))
         };
         let endpoint = Endpoint::from_shared(format!("https://{address}")).map_err(unusable)?;
-        let endpoint = endpoint.tls_config(tls).map_err(unusable)?.connect_timeout(CONNECT);
+        let endpoint = endpoint
+            .tls_config(tls)
+            .map_err(unusable)?
+            .connect_timeout(CONNECT);
         endpoint.connect().await.map_err(|cause| {
             Failure::unavailable(format!(
                 "no server answers at {address}: {}\n    is `admin.listen` set there, and did its \
@@ -56,17 +65,26 @@ async fn over_socket(path: &Path) -> Result<Channel, Failure> {
     // The plain connection says why it fails; gRPC's would not.
     if let Err(cause) = UnixStream::connect(path) {
         let hint = match cause.kind() {
-            std::io::ErrorKind::PermissionDenied => "only the server's own user and root may: try sudo",
-            std::io::ErrorKind::ConnectionRefused => "a server left it behind: no server runs there now",
+            std::io::ErrorKind::PermissionDenied => {
+                "only the server's own user and root may: try sudo"
+            }
+            std::io::ErrorKind::ConnectionRefused => {
+                "a server left it behind: no server runs there now"
+            }
             _ => "name the running server's socket with --socket, or start one with `rookery dev`",
         };
         let path = path.display();
-        return Err(Failure::unavailable(format!("no server answers on {path}: {cause}\n    {hint}")));
+        return Err(Failure::unavailable(format!(
+            "no server answers on {path}: {cause}\n    {hint}"
+        )));
     }
-    let unusable =
-        |cause: &dyn Error| Failure::unavailable(format!("no answer on {}: {cause}", path.display()));
+    let unusable = |cause: &dyn Error| {
+        Failure::unavailable(format!("no answer on {}: {cause}", path.display()))
+    };
     let endpoint = Endpoint::from_shared(format!("unix:{}", path.display()));
-    let endpoint = endpoint.map_err(|cause| unusable(&cause))?.connect_timeout(CONNECT);
+    let endpoint = endpoint
+        .map_err(|cause| unusable(&cause))?
+        .connect_timeout(CONNECT);
     endpoint.connect().await.map_err(|cause| unusable(&cause))
 }
 

@@ -90,7 +90,10 @@ impl AdminArgs {
 impl Shown {
     /// A change that was made: a sentence for people, what it was about for programs.
     fn done(text: impl Into<String>, json: serde_json::Value) -> Self {
-        Self { text: text.into(), json }
+        Self {
+            text: text.into(),
+            json,
+        }
     }
 }
 

@@ -47,9 +47,20 @@ impl RegistrationCommand {
         let mut client = RegistrationClient::new(channel);
         match self {
             Self::Show => {
-                let shown = client.show_registration(ShowRegistrationRequest {}).await?.into_inner();
-                let origin = if shown.overridden { "set by an administrator" } else { "configured" };
-                Ok(show(&shown.policy.unwrap_or_default(), shown.version, Some(origin)))
+                let shown = client
+                    .show_registration(ShowRegistrationRequest {})
+                    .await?
+                    .into_inner();
+                let origin = if shown.overridden {
+                    "set by an administrator"
+                } else {
+                    "configured"
+                };
+                Ok(show(
+                    &shown.policy.unwrap_or_default(),
+                    shown.version,
+                    Some(origin),
+                ))
             }
             Self::Set { mode, window } => {
                 let request = request(mode, &window)?;
@@ -57,8 +68,15 @@ impl RegistrationCommand {
                 Ok(show(&set.policy.unwrap_or_default(), set.version, None))
             }
             Self::Reset => {
-                let reset = client.reset_registration(ResetRegistrationRequest {}).await?.into_inner();
-                Ok(show(&reset.policy.unwrap_or_default(), reset.version, Some("configured")))
+                let reset = client
+                    .reset_registration(ResetRegistrationRequest {})
+                    .await?
+                    .into_inner();
+                Ok(show(
+                    &reset.policy.unwrap_or_default(),
+                    reset.version,
+                    Some("configured"),
+                ))
             }
         }
     }
@@ -66,7 +84,9 @@ impl RegistrationCommand {
 
 fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequest, Status> {
     if mode.is_none() && windows.is_empty() {
-        return Err(Status::invalid_argument("nothing to set: give --mode or --window"));
+        return Err(Status::invalid_argument(
+            "nothing to set: give --mode or --window",
+        ));
     }
     let mode = match mode {
         None => RegistrationMode::Unspecified,
@@ -76,10 +96,18 @@ fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequ
     };
     let split = |text: &String| match text.split_once('=') {
         Some((name, window)) => Ok((name.to_owned(), window.to_owned())),
-        None => Err(Status::invalid_argument(format!("`{text}` is not NAME=LIMIT/LENGTH"))),
+        None => Err(Status::invalid_argument(format!(
+            "`{text}` is not NAME=LIMIT/LENGTH"
+        ))),
     };
-    let windows = windows.iter().map(split).collect::<Result<HashMap<_, _>, _>>()?;
-    Ok(SetRegistrationRequest { mode: mode.into(), windows })
+    let windows = windows
+        .iter()
+        .map(split)
+        .collect::<Result<HashMap<_, _>, _>>()?;
+    Ok(SetRegistrationRequest {
+        mode: mode.into(),
+        windows,
+    })
 }
 
 fn show(policy: &RegistrationPolicy, version: u64, origin: Option<&str>) -> Shown {
@@ -102,19 +130,30 @@ fn show(policy: &RegistrationPolicy, version: u64, origin: Option<&str>) -> Show
         ("per_host", policy.per_host),
         ("in_all", policy.in_all),
     ];
-    let origin = origin.map(|origin| format!(" ({origin})")).unwrap_or_default();
+    let origin = origin
+        .map(|origin| format!(" ({origin})"))
+        .unwrap_or_default();
     let mut lines = vec![format!("mode           {mode}: {meaning}{origin}")];
-    lines.extend(windows.iter().map(|(name, window)| format!("{name:<13}  {}", written(*window))));
+    lines.extend(
+        windows
+            .iter()
+            .map(|(name, window)| format!("{name:<13}  {}", written(*window))),
+    );
     let windows: serde_json::Map<_, _> = windows
         .into_iter()
         .map(|(name, window)| (name.to_owned(), json!(written(window))))
         .collect();
-    Shown { text: lines.join("\n"), json: json!({"mode": mode, "version": version, "windows": windows}) }
+    Shown {
+        text: lines.join("\n"),
+        json: json!({"mode": mode, "version": version, "windows": windows}),
+    }
 }
 
 /// In the form of the configuration.
 fn written(window: Option<Window>) -> String {
-    let Some(Window { limit, seconds }) = window else { return "off".to_owned() };
+    let Some(Window { limit, seconds }) = window else {
+        return "off".to_owned();
+    };
     let units = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
     let unit = units.into_iter().find(|(length, _)| seconds % length == 0);
     let (length, unit) = unit.unwrap_or((1, "s"));

@@ -35,21 +35,43 @@ impl ServerCommand {
     pub(super) async fn run(self, channel: Channel) -> Result<Shown, Status> {
         let mut client = ServerClient::new(channel);
         match self {
-            Self::Status => Ok(status(client.show_status(ShowStatusRequest {}).await?.into_inner())),
+            Self::Status => Ok(status(
+                client.show_status(ShowStatusRequest {}).await?.into_inner(),
+            )),
             Self::Version => {
-                let shown = client.show_version(ShowVersionRequest {}).await?.into_inner();
+                let shown = client
+                    .show_version(ShowVersionRequest {})
+                    .await?
+                    .into_inner();
                 let text = format!("{} {}", shown.name, shown.version);
-                Ok(Shown { text, json: json!({"name": shown.name, "version": shown.version}) })
+                Ok(Shown {
+                    text,
+                    json: json!({"name": shown.name, "version": shown.version}),
+                })
             }
             Self::LogLevel { filter: None } => {
-                let filter = client.show_log_level(ShowLogLevelRequest {}).await?.into_inner().filter;
-                Ok(Shown { text: filter.clone(), json: json!({"filter": filter}) })
+                let filter = client
+                    .show_log_level(ShowLogLevelRequest {})
+                    .await?
+                    .into_inner()
+                    .filter;
+                Ok(Shown {
+                    text: filter.clone(),
+                    json: json!({"filter": filter}),
+                })
             }
-            Self::LogLevel { filter: Some(filter) } => {
-                let request = SetLogLevelRequest { filter: filter.clone() };
+            Self::LogLevel {
+                filter: Some(filter),
+            } => {
+                let request = SetLogLevelRequest {
+                    filter: filter.clone(),
+                };
                 let previous = client.set_log_level(request).await?.into_inner().previous;
                 let text = format!("logs by `{filter}`, before by `{previous}`");
-                Ok(Shown { text, json: json!({"filter": filter, "previous": previous}) })
+                Ok(Shown {
+                    text,
+                    json: json!({"filter": filter, "previous": previous}),
+                })
             }
             Self::Reload => {
                 let report = client.reload(ReloadRequest {}).await?.into_inner();
@@ -59,12 +81,18 @@ impl ServerCommand {
                     text.push_str(&format!("\nchanged, but needs a restart: {waiting}"));
                 }
                 let (applied, needs_restart) = (report.applied, report.needs_restart);
-                Ok(Shown { text, json: json!({"applied": applied, "needs_restart": needs_restart}) })
+                Ok(Shown {
+                    text,
+                    json: json!({"applied": applied, "needs_restart": needs_restart}),
+                })
             }
             Self::Stop => {
                 let within_ms = client.stop(StopRequest {}).await?.into_inner().within_ms;
                 let text = format!("stops within {}", duration(within_ms));
-                Ok(Shown { text, json: json!({"within_ms": within_ms}) })
+                Ok(Shown {
+                    text,
+                    json: json!({"within_ms": within_ms}),
+                })
             }
         }
     }
@@ -73,21 +101,34 @@ impl ServerCommand {
 fn status(status: ShowStatusResponse) -> Shown {
     let state = if status.ready { "ready" } else { "NOT READY" };
     let mut lines = vec![
-        format!("rookery {}, {state}, up {}", status.version, duration(status.uptime_ms)),
-        format!("process      {} ({})", status.process_id, status.roles.join(", ")),
+        format!(
+            "rookery {}, {state}, up {}",
+            status.version,
+            duration(status.uptime_ms)
+        ),
+        format!(
+            "process      {} ({})",
+            status.process_id,
+            status.roles.join(", ")
+        ),
         format!("connections  {}", status.connections),
     ];
     let hosts = status.hosts.iter();
-    lines.extend(hosts.map(|host| format!("host         {}: {} accounts", host.host, host.accounts)));
+    lines.extend(
+        hosts.map(|host| format!("host         {}: {} accounts", host.host, host.accounts)),
+    );
     lines.extend(status.components.iter().map(|part| {
         let state = if part.healthy { "ok" } else { "NOT OK" };
-        format!("{:<11}  {state} {}", part.name, part.detail).trim_end().to_owned()
+        format!("{:<11}  {state} {}", part.name, part.detail)
+            .trim_end()
+            .to_owned()
     }));
     let listeners = status.listeners.iter();
     lines.extend(listeners.map(|at| format!("listens      {} on {}", at.name, at.address)));
-    let components = status.components.iter().map(|part| {
-        json!({"name": part.name, "healthy": part.healthy, "detail": part.detail})
-    });
+    let components = status
+        .components
+        .iter()
+        .map(|part| json!({"name": part.name, "healthy": part.healthy, "detail": part.detail}));
     let json = json!({
         "version": status.version,
         "ready": status.ready,
@@ -100,5 +141,8 @@ fn status(status: ShowStatusResponse) -> Shown {
         "components": components.collect::<Vec<_>>(),
         "listeners": status.listeners.iter().map(|l| json!({"name": l.name, "address": l.address})).collect::<Vec<_>>(),
     });
-    Shown { text: lines.join("\n"), json }
+    Shown {
+        text: lines.join("\n"),
+        json,
+    }
 }

@@ -45,15 +45,24 @@ impl SessionsCommand {
         match self {
             Self::List { jid, limit } => list(&mut client, jid, limit as usize).await,
             Self::Show { jid } => {
-                let shown = client.show_session(ShowSessionRequest { jid }).await?.into_inner();
+                let shown = client
+                    .show_session(ShowSessionRequest { jid })
+                    .await?
+                    .into_inner();
                 let session = shown.session.unwrap_or_default();
-                Ok(Shown { text: details(&session), json: session_json(&session) })
+                Ok(Shown {
+                    text: details(&session),
+                    json: session_json(&session),
+                })
             }
             Self::Close { jid, reason } => {
                 let request = CloseSessionsRequest { jid, text: reason };
                 let closed = client.close_sessions(request).await?.into_inner().closed;
                 let plural = if closed == 1 { "" } else { "s" };
-                Ok(Shown::done(format!("{closed} session{plural} closed"), json!({"closed": closed})))
+                Ok(Shown::done(
+                    format!("{closed} session{plural} closed"),
+                    json!({"closed": closed}),
+                ))
             }
         }
     }
@@ -67,7 +76,11 @@ async fn list(
     let (mut sessions, mut page_token, mut total);
     (sessions, page_token) = (Vec::<Session>::new(), String::new());
     loop {
-        let request = ListSessionsRequest { jid: jid.clone(), page_size: PAGE, page_token };
+        let request = ListSessionsRequest {
+            jid: jid.clone(),
+            page_size: PAGE,
+            page_token,
+        };
         let page = client.list_sessions(request).await?.into_inner();
         (page_token, total) = (page.next_page_token, page.total);
         sessions.extend(page.sessions);
@@ -82,10 +95,16 @@ async fn list(
         false => table(&["SESSION", "FROM", "SINCE", "PRESENCE"], &rows),
     };
     if total > sessions.len() as u64 {
-        text.push_str(&format!("\n… {} of {total}: --limit shows more", sessions.len()));
+        text.push_str(&format!(
+            "\n… {} of {total}: --limit shows more",
+            sessions.len()
+        ));
     }
     let sessions: serde_json::Value = sessions.iter().map(session_json).collect();
-    Ok(Shown { text, json: json!({"total": total, "sessions": sessions}) })
+    Ok(Shown {
+        text,
+        json: json!({"total": total, "sessions": sessions}),
+    })
 }
 
 fn details(session: &Session) -> String {
@@ -99,8 +118,18 @@ fn details(session: &Session) -> String {
 }
 
 fn row(session: &Session) -> Vec<String> {
-    let Session { jid, address, bound_ms, .. } = session;
-    vec![jid.clone(), address.clone(), moment(*bound_ms), presence(session)]
+    let Session {
+        jid,
+        address,
+        bound_ms,
+        ..
+    } = session;
+    vec![
+        jid.clone(),
+        address.clone(),
+        moment(*bound_ms),
+        presence(session),
+    ]
 }
 
 fn presence(session: &Session) -> String {

@@ -71,7 +71,12 @@ pub(super) enum UsersCommand {
 #[derive(Args, Debug)]
 pub(super) struct PasswordArgs {
     /// The password; others on this machine can see it while the command runs.
-    #[arg(long, value_name = "PASSWORD", env = "ROOKERY_PASSWORD", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        env = "ROOKERY_PASSWORD",
+        hide_env_values = true
+    )]
     password: Option<String>,
 }
 
@@ -81,30 +86,61 @@ impl UsersCommand {
         match self {
             Self::Create { jid, password } => {
                 let password = password.read()?;
-                let created = client.create_user(CreateUserRequest { jid, password }).await?;
+                let created = client
+                    .create_user(CreateUserRequest { jid, password })
+                    .await?;
                 let jid = created.into_inner().jid;
-                Ok(Shown::done(format!("{jid} can log in"), json!({"jid": jid})))
+                Ok(Shown::done(
+                    format!("{jid} can log in"),
+                    json!({"jid": jid}),
+                ))
             }
             Self::Delete { jid } => {
-                client.delete_user(DeleteUserRequest { jid: jid.clone() }).await?;
-                Ok(Shown::done(format!("{jid} and all it owned is gone"), json!({"jid": jid})))
+                client
+                    .delete_user(DeleteUserRequest { jid: jid.clone() })
+                    .await?;
+                Ok(Shown::done(
+                    format!("{jid} and all it owned is gone"),
+                    json!({"jid": jid}),
+                ))
             }
             Self::Password { jid, password } => {
                 let password = password.read()?;
-                client.set_password(SetPasswordRequest { jid: jid.clone(), password }).await?;
-                Ok(Shown::done(format!("{jid} has a new password"), json!({"jid": jid})))
+                client
+                    .set_password(SetPasswordRequest {
+                        jid: jid.clone(),
+                        password,
+                    })
+                    .await?;
+                Ok(Shown::done(
+                    format!("{jid} has a new password"),
+                    json!({"jid": jid}),
+                ))
             }
-            Self::Show { jid } => {
-                Ok(show(client.show_user(ShowUserRequest { jid }).await?.into_inner()))
-            }
+            Self::Show { jid } => Ok(show(
+                client
+                    .show_user(ShowUserRequest { jid })
+                    .await?
+                    .into_inner(),
+            )),
             Self::List { host, limit, after } => list(&mut client, host, limit, after).await,
             Self::Disable { jid } => {
-                client.disable_user(DisableUserRequest { jid: jid.clone() }).await?;
-                Ok(Shown::done(format!("{jid} is disabled"), json!({"jid": jid})))
+                client
+                    .disable_user(DisableUserRequest { jid: jid.clone() })
+                    .await?;
+                Ok(Shown::done(
+                    format!("{jid} is disabled"),
+                    json!({"jid": jid}),
+                ))
             }
             Self::Enable { jid } => {
-                client.enable_user(EnableUserRequest { jid: jid.clone() }).await?;
-                Ok(Shown::done(format!("{jid} is enabled"), json!({"jid": jid})))
+                client
+                    .enable_user(EnableUserRequest { jid: jid.clone() })
+                    .await?;
+                Ok(Shown::done(
+                    format!("{jid} is enabled"),
+                    json!({"jid": jid}),
+                ))
             }
         }
     }
@@ -141,7 +177,11 @@ async fn list(
     let (mut users, mut page_token) = (Vec::new(), after);
     loop {
         let wanted = limit.map_or(PAGE, |limit| PAGE.min(limit - users.len() as u32));
-        let request = ListUsersRequest { host: host.clone(), page_size: wanted, page_token };
+        let request = ListUsersRequest {
+            host: host.clone(),
+            page_size: wanted,
+            page_token,
+        };
         let page = client.list_users(request).await?.into_inner();
         users.extend(page.users);
         page_token = page.next_page_token;
@@ -154,12 +194,17 @@ async fn list(
         true => "no accounts".to_owned(),
         false => table(&["ACCOUNT", "CREATED", "STATE"], &rows),
     };
-    Ok(Shown { text, json: users.iter().map(user_json).collect() })
+    Ok(Shown {
+        text,
+        json: users.iter().map(user_json).collect(),
+    })
 }
 
 fn show(response: ShowUserResponse) -> Shown {
     let user = response.user.unwrap_or_default();
-    let last_seen = response.last_seen_ms.map_or_else(|| "never".to_owned(), moment);
+    let last_seen = response
+        .last_seen_ms
+        .map_or_else(|| "never".to_owned(), moment);
     let mut lines = vec![
         format!("account           {}", user.jid),
         format!("state             {}", state(&user)),
@@ -171,20 +216,34 @@ fn show(response: ShowUserResponse) -> Shown {
     ];
     let mut details: Vec<_> = user.details.iter().collect();
     details.sort();
-    lines.extend(details.into_iter().map(|(name, value)| format!("{name:<16}  {value}")));
-    lines.extend(response.sessions.iter().map(|session| {
-        format!("session           {} from {}", session.jid, session.address)
-    }));
+    lines.extend(
+        details
+            .into_iter()
+            .map(|(name, value)| format!("{name:<16}  {value}")),
+    );
+    lines.extend(
+        response
+            .sessions
+            .iter()
+            .map(|session| format!("session           {} from {}", session.jid, session.address)),
+    );
     let mut json = user_json(&user);
     json["last_seen_ms"] = json!(response.last_seen_ms);
     json["roster_items"] = json!(response.roster_items);
     json["offline_messages"] = json!(response.offline_messages);
     json["sessions"] = response.sessions.iter().map(session_json).collect();
-    Shown { text: lines.join("\n"), json }
+    Shown {
+        text: lines.join("\n"),
+        json,
+    }
 }
 
 fn row(user: &User) -> Vec<String> {
-    vec![user.jid.clone(), moment(user.created_ms), state(user).to_owned()]
+    vec![
+        user.jid.clone(),
+        moment(user.created_ms),
+        state(user).to_owned(),
+    ]
 }
 
 fn user_json(user: &User) -> serde_json::Value {
