@@ -13,8 +13,8 @@ fn main() -> ExitCode {
         checked.map_err(|error| Failure::config(error.to_string()))?;
         Err(Failure::software("the roles are not wired yet"))
     };
-    match Cli::parse()
-        .run()
+    match Cli::read()
+        .and_then(Cli::run)
         .and_then(|launch| launch.map_or(Ok(()), not_yet))
     {
         Ok(()) => ExitCode::SUCCESS,

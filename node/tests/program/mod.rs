@@ -6,17 +6,17 @@ use std::ffi::OsStr;
 use std::process::{Command, Output};
 
 /// A run that ended.
-pub struct Run(Output);
+pub(crate) struct Run(Output);
 
 /// Runs `rookery` with these arguments to its end, in a folder of its own.
-pub fn rookery(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
+pub(crate) fn rookery(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Run {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let output = command().args(arguments).current_dir(dir.path()).output();
     Run(output.expect("the program runs"))
 }
 
 /// The program, untouched by the environment of whoever runs the tests.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rookery"));
     for variable in [
         "ROOKERY_CONFIG",
@@ -31,13 +31,13 @@ pub fn command() -> Command {
 
 impl Run {
     /// Standard output of a run that succeeded.
-    pub fn expect_success(&self) -> String {
+    pub(crate) fn expect_success(&self) -> String {
         assert!(self.0.status.success(), "{}", self.errors());
         self.output()
     }
 
     /// Standard error of a run that failed with this code.
-    pub fn expect_failure(&self, code: i32) -> String {
+    pub(crate) fn expect_failure(&self, code: i32) -> String {
         assert_eq!(
             self.0.status.code(),
             Some(code),
@@ -49,12 +49,12 @@ impl Run {
     }
 
     /// Standard output.
-    pub fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         String::from_utf8(self.0.stdout.clone()).expect("UTF-8")
     }
 
     /// Standard error.
-    pub fn errors(&self) -> String {
+    pub(crate) fn errors(&self) -> String {
         String::from_utf8(self.0.stderr.clone()).expect("UTF-8")
     }
 }
