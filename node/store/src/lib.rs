@@ -1,1 +1,29 @@
-//! The store floor.
+//! The store floor: everything durable that a router owns, behind one trait.
+//!
+//! ```text
+//!            async, any thread                 one thread a connection
+//! router ──► Store::append(…) ──► write queue ──► writer: BEGIN, a group of mutations, COMMIT, answer all
+//!        ──► Store::read_log  ──► read queue  ──► readers: one short read transaction a request
+//! ```
+//!
+//! [`Store`] says for every method what is durable when it returns. [`MemoryStore`] is the
+//! reference: plain maps, nothing survives it. [`SqliteStore`] is the embedded store of one
+//! process. Both pass the suite in `conformance` (feature `conformance`), and a property test
+//! compares them over random operations.
+
+pub mod account;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod document;
+mod error;
+pub mod limits;
+pub mod log;
+mod memory;
+pub mod roster;
+mod sqlite;
+mod store;
+
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use store::Store;

@@ -1,0 +1,61 @@
+//! Accounts: who may log in, and all that a shard needs to begin serving one.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::scram::Credentials;
+
+use crate::document::Document;
+use crate::log::Position;
+use crate::roster::Roster;
+
+/// An account that is to be created.
+#[derive(Clone, Debug)]
+pub struct NewAccount {
+    /// The bare JID; it must have a local part.
+    pub jid: Jid,
+    /// The SCRAM keys. No password is ever stored.
+    pub credentials: Credentials,
+    /// When it was registered.
+    pub created: Timestamp,
+    /// What the registration form asked for (XEP-0077 fields such as `email`).
+    pub details: BTreeMap<String, String>,
+    /// The address it was registered from; none when an operator created it.
+    pub address: Option<IpAddr>,
+}
+
+/// An account as stored.
+#[derive(Clone, Debug)]
+pub struct AccountRecord {
+    /// The bare JID.
+    pub jid: Jid,
+    /// The SCRAM keys.
+    pub credentials: Credentials,
+    /// When it was registered.
+    pub created: Timestamp,
+    /// Whether it may log in.
+    pub enabled: bool,
+    /// What the registration form asked for.
+    pub details: BTreeMap<String, String>,
+    /// The address it was registered from; none when an operator created it.
+    pub address: Option<IpAddr>,
+}
+
+/// All that a shard needs to begin serving an account, as of one moment.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The account itself.
+    pub record: AccountRecord,
+    /// Its roster.
+    pub roster: Roster,
+    /// The highest position its log ever had, also if that entry is gone: the next one must be
+    /// above it. None while nothing was ever appended.
+    pub log_tail: Option<Position>,
+    /// Entries in its log.
+    pub log_count: u64,
+    /// The documents of the collection [`ACCOUNT_COLLECTION`](crate::document::ACCOUNT_COLLECTION),
+    /// in order of key.
+    pub documents: Vec<Document>,
+}

@@ -1,0 +1,63 @@
+//! Why the store refused, split by who is to blame.
+
+use std::sync::Arc;
+
+/// Why a [`Store`](crate::Store) method did not do what was asked.
+///
+/// After [`Full`](Self::Full), [`Busy`](Self::Busy) and [`Unavailable`](Self::Unavailable) a
+/// mutation counts as not done, but after a crash that follows it may be found done: whoever tries
+/// again must be idempotent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The caller: what was to be created is there.
+    #[error("it already exists")]
+    AlreadyExists,
+    /// The caller: what was to be changed is not there.
+    #[error("there is no such account")]
+    NotFound,
+    /// The caller: a value is outside the store's limits.
+    #[error("refused by the store: {0}")]
+    Invalid(&'static str),
+    /// The operator: the disk (or the configured size of the store) is full. Clients hear
+    /// `wait/resource-constraint`; the store recovers by itself when there is space.
+    #[error("the disk is full")]
+    Full,
+    /// The load: no room in the store's queue within the configured time. Clients hear
+    /// `wait/resource-constraint`.
+    #[error("the store has more work than it can take")]
+    Busy,
+    /// The machine: an I/O error, or the store is shut down. The next call tries again from a clean
+    /// state.
+    #[error("the store is not available: {0}")]
+    Unavailable(Arc<str>),
+    /// The disk: what is stored does not make sense.
+    #[error("stored data is damaged: {0}")]
+    Corrupt(Arc<str>),
+    /// The operator: this binary is older than the data. Nothing was changed.
+    #[error(
+        "the store has schema version {found}, this binary knows versions up to {known}: \
+         run a newer rookery, or restore a backup made by this one"
+    )]
+    NewerSchema {
+        /// The version of the data on disk.
+        found: u32,
+        /// The newest version that this binary can use.
+        known: u32,
+    },
+}
+
+impl StoreError {
+    /// A short stable word for metrics and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AlreadyExists => "already_exists",
+            Self::NotFound => "not_found",
+            Self::Invalid(_) => "invalid",
+            Self::Full => "full",
+            Self::Busy => "busy",
+            Self::Unavailable(_) => "unavailable",
+            Self::Corrupt(_) => "corrupt",
+            Self::NewerSchema { .. } => "newer_schema",
+        }
+    }
+}

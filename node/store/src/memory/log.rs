@@ -1,0 +1,107 @@
+//! Logs in memory.
+
+use bytes::Bytes;
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+
+use super::{Owner, State};
+use crate::limits::PAGE_ENTRIES_MAX;
+use crate::log::{Append, LogEntry, LogQuery, LogRange, Place, Position};
+
+/// A stanza and the one or two places that it still has.
+#[derive(Debug)]
+pub(super) struct Body {
+    places: Vec<Place>,
+    stanza: Bytes,
+    received: Timestamp,
+}
+
+impl State {
+    pub(super) fn append(&mut self, append: Append) {
+        let id = self.next_body;
+        self.next_body += 1;
+        let bytes = append.stanza.len();
+        let is_free = |place: &&Place| self.owner_mut(&place.owner).take(place.position, id, bytes);
+        let places: Vec<Place> = append.places().filter(is_free).cloned().collect();
+        if !places.is_empty() {
+            let Append { stanza, received, .. } = append;
+            self.bodies.insert(id, Body { places, stanza, received });
+        }
+    }
+
+    pub(super) fn read_log(&self, owner: &Jid, query: LogQuery) -> Vec<LogEntry> {
+        let Some(owner) = self.owners.get(owner) else { return Vec::new() };
+        let limit = query.limit.min(PAGE_ENTRIES_MAX);
+        let inside = owner.log.iter().filter(|(position, _)| {
+            query.after.is_none_or(|after| after < **position)
+                && query.before.is_none_or(|before| **position < before)
+        });
+        let entry = |(position, id): (&Position, &u64)| self.entry(*position, *id);
+        if query.newest_first {
+            inside.rev().filter_map(entry).take(limit).collect()
+        } else {
+            inside.filter_map(entry).take(limit).collect()
+        }
+    }
+
+    fn entry(&self, position: Position, id: u64) -> Option<LogEntry> {
+        let body = self.bodies.get(&id)?;
+        Some(LogEntry { position, received: body.received, stanza: body.stanza.clone() })
+    }
+
+    pub(super) fn remove_log(&mut self, jid: &Jid, range: LogRange) -> u64 {
+        let Some(owner) = self.owners.get_mut(jid) else { return 0 };
+        let range = range.packed();
+        let inside = owner.log.iter().filter(|(position, _)| range.contains(&position.pack()));
+        let taken: Vec<(Position, u64)> = inside.map(|(position, id)| (*position, *id)).collect();
+        for (position, id) in &taken {
+            self.release(jid, *position, *id);
+        }
+        taken.len() as u64
+    }
+
+    /// The entry `position` of `jid` is gone: its stanza goes when that was its last place.
+    fn release(&mut self, jid: &Jid, position: Position, id: u64) {
+        let Some(body) = self.bodies.get_mut(&id) else { return };
+        body.places.retain(|place| place.owner != *jid || place.position != position);
+        let bytes = body.stanza.len();
+        if body.places.is_empty() {
+            self.bodies.remove(&id);
+        }
+        if let Some(owner) = self.owners.get_mut(jid) {
+            owner.drop_entry(position, bytes);
+        }
+    }
+
+    pub(super) fn expire_log(&mut self, older_than: Timestamp) -> u64 {
+        let is_old = |(_, body): &(&u64, &Body)| body.received < older_than;
+        let old: Vec<u64> = self.bodies.iter().filter(is_old).map(|(id, _)| *id).collect();
+        let old: Vec<Body> = old.iter().filter_map(|id| self.bodies.remove(id)).collect();
+        for body in &old {
+            for place in &body.places {
+                self.owner_mut(&place.owner).drop_entry(place.position, body.stanza.len());
+            }
+        }
+        old.len() as u64
+    }
+}
+
+impl Owner {
+    /// Gives `position` to the stanza `id`, if it is free.
+    fn take(&mut self, position: Position, id: u64, stanza_bytes: usize) -> bool {
+        if self.log.contains_key(&position) {
+            return false;
+        }
+        self.log.insert(position, id);
+        self.log_high = self.log_high.max(Some(position));
+        self.usage.entries += 1;
+        self.usage.bytes += stanza_bytes as u64;
+        true
+    }
+
+    fn drop_entry(&mut self, position: Position, stanza_bytes: usize) {
+        self.log.remove(&position);
+        self.usage.entries -= 1;
+        self.usage.bytes -= stanza_bytes as u64;
+    }
+}

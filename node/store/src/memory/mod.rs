@@ -1,0 +1,242 @@
+//! The reference store: plain maps behind one lock.
+//!
+//! What the trait means is easiest read here. For tests, simulations and servers that may forget
+//! everything.
+
+mod account;
+mod document;
+mod log;
+mod roster;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::scram::Credentials;
+
+use crate::account::{AccountRecord, Loaded, NewAccount};
+use crate::document::Document;
+use crate::error::StoreError;
+use crate::limits;
+use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
+use crate::roster::{Roster, RosterChange, RosterItem};
+use crate::store::Store;
+
+/// A store that keeps everything in memory and nothing beyond the process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every change is complete before anything can panic, so a poisoned lock guards a sound state.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Everything.
+#[derive(Debug, Default)]
+struct State {
+    /// By host, then by local part: the order of lists.
+    accounts: BTreeMap<String, BTreeMap<String, AccountRecord>>,
+    owners: HashMap<Jid, Owner>,
+    /// Stanzas by number, in order of arrival.
+    bodies: BTreeMap<u64, log::Body>,
+    next_body: u64,
+}
+
+/// What one owner owns.
+#[derive(Debug, Default)]
+struct Owner {
+    roster_version: u64,
+    roster: BTreeMap<Jid, RosterItem>,
+    /// Collection, key → value.
+    documents: BTreeMap<String, BTreeMap<String, Bytes>>,
+    /// Position → number of the stanza.
+    log: BTreeMap<Position, u64>,
+    usage: LogUsage,
+    /// The highest position ever appended.
+    log_high: Option<Position>,
+    cursors: BTreeMap<String, Position>,
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn create_account(&self, account: NewAccount) -> Result<(), StoreError> {
+        limits::check_account(&account.jid)?;
+        self.state().create_account(account)
+    }
+
+    async fn account(&self, jid: &Jid) -> Result<Option<AccountRecord>, StoreError> {
+        Ok(self.state().account(jid).cloned())
+    }
+
+    async fn set_credentials(&self, jid: &Jid, credentials: Credentials) -> Result<(), StoreError> {
+        self.state().account_mut(jid)?.credentials = credentials;
+        Ok(())
+    }
+
+    async fn set_enabled(&self, jid: &Jid, enabled: bool) -> Result<(), StoreError> {
+        self.state().account_mut(jid)?.enabled = enabled;
+        Ok(())
+    }
+
+    async fn delete_account(&self, jid: &Jid) -> Result<bool, StoreError> {
+        Ok(self.state().delete_account(jid))
+    }
+
+    async fn list_accounts(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<AccountRecord>, StoreError> {
+        Ok(self.state().list_accounts(host, after, limit.min(limits::PAGE_ENTRIES_MAX)))
+    }
+
+    async fn count_accounts(&self, host: &str) -> Result<u64, StoreError> {
+        Ok(self.state().accounts.get(host).map_or(0, |accounts| accounts.len() as u64))
+    }
+
+    async fn load(&self, jid: &Jid) -> Result<Option<Loaded>, StoreError> {
+        Ok(self.state().load(jid))
+    }
+
+    async fn roster(&self, jid: &Jid) -> Result<Roster, StoreError> {
+        Ok(self.state().roster(jid))
+    }
+
+    async fn update_roster(&self, jid: &Jid, change: RosterChange) -> Result<(), StoreError> {
+        limits::check_roster_change(&change)?;
+        self.state().update_roster(jid, change)
+    }
+
+    async fn document(
+        &self,
+        owner: &Jid,
+        collection: &str,
+        key: &str,
+    ) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.state().document(owner, collection, key))
+    }
+
+    async fn documents(&self, owner: &Jid, collection: &str) -> Result<Vec<Document>, StoreError> {
+        Ok(self.state().documents(owner, collection))
+    }
+
+    async fn put_document(
+        &self,
+        owner: &Jid,
+        collection: &str,
+        key: &str,
+        value: Bytes,
+    ) -> Result<(), StoreError> {
+        limits::check_owner(owner)?;
+        limits::check_name(collection)?;
+        limits::check_name(key)?;
+        limits::check_document(&value)?;
+        self.state().put_document(owner, collection, key, value);
+        Ok(())
+    }
+
+    async fn delete_document(
+        &self,
+        owner: &Jid,
+        collection: &str,
+        key: &str,
+    ) -> Result<bool, StoreError> {
+        Ok(self.state().delete_document(owner, collection, key))
+    }
+
+    async fn replace_documents(
+        &self,
+        owner: &Jid,
+        collection: &str,
+        documents: Vec<Document>,
+    ) -> Result<(), StoreError> {
+        limits::check_owner(owner)?;
+        limits::check_name(collection)?;
+        limits::check_documents(&documents)?;
+        self.state().replace_documents(owner, collection, documents);
+        Ok(())
+    }
+
+    async fn append(&self, entries: Vec<Append>) -> Result<(), StoreError> {
+        limits::check_appends(&entries)?;
+        let mut state = self.state();
+        entries.into_iter().for_each(|entry| state.append(entry));
+        Ok(())
+    }
+
+    async fn read_log(&self, owner: &Jid, query: LogQuery) -> Result<Vec<LogEntry>, StoreError> {
+        Ok(self.state().read_log(owner, query))
+    }
+
+    async fn remove_log(&self, owner: &Jid, range: LogRange) -> Result<u64, StoreError> {
+        Ok(self.state().remove_log(owner, range))
+    }
+
+    async fn log_usage(&self, owner: &Jid) -> Result<LogUsage, StoreError> {
+        Ok(self.state().owners.get(owner).map_or_else(LogUsage::default, |owner| owner.usage))
+    }
+
+    async fn expire_log(&self, older_than: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.state().expire_log(older_than))
+    }
+
+    async fn cursor(&self, owner: &Jid, name: &str) -> Result<Option<Position>, StoreError> {
+        Ok(self.state().owners.get(owner).and_then(|owner| owner.cursors.get(name).copied()))
+    }
+
+    async fn set_cursor(
+        &self,
+        owner: &Jid,
+        name: &str,
+        position: Position,
+    ) -> Result<(), StoreError> {
+        limits::check_owner(owner)?;
+        limits::check_name(name)?;
+        self.state().owner_mut(owner).cursors.insert(name.to_owned(), position);
+        Ok(())
+    }
+
+    /// Always 0: there is no schema.
+    async fn schema_version(&self) -> Result<u32, StoreError> {
+        Ok(0)
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Always refused: a copy of what is forgotten anyway has no format.
+    async fn backup(&self, _path: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Invalid("the memory store has no backup"))
+    }
+}
+
+impl State {
+    /// The owner `jid`, made if it owns nothing yet.
+    fn owner_mut(&mut self, jid: &Jid) -> &mut Owner {
+        if !self.owners.contains_key(jid) {
+            self.owners.insert(jid.clone(), Owner::default());
+        }
+        self.owners.get_mut(jid).expect("it was made above")
+    }
+
+    /// Forgets everything that `jid` owns.
+    fn forget_owner(&mut self, jid: &Jid) {
+        self.remove_log(jid, LogRange::all());
+        self.owners.remove(jid);
+    }
+}

@@ -1,0 +1,190 @@
+//! Accounts in SQLite.
+
+use std::collections::BTreeMap;
+
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::scram::Credentials;
+use rusqlite::{OptionalExtension, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::{Failure, corrupt};
+use super::view::View;
+use super::writer::{Group, Mutation};
+use super::{document, log, roster};
+use crate::account::{AccountRecord, Loaded, NewAccount};
+use crate::document::ACCOUNT_COLLECTION;
+use crate::error::StoreError;
+
+/// [`create_account`](crate::Store::create_account).
+pub(super) struct CreateAccount(pub(super) NewAccount);
+
+impl Mutation for CreateAccount {
+    type Output = ();
+
+    fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
+        let NewAccount { jid, credentials, created, details, address } = self.0;
+        if group.account(&jid)?.is_some() {
+            return Err(StoreError::AlreadyExists.into());
+        }
+        let (credentials, details) = (to_json(&credentials)?, to_json(&details)?);
+        if let Some(owner) = group.owner(&jid)? {
+            group.forget_owner(&jid, owner)?;
+        }
+        let owner = group.owner_or_new(&jid)?;
+        let name = (jid.domain(), jid.local());
+        let address = address.map(|address| address.to_string());
+        group.execute(
+            "INSERT INTO account VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)",
+            (owner, name.0, name.1, millis(created), address, credentials, details),
+        )?;
+        Ok(())
+    }
+}
+
+/// [`set_credentials`](crate::Store::set_credentials).
+pub(super) struct SetCredentials {
+    pub(super) jid: Jid,
+    pub(super) credentials: Credentials,
+}
+
+impl Mutation for SetCredentials {
+    type Output = ();
+
+    fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
+        let owner = group.account_or_refuse(&self.jid)?;
+        let credentials = to_json(&self.credentials)?;
+        let sql = "UPDATE account SET credentials = ?2 WHERE owner = ?1";
+        group.execute(sql, (owner, credentials))?;
+        Ok(())
+    }
+}
+
+/// [`set_enabled`](crate::Store::set_enabled).
+pub(super) struct SetEnabled {
+    pub(super) jid: Jid,
+    pub(super) enabled: bool,
+}
+
+impl Mutation for SetEnabled {
+    type Output = ();
+
+    fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
+        let owner = group.account_or_refuse(&self.jid)?;
+        group.execute("UPDATE account SET enabled = ?2 WHERE owner = ?1", (owner, self.enabled))?;
+        Ok(())
+    }
+}
+
+/// [`delete_account`](crate::Store::delete_account).
+pub(super) struct DeleteAccount(pub(super) Jid);
+
+impl Mutation for DeleteAccount {
+    type Output = bool;
+
+    fn apply(self, group: &mut Group<'_>) -> Result<bool, Failure> {
+        let Some(owner) = group.account(&self.0)? else { return Ok(false) };
+        group.forget_owner(&self.0, owner)?;
+        Ok(true)
+    }
+}
+
+/// [`account`](crate::Store::account).
+pub(super) fn account(view: &View<'_>, jid: &Jid) -> Result<Option<AccountRecord>, Failure> {
+    match view.owner(jid)? {
+        Some(owner) => record(view, owner),
+        None => Ok(None),
+    }
+}
+
+/// [`list_accounts`](crate::Store::list_accounts).
+pub(super) fn list(
+    view: &View<'_>,
+    host: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<AccountRecord>, Failure> {
+    // A local part is never empty, so every one sorts behind "".
+    let mut select = view.prepare(
+        "SELECT jid, created, enabled, address, credentials, details \
+         FROM account JOIN owner ON owner.id = account.owner \
+         WHERE host = ?1 AND local > ?2 ORDER BY local LIMIT ?3",
+    )?;
+    let mut rows = select.query((host, after.unwrap_or_default(), limit as i64))?;
+    let mut page = Vec::new();
+    while let Some(row) = rows.next()? {
+        page.push(decode(row)?);
+    }
+    Ok(page)
+}
+
+/// [`count_accounts`](crate::Store::count_accounts).
+pub(super) fn count(view: &View<'_>, host: &str) -> Result<u64, Failure> {
+    let mut count = view.prepare("SELECT count(*) FROM account WHERE host = ?1")?;
+    Ok(count.query_row([host], |row| row.get(0))?)
+}
+
+/// [`load`](crate::Store::load).
+pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure> {
+    let Some((owner, tail)) = view.owner_and_tail(jid)? else { return Ok(None) };
+    let Some(record) = record(view, owner)? else { return Ok(None) };
+    Ok(Some(Loaded {
+        record,
+        roster: roster::of(view, owner)?,
+        log_tail: log::high(view, owner, &tail)?,
+        log_count: log::usage_of(view, owner, &tail)?.entries,
+        documents: document::all_of(view, owner, ACCOUNT_COLLECTION)?,
+    }))
+}
+
+fn record(view: &View<'_>, owner: i64) -> Result<Option<AccountRecord>, Failure> {
+    let mut select = view.prepare(
+        "SELECT jid, created, enabled, address, credentials, details \
+         FROM account JOIN owner ON owner.id = account.owner WHERE account.owner = ?1",
+    )?;
+    let record = select.query_row([owner], |row| Ok(decode(row))).optional()?;
+    Ok(record.transpose()?)
+}
+
+fn decode(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
+    let address: Option<String> = row.get(3)?;
+    let address = address.map(|text| text.parse().map_err(|error| corrupt(&error))).transpose()?;
+    let details: BTreeMap<String, String> = from_json(row.get_ref(5)?.as_str())?;
+    Ok(AccountRecord {
+        jid: jid(row.get_ref(0)?.as_str())?,
+        created: timestamp(row.get(1)?),
+        enabled: row.get(2)?,
+        address,
+        credentials: from_json(row.get_ref(4)?.as_str())?,
+        details,
+    })
+}
+
+/// A stored JID.
+pub(super) fn jid<E: std::fmt::Display>(text: Result<&str, E>) -> Result<Jid, StoreError> {
+    Jid::parse(text.map_err(|error| corrupt(&error))?).map_err(|error| corrupt(&error))
+}
+
+/// A moment as SQLite's integer; one beyond its range is kept as the last.
+pub(super) fn millis(moment: Timestamp) -> i64 {
+    i64::try_from(moment.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A stored moment.
+pub(super) fn timestamp(millis: i64) -> Timestamp {
+    Timestamp(u64::try_from(millis).unwrap_or(0))
+}
+
+/// A value as text that operators can read too.
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| StoreError::Invalid("the value cannot be stored"))
+}
+
+/// A stored value.
+pub(super) fn from_json<T: DeserializeOwned, E: std::fmt::Display>(
+    text: Result<&str, E>,
+) -> Result<T, StoreError> {
+    let text = text.map_err(|error| corrupt(&error))?;
+    serde_json::from_str(text).map_err(|error| corrupt(&error))
+}

@@ -1,0 +1,56 @@
+//! The schema: numbered migrations, run at start in one transaction.
+//!
+//! `PRAGMA user_version` holds the number of the last migration that ran. A version above [`KNOWN`] is refused before
+//! anything is touched. A migration that has been released never changes; the next one is added behind it.
+
+use rusqlite::Connection;
+
+use super::error::corrupt;
+use crate::error::StoreError;
+
+/// The newest version that this binary can use.
+pub(super) const KNOWN: u32 = MIGRATIONS.len() as u32;
+
+/// The version of the schema in the database.
+pub(super) fn version(conn: &Connection) -> Result<u32, StoreError> {
+    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Refuses a database that is newer than this binary, or not a store.
+pub(super) fn check(conn: &Connection) -> Result<(), StoreError> {
+    let found = version(conn)?;
+    if found > KNOWN {
+        return Err(StoreError::NewerSchema { found, known: KNOWN });
+    }
+    let id: u32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if found > 0 && id != APPLICATION_ID {
+        return Err(corrupt(&"the file is a database, but not a store of Rookery's"));
+    }
+    Ok(())
+}
+
+/// Brings the schema to [`KNOWN`]: all steps that are missing, or none.
+pub(super) fn migrate(conn: &Connection) -> Result<(), StoreError> {
+    let found = version(conn)? as usize;
+    if found == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = rusqlite::Transaction::new_unchecked(
+        conn,
+        rusqlite::TransactionBehavior::Immediate,
+    )?;
+    for step in MIGRATIONS.iter().skip(found) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", KNOWN)?;
+    transaction.commit()?;
+    tracing::info!(from = found, to = KNOWN, "store schema migrated");
+    Ok(())
+}
+
+/// "rook", so that `file` and a careless restore can tell the database from others.
+const APPLICATION_ID: u32 = 0x726f_6f6b;
+
+/// Version n is what the first n steps make.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
