@@ -276,7 +276,7 @@ impl Store for SqliteStore {
     }
 
     async fn schema_version(&self) -> Result<u32, StoreError> {
-        self.read(View::schema_version).await
+        self.read(|view| view.schema_version()).await
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -1,0 +1,166 @@
+//! One suite for every backend: what [`Store`](crate::Store) promises, case by case.
+//!
+//! ```ignore
+//! fn open() -> (Arc<dyn Store>, impl Sized) { … }   // an empty store, and what must outlive it
+//! rookery_store::conformance!(open());
+//! ```
+//!
+//! makes one test of each case.
+
+#![allow(missing_docs, reason = "the names of the cases are sentences")]
+#![allow(clippy::unwrap_used, reason = "a case fails by panicking")]
+
+pub mod accounts;
+pub mod concurrency;
+pub mod documents;
+pub mod limits;
+pub mod log;
+pub mod roster;
+
+use bytes::Bytes;
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::scram::Credentials;
+
+use crate::Store;
+use crate::account::NewAccount;
+use crate::log::{Append, LogEntry, LogQuery, Position};
+
+/// Makes one test of each case of the suite. `$open` is an expression that makes an empty store, and
+/// something that must outlive it, in a pair.
+#[macro_export]
+macro_rules! conformance {
+    ($open:expr) => {
+        $crate::conformance!(@cases $open;
+            accounts: [
+                a_created_account_is_found_as_it_was_given
+                a_second_account_of_one_name_is_refused_and_changes_nothing
+                new_credentials_replace_the_old
+                a_disabled_account_is_enabled_again
+                nothing_of_a_deleted_account_is_left
+                an_account_made_again_begins_empty
+                what_arrives_for_a_deleted_account_does_not_reach_its_successor
+                accounts_are_listed_by_name_in_pages_and_by_host
+                loading_gives_everything_at_once
+                a_change_of_no_account_is_refused
+            ]
+            roster: [
+                an_unknown_roster_is_empty
+                an_item_is_found_as_it_was_put
+                a_change_removes_then_puts_and_sets_the_version
+                items_are_in_order_of_jid
+                a_roster_needs_an_account
+            ]
+            documents: [
+                a_document_is_found_under_its_owner_collection_and_key
+                a_second_value_replaces_the_first
+                a_deleted_document_is_gone_once
+                a_collection_is_in_order_of_key
+                a_replaced_collection_holds_only_the_new
+                an_owner_needs_no_account
+            ]
+            log: [
+                entries_come_back_in_order_of_position
+                a_page_lies_strictly_between_its_bounds
+                a_shared_entry_is_in_both_logs
+                a_taken_position_keeps_its_first_entry
+                a_late_entry_of_an_old_epoch_sorts_before_the_new
+                removing_from_one_log_leaves_the_other
+                a_removed_position_is_free_again
+                trimming_goes_through_its_position
+                a_long_range_is_removed_whole
+                usage_counts_entries_and_bytes
+                the_tail_never_falls_back
+                old_stanzas_expire_from_both_logs
+                expiry_goes_on_behind_a_young_stanza
+                a_cursor_is_kept_by_name
+                an_empty_append_changes_nothing
+            ]
+            concurrency: [
+                of_concurrent_creations_one_wins
+                concurrent_appends_are_all_there
+                a_refused_operation_does_not_harm_its_neighbours
+                reads_see_what_was_acknowledged_before_they_began
+                a_deletion_beside_appends_leaves_no_stanza_behind
+            ]
+            limits: [
+                an_owner_with_a_resource_is_refused
+                an_account_without_a_local_part_is_refused
+                a_stanza_at_the_limit_is_stored_and_one_beyond_is_refused
+                a_document_at_the_limit_is_stored_and_one_beyond_is_refused
+                a_name_beyond_the_limit_is_refused
+                too_many_entries_in_one_call_are_refused
+                an_entry_twice_in_one_log_is_refused
+                a_page_is_never_longer_than_the_limit
+                a_roster_version_beyond_63_bits_is_refused
+            ]
+        );
+    };
+    (@cases $open:expr; $($topic:ident: [$($case:ident)*])*) => {
+        $(mod $topic {
+            use super::*;
+
+            $(#[tokio::test]
+            async fn $case() {
+                let (store, _outlives) = $open;
+                $crate::conformance::$topic::$case(&*store).await;
+            })*
+        })*
+    };
+}
+
+/// The JID that `text` is.
+fn jid(text: &str) -> Jid {
+    Jid::parse(text).expect("the suite writes valid JIDs")
+}
+
+/// An account with nothing special.
+fn new_account(text: &str) -> NewAccount {
+    NewAccount {
+        jid: jid(text),
+        credentials: credentials("secret"),
+        created: Timestamp(1_000),
+        details: [("email".to_owned(), format!("mailto:{text}"))].into(),
+        address: Some([192, 0, 2, 1].into()),
+    }
+}
+
+/// The keys of `password`, with as few iterations as there can be.
+fn credentials(password: &str) -> Credentials {
+    Credentials::derive(password, b"some salt", 1).expect("the suite's passwords are valid")
+}
+
+/// Keys as text, to compare.
+fn shown(credentials: &Credentials) -> String {
+    serde_json::to_string(credentials).expect("credentials have a form in JSON")
+}
+
+/// The position `sequence` of epoch 1.
+fn at(sequence: u64) -> Position {
+    position(1, sequence)
+}
+
+/// The position `sequence` of `epoch`.
+fn position(epoch: u32, sequence: u64) -> Position {
+    Position::new(epoch, sequence).expect("the suite's positions are small")
+}
+
+/// A stanza that tells `number`.
+fn stanza(number: u64) -> Bytes {
+    format!("<message id='{number}'><body>{number}</body></message>").into()
+}
+
+/// The stanza `number` in the log of `owner`, received at that many milliseconds.
+fn entry(owner: &Jid, number: u64) -> Append {
+    Append::new(owner.clone(), at(number), stanza(number), Timestamp(number))
+}
+
+/// What [`entry`] becomes.
+fn stored(number: u64) -> LogEntry {
+    LogEntry { position: at(number), received: Timestamp(number), stanza: stanza(number) }
+}
+
+/// The first thousand entries of a log.
+async fn whole_log(store: &dyn Store, owner: &Jid) -> Vec<LogEntry> {
+    store.read_log(owner, LogQuery::after(None, 1_000)).await.expect("the log can be read")
+}
