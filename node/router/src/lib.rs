@@ -1,1 +1,28 @@
-//! The router floor.
+//! Floor 2: the router role. It owns shards, and with them the accounts: their sessions' registry, rosters, presence,
+//! logs, and all semantics of stanzas.
+//!
+//! ```text
+//! connection ── ToShard ──► shard::ShardActor ──► shard::Shard (machine) ──► account::Account (machine)
+//!                               ▲    │                                          │ modules::* (one XEP a file)
+//!                               │    ▼ Effect                                   ▼
+//!                       Input::Replied     Deliver / Answer / Close ──► session's Sink
+//!                               ▲          Forward ──► another shard (carrier)
+//!                               └───────── Request ──► store, control group, key derivation (perform)
+//! ```
+//!
+//! * [`shard`]: the machine that owns the accounts of one shard, its actor, and what it asks of the world.
+//! * [`account`]: one account: sessions, roster, presence, delivery, what waits for it.
+//! * [`modules`]: the XEPs, one file each, and the phases in which they take part.
+//! * [`carrier`]: the way between shards and to them.
+//! * [`role`]: starts the role on a set of arbiters.
+
+pub mod account;
+pub mod carrier;
+pub mod environment;
+pub mod modules;
+pub mod options;
+pub mod role;
+pub mod shard;
+
+pub use options::RouterOptions;
+pub use role::{RouterRole, StartError};

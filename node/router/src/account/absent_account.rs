@@ -1,0 +1,90 @@
+//! What is answered for an account that does not exist, cannot be loaded, or has too much waiting.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookery_session::carrier::{AdminAnswer, Answer, Question};
+use rookery_xmpp::element::Element;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::ns;
+use rookery_xmpp::stanza::{Kind, Rec, StanzaType};
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
+
+use super::Work;
+use crate::shard::Turn;
+
+/// Answers for an account that does not exist (RFC 6121 8.5.1): as for one that does and is not there, so that a
+/// stranger learns nothing from a message.
+pub(crate) fn answer(turn: &mut Turn<'_>, work: Work) {
+    match work {
+        Work::Arrive { from, to, batch, next } => {
+            for rec in &batch.recs[next..] {
+                absent_stanza(turn, &from, &to, &batch.buf, *rec);
+            }
+        }
+        Work::Ask { from, ask, question } => {
+            let reply = match question {
+                Question::Credentials { .. } => Answer::Credentials(None),
+                Question::Bind { .. } => Answer::Refused(StanzaError::new(Condition::NotAuthorized)),
+                Question::Admin(_) => Answer::Admin(AdminAnswer::NotFound),
+                Question::Register { .. } => Answer::Unavailable,
+            };
+            turn.answer(&from, ask, reply);
+        }
+        Work::Submit { .. } | Work::Ended { .. } | Work::Undelivered { .. } => {}
+    }
+}
+
+/// Answers when the store could not be asked.
+pub(crate) fn unavailable(turn: &mut Turn<'_>, work: Work) {
+    refuse(turn, work, &StanzaError::new(Condition::InternalServerError).with_wait());
+}
+
+/// Answers when too much waits already.
+pub(crate) fn overloaded(turn: &mut Turn<'_>, work: Work) {
+    refuse(turn, work, &StanzaError::new(Condition::ResourceConstraint));
+}
+
+fn refuse(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
+    match work {
+        Work::Arrive { from, to, batch, next } => {
+            for rec in &batch.recs[next..] {
+                turn.bounce(&from, &to, &batch.buf, *rec, error);
+            }
+        }
+        Work::Ask { from, ask, .. } => turn.answer(&from, ask, Answer::Unavailable),
+        Work::Submit { batch, next, .. } => {
+            for rec in &batch.recs[next..] {
+                refuse_submitted(turn, &batch.buf, *rec, error);
+            }
+        }
+        Work::Ended { .. } | Work::Undelivered { .. } => {}
+    }
+}
+
+/// A submitted stanza carries its sender's address, stamped by the reader.
+fn refuse_submitted(turn: &mut Turn<'_>, buf: &Bytes, rec: Rec, error: &StanzaError) {
+    let Ok(element) = Element::parse(rec.bytes(buf)) else { return };
+    let parse = |name| element.attr(name).and_then(|jid| Jid::parse(jid).ok()).map(Arc::new);
+    let Some(from) = parse("from") else { return };
+    let to = parse("to").unwrap_or_else(|| Arc::new(from.to_bare()));
+    turn.bounce(&from, &to, buf, rec, error);
+}
+
+fn absent_stanza(turn: &mut Turn<'_>, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Bytes, rec: Rec) {
+    match (rec.kind, rec.stanza_type) {
+        // RFC 6121 3.1.3 and 4.3.2: nobody is there to subscribe to.
+        (Kind::Presence, StanzaType::Subscribe | StanzaType::Probe) => {
+            let refusal = Element::new("presence", ns::CLIENT)
+                .with_attr("from", to.bare_str())
+                .with_attr("to", from.bare_str())
+                .with_attr("type", "unsubscribed");
+            let bare = Arc::new(to.to_bare());
+            turn.route_element(&bare, &Arc::new(from.to_bare()), &refusal);
+        }
+        (Kind::Message | Kind::Iq, _) => {
+            turn.bounce(from, to, buf, rec, &StanzaError::new(Condition::ServiceUnavailable));
+        }
+        (Kind::Presence | Kind::Other, _) => {}
+    }
+}

@@ -1,0 +1,209 @@
+//! One account as a machine: its sessions, its roster, what it sends and what arrives for it.
+//!
+//! ```text
+//!             Work
+//!               │  while a change is being written (busy) work waits here, in order, bounded
+//!               ▼
+//! submit ── what its own sessions send        arrive ── what others send to it (RFC 6121 8)
+//!   │  iq ── modules, roster                    │  iq ── modules, in the account's name
+//!   │  presence, subscription                   │  presence, subscription
+//!   └► Turn::route ─► other accounts            └► Turn::deliver ─► sessions;  offline ─► the log
+//! ```
+
+mod absent_account;
+mod arrive;
+mod bind;
+mod iq;
+mod offline;
+mod operator;
+mod presence;
+mod removal;
+mod roster;
+mod roster_iq;
+mod sessions;
+mod slots;
+mod submit;
+mod subscription;
+mod work;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rookery_store::{AccountRecord, Loaded};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+
+pub(crate) use absent_account as absent;
+pub(crate) use offline::store_refusal;
+pub use roster::Roster;
+pub use sessions::{Availability, Session, Sessions};
+pub use slots::Slots;
+pub(crate) use work::Work;
+
+use crate::modules::{Iq, Place};
+use crate::shard::{Reply, Request, Then, Turn};
+
+/// The collection of those small documents that are read together with the account.
+pub const COLLECTION: &str = "account";
+
+/// One account in memory.
+pub struct Account {
+    jid: Arc<Jid>,
+    /// What the store keeps of the account itself.
+    pub record: AccountRecord,
+    /// Its contacts.
+    pub roster: Roster,
+    /// Its sessions.
+    pub sessions: Sessions,
+    /// What modules keep of this account.
+    pub slots: Slots,
+    /// Its log, as far as offline messages need it.
+    pub(crate) offline: offline::Offline,
+    /// Changes that are being written; while there are any, work waits.
+    busy: u32,
+    waiting: VecDeque<Work>,
+    waiting_bytes: usize,
+    last_used: Timestamp,
+    removed: bool,
+}
+
+impl Account {
+    pub(crate) fn new(turn: &mut Turn<'_>, jid: Arc<Jid>, loaded: Loaded) -> Self {
+        let mut account = Self {
+            jid,
+            offline: offline::Offline::new(turn.env.epoch, loaded.log_tail, loaded.log_count),
+            record: loaded.record,
+            roster: Roster::new(loaded.roster),
+            sessions: Sessions::default(),
+            slots: Slots::default(),
+            busy: 0,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            last_used: turn.now,
+            removed: false,
+        };
+        turn.env.modules.loaded(&mut account, &loaded.documents);
+        account
+    }
+
+    /// The account's bare JID.
+    pub fn jid(&self) -> &Arc<Jid> {
+        &self.jid
+    }
+
+    /// Whether whoever asks may know if somebody is here: the account itself, and those who see its presence.
+    pub fn may_be_seen_by(&self, iq: &Iq) -> bool {
+        iq.place != Place::Account || self.jid.same_bare(&iq.from) || self.roster.is_subscriber(&iq.from)
+    }
+
+    /// Asks for something to be written or read, and lets nothing else happen in this account until `run` was given
+    /// the reply: so that what a client is told, and what others see, is what was stored.
+    pub fn request(
+        &mut self,
+        turn: &mut Turn<'_>,
+        request: Request,
+        run: impl FnOnce(&mut Self, &mut Turn<'_>, Reply) + Send + 'static,
+    ) {
+        self.busy += 1;
+        let then = Then::Account { account: self.jid.clone(), gates: true, run: Box::new(run) };
+        turn.request(request, then);
+    }
+
+    /// Asks for something without making the account wait for it.
+    pub fn request_beside(
+        &mut self,
+        turn: &mut Turn<'_>,
+        request: Request,
+        run: impl FnOnce(&mut Self, &mut Turn<'_>, Reply) + Send + 'static,
+    ) {
+        let then = Then::Account { account: self.jid.clone(), gates: false, run: Box::new(run) };
+        turn.request(request, then);
+    }
+
+    /// Does a piece of work, or keeps it until the account is free.
+    pub(crate) fn work(&mut self, turn: &mut Turn<'_>, work: Work) {
+        self.last_used = turn.now;
+        if self.busy == 0 {
+            self.perform(turn, work);
+        } else {
+            self.keep_waiting(turn, work);
+        }
+    }
+
+    /// Goes on with a reply, then with what waited.
+    pub(crate) fn resume(
+        &mut self,
+        turn: &mut Turn<'_>,
+        gates: bool,
+        run: Box<dyn FnOnce(&mut Self, &mut Turn<'_>, Reply) + Send>,
+        reply: Reply,
+    ) {
+        if gates {
+            self.busy -= 1;
+        }
+        run(self, turn, reply);
+        while self.busy == 0 && !self.removed {
+            let Some(work) = self.waiting.pop_front() else { break };
+            self.waiting_bytes -= work.bytes();
+            self.perform(turn, work);
+        }
+        if self.removed {
+            for work in std::mem::take(&mut self.waiting) {
+                absent::answer(turn, work);
+            }
+        }
+    }
+
+    fn perform(&mut self, turn: &mut Turn<'_>, work: Work) {
+        match work {
+            Work::Submit { session, batch, next } => self.submit(turn, session, batch, next),
+            Work::Arrive { from, to, batch, next } => self.arrive(turn, from, to, batch, next),
+            Work::Ask { from, ask, question } => self.asked(turn, from, ask, question),
+            Work::Ended { session } => self.session_ended(turn, session),
+            Work::Undelivered { session, batch } => self.undelivered(turn, session, &batch),
+        }
+    }
+
+    /// Keeps work behind what waits already; past the limits its stanzas are answered with `resource-constraint`.
+    fn keep_waiting(&mut self, turn: &mut Turn<'_>, work: Work) {
+        let over = self.waiting.len() >= turn.options.waiting_stanzas_max as usize
+            || self.waiting_bytes + work.bytes() > turn.options.waiting_bytes_max as usize;
+        if over && work.may_be_refused() {
+            absent::overloaded(turn, work);
+            return;
+        }
+        self.waiting_bytes += work.bytes();
+        self.waiting.push_back(work);
+    }
+
+    /// Puts the rest of a batch back in front, because the account became busy in its middle.
+    fn wait_in_front(&mut self, work: Work) {
+        self.waiting_bytes += work.bytes();
+        self.waiting.push_front(work);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.busy > 0
+    }
+
+    /// A second went by: what a slow session left in the log is tried again.
+    pub(crate) fn tick(&mut self, turn: &mut Turn<'_>) {
+        if self.busy == 0 {
+            self.drain_offline(turn);
+        }
+    }
+
+    /// Whether the account was deleted, so that its shard must forget it.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed
+    }
+
+    /// Whether the account may leave the memory.
+    pub(crate) fn is_idle(&self, now: Timestamp, idle: Duration) -> bool {
+        self.busy == 0
+            && self.sessions.is_empty()
+            && self.offline.is_quiet()
+            && now.since(self.last_used) >= idle
+    }
+}

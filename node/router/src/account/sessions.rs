@@ -1,0 +1,147 @@
+//! The sessions of an account, and what its shard knows of each.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookery_session::carrier::{SessionId, SessionSummary, SinkRef};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+
+use super::Slots;
+
+/// One bound session.
+pub struct Session {
+    /// Its id in the cluster.
+    pub id: SessionId,
+    /// Its full JID.
+    pub jid: Arc<Jid>,
+    /// The way to it.
+    pub sink: SinkRef,
+    /// Where its client connects from.
+    pub address: IpAddr,
+    /// When it was bound.
+    pub bound: Timestamp,
+    /// Its last broadcast presence; `None` until the first, and again after `unavailable`.
+    pub availability: Option<Availability>,
+    /// Whether it asked for the roster: only such sessions get pushes (RFC 6121 2.1.6).
+    pub wants_roster: bool,
+    /// Whom it sent directed presence, to be told when it ends (RFC 6121 4.6.3).
+    pub directed: BTreeSet<Arc<Jid>>,
+    /// What modules keep of this session.
+    pub slots: Slots,
+    /// The last address it wrote to, as written and prepared: most stanzas of a chat go to one address.
+    pub(super) last_to: Option<(Box<[u8]>, Arc<Jid>)>,
+}
+
+/// A session's available presence.
+#[derive(Clone, Debug)]
+pub struct Availability {
+    /// The stanza as broadcast, stamped with the full JID.
+    pub stanza: Bytes,
+    /// RFC 6121 4.7.2.3; a negative one gets no messages for the bare JID.
+    pub priority: i8,
+    /// `<show/>`'s text, empty for plain availability.
+    pub show: String,
+}
+
+impl Session {
+    /// A session that was just bound.
+    pub fn new(jid: Arc<Jid>, sink: SinkRef, address: IpAddr, bound: Timestamp) -> Self {
+        Self {
+            id: sink.session(),
+            jid,
+            sink,
+            address,
+            bound,
+            availability: None,
+            wants_roster: false,
+            directed: BTreeSet::new(),
+            slots: Slots::default(),
+            last_to: None,
+        }
+    }
+
+    /// Whether messages for the bare JID may go here.
+    pub fn takes_messages(&self) -> bool {
+        self.availability.as_ref().is_some_and(|a| a.priority >= 0)
+    }
+
+    fn summary(&self) -> SessionSummary {
+        SessionSummary {
+            jid: (*self.jid).clone(),
+            address: self.address,
+            bound: self.bound,
+            priority: self.availability.as_ref().map(|a| a.priority),
+            show: self.availability.as_ref().map(|a| a.show.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The sessions of one account, in the order in which they were bound.
+#[derive(Default)]
+pub struct Sessions(Vec<Session>);
+
+impl Sessions {
+    /// Adds one.
+    pub fn insert(&mut self, session: Session) {
+        self.0.push(session);
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let at = self.0.iter().position(|session| session.id == id)?;
+        Some(self.0.remove(at))
+    }
+
+    /// Takes all out.
+    pub fn drain(&mut self) -> Vec<Session> {
+        std::mem::take(&mut self.0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// By id.
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        self.0.iter().find(|session| session.id == id)
+    }
+
+    /// By id, to change it.
+    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.0.iter_mut().find(|session| session.id == id)
+    }
+
+    /// By resource.
+    pub fn by_resource(&self, resource: &str) -> Option<&Session> {
+        self.0.iter().find(|session| session.jid.resource() == Some(resource))
+    }
+
+    /// All.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.0.iter()
+    }
+
+    /// Those that have sent available presence.
+    pub fn available(&self) -> impl Iterator<Item = &Session> {
+        self.0.iter().filter(|session| session.availability.is_some())
+    }
+
+    /// Those that have asked for the roster.
+    pub fn interested(&self) -> impl Iterator<Item = &Session> {
+        self.0.iter().filter(|session| session.wants_roster)
+    }
+
+    /// What an operator sees.
+    pub fn summaries(&self) -> Vec<SessionSummary> {
+        self.0.iter().map(Session::summary).collect()
+    }
+}

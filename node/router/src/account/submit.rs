@@ -1,0 +1,175 @@
+//! What an account's own sessions send (RFC 6121 8.1, RFC 6120 8.1 and 10.3).
+//!
+//! ```text
+//! to absent          message, IQ: the account itself      presence: broadcast
+//! to a local host    IQ: the server answers               else: service-unavailable
+//! to anything else   presence of a subscription first changes the roster; then Turn::route
+//! ```
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookery_session::carrier::SessionId;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType, parse_rec};
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
+
+use super::{Account, Work};
+use crate::modules::{Flow, Place, Stanza};
+use crate::shard::Turn;
+
+impl Account {
+    /// Handles a batch of one session's stanzas. If one of them makes the account wait, the rest waits too.
+    pub(super) fn submit(
+        &mut self,
+        turn: &mut Turn<'_>,
+        session: SessionId,
+        batch: Batch,
+        mut next: usize,
+    ) {
+        while let Some(rec) = batch.recs.get(next) {
+            if self.is_busy() {
+                self.wait_in_front(Work::Submit { session, batch, next });
+                return;
+            }
+            self.submit_one(turn, session, &batch.buf, *rec);
+            next += 1;
+        }
+    }
+
+    fn submit_one(&mut self, turn: &mut Turn<'_>, id: SessionId, buf: &Bytes, rec: Rec) {
+        // The session ended, or was replaced, before its last stanzas came through.
+        let Some(session) = self.sessions.get(id) else { return };
+        let from = session.jid.clone();
+        let Ok(to) = self.resolve_to(id, buf, rec) else {
+            return self.refuse(turn, id, buf, rec, &StanzaError::new(Condition::JidMalformed));
+        };
+        let stanza = Stanza { buf, rec, from: &from, to: to.as_ref() };
+        match turn.env.modules.submit(self, turn, stanza) {
+            Flow::Continue => self.submit_checked(turn, id, stanza),
+            Flow::Replace(buf) => {
+                let rec = parse_rec(&buf).expect("modules write canonical stanzas");
+                self.submit_checked(turn, id, Stanza { buf: &buf, rec, ..stanza });
+            }
+            Flow::Reject(error) => self.refuse(turn, id, buf, rec, &error),
+            Flow::Drop => {}
+        }
+    }
+
+    fn submit_checked(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
+        match stanza.rec.kind {
+            Kind::Message => self.submit_message(turn, id, stanza),
+            Kind::Presence => self.submit_presence(turn, id, stanza),
+            Kind::Iq => self.submit_iq(turn, id, stanza),
+            Kind::Other => {}
+        }
+    }
+
+    /// The prepared address. Most stanzas of a chat go where the last one went.
+    fn resolve_to(&mut self, id: SessionId, buf: &Bytes, rec: Rec) -> Result<Option<Arc<Jid>>, ()> {
+        let Some(written) = rec.to(buf) else { return Ok(None) };
+        let session = self.sessions.get_mut(id).ok_or(())?;
+        if let Some((last, jid)) = &session.last_to
+            && **last == *written
+        {
+            return Ok(Some(jid.clone()));
+        }
+        let text = rec.to_str(buf).ok_or(())?;
+        let jid = Arc::new(Jid::parse(&text).map_err(|_| ())?);
+        session.last_to = Some((written.into(), jid.clone()));
+        Ok(Some(jid))
+    }
+
+    fn submit_message(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
+        let Stanza { buf, rec, from, to } = stanza;
+        match to {
+            None => {
+                let own = self.jid().clone();
+                turn.route(from, &own, buf, rec);
+            }
+            Some(to) if to.local().is_none() && turn.env.is_local(to.domain()) => {
+                // No host reads messages.
+                self.refuse(turn, id, buf, rec, &StanzaError::new(Condition::ServiceUnavailable));
+            }
+            Some(to) => turn.route(from, to, buf, rec),
+        }
+    }
+
+    fn submit_presence(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
+        let Stanza { buf, rec, from, to } = stanza;
+        match (rec.stanza_type, to) {
+            (StanzaType::Unknown, _) => {
+                self.refuse(turn, id, buf, rec, &StanzaError::new(Condition::BadRequest));
+            }
+            (StanzaType::None | StanzaType::Unavailable, None) => {
+                self.broadcast_presence(turn, id, buf, rec);
+            }
+            // RFC 6121 3.1.1 and following: a subscription needs somebody to subscribe to.
+            (_, None) => {
+                self.refuse(turn, id, buf, rec, &StanzaError::new(Condition::BadRequest));
+            }
+            (StanzaType::None | StanzaType::Unavailable, Some(to)) => {
+                self.direct_presence(turn, id, to, buf, rec);
+            }
+            (
+                StanzaType::Subscribe
+                | StanzaType::Subscribed
+                | StanzaType::Unsubscribe
+                | StanzaType::Unsubscribed,
+                Some(to),
+            ) => self.submit_subscription(turn, id, to, buf, rec),
+            // RFC 6121 4.3: probes are the servers' own; a client that wants to know subscribes.
+            (StanzaType::Probe, Some(_)) => {
+                self.refuse(turn, id, buf, rec, &StanzaError::new(Condition::Forbidden));
+            }
+            (_, Some(to)) => turn.route(from, to, buf, rec),
+        }
+    }
+
+    fn submit_iq(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
+        let Stanza { buf, rec, from, to } = stanza;
+        let place = match to {
+            None => Some(Place::Own),
+            Some(to) if to.is_bare() && self.jid().same_bare(to) => Some(Place::Own),
+            Some(to) if to.local().is_none() && turn.env.is_local(to.domain()) => {
+                Some(Place::Host)
+            }
+            Some(_) => None,
+        };
+        if !matches!(
+            rec.stanza_type,
+            StanzaType::Get | StanzaType::Set | StanzaType::Result | StanzaType::Error
+        ) || rec.id(buf).is_none()
+        {
+            // RFC 6120 8.2.3: `type` and `id` are required.
+            return self.refuse(turn, id, buf, rec, &StanzaError::new(Condition::BadRequest));
+        }
+        match (place, to) {
+            (Some(place), _) => self.own_iq(turn, id, place, stanza),
+            (None, Some(to)) => turn.route(from, to, buf, rec),
+            (None, None) => {}
+        }
+    }
+
+    /// Tells a session that its stanza was refused, in the name of whom it wrote to.
+    pub(crate) fn refuse(
+        &self,
+        turn: &mut Turn<'_>,
+        id: SessionId,
+        buf: &Bytes,
+        rec: Rec,
+        error: &StanzaError,
+    ) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let to = rec.to_str(buf);
+        let reply = error.reply_to(
+            rec.bytes(buf),
+            &rec.moved_to(0),
+            to.as_deref(),
+            Some(session.jid.as_str()),
+        );
+        if let Some(reply) = reply {
+            turn.deliver_bytes(&session.sink, &session.jid, reply);
+        }
+    }
+}

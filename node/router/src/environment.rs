@@ -1,0 +1,61 @@
+//! What all shards of a process share, and never changes while a stanza is handled.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rookery_session::carrier::ShardId;
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+
+use crate::RouterOptions;
+use crate::modules::Registry;
+
+/// The surroundings of a shard: its hosts, its options, its modules.
+pub struct Environment {
+    /// The virtual hosts served here, prepared.
+    pub hosts: BTreeSet<String>,
+    /// Accounts whose owners operate the server.
+    pub admins: BTreeSet<Jid>,
+    /// The limits; replaced as a whole when the configuration is read again.
+    pub options: ArcSwap<RouterOptions>,
+    /// How many shards there are; fixed at start, unlike the other options.
+    pub shards: u16,
+    /// The modules.
+    pub modules: Registry,
+    /// When this server was started (XEP-0012 5).
+    pub started: Timestamp,
+    /// The epoch under which log positions are given out.
+    pub epoch: u32,
+}
+
+impl Environment {
+    /// An environment for these hosts.
+    pub fn new(
+        hosts: impl IntoIterator<Item = String>,
+        admins: impl IntoIterator<Item = Jid>,
+        options: RouterOptions,
+        modules: Registry,
+        started: Timestamp,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            hosts: hosts.into_iter().collect(),
+            admins: admins.into_iter().collect(),
+            shards: options.shards.max(1),
+            options: ArcSwap::from_pointee(options),
+            modules,
+            started,
+            epoch: 1,
+        })
+    }
+
+    /// Whether stanzas for this domain end here.
+    pub fn is_local(&self, domain: &str) -> bool {
+        self.hosts.contains(domain)
+    }
+
+    /// The shard that owns a bare JID.
+    pub fn shard_of(&self, bare: &str) -> ShardId {
+        ShardId::of(bare, self.shards)
+    }
+}

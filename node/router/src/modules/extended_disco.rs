@@ -1,0 +1,59 @@
+//! XEP-0128: Service Discovery Extensions.
+//!
+//! ```text
+//! S: <query xmlns='http://jabber.org/protocol/disco#info'>…
+//!      <x xmlns='jabber:x:data' type='result'><field var='FORM_TYPE' type='hidden'>…</field>…</x>
+//!    </query>
+//! ```
+//!
+//! The forms that go with a place's `disco#info`. A host shows its software (XEP-0232's form), which spares clients a
+//! request of XEP-0092 and is part of the capabilities' hash.
+
+use rookery_xmpp::element::Element;
+use rookery_xmpp::ns;
+
+use super::{Info, Module, Place, Status, version};
+
+/// XEP-0128.
+pub const INFO: Info = Info {
+    xep: 128,
+    title: "Service Discovery Extensions",
+    version: "1.0.1",
+    status: Status::Complete,
+    note: "hosts show their software",
+};
+
+/// The form of XEP-0232.
+const SOFTWARE_FORM: &str = "urn:xmpp:dataforms:softwareinfo";
+
+/// Adds forms to service discovery.
+pub struct ExtendedDisco;
+
+impl Module for ExtendedDisco {
+    fn info(&self) -> &'static Info {
+        &INFO
+    }
+}
+
+/// The forms of a place.
+pub(super) fn forms(place: Place) -> Vec<Element> {
+    match place {
+        Place::Host => vec![form(
+            SOFTWARE_FORM,
+            &[("software", version::NAME), ("software_version", version::VERSION)],
+        )],
+        Place::Own | Place::Account => vec![],
+    }
+}
+
+fn form(form_type: &str, fields: &[(&str, &str)]) -> Element {
+    let field = |var: &str, value: &str| {
+        Element::new("field", ns::DATA_FORMS)
+            .with_attr("var", var)
+            .with_child(Element::new("value", ns::DATA_FORMS).with_text(value))
+    };
+    let head = field("FORM_TYPE", form_type).with_attr("type", "hidden");
+    let empty =
+        Element::new("x", ns::DATA_FORMS).with_attr("type", "result").with_child(head);
+    fields.iter().fold(empty, |form, (var, value)| form.with_child(field(var, value)))
+}

@@ -1,0 +1,31 @@
+//! The XEPs: one file each, one line each in [`registry::all`](all).
+//!
+//! A module's file always has the same order: its documentation with one exchange drawn, `INFO`, its type, its
+//! [`Module`] implementation, its pure rules, its tests. It does no IO: what it wants written or read it asks for
+//! ([`Outcome::Wait`], [`Account::request`](crate::account::Account::request)).
+//!
+//! Stanzas pass the modules that joined a hook in the order of their phases:
+//!
+//! ```text
+//! Guard < Validate < Privacy < Stamp < Archive < Copy < Deliver < Notify
+//! ```
+
+mod blocking;
+pub mod caps;
+mod disco;
+mod extended_disco;
+pub mod last_activity;
+mod module;
+mod ping;
+mod private_xml;
+pub mod registration;
+mod registry;
+mod time;
+mod vcard;
+mod vcard_avatar;
+pub mod version;
+
+pub use module::{
+    Flow, Hook, Info, Iq, IqRoute, Module, Outcome, Phase, Place, Resume, Stanza, Status,
+};
+pub use registry::{Registry, all};

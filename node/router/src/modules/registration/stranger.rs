@@ -1,0 +1,243 @@
+//! Making accounts: for strangers, through the throttle, and for the operator, past it.
+//!
+//! ```text
+//! set ─► Reserve (throttle, through Raft) ─► Derive ─► CreateAccount (unique) ─► CommitReservation ─► result
+//!           │ refused                           │ bad      │ exists, store fails     │ not settled
+//!           ▼                                   ▼          ▼                         ▼
+//!        resource-constraint                 ReleaseReservation, then the error    DeleteAccount, then wait
+//! ```
+//!
+//! A place in the throttle is held from the reservation on, so that no number of concurrent registrations, on any
+//! number of nodes, gets past a limit.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use rookery_control::{RegistrationRefused, ReservationId};
+use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, AskId, Question, SinkRef};
+use rookery_store::{NewAccount, StoreError};
+use rookery_xmpp::element::Element;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::ns;
+use rookery_xmpp::scram::Credentials;
+use rookery_xmpp::stanza::{iq_result, parse_rec};
+use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
+
+use super::bad_password;
+use super::fields::{Submission, blank};
+use crate::account::store_refusal;
+use crate::shard::{Reply, Request, Turn};
+
+/// A registration on its way.
+struct Applicant {
+    from: SinkRef,
+    ask: AskId,
+    iq: Bytes,
+    host: String,
+    address: IpAddr,
+}
+
+impl Applicant {
+    fn result(&self, turn: &mut Turn<'_>, payload: Option<&Element>) {
+        let Some(rec) = parse_rec(&self.iq) else { return self.unavailable(turn) };
+        let reply = iq_result(&self.iq, &rec, Some(&self.host), None, payload);
+        turn.answer(&self.from, self.ask, Answer::Iq(reply));
+    }
+
+    fn error(&self, turn: &mut Turn<'_>, error: &StanzaError) {
+        let reply = parse_rec(&self.iq)
+            .and_then(|rec| error.reply_to(&self.iq, &rec, Some(&self.host), None));
+        match reply {
+            Some(reply) => turn.answer(&self.from, self.ask, Answer::Iq(reply)),
+            None => self.unavailable(turn),
+        }
+    }
+
+    fn unavailable(&self, turn: &mut Turn<'_>) {
+        turn.answer(&self.from, self.ask, Answer::Unavailable);
+    }
+}
+
+/// Answers a registration IQ of a stream that is not authenticated.
+pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Question) {
+    let Question::Register { host, address, iq } = question else { return };
+    let applicant = Applicant { from, ask, iq, host, address };
+    let Ok(element) = Element::parse(&applicant.iq) else { return applicant.unavailable(turn) };
+    let query = element.child("query", ns::REGISTER);
+    match (element.attr("type"), query) {
+        (Some("get"), Some(_)) => ask_for_fields(turn, applicant),
+        (Some("set"), Some(query)) if query.child("remove", ns::REGISTER).is_some() => {
+            // XEP-0077 3.2: who is not there cannot be removed.
+            applicant.error(turn, &StanzaError::new(Condition::UnexpectedRequest));
+        }
+        (Some("set"), Some(query)) => match Submission::read(query) {
+            Ok(submission) => apply(turn, applicant, submission),
+            Err(error) => applicant.error(turn, &error),
+        },
+        _ => applicant.error(turn, &StanzaError::new(Condition::BadRequest)),
+    }
+}
+
+fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant) {
+    turn.request_free(Request::RegistrationIsOpen, move |turn, reply| match reply {
+        Reply::RegistrationIsOpen(true) => {
+            let blank = blank(&applicant.host);
+            applicant.result(turn, Some(&blank));
+        }
+        _ => applicant.error(turn, &refused(&RegistrationRefused::Closed)),
+    });
+}
+
+fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
+    let jid = match Jid::from_parts(Some(&submission.username), &applicant.host, None) {
+        Ok(jid) if turn.env.is_local(jid.domain()) => jid,
+        _ => {
+            let error = StanzaError::new(Condition::NotAcceptable)
+                .with_type(ErrorType::Modify)
+                .with_text("this username is not a valid localpart");
+            return applicant.error(turn, &error);
+        }
+    };
+    if let Err(error) = submission.check_password(&turn.options) {
+        return applicant.error(turn, &error);
+    }
+    let reserve = Request::Reserve {
+        host: applicant.host.clone(),
+        address: applicant.address,
+        name: jid.local().unwrap_or_default().to_owned(),
+    };
+    turn.request_free(reserve, move |turn, reply| match reply {
+        Reply::Reserved(id) => derive(turn, applicant, jid, submission.password, id),
+        Reply::RegistrationRefused(why) => applicant.error(turn, &refused(&why)),
+        _ => applicant.error(turn, &refused(&RegistrationRefused::Unavailable)),
+    });
+}
+
+fn derive(
+    turn: &mut Turn<'_>,
+    applicant: Applicant,
+    jid: Jid,
+    password: String,
+    place: ReservationId,
+) {
+    let request = derivation(turn, password);
+    turn.request_free(request, move |turn, reply| match reply {
+        Reply::Credentials(keys) => create(turn, applicant, jid, *keys, place),
+        Reply::BadPassword => give_back(turn, applicant, place, bad_password()),
+        _ => give_back(turn, applicant, place, StanzaError::new(Condition::InternalServerError)),
+    });
+}
+
+fn create(
+    turn: &mut Turn<'_>,
+    applicant: Applicant,
+    jid: Jid,
+    keys: Credentials,
+    place: ReservationId,
+) {
+    let request = creation(turn, jid.clone(), keys, Some(applicant.address));
+    turn.request_free(request, move |turn, reply| match reply {
+        Reply::Done => settle(turn, applicant, jid, place),
+        Reply::Failed(StoreError::AlreadyExists) => {
+            give_back(turn, applicant, place, StanzaError::new(Condition::Conflict));
+        }
+        Reply::Failed(error) => give_back(turn, applicant, place, store_refusal(&error)),
+        _ => give_back(turn, applicant, place, StanzaError::new(Condition::InternalServerError)),
+    });
+}
+
+/// The account exists. If its place in the throttle cannot be kept, the account must not be kept either: else the limit
+/// would be passed.
+fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: ReservationId) {
+    turn.request_free(Request::CommitReservation(place), move |turn, reply| match reply {
+        Reply::Done => applicant.result(turn, None),
+        _ => turn.request_free(Request::DeleteAccount(jid), move |turn, _| {
+            applicant.error(turn, &refused(&RegistrationRefused::Unavailable));
+        }),
+    });
+}
+
+/// The account was not made: its place in the throttle goes to the next one.
+fn give_back(
+    turn: &mut Turn<'_>,
+    applicant: Applicant,
+    place: ReservationId,
+    error: StanzaError,
+) {
+    // If it cannot be given back now, it expires.
+    turn.request_free(Request::ReleaseReservation(place), move |turn, _| {
+        applicant.error(turn, &error);
+    });
+}
+
+/// Creates an account for the operator: past the throttle, for whoever runs the server decides who is on it.
+pub(crate) fn create_for_operator(
+    turn: &mut Turn<'_>,
+    from: SinkRef,
+    ask: AskId,
+    question: Question,
+) {
+    let Question::Admin(AdminQuestion::CreateAccount { account, password }) = question else {
+        return;
+    };
+    if !account.is_bare() || account.local().is_none() || !turn.env.is_local(account.domain()) {
+        let text = format!("{account} is not an address of a host that is served here");
+        return turn.answer(&from, ask, Answer::Admin(AdminAnswer::Invalid(text)));
+    }
+    let request = derivation(turn, password);
+    turn.request_free(request, move |turn, reply| match reply {
+        Reply::Credentials(keys) => {
+            let request = creation(turn, account, *keys, None);
+            turn.request_free(request, move |turn, reply| {
+                turn.answer(&from, ask, operator_answer(&reply));
+            });
+        }
+        other => turn.answer(&from, ask, operator_answer(&other)),
+    });
+}
+
+fn operator_answer(reply: &Reply) -> Answer {
+    match reply {
+        Reply::Done => Answer::Admin(AdminAnswer::Done),
+        Reply::Failed(StoreError::AlreadyExists) => Answer::Admin(AdminAnswer::AlreadyExists),
+        Reply::BadPassword => Answer::Admin(AdminAnswer::Invalid(
+            "the password is empty or has characters that no password may have".into(),
+        )),
+        _ => Answer::Unavailable,
+    }
+}
+
+fn derivation(turn: &mut Turn<'_>, password: String) -> Request {
+    let mut salt = [0; 16];
+    turn.entropy.fill(&mut salt);
+    Request::Derive { password, salt, iterations: turn.options.scram_iterations }
+}
+
+fn creation(turn: &Turn<'_>, jid: Jid, keys: Credentials, address: Option<IpAddr>) -> Request {
+    Request::CreateAccount(Box::new(NewAccount {
+        jid,
+        credentials: keys,
+        created: turn.now,
+        details: BTreeMap::new(),
+        address,
+    }))
+}
+
+/// What an applicant is told when the throttle refuses (DESIGN: never let through without a quorum).
+fn refused(why: &RegistrationRefused) -> StanzaError {
+    let wait = |text: &str| {
+        StanzaError::new(Condition::ResourceConstraint).with_type(ErrorType::Wait).with_text(text)
+    };
+    match why {
+        RegistrationRefused::Closed => StanzaError::new(Condition::NotAllowed)
+            .with_text("registration is closed on this server"),
+        RegistrationRefused::Throttled { retry_after_ms, .. } => wait(&format!(
+            "too many registrations; try again in {} seconds",
+            retry_after_ms.div_ceil(1000)
+        )),
+        RegistrationRefused::Unavailable => {
+            wait("registrations cannot be counted at the moment; try again later")
+        }
+    }
+}

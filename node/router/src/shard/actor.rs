@@ -1,0 +1,170 @@
+//! The mover of one shard: hands inputs to the machine and runs its effects. It holds no rule.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use metrics::counter;
+use rookery_session::carrier::{Full, ShardId, ToSession, ToShard};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::entropy::Entropy;
+use rookery_xmpp::stream_error::{StreamCondition, StreamError};
+
+use super::perform::perform;
+use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Services, Shard};
+use crate::carrier::Peers;
+use crate::environment::Environment;
+
+/// A frame of a session or of the admin API.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FromSession(pub ToShard);
+
+/// A frame of another shard.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FromPeer(pub PeerFrame);
+
+/// One shard's actor.
+pub struct ShardActor {
+    shard: Shard,
+    env: Arc<Environment>,
+    services: Arc<Services>,
+    peers: Arc<dyn Peers>,
+    entropy: OsEntropy,
+    /// Inputs that effects of this turn made.
+    next: VecDeque<Input>,
+    effects: Vec<Effect>,
+}
+
+impl ShardActor {
+    /// An actor for one shard.
+    pub fn new(
+        id: ShardId,
+        env: Arc<Environment>,
+        services: Arc<Services>,
+        peers: Arc<dyn Peers>,
+    ) -> Self {
+        Self {
+            shard: Shard::new(id, env.clone()),
+            env,
+            services,
+            peers,
+            entropy: OsEntropy,
+            next: VecDeque::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Handles one input, and those that follow from it at once.
+    fn run(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let now = Timestamp::now();
+        self.next.push_back(input);
+        while let Some(input) = self.next.pop_front() {
+            let mut effects = std::mem::take(&mut self.effects);
+            let (shard, entropy) = (&mut self.shard, &mut self.entropy);
+            let handled =
+                catch_unwind(AssertUnwindSafe(|| shard.handle(input, now, entropy, &mut effects)));
+            if handled.is_err() {
+                self.start_anew();
+                effects.clear();
+            }
+            for effect in effects.drain(..) {
+                self.execute(effect, ctx);
+            }
+            self.effects = effects;
+        }
+    }
+
+    fn execute(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Deliver { to, jid, batch } => {
+                if let Err(Full(ToSession::Deliver(batch))) = to.send(ToSession::Deliver(batch)) {
+                    counter!("rookery_router_deliveries_refused_total").increment(1);
+                    self.next.push_back(Input::Undelivered(to.session(), jid, batch));
+                }
+            }
+            Effect::Answer { to, ask, answer } => {
+                // Answers are always taken while the session lives.
+                let _ = to.send(ToSession::Answer { ask, answer });
+            }
+            Effect::Close { to, error } => {
+                let _ = to.send(ToSession::Close(error));
+            }
+            Effect::Forward(shard, frame) if shard == self.shard.id() => {
+                self.next.push_back(Input::Peer(frame));
+            }
+            Effect::Forward(shard, frame) => {
+                if let Err(Full(frame)) = self.peers.forward(shard, frame) {
+                    counter!("rookery_router_forwards_refused_total").increment(1);
+                    self.next.push_back(Input::Refused(frame));
+                }
+            }
+            Effect::Request(id, request) => self.request(id, request, ctx),
+        }
+    }
+
+    fn request(&mut self, id: RequestId, request: Request, ctx: &mut Context<Self>) {
+        if let Request::Deliver { to, batch } = request {
+            let reply = match to.send(ToSession::Deliver(batch)) {
+                Ok(()) => Reply::Done,
+                Err(_) => Reply::NotTaken,
+            };
+            self.next.push_back(Input::Replied(id, reply));
+            return;
+        }
+        let work = perform(self.services.clone(), request);
+        ctx.spawn(work.into_actor(self).map(move |reply, actor, ctx| {
+            actor.run(Input::Replied(id, reply), ctx);
+        }));
+    }
+
+    /// The machine panicked: a bug. What it held in memory cannot be trusted any more, so its sessions end and its
+    /// accounts are read from the store again; the other shards go on.
+    fn start_anew(&mut self) {
+        let id = self.shard.id();
+        tracing::error!(shard = id.0, "shard panicked, its sessions are closed");
+        counter!("rookery_router_shard_panics_total").increment(1);
+        let broken = std::mem::replace(&mut self.shard, Shard::new(id, self.env.clone()));
+        let error = StreamError::new(StreamCondition::InternalServerError);
+        for sink in broken.into_sinks() {
+            let _ = sink.send(ToSession::Close(error.clone()));
+        }
+    }
+}
+
+impl Actor for ShardActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(self.env.options.load().shard_queue_max as usize);
+        ctx.run_interval(Duration::from_secs(1), |actor, ctx| actor.run(Input::Tick, ctx));
+    }
+}
+
+impl Handler<FromSession> for ShardActor {
+    type Result = ();
+
+    fn handle(&mut self, message: FromSession, ctx: &mut Self::Context) {
+        self.run(Input::Session(message.0), ctx);
+    }
+}
+
+impl Handler<FromPeer> for ShardActor {
+    type Result = ();
+
+    fn handle(&mut self, message: FromPeer, ctx: &mut Self::Context) {
+        self.run(Input::Peer(message.0), ctx);
+    }
+}
+
+/// The operating system's randomness.
+struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system has randomness");
+    }
+}

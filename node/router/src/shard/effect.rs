@@ -1,0 +1,192 @@
+//! What goes into a shard and what comes out of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookery_control::{RegistrationRefused, ReservationId};
+use rookery_session::carrier::{
+    Answer, AskId, SessionId, ShardId, SinkRef, ToShard,
+};
+use rookery_store::{
+    Append, Loaded, LogEntry, LogQuery, NewAccount, Position, RosterChange, StoreError,
+};
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::scram::Credentials;
+use rookery_xmpp::stanza::Batch;
+use rookery_xmpp::stream_error::StreamError;
+
+/// Matches a [`Reply`] to its [`Request`] within one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Something that happened to a shard.
+pub enum Input {
+    /// A session, or the admin API, speaks.
+    Session(ToShard),
+    /// Another shard, or this one, forwards stanzas.
+    Peer(PeerFrame),
+    /// A request was carried out.
+    Replied(RequestId, Reply),
+    /// A session did not take what it was sent: its queue is full or it is gone.
+    Undelivered(SessionId, Arc<Jid>, Batch),
+    /// Another shard's queue was full: these stanzas come back.
+    Refused(PeerFrame),
+    /// A second went by.
+    Tick,
+}
+
+/// Stanzas from one sender to one recipient, on their way between two shards.
+#[derive(Clone, Debug)]
+pub struct PeerFrame {
+    /// Who sent them: a full JID for a client's stanzas, a bare one for what an account says itself.
+    pub from: Arc<Jid>,
+    /// For whom they are; its bare form decides the shard.
+    pub to: Arc<Jid>,
+    /// The stanzas.
+    pub batch: Batch,
+}
+
+/// Something that a shard wants done, in the order given.
+pub enum Effect {
+    /// Give a session stanzas; what it refuses comes back as [`Input::Undelivered`].
+    Deliver {
+        /// The session.
+        to: SinkRef,
+        /// Its full JID.
+        jid: Arc<Jid>,
+        /// The stanzas.
+        batch: Batch,
+    },
+    /// Answer a question.
+    Answer {
+        /// Who asked.
+        to: SinkRef,
+        /// From the question.
+        ask: AskId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// End a session.
+    Close {
+        /// The session.
+        to: SinkRef,
+        /// What its client is told.
+        error: StreamError,
+    },
+    /// Carry stanzas to another shard.
+    Forward(ShardId, PeerFrame),
+    /// Do this and reply.
+    Request(RequestId, Request),
+}
+
+/// What a shard asks of store, control group and key derivation.
+pub enum Request {
+    /// Everything that is kept of an account.
+    Load(Jid),
+    /// Creates an account.
+    CreateAccount(Box<NewAccount>),
+    /// Replaces an account's keys.
+    SetCredentials(Jid, Box<Credentials>),
+    /// Allows or forbids logins.
+    SetEnabled(Jid, bool),
+    /// Deletes an account and all it owns.
+    DeleteAccount(Jid),
+    /// Changes a roster.
+    UpdateRoster(Jid, RosterChange),
+    /// Reads a document.
+    Document {
+        /// Whose.
+        owner: Jid,
+        /// In which collection.
+        collection: &'static str,
+        /// Under which key.
+        key: String,
+    },
+    /// Reads all documents of a collection.
+    Documents {
+        /// Whose.
+        owner: Jid,
+        /// Which collection.
+        collection: &'static str,
+    },
+    /// Writes a document.
+    PutDocument {
+        /// Whose.
+        owner: Jid,
+        /// In which collection.
+        collection: &'static str,
+        /// Under which key.
+        key: String,
+        /// The new content.
+        document: Bytes,
+    },
+    /// Appends to logs.
+    Append(Vec<Append>),
+    /// Gives a session stanzas and says whether it took them.
+    Deliver {
+        /// The session.
+        to: SinkRef,
+        /// The stanzas.
+        batch: Batch,
+    },
+    /// Reads from a log.
+    ReadLog(Jid, LogQuery),
+    /// Forgets a log's entries up to and with this position.
+    TrimLog(Jid, Position),
+    /// Derives SCRAM keys from a password; the salt is drawn where it is done.
+    Derive {
+        /// The password.
+        password: String,
+        /// 16 random bytes.
+        salt: [u8; 16],
+        /// PBKDF2's iterations.
+        iterations: u32,
+    },
+    /// Whether anybody may register at all.
+    RegistrationIsOpen,
+    /// Takes a place in the registration throttle.
+    Reserve {
+        /// The virtual host.
+        host: String,
+        /// Where the client connects from.
+        address: IpAddr,
+        /// The localpart it wants.
+        name: String,
+    },
+    /// The account was made: the place stays taken.
+    CommitReservation(ReservationId),
+    /// The account was not made: the place is given back.
+    ReleaseReservation(ReservationId),
+}
+
+/// What came of a [`Request`].
+#[derive(Debug)]
+pub enum Reply {
+    /// It is done, and durable.
+    Done,
+    /// The account, or `None` if there is none.
+    Loaded(Option<Box<Loaded>>),
+    /// Whether there was something to delete.
+    Deleted(bool),
+    /// The document, if there is one.
+    Document(Option<Bytes>),
+    /// The collection's documents by key.
+    Documents(Vec<(String, Bytes)>),
+    /// Entries of a log.
+    Log(Vec<LogEntry>),
+    /// Keys.
+    Credentials(Box<Credentials>),
+    /// The password has characters that no password may have (RFC 8265 4.2).
+    BadPassword,
+    /// Whether anybody may register.
+    RegistrationIsOpen(bool),
+    /// A place in the throttle.
+    Reserved(ReservationId),
+    /// The throttle refuses.
+    RegistrationRefused(RegistrationRefused),
+    /// The session's queue is full, or the session is gone.
+    NotTaken,
+    /// The store refuses.
+    Failed(StoreError),
+}

@@ -1,0 +1,256 @@
+//! The machine of one shard: finds or loads the account that an input is for, and lets it work.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rookery_session::carrier::{Question, ShardId, SinkRef, AskId, ToShard};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::entropy::Entropy;
+use rookery_xmpp::jid::Jid;
+
+use super::turn::Outbox;
+use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Then, Turn};
+use crate::account::{Account, Work, absent};
+use crate::environment::Environment;
+use crate::modules::registration;
+
+/// One shard: the accounts it owns, as far as they are in memory, and what they wait for.
+pub struct Shard {
+    id: ShardId,
+    env: Arc<Environment>,
+    accounts: HashMap<Box<str>, Slot>,
+    out: Outbox,
+}
+
+/// An account in memory, or on its way there.
+enum Slot {
+    /// The store was asked; this waits.
+    Loading(VecDeque<Work>),
+    /// Here.
+    Ready(Box<Account>),
+}
+
+impl Shard {
+    /// An empty shard.
+    pub fn new(id: ShardId, env: Arc<Environment>) -> Self {
+        Self { id, env, accounts: HashMap::new(), out: Outbox::default() }
+    }
+
+    /// Which shard this is.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// How many accounts are in memory.
+    pub fn accounts(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// The ways to all sessions of the shard, for the end of a shard that cannot go on.
+    pub fn into_sinks(self) -> Vec<SinkRef> {
+        let ready = self.accounts.into_values().filter_map(|slot| match slot {
+            Slot::Ready(account) => Some(account),
+            Slot::Loading(_) => None,
+        });
+        ready.flat_map(|mut account| account.sessions.drain()).map(|s| s.sink).collect()
+    }
+
+    /// Handles one input; what must be done is appended to `effects`.
+    pub fn handle(
+        &mut self,
+        input: Input,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+        effects: &mut Vec<Effect>,
+    ) {
+        let env = self.env.clone();
+        let turn = &mut Turn {
+            env: &env,
+            options: env.options.load_full(),
+            now,
+            entropy,
+            out: &mut self.out,
+        };
+        let accounts = &mut Accounts { map: &mut self.accounts };
+        match input {
+            Input::Session(frame) => accounts.session_frame(self.id, turn, frame),
+            Input::Peer(frame) => accounts.peer_frame(turn, frame),
+            Input::Replied(id, reply) => accounts.replied(turn, id, reply),
+            Input::Undelivered(session, jid, batch) => {
+                accounts.work(turn, &jid.to_bare(), Work::Undelivered { session, batch });
+            }
+            Input::Refused(frame) => {
+                let PeerFrame { from, to, batch } = frame;
+                absent::overloaded(turn, Work::Arrive { from, to, batch, next: 0 });
+            }
+            Input::Tick => accounts.tick(turn),
+        }
+        effects.append(&mut self.out.effects);
+    }
+}
+
+/// The accounts, apart from the outbox, so that both can be lent at once.
+struct Accounts<'a> {
+    map: &'a mut HashMap<Box<str>, Slot>,
+}
+
+impl Accounts<'_> {
+    fn session_frame(&mut self, shard: ShardId, turn: &mut Turn<'_>, frame: ToShard) {
+        match frame {
+            ToShard::Stanzas { session, from, batch, .. } => {
+                // A bound session keeps its account in memory, so this is the only look-up of the way.
+                match self.map.get_mut(from.bare_str()) {
+                    Some(Slot::Ready(account)) => {
+                        account.work(turn, Work::Submit { session, batch, next: 0 });
+                    }
+                    Some(Slot::Loading(waiting)) => {
+                        waiting.push_back(Work::Submit { session, batch, next: 0 });
+                    }
+                    // The account was removed while its session still spoke.
+                    None => {}
+                }
+            }
+            ToShard::Closed { session, jid } => {
+                if let Some(Slot::Ready(account)) = self.map.get_mut(jid.bare_str()) {
+                    account.work(turn, Work::Ended { session });
+                }
+            }
+            ToShard::Ask { from, ask, question } => self.question(shard, turn, from, ask, question),
+        }
+    }
+
+    fn question(
+        &mut self,
+        shard: ShardId,
+        turn: &mut Turn<'_>,
+        from: SinkRef,
+        ask: AskId,
+        question: Question,
+    ) {
+        use rookery_session::carrier::AdminQuestion as Admin;
+        let account = match &question {
+            Question::Credentials { account } | Question::Bind { account, .. } => account.clone(),
+            Question::Register { .. } => {
+                registration::answer(turn, from, ask, question);
+                return;
+            }
+            Question::Admin(Admin::ListSessions { account, shard: asked }) => {
+                debug_assert_eq!(*asked, shard);
+                let sessions = self.sessions(account.as_ref());
+                turn.answer(&from, ask, sessions);
+                return;
+            }
+            Question::Admin(Admin::CreateAccount { .. }) => {
+                registration::create_for_operator(turn, from, ask, question);
+                return;
+            }
+            Question::Admin(
+                Admin::DeleteAccount { account }
+                | Admin::SetPassword { account, .. }
+                | Admin::SetEnabled { account, .. }
+                | Admin::ShowAccount { account },
+            ) => account.clone(),
+            Question::Admin(Admin::CloseSessions { jid, .. }) => jid.to_bare(),
+        };
+        self.work(turn, &account, Work::Ask { from, ask, question });
+    }
+
+    fn sessions(&self, account: Option<&Jid>) -> rookery_session::carrier::Answer {
+        use rookery_session::carrier::{AdminAnswer, Answer};
+        let mut sessions: Vec<_> = self
+            .map
+            .values()
+            .filter_map(|slot| match slot {
+                Slot::Ready(ready) if account.is_none_or(|jid| ready.jid().same_bare(jid)) => {
+                    Some(ready.session_summaries())
+                }
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        sessions.sort_by(|a, b| a.jid.cmp(&b.jid));
+        Answer::Admin(AdminAnswer::Sessions(sessions))
+    }
+
+    fn peer_frame(&mut self, turn: &mut Turn<'_>, frame: PeerFrame) {
+        let PeerFrame { from, to, batch } = frame;
+        if to.local().is_none() {
+            // Only a client's own shard speaks for the server, and it answers there (account::submit).
+            return;
+        }
+        match self.map.get_mut(to.bare_str()) {
+            Some(Slot::Ready(account)) => {
+                account.work(turn, Work::Arrive { from, to, batch, next: 0 });
+            }
+            _ => {
+                let bare = to.to_bare();
+                self.work(turn, &bare, Work::Arrive { from, to, batch, next: 0 });
+            }
+        }
+    }
+
+    /// Lets an account work, loading it first where it is not in memory.
+    fn work(&mut self, turn: &mut Turn<'_>, account: &Jid, work: Work) {
+        match self.map.get_mut(account.as_str()) {
+            Some(Slot::Ready(ready)) => ready.work(turn, work),
+            Some(Slot::Loading(waiting)) => {
+                if waiting.len() < turn.options.waiting_stanzas_max as usize {
+                    waiting.push_back(work);
+                } else {
+                    absent::overloaded(turn, work);
+                }
+            }
+            None => {
+                let key: Box<str> = account.as_str().into();
+                self.map.insert(key, Slot::Loading(VecDeque::from([work])));
+                turn.request(Request::Load(account.clone()), Then::Load(Arc::new(account.clone())));
+            }
+        }
+    }
+
+    fn replied(&mut self, turn: &mut Turn<'_>, id: RequestId, reply: Reply) {
+        match turn.out.waiting.remove(&id) {
+            Some(Then::Free(run)) => run(turn, reply),
+            Some(Then::Load(account)) => self.loaded(turn, &account, reply),
+            Some(Then::Account { account, gates, run }) => {
+                if let Some(Slot::Ready(ready)) = self.map.get_mut(account.as_str()) {
+                    ready.resume(turn, gates, run, reply);
+                    if ready.is_removed() {
+                        self.map.remove(account.as_str());
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// The store answered a load: the account works off what waited, or is answered for as absent.
+    fn loaded(&mut self, turn: &mut Turn<'_>, jid: &Arc<Jid>, reply: Reply) {
+        let Some(Slot::Loading(waiting)) = self.map.remove(jid.as_str()) else { return };
+        match reply {
+            Reply::Loaded(Some(loaded)) => {
+                let mut account = Box::new(Account::new(turn, jid.clone(), *loaded));
+                for work in waiting {
+                    account.work(turn, work);
+                }
+                self.map.insert(jid.as_str().into(), Slot::Ready(account));
+            }
+            Reply::Loaded(None) => {
+                waiting.into_iter().for_each(|work| absent::answer(turn, work));
+            }
+            _ => waiting.into_iter().for_each(|work| absent::unavailable(turn, work)),
+        }
+    }
+
+    fn tick(&mut self, turn: &mut Turn<'_>) {
+        let idle = Duration::from_secs(u64::from(turn.options.account_idle_s));
+        self.map.retain(|_, slot| match slot {
+            Slot::Ready(account) => {
+                account.tick(turn);
+                !account.is_idle(turn.now, idle)
+            }
+            Slot::Loading(_) => true,
+        });
+    }
+}

@@ -1,0 +1,169 @@
+//! One turn of a shard: what a machine may use while it handles one input, and where its effects go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookery_session::carrier::{Answer, AskId, ShardId, SinkRef};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::element::Element;
+use rookery_xmpp::entropy::Entropy;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType, parse_rec};
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
+use rookery_xmpp::stream_error::StreamError;
+
+use super::{Effect, PeerFrame, Reply, Request, RequestId};
+use crate::RouterOptions;
+use crate::account::Account;
+use crate::environment::Environment;
+
+/// What goes on when a reply comes.
+pub enum Then {
+    /// In an account, if it is still there.
+    Account {
+        /// Its bare JID.
+        account: Arc<Jid>,
+        /// Whether the account handles nothing else until then.
+        gates: bool,
+        /// What to do.
+        run: Box<dyn FnOnce(&mut Account, &mut Turn<'_>, Reply) + Send>,
+    },
+    /// The shard's own: the account that was loaded.
+    Load(Arc<Jid>),
+    /// Without an account: registration, for instance.
+    Free(Box<dyn FnOnce(&mut Turn<'_>, Reply) + Send>),
+}
+
+/// Effects and open requests of a shard.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) waiting: HashMap<RequestId, Then>,
+    last_request: u64,
+}
+
+/// One turn of a shard.
+pub struct Turn<'a> {
+    /// What does not change.
+    pub env: &'a Environment,
+    /// The limits in force.
+    pub options: Arc<RouterOptions>,
+    /// The present moment.
+    pub now: Timestamp,
+    /// Randomness.
+    pub entropy: &'a mut dyn Entropy,
+    pub(crate) out: &'a mut Outbox,
+}
+
+impl Turn<'_> {
+    /// Gives a session a stanza that is already in canonical bytes. Neighbouring stanzas of one buffer for one session
+    /// travel as one batch.
+    pub fn deliver(&mut self, to: &SinkRef, jid: &Arc<Jid>, buf: &Bytes, rec: Rec) {
+        if let Some(Effect::Deliver { jid: last, batch, .. }) = self.out.effects.last_mut()
+            && Arc::ptr_eq(last, jid)
+            && batch.buf.as_ptr() == buf.as_ptr()
+        {
+            batch.recs.push(rec);
+            return;
+        }
+        let batch = Batch { buf: buf.clone(), recs: vec![rec] };
+        self.out.effects.push(Effect::Deliver { to: to.clone(), jid: jid.clone(), batch });
+    }
+
+    /// Gives a session a stanza that the server made.
+    pub fn deliver_bytes(&mut self, to: &SinkRef, jid: &Arc<Jid>, stanza: Bytes) {
+        let rec = parse_rec(&stanza).expect("the server writes canonical stanzas");
+        self.deliver(to, jid, &stanza, rec);
+    }
+
+    /// Sends a stanza towards any JID. For a local one it goes to the shard that owns it; for a remote one it is
+    /// answered with an error, until federation exists.
+    pub fn route(&mut self, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Bytes, rec: Rec) {
+        if !self.env.is_local(to.domain()) {
+            self.bounce(from, to, buf, rec, &StanzaError::new(Condition::RemoteServerNotFound));
+            return;
+        }
+        if let Some(Effect::Forward(_, last)) = self.out.effects.last_mut()
+            && Arc::ptr_eq(&last.from, from)
+            && Arc::ptr_eq(&last.to, to)
+            && last.batch.buf.as_ptr() == buf.as_ptr()
+        {
+            last.batch.recs.push(rec);
+            return;
+        }
+        let shard = self.env.shard_of(to.bare_str());
+        let batch = Batch { buf: buf.clone(), recs: vec![rec] };
+        let frame = PeerFrame { from: from.clone(), to: to.clone(), batch };
+        self.out.effects.push(Effect::Forward(shard, frame));
+    }
+
+    /// Sends a stanza that the server made towards any JID.
+    pub fn route_bytes(&mut self, from: &Arc<Jid>, to: &Arc<Jid>, stanza: Bytes) {
+        let rec = parse_rec(&stanza).expect("the server writes canonical stanzas");
+        self.route(from, to, &stanza, rec);
+    }
+
+    /// Sends a tree towards any JID.
+    pub fn route_element(&mut self, from: &Arc<Jid>, to: &Arc<Jid>, stanza: &Element) {
+        self.route_bytes(from, to, stanza.to_bytes());
+    }
+
+    /// Answers a stanza with an error, if such a stanza may be answered at all (RFC 6120 8.3.1). The error goes to
+    /// the sender in the name of the recipient. Of presence only requests for a subscription are answered: anything
+    /// else would let a roster full of dead addresses flood its owner.
+    pub fn bounce(
+        &mut self,
+        sender: &Arc<Jid>,
+        recipient: &Arc<Jid>,
+        buf: &Bytes,
+        rec: Rec,
+        error: &StanzaError,
+    ) {
+        let silent = rec.kind == Kind::Presence && rec.stanza_type != StanzaType::Subscribe;
+        if silent || !self.env.is_local(sender.domain()) {
+            return;
+        }
+        let reply = error.reply_to(
+            rec.bytes(buf),
+            &rec.moved_to(0),
+            Some(recipient.as_str()),
+            Some(sender.as_str()),
+        );
+        if let Some(reply) = reply {
+            self.route_bytes(recipient, sender, reply);
+        }
+    }
+
+    /// Answers a question.
+    pub fn answer(&mut self, to: &SinkRef, ask: AskId, answer: Answer) {
+        self.out.effects.push(Effect::Answer { to: to.clone(), ask, answer });
+    }
+
+    /// Ends a session.
+    pub fn close(&mut self, to: &SinkRef, error: StreamError) {
+        self.out.effects.push(Effect::Close { to: to.clone(), error });
+    }
+
+    /// Asks for something to be done outside; `then` goes on with the reply.
+    pub fn request(&mut self, request: Request, then: Then) {
+        self.out.last_request += 1;
+        let id = RequestId(self.out.last_request);
+        self.out.waiting.insert(id, then);
+        self.out.effects.push(Effect::Request(id, request));
+    }
+
+    /// Asks for something outside any account.
+    pub fn request_free(
+        &mut self,
+        request: Request,
+        run: impl FnOnce(&mut Turn<'_>, Reply) + Send + 'static,
+    ) {
+        self.request(request, Then::Free(Box::new(run)));
+    }
+
+    /// The shard that owns a bare JID.
+    pub fn shard_of(&self, jid: &Jid) -> ShardId {
+        self.env.shard_of(jid.bare_str())
+    }
+}
