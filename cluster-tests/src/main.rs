@@ -1,0 +1,70 @@
+//! Tests of the release binary from outside: real clients, hostile strangers, crashes, load.
+//!
+//! Every server that is started here listens on loopback, keeps what it writes in a temporary folder, and is stopped by
+//! its own handle. A test is one function that returns or fails; each prints one line, and the last line counts them.
+
+mod clients;
+mod crash;
+mod hostile;
+mod load;
+mod server;
+mod suite;
+mod wire;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::suite::Suite;
+
+/// What to test, and with which binaries.
+#[derive(Parser)]
+#[command(about = "tests of the release binary from outside")]
+struct Arguments {
+    /// The server's binary.
+    #[arg(long, default_value = "target/release/rookery")]
+    rookery: PathBuf,
+    /// The load generator's binary.
+    #[arg(long, default_value = "target/release/loadgen")]
+    loadgen: PathBuf,
+    /// Run only tests whose name contains this.
+    #[arg(long, default_value = "")]
+    only: String,
+    #[command(subcommand)]
+    part: Part,
+}
+
+/// The parts.
+#[derive(Subcommand)]
+enum Part {
+    /// The names of all tests.
+    List,
+    /// slixmpp, xmpp.js and profanity.
+    Clients {
+        /// A Python that has slixmpp.
+        #[arg(long)]
+        python: PathBuf,
+        /// A folder whose node_modules have xmpp.js.
+        #[arg(long)]
+        npm: PathBuf,
+    },
+    /// What a stranger may send.
+    Hostile,
+    /// kill -9 and full disks.
+    Crash,
+    /// The load generator's workloads, for some seconds each.
+    Load,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let suite = Suite::new(arguments.rookery, arguments.loadgen, arguments.only);
+    match arguments.part {
+        Part::List => suite.list(&[clients::NAMES, hostile::NAMES, crash::NAMES, load::NAMES]),
+        Part::Clients { python, npm } => suite.run(&clients::tests(&python, &npm)),
+        Part::Hostile => suite.run(&hostile::tests()),
+        Part::Crash => suite.run(&crash::tests()),
+        Part::Load => suite.run(&load::tests()),
+    }
+}
