@@ -35,7 +35,12 @@ impl Account {
     ) {
         while let Some(rec) = batch.recs.get(next) {
             if self.is_busy() {
-                self.wait_in_front(Work::Arrive { from, to, batch, next });
+                self.wait_in_front(Work::Arrive {
+                    from,
+                    to,
+                    batch,
+                    next,
+                });
                 break;
             }
             self.arrive_one(turn, &from, &to, &batch.buf, *rec);
@@ -52,7 +57,12 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) {
-        let stanza = Stanza { buf, rec, from, to: Some(to) };
+        let stanza = Stanza {
+            buf,
+            rec,
+            from,
+            to: Some(to),
+        };
         match turn.env.modules.arrive(self, turn, stanza) {
             Flow::Continue | Flow::Replace(_) => {}
             Flow::Reject(error) => return turn.bounce(from, to, buf, rec, &error),
@@ -74,7 +84,9 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) {
-        let session = to.resource().and_then(|resource| self.sessions.by_resource(resource));
+        let session = to
+            .resource()
+            .and_then(|resource| self.sessions.by_resource(resource));
         if let Some(session) = session
             && !self.offline.is_draining(turn.now)
         {
@@ -82,7 +94,13 @@ impl Account {
         }
         match rec.stanza_type {
             StanzaType::Groupchat => {
-                turn.bounce(from, to, buf, rec, &StanzaError::new(Condition::ServiceUnavailable));
+                turn.bounce(
+                    from,
+                    to,
+                    buf,
+                    rec,
+                    &StanzaError::new(Condition::ServiceUnavailable),
+                );
             }
             StanzaType::Error => {}
             StanzaType::Headline => {
@@ -110,7 +128,11 @@ impl Account {
 
     fn deliver_to_all(&self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) -> bool {
         let mut delivered = false;
-        for session in self.sessions.iter().filter(|session| session.takes_messages()) {
+        for session in self
+            .sessions
+            .iter()
+            .filter(|session| session.takes_messages())
+        {
             turn.deliver(&session.sink, &session.jid, buf, rec);
             delivered = true;
         }
@@ -166,13 +188,23 @@ impl Account {
     }
 
     fn keep_undelivered(&mut self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) {
-        let Some((from, to)) = addresses(buf, rec, self.jid()) else { return };
+        let Some((from, to)) = addresses(buf, rec, self.jid()) else {
+            return;
+        };
         self.keep_offline(turn, &from, &to, buf, rec);
     }
 
     fn bounce_undelivered(&mut self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) {
-        let Some((from, to)) = addresses(buf, rec, self.jid()) else { return };
-        turn.bounce(&from, &to, buf, rec, &StanzaError::new(Condition::ServiceUnavailable));
+        let Some((from, to)) = addresses(buf, rec, self.jid()) else {
+            return;
+        };
+        turn.bounce(
+            &from,
+            &to,
+            buf,
+            rec,
+            &StanzaError::new(Condition::ServiceUnavailable),
+        );
     }
 }
 

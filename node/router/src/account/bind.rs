@@ -27,7 +27,10 @@ impl Account {
             Ok(jid) => Arc::new(jid),
             Err(error) => return turn.answer(&from, ask, Answer::Refused(error)),
         };
-        let old = jid.resource().and_then(|r| self.sessions.by_resource(r)).map(|s| s.id);
+        let old = jid
+            .resource()
+            .and_then(|r| self.sessions.by_resource(r))
+            .map(|s| s.id);
         if let Some(old) = old {
             let error = StreamError::new(StreamCondition::Conflict)
                 .with_text("another session took this resource");
@@ -48,7 +51,9 @@ impl Account {
         if !self.record.enabled {
             return Err(StanzaError::new(Condition::NotAuthorized));
         }
-        let taken = wanted.as_deref().is_some_and(|r| self.sessions.by_resource(r).is_some());
+        let taken = wanted
+            .as_deref()
+            .is_some_and(|r| self.sessions.by_resource(r).is_some());
         let policy = turn.options.resource_conflict;
         let replaces = taken && policy == ResourceConflict::Replace;
         if !replaces && self.sessions.len() >= turn.options.resources_max as usize {
@@ -66,7 +71,10 @@ impl Account {
                 .map_err(|_| StanzaError::new(Condition::BadRequest)),
             _ => {
                 let resource = turn.entropy.token();
-                Ok(self.jid().with_resource(&resource).expect("a token is a valid resource"))
+                Ok(self
+                    .jid()
+                    .with_resource(&resource)
+                    .expect("a token is a valid resource"))
             }
         }
     }

@@ -24,7 +24,10 @@ impl Account {
         stanza: Stanza<'_>,
     ) {
         // Answers to what the server asked (a roster push) need no handling (RFC 6121 2.1.6).
-        if matches!(stanza.rec.stanza_type, StanzaType::Result | StanzaType::Error) {
+        if matches!(
+            stanza.rec.stanza_type,
+            StanzaType::Result | StanzaType::Error
+        ) {
             return;
         }
         match request(stanza, place, Some(id)) {
@@ -42,7 +45,16 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) {
-        match request(Stanza { buf, rec, from, to: Some(to) }, Place::Account, None) {
+        match request(
+            Stanza {
+                buf,
+                rec,
+                from,
+                to: Some(to),
+            },
+            Place::Account,
+            None,
+        ) {
             Ok(iq) => self.answer_iq(turn, iq),
             Err(error) => turn.bounce(from, to, buf, rec, &error),
         }

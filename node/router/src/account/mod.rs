@@ -10,7 +10,7 @@
 //!   └► Turn::route ─► other accounts            └► Turn::deliver ─► sessions;  offline ─► the log
 //! ```
 
-mod absent_account;
+pub(crate) mod absent;
 mod arrive;
 mod bind;
 mod iq;
@@ -30,11 +30,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rookery_store::{AccountRecord, Loaded};
+use rookery_store::account::{AccountRecord, Loaded};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
-pub(crate) use absent_account as absent;
 pub(crate) use offline::store_refusal;
 pub use roster::Roster;
 pub use sessions::{Availability, Session, Sessions};
@@ -94,7 +93,9 @@ impl Account {
 
     /// Whether whoever asks may know if somebody is here: the account itself, and those who see its presence.
     pub fn may_be_seen_by(&self, iq: &Iq) -> bool {
-        iq.place != Place::Account || self.jid.same_bare(&iq.from) || self.roster.is_subscriber(&iq.from)
+        iq.place != Place::Account
+            || self.jid.same_bare(&iq.from)
+            || self.roster.is_subscriber(&iq.from)
     }
 
     /// Asks for something to be written or read, and lets nothing else happen in this account until `run` was given
@@ -106,7 +107,11 @@ impl Account {
         run: impl FnOnce(&mut Self, &mut Turn<'_>, Reply) + Send + 'static,
     ) {
         self.busy += 1;
-        let then = Then::Account { account: self.jid.clone(), gates: true, run: Box::new(run) };
+        let then = Then::Account {
+            account: self.jid.clone(),
+            gates: true,
+            run: Box::new(run),
+        };
         turn.request(request, then);
     }
 
@@ -117,7 +122,11 @@ impl Account {
         request: Request,
         run: impl FnOnce(&mut Self, &mut Turn<'_>, Reply) + Send + 'static,
     ) {
-        let then = Then::Account { account: self.jid.clone(), gates: false, run: Box::new(run) };
+        let then = Then::Account {
+            account: self.jid.clone(),
+            gates: false,
+            run: Box::new(run),
+        };
         turn.request(request, then);
     }
 
@@ -144,7 +153,9 @@ impl Account {
         }
         run(self, turn, reply);
         while self.busy == 0 && !self.removed {
-            let Some(work) = self.waiting.pop_front() else { break };
+            let Some(work) = self.waiting.pop_front() else {
+                break;
+            };
             self.waiting_bytes -= work.bytes();
             self.perform(turn, work);
         }
@@ -157,9 +168,22 @@ impl Account {
 
     fn perform(&mut self, turn: &mut Turn<'_>, work: Work) {
         match work {
-            Work::Submit { session, batch, next } => self.submit(turn, session, batch, next),
-            Work::Arrive { from, to, batch, next } => self.arrive(turn, from, to, batch, next),
-            Work::Ask { from, ask, question } => self.asked(turn, from, ask, question),
+            Work::Submit {
+                session,
+                batch,
+                next,
+            } => self.submit(turn, session, batch, next),
+            Work::Arrive {
+                from,
+                to,
+                batch,
+                next,
+            } => self.arrive(turn, from, to, batch, next),
+            Work::Ask {
+                from,
+                ask,
+                question,
+            } => self.asked(turn, from, ask, question),
             Work::Ended { session } => self.session_ended(turn, session),
             Work::Undelivered { session, batch } => self.undelivered(turn, session, &batch),
         }

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rookery_session::carrier::SessionId;
-use rookery_store::{Append, LogEntry, LogQuery, Position, StoreError};
+use rookery_store::StoreError;
+use rookery_store::log::{Append, LogEntry, LogQuery, Position};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::datetime;
 use rookery_xmpp::element::Element;
@@ -31,7 +32,7 @@ use crate::shard::{Reply, Request, Turn};
 const STALL: Duration = Duration::from_secs(1);
 
 /// How many messages are read and delivered at once: enough to be quick, and less than a session's queue holds.
-const PAGE_MESSAGES: u32 = 100;
+const PAGE_MESSAGES: usize = 100;
 
 /// What the account knows of its log.
 pub(crate) struct Offline {
@@ -61,7 +62,9 @@ struct Kept {
 impl Offline {
     pub(super) fn new(epoch: u32, tail: Option<Position>, stored: u64) -> Self {
         // A new epoch begins its own count; within one the count goes on.
-        let next_sequence = tail.filter(|t| t.epoch() == epoch).map_or(1, |t| t.sequence() + 1);
+        let next_sequence = tail
+            .filter(|t| t.epoch() == epoch)
+            .map_or(1, |t| t.sequence() + 1);
         Self {
             epoch,
             next_sequence,
@@ -118,13 +121,25 @@ impl Account {
         }
         let position = Position::new(self.offline.epoch, self.offline.next_sequence);
         let Ok(position) = position else {
-            return turn.bounce(from, to, buf, rec, &store_refusal(&StoreError::Invalid("position")));
+            return turn.bounce(
+                from,
+                to,
+                buf,
+                rec,
+                &store_refusal(&StoreError::Invalid("position")),
+            );
         };
         self.offline.next_sequence += 1;
         self.offline.appending += 1;
         let bytes = Bytes::copy_from_slice(rec.bytes(buf));
         let (from, to) = (from.clone(), to.clone());
-        self.offline.batch.push(Kept { from, to, position, bytes, rec: rec.moved_to(0) });
+        self.offline.batch.push(Kept {
+            from,
+            to,
+            position,
+            bytes,
+            rec: rec.moved_to(0),
+        });
     }
 
     /// Writes the messages that were kept in this turn: one append for all.
@@ -136,19 +151,23 @@ impl Account {
         let appends = kept
             .iter()
             .map(|message| {
-                let owner = (Jid::clone(self.jid()), message.position);
-                Append::one(owner, message.bytes.clone(), turn.now)
+                let owner = Jid::clone(self.jid());
+                Append::new(owner, message.position, message.bytes.clone(), turn.now)
             })
             .collect();
-        self.request_beside(turn, Request::Append(appends), move |account, turn, reply| {
-            account.offline.appending -= kept.len() as u64;
-            match reply {
-                Reply::Done => account.offline.stored += kept.len() as u64,
-                Reply::Failed(error) => bounce_all(turn, &kept, &store_refusal(&error)),
-                _ => bounce_all(turn, &kept, &store_refusal(&StoreError::Invalid("reply"))),
-            }
-            account.drain_offline(turn);
-        });
+        self.request_beside(
+            turn,
+            Request::Append(appends),
+            move |account, turn, reply| {
+                account.offline.appending -= kept.len() as u64;
+                match reply {
+                    Reply::Done => account.offline.stored += kept.len() as u64,
+                    Reply::Failed(error) => bounce_all(turn, &kept, &store_refusal(&error)),
+                    _ => bounce_all(turn, &kept, &store_refusal(&StoreError::Invalid("reply"))),
+                }
+                account.drain_offline(turn);
+            },
+        );
     }
 
     /// Gives the log to a session that takes messages, if there is one and something to give.
@@ -157,7 +176,11 @@ impl Account {
         if stalled || self.offline.draining.is_some() || self.offline.stored == 0 {
             return;
         }
-        let Some(session) = self.sessions.iter().find(|session| session.takes_messages()) else {
+        let Some(session) = self
+            .sessions
+            .iter()
+            .find(|session| session.takes_messages())
+        else {
             return;
         };
         self.offline.draining = Some(session.id);
@@ -165,7 +188,7 @@ impl Account {
     }
 
     fn read_offline_page(&mut self, turn: &mut Turn<'_>) {
-        let query = LogQuery { limit: PAGE_MESSAGES, ..LogQuery::default() };
+        let query = LogQuery::after(None, PAGE_MESSAGES);
         let request = Request::ReadLog(Jid::clone(self.jid()), query);
         self.request_beside(turn, request, |account, turn, reply| match reply {
             Reply::Log(entries) if !entries.is_empty() => account.give_page(turn, &entries),
@@ -221,7 +244,9 @@ fn delayed(entries: &[LogEntry], host: &str) -> Batch {
     let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.stanza.len() + 96).sum());
     let mut recs = Vec::with_capacity(entries.len());
     for entry in entries {
-        let Some(rec) = parse_rec(&entry.stanza) else { continue };
+        let Some(rec) = parse_rec(&entry.stanza) else {
+            continue;
+        };
         let delay = Element::new("delay", ns::DELAY)
             .with_attr("from", host)
             .with_attr("stamp", &datetime::format(entry.received));
@@ -229,7 +254,10 @@ fn delayed(entries: &[LogEntry], host: &str) -> Batch {
         delay.write(&mut child);
         recs.push(append_child(&entry.stanza, &rec, &child, &mut out));
     }
-    Batch { buf: out.into(), recs }
+    Batch {
+        buf: out.into(),
+        recs,
+    }
 }
 
 /// What a client is told when the store does not take something.
@@ -244,6 +272,12 @@ pub(crate) fn store_refusal(error: &StoreError) -> StanzaError {
 
 fn bounce_all(turn: &mut Turn<'_>, kept: &[Kept], error: &StanzaError) {
     for message in kept {
-        turn.bounce(&message.from, &message.to, &message.bytes, message.rec, error);
+        turn.bounce(
+            &message.from,
+            &message.to,
+            &message.bytes,
+            message.rec,
+            error,
+        );
     }
 }

@@ -24,10 +24,15 @@ impl Account {
     ) {
         match question {
             Question::Credentials { .. } => {
-                let keys = self.record.enabled.then(|| self.record.credentials.clone());
+                let keys = self
+                    .record
+                    .enabled
+                    .then(|| Arc::new(self.record.credentials.clone()));
                 turn.answer(&from, ask, Answer::Credentials(keys));
             }
-            Question::Bind { resource, address, .. } => {
+            Question::Bind {
+                resource, address, ..
+            } => {
                 self.bind(turn, from, ask, resource, address);
             }
             // The shard answers these itself; an account never sees them.
@@ -81,7 +86,11 @@ impl Account {
         let mut salt = [0; 16];
         turn.entropy.fill(&mut salt);
         let iterations = turn.options.scram_iterations;
-        let derive = Request::Derive { password, salt, iterations };
+        let derive = Request::Derive {
+            password,
+            salt,
+            iterations,
+        };
         self.request(turn, derive, |account, turn, reply| match reply {
             Reply::Credentials(keys) => account.store_credentials(turn, keys, then),
             other => then(account, turn, other),
@@ -97,7 +106,7 @@ impl Account {
         let request = Request::SetCredentials(Jid::clone(self.jid()), keys.clone());
         self.request(turn, request, move |account, turn, reply| {
             if matches!(reply, Reply::Done) {
-                account.record.credentials = Arc::new(*keys);
+                account.record.credentials = *keys;
             }
             then(account, turn, reply);
         });
@@ -119,8 +128,14 @@ impl Account {
     }
 
     fn close_sessions(&mut self, turn: &mut Turn<'_>, jid: &Jid, error: &StreamError) -> u32 {
-        let Some(resource) = jid.resource() else { return self.end_all_sessions(turn, error) };
-        let Some(id) = self.sessions.by_resource(resource).map(|session| session.id) else {
+        let Some(resource) = jid.resource() else {
+            return self.end_all_sessions(turn, error);
+        };
+        let Some(id) = self
+            .sessions
+            .by_resource(resource)
+            .map(|session| session.id)
+        else {
             return 0;
         };
         self.end_session(turn, id, error.clone());

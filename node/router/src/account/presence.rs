@@ -16,9 +16,9 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{HeadChanges, Rec, StanzaType, parse_rec, rewrite_head};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
+use super::roster::Step;
 use super::subscription::subscription_stanza;
 use super::{Account, Availability, Session};
-use super::roster::Step;
 use crate::shard::Turn;
 
 impl Account {
@@ -38,7 +38,9 @@ impl Account {
                 .with_text("a priority is a number from -128 to 127");
             return self.refuse(turn, id, buf, rec, &error);
         };
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let first = session.availability.is_none();
         session.availability = Some(availability);
         self.announce(turn, id);
@@ -51,7 +53,9 @@ impl Account {
 
     /// RFC 6121 4.2: what a first presence sets in motion.
     fn come_online(&mut self, turn: &mut Turn<'_>, id: SessionId) {
-        let Some(session) = self.sessions.get(id) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
         let (jid, sink) = (session.jid.clone(), session.sink.clone());
         for contact in self.roster.publishers() {
             let probe = probe_stanza(&jid, contact);
@@ -70,7 +74,9 @@ impl Account {
 
     /// Tells subscribers and the account's own available sessions of a session's presence (RFC 6121 4.2.2, 4.4.2).
     fn announce(&self, turn: &mut Turn<'_>, id: SessionId) {
-        let Some(session) = self.sessions.get(id) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
         if let Some(availability) = &session.availability {
             self.tell_subscribers(turn, &session.jid, &availability.stanza);
             self.tell_own_sessions(turn, &availability.stanza);
@@ -80,8 +86,11 @@ impl Account {
     /// One buffer holds the stanza once for each subscriber, with its address.
     fn tell_subscribers(&self, turn: &mut Turn<'_>, from: &Arc<Jid>, stanza: &Bytes) {
         let Some(rec) = parse_rec(stanza) else { return };
-        let subscribers: Vec<&Arc<Jid>> =
-            self.roster.subscribers().filter(|contact| !self.blocks(contact)).collect();
+        let subscribers: Vec<&Arc<Jid>> = self
+            .roster
+            .subscribers()
+            .filter(|contact| !self.blocks(contact))
+            .collect();
         let mut out = Vec::with_capacity(subscribers.len() * (stanza.len() + 48));
         let recs: Vec<Rec> = subscribers
             .iter()
@@ -103,14 +112,18 @@ impl Account {
     /// A session goes, but its stream stays (RFC 6121 4.5).
     fn leave(&mut self, turn: &mut Turn<'_>, id: SessionId, buf: &Bytes, rec: Rec) {
         let stanza = Bytes::copy_from_slice(rec.bytes(buf));
-        let Some(session) = self.sessions.get(id) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
         let (jid, was_available) = (session.jid.clone(), session.availability.is_some());
         if was_available {
             self.tell_subscribers(turn, &jid, &stanza);
             // The leaving session is still among the available ones, and hears of it (RFC 6121 4.5.2).
             self.tell_own_sessions(turn, &stanza);
         }
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         session.availability = None;
         let directed = std::mem::take(&mut session.directed);
         self.tell_directed(turn, &jid, directed, &stanza);
@@ -156,7 +169,9 @@ impl Account {
         rec: Rec,
     ) {
         let directed_max = turn.options.directed_presence_max as usize;
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         if rec.stanza_type == StanzaType::Unavailable {
             session.directed.remove(to);
         } else if session.directed.len() < directed_max || session.directed.contains(to) {
@@ -263,7 +278,11 @@ impl Availability {
             Some(number) => number.parse().ok()?,
         };
         let show = text("show").unwrap_or_default();
-        Some(Self { stanza: Bytes::copy_from_slice(stanza), priority, show })
+        Some(Self {
+            stanza: Bytes::copy_from_slice(stanza),
+            priority,
+            show,
+        })
     }
 }
 
@@ -275,7 +294,10 @@ fn probe_stanza(from: &Jid, to: &Jid) -> Element {
 }
 
 fn to_only(to: &str) -> HeadChanges<'_> {
-    HeadChanges { to: Some(to), ..HeadChanges::default() }
+    HeadChanges {
+        to: Some(to),
+        ..HeadChanges::default()
+    }
 }
 
 /// A stanza of our own with another address.

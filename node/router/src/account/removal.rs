@@ -26,8 +26,8 @@ impl Account {
 
     /// XEP-0077 3.2: contacts get `unsubscribe` and `unsubscribed`, sessions the stream error `not-authorized`.
     pub(crate) fn depart(&mut self, turn: &mut Turn<'_>) {
-        let error = StreamError::new(StreamCondition::NotAuthorized)
-            .with_text("this account was removed");
+        let error =
+            StreamError::new(StreamCondition::NotAuthorized).with_text("this account was removed");
         self.end_all_sessions(turn, &error);
         self.cancel_all_subscriptions(turn);
         self.removed = true;

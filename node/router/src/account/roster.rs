@@ -4,18 +4,35 @@
 //! `pending_in` (pending in, with the request's stanza). A contact that only has a request pending is not on the roster
 //! (`in_roster` is false) and is never shown to clients.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_store::{RosterChange, RosterItem, Subscription};
+use rookery_store::roster::{RosterChange, RosterItem, Subscription};
 use rookery_xmpp::jid::Jid;
 
 /// The contacts of an account.
 #[derive(Default)]
 pub struct Roster {
     version: u64,
-    items: BTreeMap<Arc<Jid>, RosterItem>,
+    items: BTreeMap<Contact, RosterItem>,
+}
+
+/// A contact's bare JID: shared, because stanzas to it carry it, and found by its text.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Contact(Arc<Jid>);
+
+impl Contact {
+    fn of(item: &RosterItem) -> Self {
+        Self(Arc::new(item.jid.clone()))
+    }
+}
+
+impl Borrow<str> for Contact {
+    fn borrow(&self) -> &str {
+        self.0.as_str()
+    }
 }
 
 /// The four kinds of presence that manage subscriptions (RFC 6121 3).
@@ -58,9 +75,15 @@ pub struct Transition {
 
 impl Roster {
     /// A roster as the store has it.
-    pub fn new(stored: rookery_store::Roster) -> Self {
-        let items = stored.items.into_iter().map(|item| (Arc::new(item.jid.clone()), item));
-        Self { version: stored.version, items: items.collect() }
+    pub fn new(stored: rookery_store::roster::Roster) -> Self {
+        let items = stored
+            .items
+            .into_iter()
+            .map(|item| (Contact::of(&item), item));
+        Self {
+            version: stored.version,
+            items: items.collect(),
+        }
     }
 
     /// The version that clients are told (RFC 6121 2.6).
@@ -80,7 +103,7 @@ impl Roster {
 
     /// Everything, with requests of strangers.
     pub fn all(&self) -> impl Iterator<Item = (&Arc<Jid>, &RosterItem)> {
-        self.items.iter()
+        self.items.iter().map(|(contact, item)| (&contact.0, item))
     }
 
     /// Those who see the account's presence.
@@ -97,7 +120,7 @@ impl Roster {
         self.items
             .iter()
             .filter(|(_, item)| wanted.contains(&item.subscription))
-            .map(|(jid, _)| jid)
+            .map(|(contact, _)| &contact.0)
     }
 
     /// Whether a JID may see the account's presence.
@@ -108,17 +131,27 @@ impl Roster {
 
     /// The requests that wait for an answer.
     pub fn requests(&self) -> impl Iterator<Item = &Bytes> {
-        self.items.values().filter_map(|item| item.pending_in.as_ref())
+        self.items
+            .values()
+            .filter_map(|item| item.pending_in.as_ref())
     }
 
     /// The change that stores this item under the next version.
     pub fn put(&self, item: RosterItem) -> RosterChange {
-        RosterChange { put: vec![item], remove: vec![], version: self.version + 1 }
+        RosterChange {
+            put: vec![item],
+            remove: vec![],
+            version: self.version + 1,
+        }
     }
 
     /// The change that removes a contact under the next version.
     pub fn remove(&self, contact: Jid) -> RosterChange {
-        RosterChange { put: vec![], remove: vec![contact], version: self.version + 1 }
+        RosterChange {
+            put: vec![],
+            remove: vec![contact],
+            version: self.version + 1,
+        }
     }
 
     /// Takes over a change that was stored.
@@ -128,22 +161,17 @@ impl Roster {
             self.items.remove(jid.as_str());
         }
         for item in change.put {
-            self.items.insert(Arc::new(item.jid.clone()), item);
+            self.items.insert(Contact::of(&item), item);
         }
     }
 
     /// The item of a contact, or the one that a stranger would have.
     pub fn item_or_stranger(&self, contact: &Jid) -> RosterItem {
-        self.get(contact).cloned().unwrap_or_else(|| RosterItem {
-            jid: contact.to_bare(),
-            name: None,
-            groups: vec![],
-            subscription: Subscription::None,
-            ask: false,
-            pending_in: None,
-            approved: false,
+        let stranger = || RosterItem {
             in_roster: false,
-        })
+            ..RosterItem::new(contact.to_bare())
+        };
+        self.get(contact).cloned().unwrap_or_else(stranger)
     }
 
     /// What a step of one of the account's clients does (RFC 6121 A.2).
@@ -182,7 +210,12 @@ impl Roster {
                 seen || old.pending_in.is_some()
             }
         };
-        Transition { changed: item != old, item, passes, auto_reply: false }
+        Transition {
+            changed: item != old,
+            item,
+            passes,
+            auto_reply: false,
+        }
     }
 
     /// What a step of the contact does (RFC 6121 A.3). `stanza` is kept with a request until it is answered.
@@ -200,7 +233,8 @@ impl Roster {
             }
             Step::Subscribe => {
                 let first = old.pending_in.is_none();
-                item.pending_in.get_or_insert_with(|| Bytes::copy_from_slice(stanza));
+                item.pending_in
+                    .get_or_insert_with(|| Bytes::copy_from_slice(stanza));
                 first
             }
             Step::Unsubscribe => {
@@ -219,7 +253,12 @@ impl Roster {
                 old.ask || sees
             }
         };
-        Transition { changed: item != old, item, passes, auto_reply }
+        Transition {
+            changed: item != old,
+            item,
+            passes,
+            auto_reply,
+        }
     }
 }
 

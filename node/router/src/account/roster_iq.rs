@@ -7,7 +7,7 @@
 //! S: stores it, pushes it to every session that asked for the roster, then <iq type='result'/>
 //! ```
 
-use rookery_store::{RosterItem, Subscription};
+use rookery_store::roster::{RosterItem, Subscription};
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
@@ -82,7 +82,12 @@ impl Account {
 
     /// RFC 6121 2.5: the contact goes, and both subscriptions with it.
     fn roster_remove(&mut self, contact: &Jid) -> Outcome {
-        let Some(item) = self.roster.get(contact).filter(|item| item.in_roster).cloned() else {
+        let Some(item) = self
+            .roster
+            .get(contact)
+            .filter(|item| item.in_roster)
+            .cloned()
+        else {
             return Outcome::Error(StanzaError::new(Condition::ItemNotFound));
         };
         let stored = self.roster.remove(item.jid.clone());
@@ -156,20 +161,33 @@ impl ItemChange {
     fn read(query: &Element, turn: &Turn<'_>) -> Result<Self, StanzaError> {
         let bad = || StanzaError::new(Condition::BadRequest);
         let mut items = query.elements();
-        let item = items.next().filter(|item| item.is("item", ns::ROSTER)).ok_or_else(bad)?;
+        let item = items
+            .next()
+            .filter(|item| item.is("item", ns::ROSTER))
+            .ok_or_else(bad)?;
         if items.next().is_some() {
             return Err(bad());
         }
         let address = item.attr("jid").ok_or_else(bad)?;
         let jid = Jid::parse(address).map_err(|_| StanzaError::new(Condition::JidMalformed))?;
         let bytes_max = turn.options.roster_name_bytes_max as usize;
-        let name = item.attr("name").filter(|name| !name.is_empty()).map(str::to_owned);
+        let name = item
+            .attr("name")
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned);
         if name.as_ref().is_some_and(|name| name.len() > bytes_max) {
-            return Err(StanzaError::new(Condition::NotAcceptable).with_text("the name is too long"));
+            return Err(
+                StanzaError::new(Condition::NotAcceptable).with_text("the name is too long")
+            );
         }
         let groups = read_groups(item, bytes_max, turn.options.roster_groups_max as usize)?;
         let removes = item.attr("subscription") == Some("remove");
-        Ok(Self { jid: jid.to_bare(), name, groups, removes })
+        Ok(Self {
+            jid: jid.to_bare(),
+            name,
+            groups,
+            removes,
+        })
     }
 }
 
@@ -179,15 +197,19 @@ fn read_groups(
     groups_max: usize,
 ) -> Result<Vec<String>, StanzaError> {
     let mut groups: Vec<String> = Vec::new();
-    for group in item.elements().filter(|child| child.is("group", ns::ROSTER)) {
+    for group in item
+        .elements()
+        .filter(|child| child.is("group", ns::ROSTER))
+    {
         let name = group.text();
         if name.is_empty() || name.len() > bytes_max || groups.len() == groups_max {
             return Err(StanzaError::new(Condition::NotAcceptable)
                 .with_text("a group is empty, too long, or one too many"));
         }
         if groups.contains(&name) {
-            return Err(StanzaError::new(Condition::BadRequest)
-                .with_text("the same group is there twice"));
+            return Err(
+                StanzaError::new(Condition::BadRequest).with_text("the same group is there twice")
+            );
         }
         groups.push(name);
     }
@@ -195,17 +217,11 @@ fn read_groups(
 }
 
 fn item_element(item: &RosterItem) -> Element {
-    let subscription = match item.subscription {
-        Subscription::None => "none",
-        Subscription::To => "to",
-        Subscription::From => "from",
-        Subscription::Both => "both",
-    };
     let mut element = Element::new("item", ns::ROSTER).with_attr("jid", item.jid.as_str());
     if let Some(name) = &item.name {
         element.set_attr("name", name);
     }
-    element.set_attr("subscription", subscription);
+    element.set_attr("subscription", item.subscription.as_str());
     if item.ask {
         element.set_attr("ask", "subscribe");
     }

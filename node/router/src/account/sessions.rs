@@ -74,7 +74,11 @@ impl Session {
             address: self.address,
             bound: self.bound,
             priority: self.availability.as_ref().map(|a| a.priority),
-            show: self.availability.as_ref().map(|a| a.show.clone()).unwrap_or_default(),
+            show: self
+                .availability
+                .as_ref()
+                .map(|a| a.show.clone())
+                .unwrap_or_default(),
         }
     }
 }
@@ -122,7 +126,9 @@ impl Sessions {
 
     /// By resource.
     pub fn by_resource(&self, resource: &str) -> Option<&Session> {
-        self.0.iter().find(|session| session.jid.resource() == Some(resource))
+        self.0
+            .iter()
+            .find(|session| session.jid.resource() == Some(resource))
     }
 
     /// All.
@@ -132,7 +138,9 @@ impl Sessions {
 
     /// Those that have sent available presence.
     pub fn available(&self) -> impl Iterator<Item = &Session> {
-        self.0.iter().filter(|session| session.availability.is_some())
+        self.0
+            .iter()
+            .filter(|session| session.availability.is_some())
     }
 
     /// Those that have asked for the roster.

@@ -10,7 +10,9 @@ pub struct Slots(BTreeMap<TypeId, Box<dyn Any + Send>>);
 impl Slots {
     /// The value of this type, if a module has set one.
     pub fn get<T: Any + Send>(&self) -> Option<&T> {
-        self.0.get(&TypeId::of::<T>()).and_then(|value| value.downcast_ref())
+        self.0
+            .get(&TypeId::of::<T>())
+            .and_then(|value| value.downcast_ref())
     }
 
     /// The value of this type, made if there is none.

@@ -29,7 +29,11 @@ impl Account {
     ) {
         while let Some(rec) = batch.recs.get(next) {
             if self.is_busy() {
-                self.wait_in_front(Work::Submit { session, batch, next });
+                self.wait_in_front(Work::Submit {
+                    session,
+                    batch,
+                    next,
+                });
                 return;
             }
             self.submit_one(turn, session, &batch.buf, *rec);
@@ -39,17 +43,38 @@ impl Account {
 
     fn submit_one(&mut self, turn: &mut Turn<'_>, id: SessionId, buf: &Bytes, rec: Rec) {
         // The session ended, or was replaced, before its last stanzas came through.
-        let Some(session) = self.sessions.get(id) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
         let from = session.jid.clone();
         let Ok(to) = self.resolve_to(id, buf, rec) else {
-            return self.refuse(turn, id, buf, rec, &StanzaError::new(Condition::JidMalformed));
+            return self.refuse(
+                turn,
+                id,
+                buf,
+                rec,
+                &StanzaError::new(Condition::JidMalformed),
+            );
         };
-        let stanza = Stanza { buf, rec, from: &from, to: to.as_ref() };
+        let stanza = Stanza {
+            buf,
+            rec,
+            from: &from,
+            to: to.as_ref(),
+        };
         match turn.env.modules.submit(self, turn, stanza) {
             Flow::Continue => self.submit_checked(turn, id, stanza),
             Flow::Replace(buf) => {
                 let rec = parse_rec(&buf).expect("modules write canonical stanzas");
-                self.submit_checked(turn, id, Stanza { buf: &buf, rec, ..stanza });
+                self.submit_checked(
+                    turn,
+                    id,
+                    Stanza {
+                        buf: &buf,
+                        rec,
+                        ..stanza
+                    },
+                );
             }
             Flow::Reject(error) => self.refuse(turn, id, buf, rec, &error),
             Flow::Drop => {}
@@ -67,7 +92,9 @@ impl Account {
 
     /// The prepared address. Most stanzas of a chat go where the last one went.
     fn resolve_to(&mut self, id: SessionId, buf: &Bytes, rec: Rec) -> Result<Option<Arc<Jid>>, ()> {
-        let Some(written) = rec.to(buf) else { return Ok(None) };
+        let Some(written) = rec.to(buf) else {
+            return Ok(None);
+        };
         let session = self.sessions.get_mut(id).ok_or(())?;
         if let Some((last, jid)) = &session.last_to
             && **last == *written
@@ -89,7 +116,13 @@ impl Account {
             }
             Some(to) if to.local().is_none() && turn.env.is_local(to.domain()) => {
                 // No host reads messages.
-                self.refuse(turn, id, buf, rec, &StanzaError::new(Condition::ServiceUnavailable));
+                self.refuse(
+                    turn,
+                    id,
+                    buf,
+                    rec,
+                    &StanzaError::new(Condition::ServiceUnavailable),
+                );
             }
             Some(to) => turn.route(from, to, buf, rec),
         }
@@ -131,9 +164,7 @@ impl Account {
         let place = match to {
             None => Some(Place::Own),
             Some(to) if to.is_bare() && self.jid().same_bare(to) => Some(Place::Own),
-            Some(to) if to.local().is_none() && turn.env.is_local(to.domain()) => {
-                Some(Place::Host)
-            }
+            Some(to) if to.local().is_none() && turn.env.is_local(to.domain()) => Some(Place::Host),
             Some(_) => None,
         };
         if !matches!(
@@ -160,7 +191,9 @@ impl Account {
         rec: Rec,
         error: &StanzaError,
     ) {
-        let Some(session) = self.sessions.get(id) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
         let to = rec.to_str(buf);
         let reply = error.reply_to(
             rec.bytes(buf),

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_session::carrier::SessionId;
-use rookery_store::{RosterItem, StoreError, Subscription};
+use rookery_store::StoreError;
+use rookery_store::roster::{RosterItem, Subscription};
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
@@ -31,7 +32,9 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) {
-        let Some(step) = step_of(rec.stanza_type) else { return };
+        let Some(step) = step_of(rec.stanza_type) else {
+            return;
+        };
         let contact = Arc::new(to.to_bare());
         if self.jid().same_bare(&contact) {
             let error = StanzaError::new(Condition::NotAllowed)
@@ -48,12 +51,16 @@ impl Account {
         // RFC 6121 3.1.2: subscriptions are between bare JIDs.
         let stanza = between_bare(self.jid(), &contact, buf, rec);
         let original = (buf.clone(), rec);
-        self.store_transition(turn, transition, move |account, turn, outcome| match outcome {
-            Ok(transition) => account.pass_outbound(turn, step, &contact, &transition, stanza),
-            Err(error) => {
-                account.refuse(turn, id, &original.0, original.1, &store_refusal(&error));
-            }
-        });
+        self.store_transition(
+            turn,
+            transition,
+            move |account, turn, outcome| match outcome {
+                Ok(transition) => account.pass_outbound(turn, step, &contact, &transition, stanza),
+                Err(error) => {
+                    account.refuse(turn, id, &original.0, original.1, &store_refusal(&error));
+                }
+            },
+        );
     }
 
     fn pass_outbound(
@@ -85,7 +92,9 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) {
-        let Some(step) = step_of(rec.stanza_type) else { return };
+        let Some(step) = step_of(rec.stanza_type) else {
+            return;
+        };
         let contact = Arc::new(from.to_bare());
         if self.jid().same_bare(&contact) {
             return;
@@ -99,14 +108,18 @@ impl Account {
             return;
         }
         let stanza = (Bytes::copy_from_slice(rec.bytes(buf)), rec.moved_to(0));
-        self.store_transition(turn, transition, move |account, turn, outcome| match outcome {
-            Ok(transition) => account.pass_inbound(turn, step, &contact, &transition, &stanza),
-            Err(_) if step == Step::Subscribe => {
-                let own = account.jid().clone();
-                turn.bounce(&contact, &own, &stanza.0, stanza.1, &error);
-            }
-            Err(_) => {}
-        });
+        self.store_transition(
+            turn,
+            transition,
+            move |account, turn, outcome| match outcome {
+                Ok(transition) => account.pass_inbound(turn, step, &contact, &transition, &stanza),
+                Err(error) => {
+                    // Only a request is answered; `bounce` knows.
+                    let own = account.jid().clone();
+                    turn.bounce(&contact, &own, &stanza.0, stanza.1, &store_refusal(&error));
+                }
+            },
+        );
     }
 
     fn pass_inbound(
@@ -166,7 +179,10 @@ impl Account {
     }
 
     fn adds_too_much(&self, turn: &Turn<'_>, transition: &Transition) -> bool {
-        let is_new = self.roster.get(&transition.item.jid).is_none_or(|item| !item.in_roster);
+        let is_new = self
+            .roster
+            .get(&transition.item.jid)
+            .is_none_or(|item| !item.in_roster);
         let full = self.roster.contacts().count() >= turn.options.roster_items_max as usize;
         transition.item.in_roster && is_new && full
     }
@@ -202,8 +218,11 @@ fn is_empty(item: &RosterItem) -> bool {
 }
 
 fn between_bare(from: &Jid, to: &Jid, buf: &Bytes, rec: Rec) -> (Bytes, Rec) {
-    let changes =
-        HeadChanges { from: Some(from.bare_str()), to: Some(to.bare_str()), ..HeadChanges::default() };
+    let changes = HeadChanges {
+        from: Some(from.bare_str()),
+        to: Some(to.bare_str()),
+        ..HeadChanges::default()
+    };
     let mut out = Vec::with_capacity(rec.bytes(buf).len() + 64);
     let rec = rewrite_head(rec.bytes(buf), &rec.moved_to(0), &changes, &mut out);
     (out.into(), rec)

@@ -24,7 +24,10 @@ impl InProcess {
     ///
     /// When called twice.
     pub fn connect(&self, shards: Vec<Addr<ShardActor>>) {
-        assert!(self.shards.set(shards).is_ok(), "the shards are connected once");
+        assert!(
+            self.shards.set(shards).is_ok(),
+            "the shards are connected once"
+        );
     }
 
     fn shard(&self, id: ShardId) -> Option<&Addr<ShardActor>> {
@@ -38,7 +41,9 @@ impl Routers for InProcess {
     }
 
     fn send(&self, shard: ShardId, frame: ToShard) -> Result<(), Full<ToShard>> {
-        let Some(shard) = self.shard(shard) else { return Err(Full(frame)) };
+        let Some(shard) = self.shard(shard) else {
+            return Err(Full(frame));
+        };
         match shard.try_send(FromSession(frame)) {
             Ok(()) => Ok(()),
             // A closed shard is one that is shutting down: the session soon is as well.
@@ -59,7 +64,9 @@ impl Routers for InProcess {
 
 impl Peers for InProcess {
     fn forward(&self, shard: ShardId, frame: PeerFrame) -> Result<(), Full<PeerFrame>> {
-        let Some(shard) = self.shard(shard) else { return Err(Full(frame)) };
+        let Some(shard) = self.shard(shard) else {
+            return Err(Full(frame));
+        };
         match shard.try_send(FromPeer(frame)) {
             Ok(()) => Ok(()),
             Err(SendError::Full(frame) | SendError::Closed(frame)) => Err(Full(frame.0)),

@@ -51,12 +51,21 @@ impl Module for Blocking {
     }
 
     fn features(&self, place: Place) -> &'static [&'static str] {
-        if place == Place::Account { &[] } else { &[ns::BLOCKING] }
+        if place == Place::Account {
+            &[]
+        } else {
+            &[ns::BLOCKING]
+        }
     }
 
     fn iq_routes(&self) -> &'static [IqRoute] {
         const fn own(stanza_type: StanzaType, name: &'static str) -> IqRoute {
-            IqRoute { place: Place::Own, stanza_type, namespace: ns::BLOCKING, name }
+            IqRoute {
+                place: Place::Own,
+                stanza_type,
+                namespace: ns::BLOCKING,
+                name,
+            }
         }
         const ROUTES: &[IqRoute] = &[
             own(StanzaType::Get, "blocklist"),
@@ -92,25 +101,27 @@ impl Module for Blocking {
     }
 
     fn submit(&self, account: &mut Account, _turn: &mut Turn<'_>, stanza: Stanza<'_>) -> Flow {
-        let Some(list) = account.slots.get::<BlockList>() else { return Flow::Continue };
+        let Some(list) = account.slots.get::<BlockList>() else {
+            return Flow::Continue;
+        };
         // Unavailable presence may always go: blocking itself sends it, and it tells nothing new.
-        let leaves = stanza.rec.kind == Kind::Presence
-            && stanza.rec.stanza_type == StanzaType::Unavailable;
+        let leaves =
+            stanza.rec.kind == Kind::Presence && stanza.rec.stanza_type == StanzaType::Unavailable;
         match stanza.to {
-            Some(to) if !leaves && !account.jid().same_bare(to) && list.blocks(to) => {
-                Flow::Reject(
-                    StanzaError::new(Condition::NotAcceptable)
-                        .with_type(ErrorType::Cancel)
-                        .with_application(Element::new("blocked", ns::BLOCKING_ERRORS)),
-                )
-            }
+            Some(to) if !leaves && !account.jid().same_bare(to) && list.blocks(to) => Flow::Reject(
+                StanzaError::new(Condition::NotAcceptable)
+                    .with_type(ErrorType::Cancel)
+                    .with_application(Element::new("blocked", ns::BLOCKING_ERRORS)),
+            ),
             _ => Flow::Continue,
         }
     }
 
     /// XEP-0191 3.3: the account looks offline to whom it blocks.
     fn arrive(&self, account: &mut Account, _turn: &mut Turn<'_>, stanza: Stanza<'_>) -> Flow {
-        let Some(list) = account.slots.get::<BlockList>() else { return Flow::Continue };
+        let Some(list) = account.slots.get::<BlockList>() else {
+            return Flow::Continue;
+        };
         if account.jid().same_bare(stanza.from) || !list.blocks(stanza.from) {
             return Flow::Continue;
         }
@@ -127,7 +138,9 @@ impl BlockList {
         if self.0.is_empty() {
             return false;
         }
-        let at_domain = jid.resource().map(|resource| format!("{}/{resource}", jid.domain()));
+        let at_domain = jid
+            .resource()
+            .map(|resource| format!("{}/{resource}", jid.domain()));
         self.0.contains(jid.as_str())
             || self.0.contains(jid.bare_str())
             || at_domain.is_some_and(|jid| self.0.contains(jid.as_str()))
@@ -151,7 +164,9 @@ fn items(payload: &Element) -> Result<BTreeSet<Jid>, StanzaError> {
         .elements()
         .filter(|child| child.is("item", ns::BLOCKING))
         .map(|item| {
-            let jid = item.attr("jid").ok_or_else(|| StanzaError::new(Condition::BadRequest))?;
+            let jid = item
+                .attr("jid")
+                .ok_or_else(|| StanzaError::new(Condition::BadRequest))?;
             Jid::parse(jid).map_err(|_| StanzaError::new(Condition::JidMalformed))
         })
         .collect()
@@ -171,7 +186,11 @@ fn block(account: &mut Account, turn: &Turn<'_>, items: BTreeSet<Jid>) -> Outcom
         return Outcome::Error(StanzaError::new(Condition::BadRequest));
     }
     let mut list = account.slots.get_or_default::<BlockList>().clone();
-    let new: BTreeSet<Jid> = items.iter().filter(|jid| !list.blocks(jid)).cloned().collect();
+    let new: BTreeSet<Jid> = items
+        .iter()
+        .filter(|jid| !list.blocks(jid))
+        .cloned()
+        .collect();
     list.0.extend(items.iter().cloned());
     if list.0.len() > turn.options.blocklist_items_max as usize {
         return Outcome::Error(
@@ -191,8 +210,11 @@ fn block(account: &mut Account, turn: &Turn<'_>, items: BTreeSet<Jid>) -> Outcom
 /// Without items, everything is unblocked (XEP-0191 3.5).
 fn unblock(account: &mut Account, items: BTreeSet<Jid>) -> Outcome {
     let old = account.slots.get_or_default::<BlockList>().clone();
-    let gone: BTreeSet<Jid> =
-        if items.is_empty() { old.0.clone() } else { old.0.intersection(&items).cloned().collect() };
+    let gone: BTreeSet<Jid> = if items.is_empty() {
+        old.0.clone()
+    } else {
+        old.0.intersection(&items).cloned().collect()
+    };
     let list = BlockList(old.0.difference(&gone).cloned().collect());
     store(account, list, move |account, turn| {
         for contact in affected(account, &gone) {
@@ -230,7 +252,12 @@ fn store(
 /// The subscribers whom a change of these entries concerns.
 fn affected(account: &Account, changed: &BTreeSet<Jid>) -> Vec<Arc<Jid>> {
     let changed = BlockList(changed.clone());
-    account.roster.subscribers().filter(|jid| changed.blocks(jid)).cloned().collect()
+    account
+        .roster
+        .subscribers()
+        .filter(|jid| changed.blocks(jid))
+        .cloned()
+        .collect()
 }
 
 fn push(account: &Account, turn: &mut Turn<'_>, payload: &Element) {
@@ -249,13 +276,18 @@ fn push(account: &Account, turn: &mut Turn<'_>, payload: &Element) {
 
 fn element<'a>(name: &'static str, jids: impl IntoIterator<Item = &'a Jid>) -> Element {
     let item = |jid: &Jid| Element::new("item", ns::BLOCKING).with_attr("jid", jid.as_str());
-    jids.into_iter().fold(Element::new(name, ns::BLOCKING), |list, jid| list.with_child(item(jid)))
+    jids.into_iter()
+        .fold(Element::new(name, ns::BLOCKING), |list, jid| {
+            list.with_child(item(jid))
+        })
 }
 
 impl Account {
     /// Whether the account has blocked an address.
     pub fn blocks(&self, jid: &Jid) -> bool {
-        self.slots.get::<BlockList>().is_some_and(|list| list.blocks(jid))
+        self.slots
+            .get::<BlockList>()
+            .is_some_and(|list| list.blocks(jid))
     }
 }
 
@@ -269,7 +301,14 @@ mod tests {
 
     #[test]
     fn an_entry_blocks_what_section_5_says() {
-        let list = BlockList([jid("romeo@montague.net"), jid("spam.example"), jid("a@b.c/d")].into());
+        let list = BlockList(
+            [
+                jid("romeo@montague.net"),
+                jid("spam.example"),
+                jid("a@b.c/d"),
+            ]
+            .into(),
+        );
         assert!(list.blocks(&jid("romeo@montague.net/orchard")));
         assert!(list.blocks(&jid("anybody@spam.example/x")));
         assert!(list.blocks(&jid("a@b.c/d")));

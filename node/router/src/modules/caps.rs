@@ -36,7 +36,11 @@ impl Module for Caps {
     }
 
     fn features(&self, place: Place) -> &'static [&'static str] {
-        if place == Place::Host { &[ns::CAPS] } else { &[] }
+        if place == Place::Host {
+            &[ns::CAPS]
+        } else {
+            &[]
+        }
     }
 }
 
@@ -63,15 +67,23 @@ fn verification_string(info: &Element) -> String {
     let mut identities: Vec<String> = children(info, "identity")
         .map(|i| {
             let (category, kind) = (attr(i, "category"), attr(i, "type"));
-            format!("{category}/{kind}/{}/{}<", attr(i, "xml:lang"), attr(i, "name"))
+            format!(
+                "{category}/{kind}/{}/{}<",
+                attr(i, "xml:lang"),
+                attr(i, "name")
+            )
         })
         .collect();
     identities.sort_unstable();
-    let mut features: Vec<String> =
-        children(info, "feature").map(|feature| attr(feature, "var") + "<").collect();
+    let mut features: Vec<String> = children(info, "feature")
+        .map(|feature| attr(feature, "var") + "<")
+        .collect();
     features.sort_unstable();
-    let mut forms: Vec<String> =
-        info.elements().filter(|child| child.is("x", ns::DATA_FORMS)).map(form_string).collect();
+    let mut forms: Vec<String> = info
+        .elements()
+        .filter(|child| child.is("x", ns::DATA_FORMS))
+        .map(form_string)
+        .collect();
     forms.sort_unstable();
     identities.concat() + &features.concat() + &forms.concat()
 }
@@ -79,7 +91,10 @@ fn verification_string(info: &Element) -> String {
 fn form_string(form: &Element) -> String {
     let mut form_type = String::new();
     let mut fields = Vec::new();
-    for field in form.elements().filter(|child| child.is("field", ns::DATA_FORMS)) {
+    for field in form
+        .elements()
+        .filter(|child| child.is("field", ns::DATA_FORMS))
+    {
         let mut values: Vec<String> = field
             .elements()
             .filter(|child| child.is("value", ns::DATA_FORMS))
@@ -96,7 +111,8 @@ fn form_string(form: &Element) -> String {
 }
 
 fn children<'a>(info: &'a Element, name: &'static str) -> impl Iterator<Item = &'a Element> {
-    info.elements().filter(move |child| child.is(name, ns::DISCO_INFO))
+    info.elements()
+        .filter(move |child| child.is(name, ns::DISCO_INFO))
 }
 
 #[cfg(test)]

@@ -40,7 +40,12 @@ impl Module for Disco {
 
     fn iq_routes(&self) -> &'static [IqRoute] {
         const fn route(place: Place, namespace: &'static str) -> IqRoute {
-            IqRoute { place, stanza_type: StanzaType::Get, namespace, name: "query" }
+            IqRoute {
+                place,
+                stanza_type: StanzaType::Get,
+                namespace,
+                name: "query",
+            }
         }
         const ROUTES: &[IqRoute] = &[
             route(Place::Own, ns::DISCO_INFO),

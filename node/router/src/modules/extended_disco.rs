@@ -40,7 +40,10 @@ pub(super) fn forms(place: Place) -> Vec<Element> {
     match place {
         Place::Host => vec![form(
             SOFTWARE_FORM,
-            &[("software", version::NAME), ("software_version", version::VERSION)],
+            &[
+                ("software", version::NAME),
+                ("software_version", version::VERSION),
+            ],
         )],
         Place::Own | Place::Account => vec![],
     }
@@ -53,7 +56,10 @@ fn form(form_type: &str, fields: &[(&str, &str)]) -> Element {
             .with_child(Element::new("value", ns::DATA_FORMS).with_text(value))
     };
     let head = field("FORM_TYPE", form_type).with_attr("type", "hidden");
-    let empty =
-        Element::new("x", ns::DATA_FORMS).with_attr("type", "result").with_child(head);
-    fields.iter().fold(empty, |form, (var, value)| form.with_child(field(var, value)))
+    let empty = Element::new("x", ns::DATA_FORMS)
+        .with_attr("type", "result")
+        .with_child(head);
+    fields.iter().fold(empty, |form, (var, value)| {
+        form.with_child(field(var, value))
+    })
 }

@@ -56,12 +56,17 @@ impl Module for LastActivity {
     }
 
     fn features(&self, _place: Place) -> &'static [&'static str] {
-        &[ns::LAST]
+        &[ns::LAST_ACTIVITY]
     }
 
     fn iq_routes(&self) -> &'static [IqRoute] {
         const fn get(place: Place) -> IqRoute {
-            IqRoute { place, stanza_type: StanzaType::Get, namespace: ns::LAST, name: "query" }
+            IqRoute {
+                place,
+                stanza_type: StanzaType::Get,
+                namespace: ns::LAST_ACTIVITY,
+                name: "query",
+            }
         }
         const ROUTES: &[IqRoute] = &[get(Place::Own), get(Place::Account), get(Place::Host)];
         ROUTES
@@ -115,7 +120,10 @@ impl Module for LastActivity {
             return;
         }
         let status = std::mem::take(&mut account.slots.get_or_default::<Farewell>().0);
-        let last = LastSeen { at: Some(turn.now), status };
+        let last = LastSeen {
+            at: Some(turn.now),
+            status,
+        };
         let request = Request::PutDocument {
             owner: Jid::clone(account.jid()),
             collection: crate::account::COLLECTION,
@@ -130,7 +138,6 @@ impl Module for LastActivity {
             }
         });
     }
-
 }
 
 impl LastSeen {
@@ -142,13 +149,20 @@ impl LastSeen {
 
     fn read(document: &[u8]) -> Option<Self> {
         let (at, status) = std::str::from_utf8(document).ok()?.split_once('\n')?;
-        Some(Self { at: Some(Timestamp(at.parse().ok()?)), status: status.to_owned() })
+        Some(Self {
+            at: Some(Timestamp(at.parse().ok()?)),
+            status: status.to_owned(),
+        })
     }
 }
 
 fn answer(seconds: u64, status: &str) -> Element {
-    let query = Element::new("query", ns::LAST).with_attr("seconds", &seconds.to_string());
-    if status.is_empty() { query } else { query.with_text(status) }
+    let query = Element::new("query", ns::LAST_ACTIVITY).with_attr("seconds", &seconds.to_string());
+    if status.is_empty() {
+        query
+    } else {
+        query.with_text(status)
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_last_session_survives_its_document() {
-        let last = LastSeen { at: Some(Timestamp(7)), status: "two\nlines".into() };
+        let last = LastSeen {
+            at: Some(Timestamp(7)),
+            status: "two\nlines".into(),
+        };
         assert_eq!(LastSeen::read(&last.write()), Some(last));
         assert_eq!(LastSeen::read(b"nonsense"), None);
     }

@@ -91,7 +91,9 @@ impl Iq {
 
     /// The virtual host that the request is for: the address's domain, or the sender's own.
     pub fn host(&self) -> &str {
-        self.to.as_ref().map_or_else(|| self.from.domain(), |to| to.domain())
+        self.to
+            .as_ref()
+            .map_or_else(|| self.from.domain(), |to| to.domain())
     }
 }
 
@@ -105,7 +107,10 @@ pub enum Outcome {
     /// else until then.
     Wait(Request, Resume),
     /// A result, and then something that must come after it.
-    ResultThen(Option<Element>, Box<dyn FnOnce(&mut Account, &mut Turn<'_>) + Send>),
+    ResultThen(
+        Option<Element>,
+        Box<dyn FnOnce(&mut Account, &mut Turn<'_>) + Send>,
+    ),
     /// Nothing is answered (now): the module does it itself, or the sender is gone.
     Silence,
 }

@@ -35,16 +35,24 @@ impl Module for Ping {
 
     fn iq_routes(&self) -> &'static [IqRoute] {
         const fn ping(place: Place) -> IqRoute {
-            IqRoute { place, stanza_type: StanzaType::Get, namespace: ns::PING, name: "ping" }
+            IqRoute {
+                place,
+                stanza_type: StanzaType::Get,
+                namespace: ns::PING,
+                name: "ping",
+            }
         }
-        const ROUTES: &[IqRoute] =
-            &[ping(Place::Own), ping(Place::Account), ping(Place::Host)];
+        const ROUTES: &[IqRoute] = &[ping(Place::Own), ping(Place::Account), ping(Place::Host)];
         ROUTES
     }
 
     /// XEP-0199 4.2 and 4.3. For another's account only those who see its presence get an answer; for the rest it is
     /// as if nobody were there.
     fn iq(&self, account: &mut Account, _turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
-        if account.may_be_seen_by(iq) { Outcome::Result(None) } else { Outcome::unavailable() }
+        if account.may_be_seen_by(iq) {
+            Outcome::Result(None)
+        } else {
+            Outcome::unavailable()
+        }
     }
 }

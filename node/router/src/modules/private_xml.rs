@@ -39,12 +39,21 @@ impl Module for PrivateXml {
     }
 
     fn features(&self, place: Place) -> &'static [&'static str] {
-        if place == Place::Account { &[] } else { &[ns::PRIVATE] }
+        if place == Place::Account {
+            &[]
+        } else {
+            &[ns::PRIVATE]
+        }
     }
 
     fn iq_routes(&self) -> &'static [IqRoute] {
         const fn own(stanza_type: StanzaType) -> IqRoute {
-            IqRoute { place: Place::Own, stanza_type, namespace: ns::PRIVATE, name: "query" }
+            IqRoute {
+                place: Place::Own,
+                stanza_type,
+                namespace: ns::PRIVATE,
+                name: "query",
+            }
         }
         const ROUTES: &[IqRoute] = &[own(StanzaType::Get), own(StanzaType::Set)];
         ROUTES
@@ -81,7 +90,7 @@ fn key(element: &Element) -> String {
 }
 
 fn get(account: &Account, element: &Element) -> Outcome {
-    let empty = Element::new(element.name(), element.ns());
+    let empty = Element::new(element.name().to_owned(), element.ns().to_owned());
     let request = Request::Document {
         owner: Jid::clone(account.jid()),
         collection: COLLECTION,
@@ -106,7 +115,10 @@ fn set(account: &Account, turn: &Turn<'_>, element: &Element) -> Outcome {
     let (owner, key) = (Jid::clone(account.jid()), key(element));
     let documents_max = turn.options.private_documents_max as usize;
     // The number of keys is bounded, so they are looked at first; the account does nothing else in between.
-    let list = Request::Documents { owner: owner.clone(), collection: COLLECTION };
+    let list = Request::Documents {
+        owner: owner.clone(),
+        collection: COLLECTION,
+    };
     Outcome::wait(list, move |_, _, _, reply| match reply {
         Reply::Documents(held)
             if held.len() >= documents_max && held.iter().all(|(held, _)| *held != key) =>
@@ -120,7 +132,12 @@ fn set(account: &Account, turn: &Turn<'_>, element: &Element) -> Outcome {
 }
 
 fn put(owner: Jid, key: String, document: Bytes) -> Outcome {
-    let request = Request::PutDocument { owner, collection: COLLECTION, key, document };
+    let request = Request::PutDocument {
+        owner,
+        collection: COLLECTION,
+        key,
+        document,
+    };
     Outcome::wait(request, |_, _, _, reply| match reply {
         Reply::Done => Outcome::Result(None),
         Reply::Failed(error) => Outcome::Error(store_refusal(&error)),

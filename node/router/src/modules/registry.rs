@@ -81,8 +81,12 @@ impl Registry {
 
     /// All features shown at a place, sorted.
     pub fn features(&self, place: Place) -> Vec<&'static str> {
-        let mut features: Vec<_> =
-            self.modules.iter().flat_map(|module| module.features(place)).copied().collect();
+        let mut features: Vec<_> = self
+            .modules
+            .iter()
+            .flat_map(|module| module.features(place))
+            .copied()
+            .collect();
         features.sort_unstable();
         features.dedup();
         features
@@ -124,8 +128,14 @@ impl Registry {
         mut bytes: Bytes,
     ) -> Flow {
         for at in behind {
-            let Some(rec) = parse_rec(&bytes) else { return Flow::Continue };
-            let replaced = Stanza { buf: &bytes, rec, ..stanza };
+            let Some(rec) = parse_rec(&bytes) else {
+                return Flow::Continue;
+            };
+            let replaced = Stanza {
+                buf: &bytes,
+                rec,
+                ..stanza
+            };
             match self.modules[*at].submit(account, turn, replaced) {
                 Flow::Continue => {}
                 Flow::Replace(next) => bytes = next,
@@ -148,7 +158,9 @@ impl Registry {
 
     /// Runs [`Hook::Loaded`].
     pub fn loaded(&self, account: &mut Account, documents: &[(String, Bytes)]) {
-        self.loaded.iter().for_each(|at| self.modules[*at].loaded(account, documents));
+        self.loaded
+            .iter()
+            .for_each(|at| self.modules[*at].loaded(account, documents));
     }
 
     /// Runs [`Hook::SessionBound`].
@@ -166,12 +178,7 @@ impl Registry {
     }
 
     /// Runs [`Hook::PresenceChanged`].
-    pub fn presence_changed(
-        &self,
-        account: &mut Account,
-        turn: &mut Turn<'_>,
-        session: SessionId,
-    ) {
+    pub fn presence_changed(&self, account: &mut Account, turn: &mut Turn<'_>, session: SessionId) {
         for at in &self.presence_changed {
             self.modules[*at].presence_changed(account, turn, session);
         }

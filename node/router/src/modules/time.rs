@@ -32,7 +32,11 @@ impl Module for Time {
     }
 
     fn features(&self, place: Place) -> &'static [&'static str] {
-        if place == Place::Host { &[ns::TIME] } else { &[] }
+        if place == Place::Host {
+            &[ns::TIME]
+        } else {
+            &[]
+        }
     }
 
     fn iq_routes(&self) -> &'static [IqRoute] {

@@ -45,7 +45,12 @@ impl Module for VCard {
 
     fn iq_routes(&self) -> &'static [IqRoute] {
         const fn route(place: Place, stanza_type: StanzaType) -> IqRoute {
-            IqRoute { place, stanza_type, namespace: ns::VCARD, name: "vCard" }
+            IqRoute {
+                place,
+                stanza_type,
+                namespace: ns::VCARD,
+                name: "vCard",
+            }
         }
         const ROUTES: &[IqRoute] = &[
             route(Place::Own, StanzaType::Get),
@@ -81,13 +86,11 @@ fn get(account: &Account, iq: &Iq) -> Outcome {
         key: KEY.into(),
     };
     Outcome::wait(request, move |_, _, _, reply| match reply {
-        Reply::Document(document) => {
-            match document.and_then(|bytes| Element::parse(&bytes).ok()) {
-                Some(card) => Outcome::Result(Some(card)),
-                None if own => Outcome::Result(Some(Element::new("vCard", ns::VCARD))),
-                None => Outcome::Error(StanzaError::new(Condition::ItemNotFound)),
-            }
-        }
+        Reply::Document(document) => match document.and_then(|bytes| Element::parse(&bytes).ok()) {
+            Some(card) => Outcome::Result(Some(card)),
+            None if own => Outcome::Result(Some(Element::new("vCard", ns::VCARD))),
+            None => Outcome::Error(StanzaError::new(Condition::ItemNotFound)),
+        },
         Reply::Failed(error) => Outcome::Error(store_refusal(&error)),
         _ => Outcome::internal(),
     })

@@ -66,7 +66,11 @@ impl Module for VCardAvatar {
         };
         let silent = Element::parse(stanza.bytes())
             .is_ok_and(|presence| presence.child("x", ns::VCARD_UPDATE).is_none());
-        if silent { Flow::Replace(with_hash(stanza, hash)) } else { Flow::Continue }
+        if silent {
+            Flow::Replace(with_hash(stanza, hash))
+        } else {
+            Flow::Continue
+        }
     }
 }
 
@@ -80,7 +84,11 @@ impl Avatar {
             .and_then(|base64| STANDARD.decode(base64).ok())
             .filter(|image| !image.is_empty());
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(image.map(|image| hex(&Sha1::digest(image))).unwrap_or_default())
+        Self(
+            image
+                .map(|image| hex(&Sha1::digest(image)))
+                .unwrap_or_default(),
+        )
     }
 }
 
@@ -122,7 +130,10 @@ mod tests {
         let image = Element::new("BINVAL", ns::VCARD).with_text(" YWJj\n");
         let card = Element::new("vCard", ns::VCARD)
             .with_child(Element::new("PHOTO", ns::VCARD).with_child(image));
-        assert_eq!(Avatar::of(&card).0, "a9993e364706816aba3e25717850c26c9cd0d89d");
+        assert_eq!(
+            Avatar::of(&card).0,
+            "a9993e364706816aba3e25717850c26c9cd0d89d"
+        );
         assert_eq!(Avatar::of(&Element::new("vCard", ns::VCARD)).0, "");
     }
 }

@@ -36,7 +36,11 @@ impl Module for Version {
     }
 
     fn features(&self, place: Place) -> &'static [&'static str] {
-        if place == Place::Host { &[ns::VERSION] } else { &[] }
+        if place == Place::Host {
+            &[ns::VERSION]
+        } else {
+            &[]
+        }
     }
 
     fn iq_routes(&self) -> &'static [IqRoute] {

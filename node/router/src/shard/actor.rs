@@ -65,8 +65,9 @@ impl ShardActor {
         while let Some(input) = self.next.pop_front() {
             let mut effects = std::mem::take(&mut self.effects);
             let (shard, entropy) = (&mut self.shard, &mut self.entropy);
-            let handled =
-                catch_unwind(AssertUnwindSafe(|| shard.handle(input, now, entropy, &mut effects)));
+            let handled = catch_unwind(AssertUnwindSafe(|| {
+                shard.handle(input, now, entropy, &mut effects)
+            }));
             if handled.is_err() {
                 self.start_anew();
                 effects.clear();
@@ -83,7 +84,8 @@ impl ShardActor {
             Effect::Deliver { to, jid, batch } => {
                 if let Err(Full(ToSession::Deliver(batch))) = to.send(ToSession::Deliver(batch)) {
                     counter!("rookery_router_deliveries_refused_total").increment(1);
-                    self.next.push_back(Input::Undelivered(to.session(), jid, batch));
+                    self.next
+                        .push_back(Input::Undelivered(to.session(), jid, batch));
                 }
             }
             Effect::Answer { to, ask, answer } => {
@@ -140,7 +142,9 @@ impl Actor for ShardActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(self.env.options.load().shard_queue_max as usize);
-        ctx.run_interval(Duration::from_secs(1), |actor, ctx| actor.run(Input::Tick, ctx));
+        ctx.run_interval(Duration::from_secs(1), |actor, ctx| {
+            actor.run(Input::Tick, ctx)
+        });
     }
 }
 

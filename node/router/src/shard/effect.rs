@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_control::{RegistrationRefused, ReservationId};
-use rookery_session::carrier::{
-    Answer, AskId, SessionId, ShardId, SinkRef, ToShard,
-};
-use rookery_store::{
-    Append, Loaded, LogEntry, LogQuery, NewAccount, Position, RosterChange, StoreError,
-};
+use rookery_session::carrier::{Answer, AskId, SessionId, ShardId, SinkRef, ToShard};
+use rookery_store::StoreError;
+use rookery_store::account::{Loaded, NewAccount};
+use rookery_store::log::{Append, LogEntry, LogQuery, Position};
+use rookery_store::roster::RosterChange;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::Batch;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rookery_session::carrier::{Question, ShardId, SinkRef, AskId, ToShard};
+use rookery_session::carrier::{AskId, Question, ShardId, SinkRef, ToShard};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::jid::Jid;
@@ -34,7 +34,12 @@ enum Slot {
 impl Shard {
     /// An empty shard.
     pub fn new(id: ShardId, env: Arc<Environment>) -> Self {
-        Self { id, env, accounts: HashMap::new(), out: Outbox::default() }
+        Self {
+            id,
+            env,
+            accounts: HashMap::new(),
+            out: Outbox::default(),
+        }
     }
 
     /// Which shard this is.
@@ -53,7 +58,10 @@ impl Shard {
             Slot::Ready(account) => Some(account),
             Slot::Loading(_) => None,
         });
-        ready.flat_map(|mut account| account.sessions.drain()).map(|s| s.sink).collect()
+        ready
+            .flat_map(|mut account| account.sessions.drain())
+            .map(|s| s.sink)
+            .collect()
     }
 
     /// Handles one input; what must be done is appended to `effects`.
@@ -72,7 +80,9 @@ impl Shard {
             entropy,
             out: &mut self.out,
         };
-        let accounts = &mut Accounts { map: &mut self.accounts };
+        let accounts = &mut Accounts {
+            map: &mut self.accounts,
+        };
         match input {
             Input::Session(frame) => accounts.session_frame(self.id, turn, frame),
             Input::Peer(frame) => accounts.peer_frame(turn, frame),
@@ -82,7 +92,15 @@ impl Shard {
             }
             Input::Refused(frame) => {
                 let PeerFrame { from, to, batch } = frame;
-                absent::overloaded(turn, Work::Arrive { from, to, batch, next: 0 });
+                absent::overloaded(
+                    turn,
+                    Work::Arrive {
+                        from,
+                        to,
+                        batch,
+                        next: 0,
+                    },
+                );
             }
             Input::Tick => accounts.tick(turn),
         }
@@ -98,14 +116,30 @@ struct Accounts<'a> {
 impl Accounts<'_> {
     fn session_frame(&mut self, shard: ShardId, turn: &mut Turn<'_>, frame: ToShard) {
         match frame {
-            ToShard::Stanzas { session, from, batch, .. } => {
+            ToShard::Stanzas {
+                session,
+                from,
+                batch,
+                ..
+            } => {
                 // A bound session keeps its account in memory, so this is the only look-up of the way.
                 match self.map.get_mut(from.bare_str()) {
                     Some(Slot::Ready(account)) => {
-                        account.work(turn, Work::Submit { session, batch, next: 0 });
+                        account.work(
+                            turn,
+                            Work::Submit {
+                                session,
+                                batch,
+                                next: 0,
+                            },
+                        );
                     }
                     Some(Slot::Loading(waiting)) => {
-                        waiting.push_back(Work::Submit { session, batch, next: 0 });
+                        waiting.push_back(Work::Submit {
+                            session,
+                            batch,
+                            next: 0,
+                        });
                     }
                     // The account was removed while its session still spoke.
                     None => {}
@@ -116,7 +150,11 @@ impl Accounts<'_> {
                     account.work(turn, Work::Ended { session });
                 }
             }
-            ToShard::Ask { from, ask, question } => self.question(shard, turn, from, ask, question),
+            ToShard::Ask {
+                from,
+                ask,
+                question,
+            } => self.question(shard, turn, from, ask, question),
         }
     }
 
@@ -135,7 +173,10 @@ impl Accounts<'_> {
                 registration::answer(turn, from, ask, question);
                 return;
             }
-            Question::Admin(Admin::ListSessions { account, shard: asked }) => {
+            Question::Admin(Admin::ListSessions {
+                account,
+                shard: asked,
+            }) => {
                 debug_assert_eq!(*asked, shard);
                 let sessions = self.sessions(account.as_ref());
                 turn.answer(&from, ask, sessions);
@@ -153,7 +194,15 @@ impl Accounts<'_> {
             ) => account.clone(),
             Question::Admin(Admin::CloseSessions { jid, .. }) => jid.to_bare(),
         };
-        self.work(turn, &account, Work::Ask { from, ask, question });
+        self.work(
+            turn,
+            &account,
+            Work::Ask {
+                from,
+                ask,
+                question,
+            },
+        );
     }
 
     fn sessions(&self, account: Option<&Jid>) -> rookery_session::carrier::Answer {
@@ -181,11 +230,28 @@ impl Accounts<'_> {
         }
         match self.map.get_mut(to.bare_str()) {
             Some(Slot::Ready(account)) => {
-                account.work(turn, Work::Arrive { from, to, batch, next: 0 });
+                account.work(
+                    turn,
+                    Work::Arrive {
+                        from,
+                        to,
+                        batch,
+                        next: 0,
+                    },
+                );
             }
             _ => {
                 let bare = to.to_bare();
-                self.work(turn, &bare, Work::Arrive { from, to, batch, next: 0 });
+                self.work(
+                    turn,
+                    &bare,
+                    Work::Arrive {
+                        from,
+                        to,
+                        batch,
+                        next: 0,
+                    },
+                );
             }
         }
     }
@@ -204,7 +270,10 @@ impl Accounts<'_> {
             None => {
                 let key: Box<str> = account.as_str().into();
                 self.map.insert(key, Slot::Loading(VecDeque::from([work])));
-                turn.request(Request::Load(account.clone()), Then::Load(Arc::new(account.clone())));
+                turn.request(
+                    Request::Load(account.clone()),
+                    Then::Load(Arc::new(account.clone())),
+                );
             }
         }
     }
@@ -213,7 +282,11 @@ impl Accounts<'_> {
         match turn.out.waiting.remove(&id) {
             Some(Then::Free(run)) => run(turn, reply),
             Some(Then::Load(account)) => self.loaded(turn, &account, reply),
-            Some(Then::Account { account, gates, run }) => {
+            Some(Then::Account {
+                account,
+                gates,
+                run,
+            }) => {
                 if let Some(Slot::Ready(ready)) = self.map.get_mut(account.as_str()) {
                     ready.resume(turn, gates, run, reply);
                     if ready.is_removed() {
@@ -227,7 +300,9 @@ impl Accounts<'_> {
 
     /// The store answered a load: the account works off what waited, or is answered for as absent.
     fn loaded(&mut self, turn: &mut Turn<'_>, jid: &Arc<Jid>, reply: Reply) {
-        let Some(Slot::Loading(waiting)) = self.map.remove(jid.as_str()) else { return };
+        let Some(Slot::Loading(waiting)) = self.map.remove(jid.as_str()) else {
+            return;
+        };
         match reply {
             Reply::Loaded(Some(loaded)) => {
                 let mut account = Box::new(Account::new(turn, jid.clone(), *loaded));
@@ -237,9 +312,13 @@ impl Accounts<'_> {
                 self.map.insert(jid.as_str().into(), Slot::Ready(account));
             }
             Reply::Loaded(None) => {
-                waiting.into_iter().for_each(|work| absent::answer(turn, work));
+                waiting
+                    .into_iter()
+                    .for_each(|work| absent::answer(turn, work));
             }
-            _ => waiting.into_iter().for_each(|work| absent::unavailable(turn, work)),
+            _ => waiting
+                .into_iter()
+                .for_each(|work| absent::unavailable(turn, work)),
         }
     }
 

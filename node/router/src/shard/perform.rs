@@ -22,16 +22,22 @@ impl Services {
     /// Services over a store and a control group.
     pub fn new(store: Arc<dyn Store>, control: Control, derivations_max: u32) -> Arc<Self> {
         let derivations = Semaphore::new(derivations_max.max(1) as usize);
-        Arc::new(Self { store, control, derivations })
+        Arc::new(Self {
+            store,
+            control,
+            derivations,
+        })
     }
 }
 
 /// Carries out one request.
 pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply {
     match request {
-        Request::Derive { password, salt, iterations } => {
-            derive(&services, password, salt, iterations).await
-        }
+        Request::Derive {
+            password,
+            salt,
+            iterations,
+        } => derive(&services, password, salt, iterations).await,
         Request::RegistrationIsOpen => {
             let mode = services.control.policy().registration.mode;
             Reply::RegistrationIsOpen(mode != RegistrationMode::Closed)
@@ -39,12 +45,14 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
         Request::Reserve { .. }
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => reserve(&services, request).await,
-        other => ask_store(&*services.store, other).await.unwrap_or_else(|error| {
-            if !matches!(error, StoreError::AlreadyExists | StoreError::NotFound) {
-                tracing::warn!(%error, "store refused a request");
-            }
-            Reply::Failed(error)
-        }),
+        other => ask_store(&*services.store, other)
+            .await
+            .unwrap_or_else(|error| {
+                if !matches!(error, StoreError::AlreadyExists | StoreError::NotFound) {
+                    tracing::warn!(%error, "store refused a request");
+                }
+                Reply::Failed(error)
+            }),
     }
 }
 
@@ -68,14 +76,23 @@ async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, StoreEr
             store.update_roster(&jid, change).await?;
             Reply::Done
         }
-        Request::Document { owner, collection, key } => {
-            Reply::Document(store.document(&owner, collection, &key).await?)
-        }
+        Request::Document {
+            owner,
+            collection,
+            key,
+        } => Reply::Document(store.document(&owner, collection, &key).await?),
         Request::Documents { owner, collection } => {
             Reply::Documents(store.documents(&owner, collection).await?)
         }
-        Request::PutDocument { owner, collection, key, document } => {
-            store.put_document(&owner, collection, &key, document).await?;
+        Request::PutDocument {
+            owner,
+            collection,
+            key,
+            document,
+        } => {
+            store
+                .put_document(&owner, collection, &key, document)
+                .await?;
             Reply::Done
         }
         Request::Append(entries) => {
@@ -99,9 +116,18 @@ async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, StoreEr
 async fn reserve(services: &Services, request: Request) -> Reply {
     let control = &services.control;
     let outcome = match request {
-        Request::Reserve { host, address, name } => {
+        Request::Reserve {
+            host,
+            address,
+            name,
+        } => {
             let now = Timestamp::now();
-            let ask = rookery_control::Reserve { host, address, name, now };
+            let ask = rookery_control::Reserve {
+                host,
+                address,
+                name,
+                now,
+            };
             return match control.reserve_registration(ask).await {
                 Ok(id) => Reply::Reserved(id),
                 Err(refused) => Reply::RegistrationRefused(refused),
@@ -115,7 +141,7 @@ async fn reserve(services: &Services, request: Request) -> Reply {
         Ok(()) => Reply::Done,
         Err(error) => {
             tracing::warn!(%error, "control group did not settle a reservation");
-            Reply::Failed(StoreError::Unavailable(error.to_string()))
+            Reply::Failed(StoreError::Unavailable(error.to_string().into()))
         }
     }
 }
@@ -124,9 +150,8 @@ async fn derive(services: &Services, password: String, salt: [u8; 16], iteration
     let Ok(_permit) = services.derivations.acquire().await else {
         return Reply::Failed(StoreError::Invalid("shutting down"));
     };
-    let derived = tokio::task::spawn_blocking(move || {
-        Credentials::derive(&password, &salt, iterations)
-    });
+    let derived =
+        tokio::task::spawn_blocking(move || Credentials::derive(&password, &salt, iterations));
     match derived.await {
         Ok(Ok(keys)) => Reply::Credentials(Box::new(keys)),
         Ok(Err(_)) => Reply::BadPassword,

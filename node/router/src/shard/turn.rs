@@ -60,15 +60,24 @@ impl Turn<'_> {
     /// Gives a session a stanza that is already in canonical bytes. Neighbouring stanzas of one buffer for one session
     /// travel as one batch.
     pub fn deliver(&mut self, to: &SinkRef, jid: &Arc<Jid>, buf: &Bytes, rec: Rec) {
-        if let Some(Effect::Deliver { jid: last, batch, .. }) = self.out.effects.last_mut()
+        if let Some(Effect::Deliver {
+            jid: last, batch, ..
+        }) = self.out.effects.last_mut()
             && Arc::ptr_eq(last, jid)
             && batch.buf.as_ptr() == buf.as_ptr()
         {
             batch.recs.push(rec);
             return;
         }
-        let batch = Batch { buf: buf.clone(), recs: vec![rec] };
-        self.out.effects.push(Effect::Deliver { to: to.clone(), jid: jid.clone(), batch });
+        let batch = Batch {
+            buf: buf.clone(),
+            recs: vec![rec],
+        };
+        self.out.effects.push(Effect::Deliver {
+            to: to.clone(),
+            jid: jid.clone(),
+            batch,
+        });
     }
 
     /// Gives a session a stanza that the server made.
@@ -81,7 +90,13 @@ impl Turn<'_> {
     /// answered with an error, until federation exists.
     pub fn route(&mut self, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Bytes, rec: Rec) {
         if !self.env.is_local(to.domain()) {
-            self.bounce(from, to, buf, rec, &StanzaError::new(Condition::RemoteServerNotFound));
+            self.bounce(
+                from,
+                to,
+                buf,
+                rec,
+                &StanzaError::new(Condition::RemoteServerNotFound),
+            );
             return;
         }
         if let Some(Effect::Forward(_, last)) = self.out.effects.last_mut()
@@ -93,8 +108,15 @@ impl Turn<'_> {
             return;
         }
         let shard = self.env.shard_of(to.bare_str());
-        let batch = Batch { buf: buf.clone(), recs: vec![rec] };
-        let frame = PeerFrame { from: from.clone(), to: to.clone(), batch };
+        let batch = Batch {
+            buf: buf.clone(),
+            recs: vec![rec],
+        };
+        let frame = PeerFrame {
+            from: from.clone(),
+            to: to.clone(),
+            batch,
+        };
         self.out.effects.push(Effect::Forward(shard, frame));
     }
 
@@ -137,12 +159,19 @@ impl Turn<'_> {
 
     /// Answers a question.
     pub fn answer(&mut self, to: &SinkRef, ask: AskId, answer: Answer) {
-        self.out.effects.push(Effect::Answer { to: to.clone(), ask, answer });
+        self.out.effects.push(Effect::Answer {
+            to: to.clone(),
+            ask,
+            answer,
+        });
     }
 
     /// Ends a session.
     pub fn close(&mut self, to: &SinkRef, error: StreamError) {
-        self.out.effects.push(Effect::Close { to: to.clone(), error });
+        self.out.effects.push(Effect::Close {
+            to: to.clone(),
+            error,
+        });
     }
 
     /// Asks for something to be done outside; `then` goes on with the reply.

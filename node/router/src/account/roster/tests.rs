@@ -20,8 +20,10 @@ fn contact() -> Jid {
 }
 
 fn roster_in(state: &str) -> Roster {
-    let (_, subscription, ask, pending) =
-        STATES.iter().find(|(name, ..)| *name == state).expect("a state of the table");
+    let (_, subscription, ask, pending) = STATES
+        .iter()
+        .find(|(name, ..)| *name == state)
+        .expect("a state of the table");
     let mut item = Roster::default().item_or_stranger(&contact());
     item.subscription = *subscription;
     item.ask = *ask;

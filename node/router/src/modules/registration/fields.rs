@@ -90,7 +90,9 @@ mod tests {
     fn a_form_counts_before_the_legacy_fields() {
         let value = |text: &str| Element::new("value", ns::DATA_FORMS).with_text(text);
         let field = |var, text| {
-            Element::new("field", ns::DATA_FORMS).with_attr("var", var).with_child(value(text))
+            Element::new("field", ns::DATA_FORMS)
+                .with_attr("var", var)
+                .with_child(value(text))
         };
         let form = Element::new("x", ns::DATA_FORMS)
             .with_attr("type", "submit")
@@ -109,7 +111,9 @@ mod tests {
         let query = Element::new("query", ns::REGISTER)
             .with_child(Element::new("username", ns::REGISTER).with_text("bill"))
             .with_child(Element::new("password", ns::REGISTER));
-        let error = Submission::read(&query).err().expect("the password is empty");
+        let error = Submission::read(&query)
+            .err()
+            .expect("the password is empty");
         assert_eq!(error.condition(), Condition::NotAcceptable);
     }
 }

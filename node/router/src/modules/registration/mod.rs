@@ -41,12 +41,21 @@ impl Module for Registration {
     }
 
     fn features(&self, place: Place) -> &'static [&'static str] {
-        if place == Place::Account { &[] } else { &[ns::REGISTER] }
+        if place == Place::Account {
+            &[]
+        } else {
+            &[ns::REGISTER]
+        }
     }
 
     fn iq_routes(&self) -> &'static [IqRoute] {
         const fn route(place: Place, stanza_type: StanzaType) -> IqRoute {
-            IqRoute { place, stanza_type, namespace: ns::REGISTER, name: "query" }
+            IqRoute {
+                place,
+                stanza_type,
+                namespace: ns::REGISTER,
+                name: "query",
+            }
         }
         const ROUTES: &[IqRoute] = &[
             route(Place::Own, StanzaType::Get),
@@ -114,7 +123,11 @@ fn change_password(account: &Account, turn: &mut Turn<'_>, submission: Submissio
     let mut salt = [0; 16];
     turn.entropy.fill(&mut salt);
     let iterations = turn.options.scram_iterations;
-    let derive = Request::Derive { password: submission.password, salt, iterations };
+    let derive = Request::Derive {
+        password: submission.password,
+        salt,
+        iterations,
+    };
     Outcome::wait(derive, |account, _, _, reply| match reply {
         Reply::Credentials(keys) => store_password(account, keys),
         Reply::BadPassword => Outcome::Error(bad_password()),
@@ -126,7 +139,7 @@ fn store_password(account: &Account, keys: Box<Credentials>) -> Outcome {
     let request = Request::SetCredentials(Jid::clone(account.jid()), keys.clone());
     Outcome::wait(request, move |account, _, _, reply| match reply {
         Reply::Done => {
-            account.record.credentials = std::sync::Arc::new(*keys);
+            account.record.credentials = *keys;
             Outcome::Result(None)
         }
         Reply::Failed(error) => Outcome::Error(store_refusal(&error)),

@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use rookery_control::{RegistrationRefused, ReservationId};
+use rookery_control::{RegistrationRefused, ReservationId, Unavailable};
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, AskId, Question, SinkRef};
-use rookery_store::{NewAccount, StoreError};
+use rookery_store::StoreError;
+use rookery_store::account::NewAccount;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
@@ -29,6 +30,9 @@ use super::fields::{Submission, blank};
 use crate::account::store_refusal;
 use crate::shard::{Reply, Request, Turn};
 
+/// What is said when the throttle cannot be asked.
+const UNAVAILABLE: RegistrationRefused = RegistrationRefused::Unavailable(Unavailable::NoQuorum);
+
 /// A registration on its way.
 struct Applicant {
     from: SinkRef,
@@ -40,7 +44,9 @@ struct Applicant {
 
 impl Applicant {
     fn result(&self, turn: &mut Turn<'_>, payload: Option<&Element>) {
-        let Some(rec) = parse_rec(&self.iq) else { return self.unavailable(turn) };
+        let Some(rec) = parse_rec(&self.iq) else {
+            return self.unavailable(turn);
+        };
         let reply = iq_result(&self.iq, &rec, Some(&self.host), None, payload);
         turn.answer(&self.from, self.ask, Answer::Iq(reply));
     }
@@ -61,9 +67,19 @@ impl Applicant {
 
 /// Answers a registration IQ of a stream that is not authenticated.
 pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Question) {
-    let Question::Register { host, address, iq } = question else { return };
-    let applicant = Applicant { from, ask, iq, host, address };
-    let Ok(element) = Element::parse(&applicant.iq) else { return applicant.unavailable(turn) };
+    let Question::Register { host, address, iq } = question else {
+        return;
+    };
+    let applicant = Applicant {
+        from,
+        ask,
+        iq,
+        host,
+        address,
+    };
+    let Ok(element) = Element::parse(&applicant.iq) else {
+        return applicant.unavailable(turn);
+    };
     let query = element.child("query", ns::REGISTER);
     match (element.attr("type"), query) {
         (Some("get"), Some(_)) => ask_for_fields(turn, applicant),
@@ -80,13 +96,16 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
 }
 
 fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant) {
-    turn.request_free(Request::RegistrationIsOpen, move |turn, reply| match reply {
-        Reply::RegistrationIsOpen(true) => {
-            let blank = blank(&applicant.host);
-            applicant.result(turn, Some(&blank));
-        }
-        _ => applicant.error(turn, &refused(&RegistrationRefused::Closed)),
-    });
+    turn.request_free(
+        Request::RegistrationIsOpen,
+        move |turn, reply| match reply {
+            Reply::RegistrationIsOpen(true) => {
+                let blank = blank(&applicant.host);
+                applicant.result(turn, Some(&blank));
+            }
+            _ => applicant.error(turn, &refused(&RegistrationRefused::Closed)),
+        },
+    );
 }
 
 fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
@@ -110,7 +129,7 @@ fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
     turn.request_free(reserve, move |turn, reply| match reply {
         Reply::Reserved(id) => derive(turn, applicant, jid, submission.password, id),
         Reply::RegistrationRefused(why) => applicant.error(turn, &refused(&why)),
-        _ => applicant.error(turn, &refused(&RegistrationRefused::Unavailable)),
+        _ => applicant.error(turn, &refused(&UNAVAILABLE)),
     });
 }
 
@@ -125,7 +144,12 @@ fn derive(
     turn.request_free(request, move |turn, reply| match reply {
         Reply::Credentials(keys) => create(turn, applicant, jid, *keys, place),
         Reply::BadPassword => give_back(turn, applicant, place, bad_password()),
-        _ => give_back(turn, applicant, place, StanzaError::new(Condition::InternalServerError)),
+        _ => give_back(
+            turn,
+            applicant,
+            place,
+            StanzaError::new(Condition::InternalServerError),
+        ),
     });
 }
 
@@ -140,31 +164,39 @@ fn create(
     turn.request_free(request, move |turn, reply| match reply {
         Reply::Done => settle(turn, applicant, jid, place),
         Reply::Failed(StoreError::AlreadyExists) => {
-            give_back(turn, applicant, place, StanzaError::new(Condition::Conflict));
+            give_back(
+                turn,
+                applicant,
+                place,
+                StanzaError::new(Condition::Conflict),
+            );
         }
         Reply::Failed(error) => give_back(turn, applicant, place, store_refusal(&error)),
-        _ => give_back(turn, applicant, place, StanzaError::new(Condition::InternalServerError)),
+        _ => give_back(
+            turn,
+            applicant,
+            place,
+            StanzaError::new(Condition::InternalServerError),
+        ),
     });
 }
 
 /// The account exists. If its place in the throttle cannot be kept, the account must not be kept either: else the limit
 /// would be passed.
 fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: ReservationId) {
-    turn.request_free(Request::CommitReservation(place), move |turn, reply| match reply {
-        Reply::Done => applicant.result(turn, None),
-        _ => turn.request_free(Request::DeleteAccount(jid), move |turn, _| {
-            applicant.error(turn, &refused(&RegistrationRefused::Unavailable));
-        }),
-    });
+    turn.request_free(
+        Request::CommitReservation(place),
+        move |turn, reply| match reply {
+            Reply::Done => applicant.result(turn, None),
+            _ => turn.request_free(Request::DeleteAccount(jid), move |turn, _| {
+                applicant.error(turn, &refused(&UNAVAILABLE));
+            }),
+        },
+    );
 }
 
 /// The account was not made: its place in the throttle goes to the next one.
-fn give_back(
-    turn: &mut Turn<'_>,
-    applicant: Applicant,
-    place: ReservationId,
-    error: StanzaError,
-) {
+fn give_back(turn: &mut Turn<'_>, applicant: Applicant, place: ReservationId, error: StanzaError) {
     // If it cannot be given back now, it expires.
     turn.request_free(Request::ReleaseReservation(place), move |turn, _| {
         applicant.error(turn, &error);
@@ -211,7 +243,11 @@ fn operator_answer(reply: &Reply) -> Answer {
 fn derivation(turn: &mut Turn<'_>, password: String) -> Request {
     let mut salt = [0; 16];
     turn.entropy.fill(&mut salt);
-    Request::Derive { password, salt, iterations: turn.options.scram_iterations }
+    Request::Derive {
+        password,
+        salt,
+        iterations: turn.options.scram_iterations,
+    }
 }
 
 fn creation(turn: &Turn<'_>, jid: Jid, keys: Credentials, address: Option<IpAddr>) -> Request {
@@ -227,7 +263,9 @@ fn creation(turn: &Turn<'_>, jid: Jid, keys: Credentials, address: Option<IpAddr
 /// What an applicant is told when the throttle refuses (DESIGN: never let through without a quorum).
 fn refused(why: &RegistrationRefused) -> StanzaError {
     let wait = |text: &str| {
-        StanzaError::new(Condition::ResourceConstraint).with_type(ErrorType::Wait).with_text(text)
+        StanzaError::new(Condition::ResourceConstraint)
+            .with_type(ErrorType::Wait)
+            .with_text(text)
     };
     match why {
         RegistrationRefused::Closed => StanzaError::new(Condition::NotAllowed)
@@ -236,7 +274,7 @@ fn refused(why: &RegistrationRefused) -> StanzaError {
             "too many registrations; try again in {} seconds",
             retry_after_ms.div_ceil(1000)
         )),
-        RegistrationRefused::Unavailable => {
+        RegistrationRefused::Unavailable(_) => {
             wait("registrations cannot be counted at the moment; try again later")
         }
     }

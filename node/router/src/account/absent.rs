@@ -8,7 +8,7 @@ use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Kind, Rec, StanzaType};
-use rookery_xmpp::stanza_error::{Condition, StanzaError};
+use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::Work;
 use crate::shard::Turn;
@@ -17,15 +17,26 @@ use crate::shard::Turn;
 /// stranger learns nothing from a message.
 pub(crate) fn answer(turn: &mut Turn<'_>, work: Work) {
     match work {
-        Work::Arrive { from, to, batch, next } => {
+        Work::Arrive {
+            from,
+            to,
+            batch,
+            next,
+        } => {
             for rec in &batch.recs[next..] {
                 absent_stanza(turn, &from, &to, &batch.buf, *rec);
             }
         }
-        Work::Ask { from, ask, question } => {
+        Work::Ask {
+            from,
+            ask,
+            question,
+        } => {
             let reply = match question {
                 Question::Credentials { .. } => Answer::Credentials(None),
-                Question::Bind { .. } => Answer::Refused(StanzaError::new(Condition::NotAuthorized)),
+                Question::Bind { .. } => {
+                    Answer::Refused(StanzaError::new(Condition::NotAuthorized))
+                }
                 Question::Admin(_) => Answer::Admin(AdminAnswer::NotFound),
                 Question::Register { .. } => Answer::Unavailable,
             };
@@ -37,7 +48,11 @@ pub(crate) fn answer(turn: &mut Turn<'_>, work: Work) {
 
 /// Answers when the store could not be asked.
 pub(crate) fn unavailable(turn: &mut Turn<'_>, work: Work) {
-    refuse(turn, work, &StanzaError::new(Condition::InternalServerError).with_wait());
+    refuse(
+        turn,
+        work,
+        &StanzaError::new(Condition::InternalServerError).with_type(ErrorType::Wait),
+    );
 }
 
 /// Answers when too much waits already.
@@ -47,7 +62,12 @@ pub(crate) fn overloaded(turn: &mut Turn<'_>, work: Work) {
 
 fn refuse(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
     match work {
-        Work::Arrive { from, to, batch, next } => {
+        Work::Arrive {
+            from,
+            to,
+            batch,
+            next,
+        } => {
             for rec in &batch.recs[next..] {
                 turn.bounce(&from, &to, &batch.buf, *rec, error);
             }
@@ -64,8 +84,15 @@ fn refuse(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
 
 /// A submitted stanza carries its sender's address, stamped by the reader.
 fn refuse_submitted(turn: &mut Turn<'_>, buf: &Bytes, rec: Rec, error: &StanzaError) {
-    let Ok(element) = Element::parse(rec.bytes(buf)) else { return };
-    let parse = |name| element.attr(name).and_then(|jid| Jid::parse(jid).ok()).map(Arc::new);
+    let Ok(element) = Element::parse(rec.bytes(buf)) else {
+        return;
+    };
+    let parse = |name| {
+        element
+            .attr(name)
+            .and_then(|jid| Jid::parse(jid).ok())
+            .map(Arc::new)
+    };
     let Some(from) = parse("from") else { return };
     let to = parse("to").unwrap_or_else(|| Arc::new(from.to_bare()));
     turn.bounce(&from, &to, buf, rec, error);
@@ -83,7 +110,13 @@ fn absent_stanza(turn: &mut Turn<'_>, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Byte
             turn.route_element(&bare, &Arc::new(from.to_bare()), &refusal);
         }
         (Kind::Message | Kind::Iq, _) => {
-            turn.bounce(from, to, buf, rec, &StanzaError::new(Condition::ServiceUnavailable));
+            turn.bounce(
+                from,
+                to,
+                buf,
+                rec,
+                &StanzaError::new(Condition::ServiceUnavailable),
+            );
         }
         (Kind::Presence | Kind::Other, _) => {}
     }
