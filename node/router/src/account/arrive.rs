@@ -194,7 +194,7 @@ impl Account {
         self.keep_offline(turn, &from, &to, buf, rec);
     }
 
-    fn bounce_undelivered(&mut self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) {
+    fn bounce_undelivered(&self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) {
         let Some((from, to)) = addresses(buf, rec, self.jid()) else {
             return;
         };

@@ -41,7 +41,7 @@ pub use slots::Slots;
 pub(crate) use work::Work;
 
 use crate::modules::{Iq, Place};
-use crate::shard::{Reply, Request, Then, Turn};
+use crate::shard::{Reply, Request, Run, Then, Turn};
 
 /// The collection of those small documents that are read together with the account.
 pub const COLLECTION: &str = "account";
@@ -145,7 +145,7 @@ impl Account {
         &mut self,
         turn: &mut Turn<'_>,
         gates: bool,
-        run: Box<dyn FnOnce(&mut Self, &mut Turn<'_>, Reply) + Send>,
+        run: Run,
         reply: Reply,
     ) {
         if gates {

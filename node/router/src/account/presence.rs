@@ -52,7 +52,7 @@ impl Account {
     }
 
     /// RFC 6121 4.2: what a first presence sets in motion.
-    fn come_online(&mut self, turn: &mut Turn<'_>, id: SessionId) {
+    fn come_online(&self, turn: &mut Turn<'_>, id: SessionId) {
         let Some(session) = self.sessions.get(id) else {
             return;
         };

@@ -26,6 +26,6 @@ mod vcard_avatar;
 pub mod version;
 
 pub use module::{
-    Flow, Hook, Info, Iq, IqRoute, Module, Outcome, Phase, Place, Resume, Stanza, Status,
+    After, Flow, Hook, Info, Iq, IqRoute, Module, Outcome, Phase, Place, Resume, Stanza, Status,
 };
 pub use registry::{Registry, all};

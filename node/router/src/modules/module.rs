@@ -109,11 +109,14 @@ pub enum Outcome {
     /// A result, and then something that must come after it.
     ResultThen(
         Option<Element>,
-        Box<dyn FnOnce(&mut Account, &mut Turn<'_>) + Send>,
+        After,
     ),
     /// Nothing is answered (now): the module does it itself, or the sender is gone.
     Silence,
 }
+
+/// What comes after an answer.
+pub type After = Box<dyn FnOnce(&mut Account, &mut Turn<'_>) + Send>;
 
 /// Goes on with an IQ when the reply is there.
 pub type Resume = Box<dyn FnOnce(&mut Account, &mut Turn<'_>, &Iq, Reply) -> Outcome + Send>;

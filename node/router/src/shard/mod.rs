@@ -10,4 +10,4 @@ pub use actor::{FromPeer, FromSession, ShardActor};
 pub use effect::{Effect, Input, PeerFrame, Reply, Request, RequestId};
 pub use machine::Shard;
 pub use perform::Services;
-pub use turn::{Then, Turn};
+pub use turn::{Run, RunFree, Then, Turn};

@@ -18,6 +18,11 @@ use crate::RouterOptions;
 use crate::account::Account;
 use crate::environment::Environment;
 
+/// What an account does with a reply.
+pub type Run = Box<dyn FnOnce(&mut Account, &mut Turn<'_>, Reply) + Send>;
+/// What is done with a reply outside any account.
+pub type RunFree = Box<dyn FnOnce(&mut Turn<'_>, Reply) + Send>;
+
 /// What goes on when a reply comes.
 pub enum Then {
     /// In an account, if it is still there.
@@ -27,12 +32,12 @@ pub enum Then {
         /// Whether the account handles nothing else until then.
         gates: bool,
         /// What to do.
-        run: Box<dyn FnOnce(&mut Account, &mut Turn<'_>, Reply) + Send>,
+        run: Run,
     },
     /// The shard's own: the account that was loaded.
     Load(Arc<Jid>),
     /// Without an account: registration, for instance.
-    Free(Box<dyn FnOnce(&mut Turn<'_>, Reply) + Send>),
+    Free(RunFree),
 }
 
 /// Effects and open requests of a shard.

@@ -114,6 +114,6 @@ mod tests {
         let error = Submission::read(&query)
             .err()
             .expect("the password is empty");
-        assert_eq!(error.condition(), Condition::NotAcceptable);
+        assert_eq!(error.condition, Condition::NotAcceptable);
     }
 }
