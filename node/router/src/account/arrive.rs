@@ -88,7 +88,7 @@ impl Account {
             .resource()
             .and_then(|resource| self.sessions.by_resource(resource));
         if let Some(session) = session
-            && !self.offline.is_draining(turn.now)
+            && !(self.offline.holds_any() && session.takes_messages())
         {
             return turn.deliver(&session.sink, &session.jid, buf, rec);
         }
@@ -121,7 +121,7 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) {
-        if self.offline.is_draining(turn.now) || !self.deliver_to_all(turn, buf, rec) {
+        if self.offline.holds_any() || !self.deliver_to_all(turn, buf, rec) {
             self.keep_offline(turn, from, to, buf, rec);
         }
     }

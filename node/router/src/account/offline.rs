@@ -81,10 +81,9 @@ impl Offline {
         self.stored
     }
 
-    /// Whether older messages are still on their way out of the log, so that newer ones must stay behind them.
-    pub(super) fn is_draining(&self, now: Timestamp) -> bool {
-        let held = self.stored + self.appending > 0 || !self.batch.is_empty();
-        self.draining.is_some() || (held && now < self.stalled_until)
+    /// Whether older messages are still in the log or on their way into it or out of it: newer ones must stay behind.
+    pub(super) fn holds_any(&self) -> bool {
+        self.draining.is_some() || self.stored + self.appending > 0
     }
 
     /// A session did not take what it was given.
@@ -249,7 +248,7 @@ fn delayed(entries: &[LogEntry], host: &str) -> Batch {
         };
         let delay = Element::new("delay", ns::DELAY)
             .with_attr("from", host)
-            .with_attr("stamp", &datetime::format(entry.received));
+            .with_attr("stamp", datetime::format(entry.received));
         let mut child = Vec::new();
         delay.write(&mut child);
         recs.push(append_child(&entry.stanza, &rec, &child, &mut out));

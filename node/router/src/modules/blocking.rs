@@ -24,7 +24,7 @@ use crate::account::{Account, COLLECTION, store_refusal};
 use crate::shard::{Reply, Request, Turn};
 
 /// XEP-0191.
-pub const INFO: Info = Info {
+pub(super) const INFO: Info = Info {
     xep: 191,
     title: "Blocking Command",
     version: "1.3",
@@ -36,7 +36,7 @@ pub const INFO: Info = Info {
 const KEY: &str = "blocklist";
 
 /// Keeps stanzas of and to blocked addresses away.
-pub struct Blocking;
+pub(super) struct Blocking;
 
 /// The addresses that an account has blocked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -267,7 +267,7 @@ fn push(account: &Account, turn: &mut Turn<'_>, payload: &Element) {
         }
         let push = Element::new("iq", ns::CLIENT)
             .with_attr("to", session.jid.as_str())
-            .with_attr("id", &turn.entropy.token())
+            .with_attr("id", turn.entropy.token())
             .with_attr("type", "set")
             .with_child(payload.clone());
         turn.deliver_bytes(&session.sink, &session.jid, push.to_bytes());

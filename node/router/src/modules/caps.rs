@@ -49,7 +49,7 @@ pub fn feature(modules: &Registry) -> Element {
     Element::new("c", ns::CAPS)
         .with_attr("hash", "sha-1")
         .with_attr("node", NODE)
-        .with_attr("ver", &hash(&disco::info(modules, Place::Host)))
+        .with_attr("ver", hash(&disco::info(modules, Place::Host)))
 }
 
 /// The node under which the capabilities can be asked for.

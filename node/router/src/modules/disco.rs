@@ -18,7 +18,7 @@ use crate::account::Account;
 use crate::shard::Turn;
 
 /// XEP-0030.
-pub const INFO: Info = Info {
+pub(super) const INFO: Info = Info {
     xep: 30,
     title: "Service Discovery",
     version: "2.5.0",
@@ -27,7 +27,7 @@ pub const INFO: Info = Info {
 };
 
 /// Answers what is here.
-pub struct Disco;
+pub(super) struct Disco;
 
 impl Module for Disco {
     fn info(&self) -> &'static Info {

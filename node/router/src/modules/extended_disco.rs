@@ -15,7 +15,7 @@ use rookery_xmpp::ns;
 use super::{Info, Module, Place, Status, version};
 
 /// XEP-0128.
-pub const INFO: Info = Info {
+pub(super) const INFO: Info = Info {
     xep: 128,
     title: "Service Discovery Extensions",
     version: "1.0.1",
@@ -27,7 +27,7 @@ pub const INFO: Info = Info {
 const SOFTWARE_FORM: &str = "urn:xmpp:dataforms:softwareinfo";
 
 /// Adds forms to service discovery.
-pub struct ExtendedDisco;
+pub(super) struct ExtendedDisco;
 
 impl Module for ExtendedDisco {
     fn info(&self) -> &'static Info {

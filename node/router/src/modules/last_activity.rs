@@ -157,7 +157,7 @@ impl LastSeen {
 }
 
 fn answer(seconds: u64, status: &str) -> Element {
-    let query = Element::new("query", ns::LAST_ACTIVITY).with_attr("seconds", &seconds.to_string());
+    let query = Element::new("query", ns::LAST_ACTIVITY).with_attr("seconds", seconds.to_string());
     if status.is_empty() {
         query
     } else {

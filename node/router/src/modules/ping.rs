@@ -13,7 +13,7 @@ use crate::account::Account;
 use crate::shard::Turn;
 
 /// XEP-0199.
-pub const INFO: Info = Info {
+pub(super) const INFO: Info = Info {
     xep: 199,
     title: "XMPP Ping",
     version: "2.0.1",
@@ -22,7 +22,7 @@ pub const INFO: Info = Info {
 };
 
 /// Answers pings to hosts and to the own account.
-pub struct Ping;
+pub(super) struct Ping;
 
 impl Module for Ping {
     fn info(&self) -> &'static Info {

@@ -19,7 +19,7 @@ use crate::account::{Account, store_refusal};
 use crate::shard::{Reply, Request, Turn};
 
 /// XEP-0049.
-pub const INFO: Info = Info {
+pub(super) const INFO: Info = Info {
     xep: 49,
     title: "Private XML Storage",
     version: "1.2",
@@ -31,7 +31,7 @@ pub const INFO: Info = Info {
 const COLLECTION: &str = "private";
 
 /// Keeps XML for the account's own clients.
-pub struct PrivateXml;
+pub(super) struct PrivateXml;
 
 impl Module for PrivateXml {
     fn info(&self) -> &'static Info {

@@ -15,7 +15,7 @@ use crate::account::Account;
 use crate::shard::Turn;
 
 /// XEP-0202.
-pub const INFO: Info = Info {
+pub(super) const INFO: Info = Info {
     xep: 202,
     title: "Entity Time",
     version: "2.0",
@@ -24,7 +24,7 @@ pub const INFO: Info = Info {
 };
 
 /// Answers what time it is.
-pub struct Time;
+pub(super) struct Time;
 
 impl Module for Time {
     fn info(&self) -> &'static Info {

@@ -19,7 +19,7 @@ use crate::account::{Account, store_refusal};
 use crate::shard::{Reply, Request, Turn};
 
 /// XEP-0054.
-pub const INFO: Info = Info {
+pub(super) const INFO: Info = Info {
     xep: 54,
     title: "vcard-temp",
     version: "1.3.0",
@@ -32,7 +32,7 @@ pub(super) const COLLECTION: &str = "vcard";
 pub(super) const KEY: &str = "vcard-temp";
 
 /// Keeps the account's vCard, for everybody to read.
-pub struct VCard;
+pub(super) struct VCard;
 
 impl Module for VCard {
     fn info(&self) -> &'static Info {

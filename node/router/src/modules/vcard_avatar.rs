@@ -23,7 +23,7 @@ use crate::account::{Account, COLLECTION};
 use crate::shard::{Reply, Request, Turn};
 
 /// XEP-0153.
-pub const INFO: Info = Info {
+pub(super) const INFO: Info = Info {
     xep: 153,
     title: "vCard-Based Avatars",
     version: "1.1.1",
@@ -35,7 +35,7 @@ pub const INFO: Info = Info {
 const KEY: &str = "avatar";
 
 /// Adds the avatar's hash to presence.
-pub struct VCardAvatar;
+pub(super) struct VCardAvatar;
 
 /// The hash of the account's avatar in lower-case hexadecimal; empty when its vCard has no image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

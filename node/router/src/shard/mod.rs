@@ -9,5 +9,5 @@ mod turn;
 pub use actor::{FromPeer, FromSession, ShardActor};
 pub use effect::{Effect, Input, PeerFrame, Reply, Request, RequestId};
 pub use machine::Shard;
-pub use perform::Services;
+pub use perform::{Services, ask_store};
 pub use turn::{Run, RunFree, Then, Turn};

@@ -56,7 +56,8 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
     }
 }
 
-async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, StoreError> {
+/// Carries out a request of the store.
+pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, StoreError> {
     Ok(match request {
         Request::Load(jid) => Reply::Loaded(store.load(&jid).await?.map(Box::new)),
         Request::CreateAccount(account) => {

@@ -26,7 +26,7 @@ impl Submission {
         let missing = |name: &str| {
             StanzaError::new(Condition::NotAcceptable)
                 .with_type(ErrorType::Modify)
-                .with_text(&format!("a {name} is required"))
+                .with_text(format!("a {name} is required"))
         };
         let filled = |name| field(name).filter(|value| !value.is_empty());
         let username = filled("username").ok_or_else(|| missing("username"))?;

@@ -1,0 +1,397 @@
+//! A world of one shard: the real machine over the memory store, with clients that are only mailboxes.
+//!
+//! Everything happens at once and in order: a request is carried out the moment it is made, a forwarded stanza arrives
+//! before the next input. So a test reads as a list of what was sent and what came.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt;
+use rookery_control::{RegistrationRefused, Unavailable};
+use rookery_router::environment::Environment;
+use rookery_router::modules::{Registry, all};
+use rookery_router::shard::{Effect, Input, Reply, Request, Shard};
+use rookery_router::RouterOptions;
+use rookery_session::carrier::{
+    Answer, AskId, Full, Question, SessionId, ShardId, Sink, SinkRef, ToSession, ToShard,
+};
+use rookery_store::account::NewAccount;
+use rookery_store::{MemoryStore, Store, StoreError};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::entropy::Seeded;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::scram::Credentials;
+use rookery_xmpp::stanza::{Batch, HeadChanges, Rec, rewrite_head};
+use rookery_xmpp::xml::{Content, XmlLimits, canonicalize};
+
+/// The moment at which every test begins.
+pub const START: Timestamp = Timestamp(1_700_000_000_000);
+
+/// One shard, its store, and its clients.
+pub struct World {
+    shard: Shard,
+    pub store: Arc<MemoryStore>,
+    pub now: Timestamp,
+    entropy: Seeded,
+    sinks: Vec<Arc<Mailbox>>,
+    /// What the registration throttle says; `None` lets everybody through.
+    pub throttle: Option<RegistrationRefused>,
+    /// Reservations that are neither committed nor released.
+    pub reserved: i64,
+    /// What the store answers to everything that writes; `None` lets it work.
+    pub store_fails: Option<StoreError>,
+    /// Writes are held back until [`World::release`].
+    pub hold: bool,
+    held: VecDeque<Input>,
+}
+
+/// A bound client.
+#[derive(Clone)]
+pub struct Client {
+    pub id: SessionId,
+    pub jid: Arc<Jid>,
+    mailbox: Arc<Mailbox>,
+}
+
+/// What a session's sink holds.
+struct Mailbox {
+    id: SessionId,
+    frames: Mutex<Vec<ToSession>>,
+    full: Mutex<bool>,
+}
+
+impl Sink for Mailbox {
+    fn session(&self) -> SessionId {
+        self.id
+    }
+
+    fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
+        if *self.full.lock().expect("no test panics inside") && matches!(frame, ToSession::Deliver(_)) {
+            return Err(Full(frame));
+        }
+        self.frames.lock().expect("no test panics inside").push(frame);
+        Ok(())
+    }
+}
+
+impl Client {
+    /// The stanzas that came since the last look.
+    pub fn stanzas(&self) -> Vec<String> {
+        let mut frames = self.mailbox.frames.lock().expect("no test panics inside");
+        let mut stanzas = Vec::new();
+        frames.retain(|frame| match frame {
+            ToSession::Deliver(batch) => {
+                let text = |rec: &Rec| String::from_utf8_lossy(rec.bytes(&batch.buf)).into_owned();
+                stanzas.extend(batch.recs.iter().map(text));
+                false
+            }
+            _ => true,
+        });
+        stanzas
+    }
+
+    /// How many batches came since the last look.
+    pub fn batches(&self) -> usize {
+        let frames = self.mailbox.frames.lock().expect("no test panics inside");
+        frames.iter().filter(|frame| matches!(frame, ToSession::Deliver(_))).count()
+    }
+
+    /// The only stanza that came since the last look.
+    pub fn stanza(&self) -> String {
+        let mut stanzas = self.stanzas();
+        assert_eq!(stanzas.len(), 1, "{} got {stanzas:#?}", self.jid);
+        stanzas.remove(0)
+    }
+
+    /// Nothing came since the last look.
+    pub fn nothing(&self) {
+        let stanzas = self.stanzas();
+        assert!(stanzas.is_empty(), "{} got {stanzas:#?}", self.jid);
+    }
+
+    /// The stream error with which the session was closed, if it was.
+    pub fn closed_with(&self) -> Option<String> {
+        let frames = self.mailbox.frames.lock().expect("no test panics inside");
+        frames.iter().find_map(|frame| match frame {
+            ToSession::Close(error) => {
+                let mut out = Vec::new();
+                error.write(&mut out);
+                Some(String::from_utf8_lossy(&out).into_owned())
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether the session's queue is full.
+    pub fn set_full(&self, full: bool) {
+        *self.mailbox.full.lock().expect("no test panics inside") = full;
+    }
+}
+
+impl World {
+    /// A world with `localhost` and these accounts, all with the password `secret`.
+    pub fn with(accounts: &[&str]) -> Self {
+        Self::with_options(accounts, RouterOptions::default())
+    }
+
+    /// The same with other limits.
+    pub fn with_options(accounts: &[&str], options: RouterOptions) -> Self {
+        let options = RouterOptions { shards: 1, scram_iterations: 1, ..options };
+        let env = Environment::new(["localhost".to_owned()], [], options, Registry::new(all()), START);
+        let mut world = Self {
+            shard: Shard::new(ShardId(0), env),
+            store: Arc::new(MemoryStore::new()),
+            now: START,
+            entropy: Seeded::new(7),
+            sinks: Vec::new(),
+            throttle: None,
+            reserved: 0,
+            store_fails: None,
+            hold: false,
+            held: VecDeque::new(),
+        };
+        accounts.iter().for_each(|name| world.create(name));
+        world
+    }
+
+    /// Creates an account behind the server's back.
+    pub fn create(&mut self, name: &str) {
+        let account = NewAccount {
+            jid: jid(&format!("{name}@localhost")),
+            credentials: Credentials::derive("secret", b"salt", 1).expect("a password"),
+            created: self.now,
+            details: Default::default(),
+            address: None,
+        };
+        let created = self.store.create_account(account).now_or_never().expect("memory is quick");
+        created.expect("a new account");
+    }
+
+    /// Binds a session.
+    pub fn bind(&mut self, name: &str, resource: &str) -> Client {
+        let (mailbox, answer) = self.try_bind(name, resource);
+        let Some(Answer::Bound(jid)) = answer else { panic!("{name}/{resource}: {answer:?}") };
+        Client { id: mailbox.id, jid, mailbox }
+    }
+
+    /// Asks to bind a session, and gives the answer.
+    pub fn bind_answer(&mut self, name: &str, resource: &str) -> Option<Answer> {
+        self.try_bind(name, resource).1
+    }
+
+    fn try_bind(&mut self, name: &str, resource: &str) -> (Arc<Mailbox>, Option<Answer>) {
+        let mailbox = self.mailbox();
+        let question = Question::Bind {
+            account: jid(&format!("{name}@localhost")),
+            resource: Some(resource.to_owned()),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let answer = self.ask_from(mailbox.clone(), question);
+        (mailbox, answer)
+    }
+
+    /// Binds a session, gets the roster and becomes available.
+    pub fn online(&mut self, name: &str, resource: &str) -> Client {
+        let client = self.bind(name, resource);
+        self.send(&client, "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>");
+        self.send(&client, "<presence/>");
+        client.stanzas();
+        client
+    }
+
+    /// Becomes available, and gives what came of it: the log, above all.
+    pub fn online_with_log(&mut self, name: &str, resource: &str) -> Vec<String> {
+        let client = self.bind(name, resource);
+        self.send(&client, "<presence/>");
+        client.stanzas()
+    }
+
+    /// Makes two accounts see each other, by their clients' own stanzas.
+    pub fn befriend(&mut self, one: &Client, two: &Client) {
+        for (from, to) in [(one, two), (two, one)] {
+            let (to_bare, from_bare) = (to.jid.to_bare(), from.jid.to_bare());
+            self.send(from, &format!("<presence type='subscribe' to='{to_bare}'/>"));
+            self.send(to, &format!("<presence type='subscribed' to='{from_bare}'/>"));
+        }
+        one.stanzas();
+        two.stanzas();
+    }
+
+    /// Asks a question and gives the answer.
+    pub fn ask(&mut self, question: Question) -> Option<Answer> {
+        let mailbox = self.mailbox();
+        self.ask_from(mailbox, question)
+    }
+
+    fn ask_from(&mut self, mailbox: Arc<Mailbox>, question: Question) -> Option<Answer> {
+        let from: SinkRef = mailbox.clone();
+        self.step(Input::Session(ToShard::Ask { from, ask: AskId(1), question }));
+        let mut frames = mailbox.frames.lock().expect("no test panics inside");
+        let at = frames.iter().position(|frame| matches!(frame, ToSession::Answer { .. }))?;
+        match frames.remove(at) {
+            ToSession::Answer { answer, .. } => Some(answer),
+            _ => None,
+        }
+    }
+
+    fn mailbox(&mut self) -> Arc<Mailbox> {
+        let id = SessionId { node: 1, serial: self.sinks.len() as u64 };
+        let mailbox = Arc::new(Mailbox { id, frames: Mutex::default(), full: Mutex::new(false) });
+        self.sinks.push(mailbox.clone());
+        mailbox
+    }
+
+    /// A client sends stanzas, in one batch.
+    pub fn send_all(&mut self, client: &Client, stanzas: &[&str]) {
+        let mut out = Vec::new();
+        let recs = stanzas.iter().map(|stanza| stamped(stanza, &client.jid, &mut out)).collect();
+        let batch = Batch { buf: out.into(), recs };
+        let (session, from) = (client.id, client.jid.clone());
+        self.step(Input::Session(ToShard::Stanzas { session, from, sequence: 0, batch }));
+    }
+
+    /// A client sends a stanza.
+    pub fn send(&mut self, client: &Client, stanza: &str) {
+        self.send_all(client, &[stanza]);
+    }
+
+    /// A client's stream ends.
+    pub fn leave(&mut self, client: &Client) {
+        let (session, jid) = (client.id, client.jid.clone());
+        self.step(Input::Session(ToShard::Closed { session, jid }));
+    }
+
+    /// A second goes by.
+    pub fn tick(&mut self) {
+        self.now = Timestamp(self.now.0 + 1_000);
+        self.step(Input::Tick);
+    }
+
+    /// Everything that was held back is answered.
+    pub fn release(&mut self) {
+        self.hold = false;
+        while let Some(input) = self.held.pop_front() {
+            self.step(input);
+        }
+    }
+
+    /// The machine starts anew over the same store, as after a restart.
+    pub fn restart(&mut self) {
+        let options = RouterOptions { shards: 1, scram_iterations: 1, ..RouterOptions::default() };
+        let env = Environment::new(["localhost".to_owned()], [], options, Registry::new(all()), START);
+        self.shard = Shard::new(ShardId(0), env);
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        let mut rounds = 0;
+        while let Some(input) = inputs.pop_front() {
+            rounds += 1;
+            assert!(rounds < 100_000, "the shard talks to itself without end");
+            let mut effects = Vec::new();
+            self.shard.handle(input, self.now, &mut self.entropy, &mut effects);
+            for effect in effects {
+                inputs.extend(self.execute(effect));
+            }
+        }
+    }
+
+    fn execute(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Deliver { to, jid, batch } => match to.send(ToSession::Deliver(batch)) {
+                Err(Full(ToSession::Deliver(batch))) => {
+                    Some(Input::Undelivered(to.session(), jid, batch))
+                }
+                _ => None,
+            },
+            Effect::Answer { to, ask, answer } => {
+                to.send(ToSession::Answer { ask, answer }).expect("answers are taken");
+                None
+            }
+            Effect::Close { to, error } => {
+                to.send(ToSession::Close(error)).expect("closes are taken");
+                None
+            }
+            Effect::Forward(_, frame) => Some(Input::Peer(frame)),
+            Effect::Request(id, request) => {
+                let writes = !matches!(request, Request::Load(_) | Request::Deliver { .. });
+                let reply = Input::Replied(id, self.perform(request));
+                if self.hold && writes {
+                    self.held.push_back(reply);
+                    return None;
+                }
+                Some(reply)
+            }
+        }
+    }
+
+    fn perform(&mut self, request: Request) -> Reply {
+        match request {
+            Request::Deliver { to, batch } => match to.send(ToSession::Deliver(batch)) {
+                Ok(()) => Reply::Done,
+                Err(_) => Reply::NotTaken,
+            },
+            Request::Derive { password, salt, iterations } => {
+                match Credentials::derive(&password, &salt, iterations) {
+                    Ok(keys) => Reply::Credentials(Box::new(keys)),
+                    Err(_) => Reply::BadPassword,
+                }
+            }
+            Request::RegistrationIsOpen => Reply::RegistrationIsOpen(self.throttle.is_none()),
+            Request::Reserve { .. } => match self.throttle {
+                Some(refused) => Reply::RegistrationRefused(refused),
+                None => {
+                    self.reserved += 1;
+                    Reply::Reserved(serde_json::from_str("1").expect("a reservation's id"))
+                }
+            },
+            Request::CommitReservation(_) | Request::ReleaseReservation(_) => {
+                self.reserved -= 1;
+                Reply::Done
+            }
+            other => self.ask_store(other),
+        }
+    }
+
+    fn ask_store(&mut self, request: Request) -> Reply {
+        let reads = matches!(
+            request,
+            Request::Load(_) | Request::Document { .. } | Request::Documents { .. } | Request::ReadLog(..)
+        );
+        if let Some(error) = self.store_fails.clone().filter(|_| !reads) {
+            return Reply::Failed(error);
+        }
+        let store: &dyn Store = &*self.store;
+        rookery_router::shard::ask_store(store, request)
+            .now_or_never()
+            .expect("memory is quick")
+            .unwrap_or_else(Reply::Failed)
+    }
+}
+
+/// A refusal without a quorum.
+pub fn no_quorum() -> RegistrationRefused {
+    RegistrationRefused::Unavailable(Unavailable::NoQuorum)
+}
+
+/// A JID of a test.
+pub fn jid(text: &str) -> Jid {
+    Jid::parse(text).expect("a valid JID")
+}
+
+/// What the reader makes of an element.
+pub fn canonical(text: &str) -> Vec<u8> {
+    let read = canonicalize(text.as_bytes(), Content::Client, XmlLimits::default());
+    read.unwrap_or_else(|error| panic!("{text}: {error:?}")).0
+}
+
+/// What the reader makes of a client's stanza: canonical, with the sender stamped.
+fn stamped(stanza: &str, from: &Jid, out: &mut Vec<u8>) -> Rec {
+    let (bytes, header) = canonicalize(stanza.as_bytes(), Content::Client, XmlLimits::default())
+        .unwrap_or_else(|error| panic!("{stanza}: {error:?}"));
+    let changes = HeadChanges { from: Some(from.as_str()), ..HeadChanges::default() };
+    rewrite_head(&bytes, &Rec::of(&header), &changes, out)
+}
