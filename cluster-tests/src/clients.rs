@@ -20,22 +20,37 @@ pub(crate) const NAMES: &[&str] = &[
 /// The tests, with the clients they need.
 pub(crate) fn tests<'a>(python: &'a Path, npm: &'a Path) -> Vec<Test<'a>> {
     vec![
-        (NAMES[0], Box::new(move |suite| slixmpp(suite, python, false))),
-        (NAMES[1], Box::new(move |suite| slixmpp(suite, python, true))),
+        (
+            NAMES[0],
+            Box::new(move |suite| slixmpp(suite, python, false)),
+        ),
+        (
+            NAMES[1],
+            Box::new(move |suite| slixmpp(suite, python, true)),
+        ),
         (NAMES[2], Box::new(move |suite| xmpp_js(suite, npm))),
         (NAMES[3], Box::new(profanity)),
     ]
 }
 
 fn script(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("clients")
+        .join(name)
 }
 
 fn slixmpp(suite: &Suite, python: &Path, direct_tls: bool) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
-    let port = if direct_tls { server.direct_tls_port() } else { server.starttls_port() };
+    let port = if direct_tls {
+        server.direct_tls_port()
+    } else {
+        server.starttls_port()
+    };
     let mut command = Command::new(python);
-    command.arg(script("life.py")).arg(port.to_string()).arg(server.certificate());
+    command
+        .arg(script("life.py"))
+        .arg(port.to_string())
+        .arg(server.certificate());
     if direct_tls {
         command.arg("--direct-tls");
     }
@@ -81,16 +96,23 @@ impl Terminal {
     fn open() -> Result<Self> {
         let home = tempfile::tempdir()?;
         let socket = home.path().join("tmux");
-        let terminal = Self { socket, _home: home };
+        let terminal = Self {
+            socket,
+            _home: home,
+        };
         let folder = terminal._home.path().display().to_string();
-        let command = format!("HOME={folder} XDG_CONFIG_HOME={folder}/c XDG_DATA_HOME={folder}/d profanity");
+        let command =
+            format!("HOME={folder} XDG_CONFIG_HOME={folder}/c XDG_DATA_HOME={folder}/d profanity");
         terminal.tmux(&["new-session", "-d", "-x", "160", "-y", "50", &command])?;
         Ok(terminal)
     }
 
     fn tmux(&self, arguments: &[&str]) -> Result<String> {
-        let output =
-            Command::new("tmux").arg("-S").arg(&self.socket).args(arguments).output()?;
+        let output = Command::new("tmux")
+            .arg("-S")
+            .arg(&self.socket)
+            .args(arguments)
+            .output()?;
         ensure!(
             output.status.success(),
             "tmux {arguments:?}: {}",
@@ -107,12 +129,17 @@ impl Terminal {
 
     fn shows(&self, text: &str) -> Result<()> {
         let seen = wait_for(text, Duration::from_secs(20), || {
-            self.tmux(&["capture-pane", "-p", "-S", "-200"]).ok().filter(|pane| pane.contains(text))
+            self.tmux(&["capture-pane", "-p", "-S", "-200"])
+                .ok()
+                .filter(|pane| pane.contains(text))
         });
         match seen {
             Ok(_) => Ok(()),
             Err(error) => {
-                bail!("{error}; the screen:\n{}", self.tmux(&["capture-pane", "-p"])?)
+                bail!(
+                    "{error}; the screen:\n{}",
+                    self.tmux(&["capture-pane", "-p"])?
+                )
             }
         }
     }
@@ -127,7 +154,13 @@ impl Drop for Terminal {
 
 fn profanity(suite: &Suite) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
-    server.admin(&["users", "create", "nurse@localhost", "--password", "peter-and-potpan"])?;
+    server.admin(&[
+        "users",
+        "create",
+        "nurse@localhost",
+        "--password",
+        "peter-and-potpan",
+    ])?;
     let (port, direct) = (server.starttls_port(), server.direct_tls_port());
     let juliet = Terminal::open()?;
     juliet.shows("Profanity")?;
@@ -139,7 +172,13 @@ fn profanity(suite: &Suite) -> Result<()> {
     connect(&juliet, "juliet@localhost", port, "trust", "balcony-4-ever")?;
     let nurse = Terminal::open()?;
     nurse.shows("Profanity")?;
-    connect(&nurse, "nurse@localhost", direct, "direct", "peter-and-potpan")?;
+    connect(
+        &nurse,
+        "nurse@localhost",
+        direct,
+        "direct",
+        "peter-and-potpan",
+    )?;
     juliet.type_line("/sub request nurse@localhost")?;
     nurse.shows("juliet@localhost")?;
     nurse.type_line("/sub allow juliet@localhost")?;
@@ -152,7 +191,9 @@ fn profanity(suite: &Suite) -> Result<()> {
 }
 
 fn connect(terminal: &Terminal, jid: &str, port: u16, tls: &str, password: &str) -> Result<()> {
-    terminal.type_line(&format!("/connect {jid} server 127.0.0.1 port {port} tls {tls}"))?;
+    terminal.type_line(&format!(
+        "/connect {jid} server 127.0.0.1 port {port} tls {tls}"
+    ))?;
     terminal.shows("password")?;
     terminal.type_line(password)?;
     terminal.shows("logged in")

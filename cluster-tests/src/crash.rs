@@ -90,11 +90,16 @@ fn collect(server: &Server, waiting: u64) -> Result<()> {
     for round in 0..6 {
         for number in 0..5 {
             let body = format!("round {round} number {number}<");
-            let found = text[at..].find(&body).with_context(|| format!("{body} is lost or late"))?;
+            let found = text[at..]
+                .find(&body)
+                .with_context(|| format!("{body} is lost or late"))?;
             at += found;
         }
     }
-    ensure!(text.matches("<body>").count() as u64 == waiting, "a message came twice");
+    ensure!(
+        text.matches("<body>").count() as u64 == waiting,
+        "a message came twice"
+    );
     Ok(())
 }
 
@@ -107,11 +112,19 @@ fn until_waiting(server: &Server, waiting: u64) -> Result<()> {
 fn waiting_messages(server: &Server) -> Result<u64> {
     let shown = server.admin(&["users", "show", "absent@localhost", "--json"])?;
     let shown: serde_json::Value = serde_json::from_str(&shown)?;
-    shown["offline_messages"].as_u64().context("offline_messages")
+    shown["offline_messages"]
+        .as_u64()
+        .context("offline_messages")
 }
 
 fn create(server: &Server, name: &str) -> Result<()> {
-    server.admin(&["users", "create", &format!("{name}@localhost"), "--password", PASSWORD])?;
+    server.admin(&[
+        "users",
+        "create",
+        &format!("{name}@localhost"),
+        "--password",
+        PASSWORD,
+    ])?;
     Ok(())
 }
 
@@ -125,7 +138,10 @@ impl SmallDisk {
             .args(["-t", "tmpfs", "-o", "size=48m", "rookery-test"])
             .arg(folder.path())
             .status()?;
-        ensure!(mounted.success(), "a tmpfs cannot be mounted here; this test must run as root");
+        ensure!(
+            mounted.success(),
+            "a tmpfs cannot be mounted here; this test must run as root"
+        );
         Ok(Self(folder))
     }
 
@@ -165,7 +181,9 @@ fn full_disk(suite: &Suite) -> Result<()> {
     create(&server, "writer")?;
     let (mut wire, _) = Wire::bound(&server, "writer", PASSWORD)?;
     disk.fill()?;
-    let refused = set_until(&mut wire, 2_000, |answer| answer.contains("resource-constraint"))?;
+    let refused = set_until(&mut wire, 2_000, |answer| {
+        answer.contains("resource-constraint")
+    })?;
     ensure!(refused, "a full disk took 2,000 documents");
     wire.send("<iq type='get' id='alive' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>")?;
     wire.read_until("alive")?;
@@ -187,7 +205,11 @@ fn set_until(wire: &mut Wire, tries: u32, fits: impl Fn(&str) -> bool) -> Result
             number % 50
         ))?;
         let answer = wire.read_until(&format!("w{number}\""))?;
-        let answer = if answer.contains("type=\"error\"") { wire.read_until("</iq>")? } else { answer };
+        let answer = if answer.contains("type=\"error\"") {
+            wire.read_until("</iq>")?
+        } else {
+            answer
+        };
         if fits(&answer) {
             return Ok(true);
         }
@@ -201,7 +223,9 @@ fn orderly_end(suite: &Suite) -> Result<()> {
     let (mut wire, _) = Wire::bound(&server, "guest", PASSWORD)?;
     let reader = std::thread::spawn(move || wire.read_to_end());
     server.stop()?;
-    let Ok(last_words) = reader.join() else { bail!("the reading thread panicked") };
+    let Ok(last_words) = reader.join() else {
+        bail!("the reading thread panicked")
+    };
     let last_words = last_words?;
     ensure!(last_words.contains("system-shutdown"), "{last_words}");
     ensure!(last_words.contains("</stream:stream>"), "{last_words}");

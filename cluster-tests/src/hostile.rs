@@ -50,7 +50,11 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
         idle_stranger,
         garbage_on_tls_port,
     ];
-    NAMES.iter().zip(cases).map(|(name, case)| (*name, Box::new(case) as Box<_>)).collect()
+    NAMES
+        .iter()
+        .zip(cases)
+        .map(|(name, case)| (*name, Box::new(case) as Box<_>))
+        .collect()
 }
 
 /// Sends this after the header, and expects this condition and the end.
@@ -61,7 +65,10 @@ fn refused(server: &Server, sent: &str, condition: &str) -> Result<()> {
     wire.forget();
     wire.send(sent)?;
     let answer = wire.read_to_end()?;
-    ensure!(answer.contains(condition), "{sent:.80}: no {condition} in {answer}");
+    ensure!(
+        answer.contains(condition),
+        "{sent:.80}: no {condition} in {answer}"
+    );
     Ok(())
 }
 
@@ -80,7 +87,10 @@ fn restricted_xml(suite: &Suite) -> Result<()> {
     }
     let mut wire = Wire::tls(&server)?;
     wire.send("<?xml version='1.0'?><!DOCTYPE stream:stream SYSTEM 'file:///etc/passwd'>")?;
-    ensure!(wire.read_to_end()?.contains("restricted-xml"), "a DTD before the header");
+    ensure!(
+        wire.read_to_end()?.contains("restricted-xml"),
+        "a DTD before the header"
+    );
     still_serves(&server)
 }
 
@@ -99,7 +109,10 @@ fn connections_leave_no_memory(suite: &Suite) -> Result<()> {
     come_and_go(6_000)?;
     let after = server.resident_bytes()?;
     let grown = after.saturating_sub(before);
-    ensure!(grown < 4 << 20, "6,000 connections left {grown} bytes behind");
+    ensure!(
+        grown < 4 << 20,
+        "6,000 connections left {grown} bytes behind"
+    );
     Ok(())
 }
 
@@ -108,7 +121,11 @@ fn floods(suite: &Suite) -> Result<()> {
     let attributes: String = (0..500).map(|n| format!(" a{n}='1'")).collect();
     refused(&server, &format!("<iq{attributes}/>"), "policy-violation")?;
     refused(&server, &"<a>".repeat(500), "policy-violation")?;
-    refused(&server, &format!("<iq>{}</iq>", "x".repeat(9_000)), "policy-violation")?;
+    refused(
+        &server,
+        &format!("<iq>{}</iq>", "x".repeat(9_000)),
+        "policy-violation",
+    )?;
     let (mut wire, _) = bound_as(&server, "flooder")?;
     wire.send("<message><body>")?;
     let text = "y".repeat(64 << 10);
@@ -118,7 +135,10 @@ fn floods(suite: &Suite) -> Result<()> {
             break;
         }
     }
-    ensure!(wire.read_to_end()?.contains("policy-violation"), "a body of 320 KiB");
+    ensure!(
+        wire.read_to_end()?.contains("policy-violation"),
+        "a body of 320 KiB"
+    );
     still_serves(&server)
 }
 
@@ -132,18 +152,29 @@ fn starttls_injection(suite: &Suite) -> Result<()> {
          <query xmlns='jabber:iq:register'/></iq>",
     )?;
     let answer = wire.read_to_end()?;
-    ensure!(!answer.contains("injected"), "the injected request was answered: {answer}");
+    ensure!(
+        !answer.contains("injected"),
+        "the injected request was answered: {answer}"
+    );
     still_serves(&server)
 }
 
 fn invalid_utf8(suite: &Suite) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
-    for bytes in [&b"<a>\xC0\xAF</a>"[..], b"<a>\xED\xA0\x80</a>", b"<a>\xFF</a>", b"<a>\x00</a>"] {
+    for bytes in [
+        &b"<a>\xC0\xAF</a>"[..],
+        b"<a>\xED\xA0\x80</a>",
+        b"<a>\xFF</a>",
+        b"<a>\x00</a>",
+    ] {
         let (mut wire, _) = bound_as(&server, &format!("bytes{}", bytes[3]))?;
         wire.send_bytes(bytes)?;
         let answer = wire.read_to_end()?;
         let named = ["not-well-formed", "bad-format", "unsupported-encoding"];
-        ensure!(named.iter().any(|name| answer.contains(name)), "{bytes:?}: {answer}");
+        ensure!(
+            named.iter().any(|name| answer.contains(name)),
+            "{bytes:?}: {answer}"
+        );
     }
     still_serves(&server)
 }
@@ -153,10 +184,11 @@ fn no_sasl_before_tls(suite: &Suite) -> Result<()> {
     let mut wire = Wire::plain(&server)?;
     wire.send(HEADER)?;
     let features = wire.read_until("</stream:features>")?;
-    ensure!(!features.contains("mechanism"), "SASL is offered in the clear: {features}");
-    wire.send(
-        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>",
-    )?;
+    ensure!(
+        !features.contains("mechanism"),
+        "SASL is offered in the clear: {features}"
+    );
+    wire.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>")?;
     let answer = wire.read_to_end()?;
     ensure!(!answer.contains("<success"), "{answer}");
     Ok(())
@@ -165,7 +197,13 @@ fn no_sasl_before_tls(suite: &Suite) -> Result<()> {
 fn changed_host(suite: &Suite) -> Result<()> {
     let set = "server.hosts=[\"localhost\",\"other.localhost\"]";
     let server = Server::start(suite, &["--unlimited", "--set", set])?;
-    server.admin(&["users", "create", "host@localhost", "--password", "changing-hosts"])?;
+    server.admin(&[
+        "users",
+        "create",
+        "host@localhost",
+        "--password",
+        "changing-hosts",
+    ])?;
     let mut wire = Wire::tls(&server)?;
     wire.send(HEADER)?;
     wire.read_until("</stream:features>")?;
@@ -183,7 +221,13 @@ fn changed_host(suite: &Suite) -> Result<()> {
 
 fn foreign_authzid(suite: &Suite) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
-    server.admin(&["users", "create", "mallory@localhost", "--password", "changing-hosts"])?;
+    server.admin(&[
+        "users",
+        "create",
+        "mallory@localhost",
+        "--password",
+        "changing-hosts",
+    ])?;
     let mut wire = Wire::tls(&server)?;
     wire.send(HEADER)?;
     wire.read_until("</stream:features>")?;
@@ -199,7 +243,13 @@ fn foreign_authzid(suite: &Suite) -> Result<()> {
 
 fn alike_failures(suite: &Suite) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
-    server.admin(&["users", "create", "here@localhost", "--password", "the right one"])?;
+    server.admin(&[
+        "users",
+        "create",
+        "here@localhost",
+        "--password",
+        "the right one",
+    ])?;
     let mut answers = Vec::new();
     for initial in ["biwsbj1oZXJlLHI9YWJj", "biwsbj1nb25lLHI9YWJj"] {
         let mut wire = Wire::tls(&server)?;
@@ -216,7 +266,10 @@ fn alike_failures(suite: &Suite) -> Result<()> {
         let failure = wire.read_until("</failure>")?;
         answers.push(failure.len());
     }
-    ensure!(answers[..2] == answers[2..], "the answers differ in length: {answers:?}");
+    ensure!(
+        answers[..2] == answers[2..],
+        "the answers differ in length: {answers:?}"
+    );
     Ok(())
 }
 
@@ -224,7 +277,10 @@ fn forged_sender(suite: &Suite) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
     let (mut wire, _) = bound_as(&server, "forger")?;
     wire.send("<message from='admin@localhost' to='admin@localhost'><body>x</body></message>")?;
-    ensure!(wire.read_to_end()?.contains("invalid-from"), "a forged from was taken");
+    ensure!(
+        wire.read_to_end()?.contains("invalid-from"),
+        "a forged from was taken"
+    );
     Ok(())
 }
 
@@ -236,52 +292,86 @@ fn foreign_roster_push(suite: &Suite) -> Result<()> {
          <item jid='evil@localhost' subscription='both'/></query></iq>",
     )?;
     let answer = wire.read_until("</iq>")?;
-    ensure!(answer.contains("type=\"error\"") || answer.contains("type='error'"), "{answer}");
+    ensure!(
+        answer.contains("type=\"error\"") || answer.contains("type='error'"),
+        "{answer}"
+    );
     Ok(())
 }
 
 fn stanza_before_bind(suite: &Suite) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
-    refused(&server, "<message to='admin@localhost'><body>x</body></message>", "not-authorized")
+    refused(
+        &server,
+        "<message to='admin@localhost'><body>x</body></message>",
+        "not-authorized",
+    )
 }
 
 fn wrong_header(suite: &Suite) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
     let cases = [
-        (HEADER.replace("to='localhost'", "to='nowhere.example'"), "host-unknown"),
-        (HEADER.replace("jabber:client", "jabber:nonsense"), "invalid-namespace"),
-        (HEADER.replace("etherx.jabber.org", "etherx.example"), "invalid-namespace"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), "<stream:error"),
+        (
+            HEADER.replace("to='localhost'", "to='nowhere.example'"),
+            "host-unknown",
+        ),
+        (
+            HEADER.replace("jabber:client", "jabber:nonsense"),
+            "invalid-namespace",
+        ),
+        (
+            HEADER.replace("etherx.jabber.org", "etherx.example"),
+            "invalid-namespace",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+            "<stream:error",
+        ),
     ];
     for (header, condition) in cases {
         let mut wire = Wire::tls(&server)?;
         wire.send(&header)?;
         let answer = wire.read_to_end()?;
-        ensure!(answer.contains(condition), "{header}: no {condition} in {answer}");
+        ensure!(
+            answer.contains(condition),
+            "{header}: no {condition} in {answer}"
+        );
     }
     Ok(())
 }
 
 /// The reader's own messages come back to it; it never reads one.
 fn deaf_client(suite: &Suite) -> Result<()> {
-    let server = Server::start(suite, &["--unlimited", "--set", "connection.write_stall_ms=2000"])?;
+    let server = Server::start(
+        suite,
+        &["--unlimited", "--set", "connection.write_stall_ms=2000"],
+    )?;
     let (mut deaf, jid) = bound_as(&server, "deaf")?;
     deaf.send("<presence/>")?;
     let (mut loud, _) = bound_as(&server, "loud")?;
     let before = server.resident_bytes()?;
-    let message = format!("<message to='{jid}'><body>{}</body></message>", "z".repeat(8_000));
+    let message = format!(
+        "<message to='{jid}'><body>{}</body></message>",
+        "z".repeat(8_000)
+    );
     for _ in 0..4_000 {
         loud.send(&message)?;
     }
     loud.send("<iq type='get' id='after' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>")?;
     loud.read_until("after")?;
     let grown = server.resident_bytes()?.saturating_sub(before);
-    ensure!(grown < 64 << 20, "a deaf client held {grown} bytes of 32 MB");
+    ensure!(
+        grown < 64 << 20,
+        "a deaf client held {grown} bytes of 32 MB"
+    );
     Ok(())
 }
 
 fn idle_stranger(suite: &Suite) -> Result<()> {
-    let server = Server::start(suite, &["--unlimited", "--set", "session.login_timeout_ms=1000"])?;
+    let server = Server::start(
+        suite,
+        &["--unlimited", "--set", "session.login_timeout_ms=1000"],
+    )?;
     for wire in [Wire::plain(&server)?, Wire::tls(&server)?] {
         let mut wire = wire;
         wire.send(HEADER)?;
@@ -293,7 +383,11 @@ fn idle_stranger(suite: &Suite) -> Result<()> {
 
 fn garbage_on_tls_port(suite: &Suite) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
-    for bytes in [&[0x16, 3, 1, 0xFF, 0xFF, 0, 0, 0][..], b"GET / HTTP/1.0\r\n\r\n", &[0; 4_096]] {
+    for bytes in [
+        &[0x16, 3, 1, 0xFF, 0xFF, 0, 0, 0][..],
+        b"GET / HTTP/1.0\r\n\r\n",
+        &[0; 4_096],
+    ] {
         let mut wire = Wire::plain_to_tls_port(&server)?;
         wire.send_bytes(bytes)?;
         wire.close_writing()?;

@@ -43,7 +43,14 @@ impl Server {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let child = launch(&suite.rookery, folder, offset, &arguments)?;
         let (binary, folder) = (suite.rookery.clone(), folder.to_owned());
-        Ok(Self { binary, folder, _home: None, offset, arguments, child })
+        Ok(Self {
+            binary,
+            folder,
+            _home: None,
+            offset,
+            arguments,
+            child,
+        })
     }
 
     /// Starts the server again, after [`kill`](Self::kill) or [`stop`](Self::stop), on the same ports and data.
@@ -62,7 +69,9 @@ impl Server {
     /// SIGTERM: an orderly end, which must come by itself and with success.
     pub(crate) fn stop(&mut self) -> Result<()> {
         kill_process(self.pid_of_child()?, Signal::TERM)?;
-        let status = wait_for("the server stops", DEADLINE, || self.child.try_wait().ok().flatten())?;
+        let status = wait_for("the server stops", DEADLINE, || {
+            self.child.try_wait().ok().flatten()
+        })?;
         ensure!(status.success(), "the server ended with {status}");
         Ok(())
     }
@@ -80,8 +89,15 @@ impl Server {
     /// Resident memory in bytes.
     pub(crate) fn resident_bytes(&self) -> Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-        let kib: u64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("VmRSS")?;
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .context("a number")?
+            .parse()?;
         Ok(kib * 1024)
     }
 
@@ -119,7 +135,10 @@ impl Server {
             .args(arguments)
             .output()?;
         if !output.status.success() {
-            bail!("admin {arguments:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "admin {arguments:?}: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(String::from_utf8(output.stdout)?)
     }
@@ -168,7 +187,10 @@ fn log_path(folder: &Path) -> PathBuf {
 }
 
 fn log_file(folder: &Path) -> Result<std::fs::File> {
-    Ok(std::fs::File::options().create(true).append(true).open(log_path(folder))?)
+    Ok(std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log_path(folder))?)
 }
 
 /// Reads lines in a thread of its own, so that a wait for one has a deadline, and so that the pipe never fills.
@@ -189,7 +211,9 @@ fn reader(mut stdout: impl BufRead + Send + 'static) -> Receiver<String> {
 fn free_offset() -> Result<u16> {
     for _ in 0..100 {
         let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let Some(offset) = free.checked_sub(5222).filter(|offset| *offset < 60_000) else { continue };
+        let Some(offset) = free.checked_sub(5222).filter(|offset| *offset < 60_000) else {
+            continue;
+        };
         let ports = [5222_u16, 5223, 5280].map(|port| port.checked_add(offset));
         let usable = |port: &Option<u16>| {
             port.is_some_and(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())

@@ -22,12 +22,21 @@ pub(crate) type Test<'a> = (&'static str, Box<dyn Fn(&Suite) -> Result<()> + 'a>
 impl Suite {
     /// A suite over these binaries; `only` picks tests by a part of their name.
     pub(crate) fn new(rookery: PathBuf, loadgen: PathBuf, only: String) -> Self {
-        Self { rookery, loadgen, only }
+        Self {
+            rookery,
+            loadgen,
+            only,
+        }
     }
 
     /// Prints the names of all tests.
     pub(crate) fn list(&self, parts: &[&[&str]]) -> ExitCode {
-        for name in parts.iter().copied().flatten().filter(|name| name.contains(&self.only)) {
+        for name in parts
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|name| name.contains(&self.only))
+        {
             say(name);
         }
         ExitCode::SUCCESS
@@ -42,7 +51,10 @@ impl Suite {
             match test(self) {
                 Ok(()) => {
                     passed += 1;
-                    say(&format!("ok      {name} ({:.1} s)", start.elapsed().as_secs_f32()));
+                    say(&format!(
+                        "ok      {name} ({:.1} s)",
+                        start.elapsed().as_secs_f32()
+                    ));
                 }
                 Err(error) => {
                     failed += 1;
@@ -51,7 +63,11 @@ impl Suite {
             }
         }
         say(&format!("{passed} passed, {failed} failed"));
-        if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if failed == 0 && passed > 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -62,7 +78,10 @@ pub(crate) fn say(line: &str) {
 }
 
 /// The present moment. These tests watch real processes, so real time is theirs.
-#[expect(clippy::disallowed_methods, reason = "tests of real processes wait in real time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests of real processes wait in real time"
+)]
 pub(crate) fn now() -> Instant {
     Instant::now()
 }
@@ -86,7 +105,10 @@ pub(crate) fn wait_for<T>(
 }
 
 /// Gives way between two looks at a condition.
-#[expect(clippy::disallowed_methods, reason = "the pause between two looks, under a deadline")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the pause between two looks, under a deadline"
+)]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }

@@ -38,19 +38,31 @@ impl Wire {
     /// Connects without TLS.
     pub(crate) fn plain(server: &Server) -> Result<Self> {
         let socket = connect(server.starttls_port())?;
-        Ok(Self { socket: Socket::Plain(socket), received: vec![], ended: false })
+        Ok(Self {
+            socket: Socket::Plain(socket),
+            received: vec![],
+            ended: false,
+        })
     }
 
     /// Connects with direct TLS.
     pub(crate) fn tls(server: &Server) -> Result<Self> {
         let socket = connect(server.direct_tls_port())?;
-        Ok(Self { socket: secure(server, socket)?, received: vec![], ended: false })
+        Ok(Self {
+            socket: secure(server, socket)?,
+            received: vec![],
+            ended: false,
+        })
     }
 
     /// Connects to the direct TLS port, but speaks no TLS.
     pub(crate) fn plain_to_tls_port(server: &Server) -> Result<Self> {
         let socket = connect(server.direct_tls_port())?;
-        Ok(Self { socket: Socket::Plain(socket), received: vec![], ended: false })
+        Ok(Self {
+            socket: Socket::Plain(socket),
+            received: vec![],
+            ended: false,
+        })
     }
 
     /// Says that nothing more will be written.
@@ -77,7 +89,9 @@ impl Wire {
         wire.forget();
         wire.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")?;
         let answer = wire.read_until("</iq>")?;
-        let jid = between(&answer, "<jid>", "</jid>").context("a bound JID")?.to_owned();
+        let jid = between(&answer, "<jid>", "</jid>")
+            .context("a bound JID")?
+            .to_owned();
         wire.forget();
         Ok((wire, jid))
     }
@@ -187,4 +201,3 @@ fn secure(server: &Server, socket: TcpStream) -> Result<Socket> {
     let connection = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost")?)?;
     Ok(Socket::Tls(Box::new(StreamOwned::new(connection, socket))))
 }
-

@@ -11,9 +11,23 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("node/session", &["rookery-xmpp"]),
     (
         "node/router",
-        &["rookery-xmpp", "rookery-proto", "rookery-store", "rookery-control", "rookery-session"],
+        &[
+            "rookery-xmpp",
+            "rookery-proto",
+            "rookery-store",
+            "rookery-control",
+            "rookery-session",
+        ],
     ),
-    ("node/connection", &["rookery-xmpp", "rookery-proto", "rookery-session", "rookery-control"]),
+    (
+        "node/connection",
+        &[
+            "rookery-xmpp",
+            "rookery-proto",
+            "rookery-session",
+            "rookery-control",
+        ],
+    ),
 ];
 
 #[test]
@@ -22,7 +36,9 @@ fn crates_use_only_lower_floors() {
     for (folder, allowed) in FLOORS {
         let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml"))
             .expect("each floor is a crate");
-        let used = manifest.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+        let used = manifest
+            .lines()
+            .filter_map(|line| line.split(['.', ' ', '=']).next());
         for name in used.filter(|name| name.starts_with("rookery-")) {
             if !allowed.contains(&name) {
                 findings.push(format!("{folder} uses {name}"));

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 /// The repository's root.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is in the workspace").into()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate is in the workspace")
+        .into()
 }
 
 /// Every Rust source of the repository, with its path from the root.
@@ -24,13 +27,23 @@ fn rust_sources() -> Vec<(String, String)> {
 }
 
 fn collect(folder: &Path, sources: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(folder).expect("a folder of the repository").flatten() {
+    for entry in std::fs::read_dir(folder)
+        .expect("a folder of the repository")
+        .flatten()
+    {
         let path = entry.path();
         if path.is_dir() && !path.ends_with("target") {
             collect(&path, sources);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let name = path.strip_prefix(root()).expect("below the root").display().to_string();
-            sources.push((name, std::fs::read_to_string(&path).expect("a readable source")));
+            let name = path
+                .strip_prefix(root())
+                .expect("below the root")
+                .display()
+                .to_string();
+            sources.push((
+                name,
+                std::fs::read_to_string(&path).expect("a readable source"),
+            ));
         }
     }
 }

@@ -15,7 +15,11 @@ fn files_are_short() {
     for (name, text) in rust_sources() {
         let lines = text.lines().count();
         lengths.push(lines);
-        let max = if name.ends_with("main.rs") { MAIN_LINES_MAX } else { FILE_LINES_MAX };
+        let max = if name.ends_with("main.rs") {
+            MAIN_LINES_MAX
+        } else {
+            FILE_LINES_MAX
+        };
         if lines > max {
             findings.push(format!("{name}: {lines} lines, at most {max}"));
         }
@@ -33,10 +37,17 @@ fn functions_are_short() {
     let mut findings = Vec::new();
     for (name, text) in rust_sources() {
         let lines: Vec<&str> = text.lines().collect();
-        for (at, line) in lines.iter().enumerate().filter(|(_, line)| begins_function(line)) {
+        for (at, line) in lines
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| begins_function(line))
+        {
             let indent = line.len() - line.trim_start().len();
             let end = format!("{}}}", " ".repeat(indent));
-            let length = lines[at..].iter().position(|line| **line == end).map_or(1, |n| n + 1);
+            let length = lines[at..]
+                .iter()
+                .position(|line| **line == end)
+                .map_or(1, |n| n + 1);
             if length > FUNCTION_LINES_MAX {
                 findings.push(format!("{name}:{}: a function of {length} lines", at + 1));
             }
@@ -50,7 +61,9 @@ fn begins_function(line: &str) -> bool {
     let words = line.trim_start();
     let words = ["pub ", "pub(crate) ", "pub(super) ", "const ", "async "]
         .iter()
-        .fold(words, |words, prefix| words.strip_prefix(prefix).unwrap_or(words));
+        .fold(words, |words, prefix| {
+            words.strip_prefix(prefix).unwrap_or(words)
+        });
     words.starts_with("fn ") && !words.ends_with(';') && !words.ends_with("{}")
 }
 
@@ -60,7 +73,11 @@ fn lines_fit() {
     for (name, text) in rust_sources() {
         for (at, line) in text.lines().enumerate() {
             if line.chars().count() > LINE_CHARACTERS_MAX {
-                findings.push(format!("{name}:{}: a line of {} characters", at + 1, line.len()));
+                findings.push(format!(
+                    "{name}:{}: a line of {} characters",
+                    at + 1,
+                    line.len()
+                ));
             }
         }
     }
@@ -79,7 +96,14 @@ const MACHINES: [&str; 6] = [
 
 #[test]
 fn machines_do_no_io() {
-    let forbidden = ["tokio::", ".await", "Instant::now", "SystemTime::now", "std::net::Tcp", "actix::"];
+    let forbidden = [
+        "tokio::",
+        ".await",
+        "Instant::now",
+        "SystemTime::now",
+        "std::net::Tcp",
+        "actix::",
+    ];
     let mut findings = Vec::new();
     for (name, text) in rust_sources() {
         // The one place where movers read the clock.
@@ -102,12 +126,15 @@ fn log_messages_are_lower_case_without_a_full_stop() {
     let macros = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
     let mut findings = Vec::new();
     for (name, text) in rust_sources() {
-        let logs = text.split("tracing::").skip(1).filter(|rest| {
-            macros.iter().any(|name| rest.starts_with(name))
-        });
+        let logs = text
+            .split("tracing::")
+            .skip(1)
+            .filter(|rest| macros.iter().any(|name| rest.starts_with(name)));
         for log in logs {
             let call = log.split(");").next().unwrap_or_default();
-            let Some(message) = call.rsplit('"').nth(1) else { continue };
+            let Some(message) = call.rsplit('"').nth(1) else {
+                continue;
+            };
             let capital = message.chars().next().is_some_and(char::is_uppercase);
             if capital || message.ends_with('.') {
                 findings.push(format!("{name}: log message {message:?}"));

@@ -9,8 +9,11 @@ use super::{report, root, rust_sources};
 
 #[test]
 fn each_module_with_an_info_is_registered() {
-    let registered: BTreeSet<u16> =
-        Registry::new(all()).infos().iter().map(|info| info.xep).collect();
+    let registered: BTreeSet<u16> = Registry::new(all())
+        .infos()
+        .iter()
+        .map(|info| info.xep)
+        .collect();
     let mut findings = Vec::new();
     let mut seen = 0;
     for (name, text) in rust_sources() {
@@ -18,13 +21,20 @@ fn each_module_with_an_info_is_registered() {
             continue;
         }
         seen += 1;
-        let number = text.split("xep: ").nth(1).and_then(|rest| rest.split(',').next());
+        let number = text
+            .split("xep: ")
+            .nth(1)
+            .and_then(|rest| rest.split(',').next());
         let number = number.and_then(|number| number.trim().parse().ok());
         if !number.is_some_and(|number| registered.contains(&number)) {
             findings.push(format!("{name} is not registered"));
         }
     }
-    assert_eq!(seen, registered.len(), "every registered module has a file of its own");
+    assert_eq!(
+        seen,
+        registered.len(),
+        "every registered module has a file of its own"
+    );
     report(&findings);
 }
 
@@ -33,18 +43,27 @@ fn the_table_of_xeps_in_the_readme_is_the_generated_one() {
     let (begin, end) = ("<!-- xeps: begin -->\n", "<!-- xeps: end -->");
     let path = root().join("README.md");
     let readme = std::fs::read_to_string(&path).expect("a README");
-    let (before, rest) = readme.split_once(begin).expect("the README marks where the table begins");
-    let (found, after) = rest.split_once(end).expect("the README marks where the table ends");
+    let (before, rest) = readme
+        .split_once(begin)
+        .expect("the README marks where the table begins");
+    let (found, after) = rest
+        .split_once(end)
+        .expect("the README marks where the table ends");
     let table = table();
     if std::env::var_os("ROOKERY_BLESS").is_some() {
-        std::fs::write(&path, format!("{before}{begin}{table}{end}{after}")).expect("README written");
+        std::fs::write(&path, format!("{before}{begin}{table}{end}{after}"))
+            .expect("README written");
         return;
     }
-    assert_eq!(found, table, "run the tests with ROOKERY_BLESS=1 to write the table anew");
+    assert_eq!(
+        found, table,
+        "run the tests with ROOKERY_BLESS=1 to write the table anew"
+    );
 }
 
 fn table() -> String {
-    let mut table = String::from("| XEP | title | version | status | note |\n|---|---|---|---|---|\n");
+    let mut table =
+        String::from("| XEP | title | version | status | note |\n|---|---|---|---|---|\n");
     for info in Registry::new(all()).infos() {
         let status = match info.status {
             Status::Complete => "complete",

@@ -8,14 +8,26 @@ use support::{Client, World};
 
 fn write(world: &mut World, from: &Client, count: usize) {
     let stanzas: Vec<String> = (0..count)
-        .map(|n| format!("<message to='juliet@localhost' type='chat' id='m{n}'><body>{n}</body></message>"))
+        .map(|n| {
+            format!(
+                "<message to='juliet@localhost' type='chat' id='m{n}'><body>{n}</body></message>"
+            )
+        })
         .collect();
     let stanzas: Vec<&str> = stanzas.iter().map(String::as_str).collect();
     world.send_all(from, &stanzas);
 }
 
 fn bodies(stanzas: &[String]) -> Vec<usize> {
-    let body = |stanza: &String| stanza.split("<body>").nth(1)?.split('<').next()?.parse().ok();
+    let body = |stanza: &String| {
+        stanza
+            .split("<body>")
+            .nth(1)?
+            .split('<')
+            .next()?
+            .parse()
+            .ok()
+    };
     stanzas.iter().filter_map(body).collect()
 }
 
@@ -27,14 +39,19 @@ fn messages_wait_in_order_with_their_time_and_come_once() {
     world.restart();
     let came = world.online_with_log("juliet", "balcony");
     assert_eq!(bodies(&came), (0..250).collect::<Vec<_>>());
-    let stamped = came.iter().filter(|s| s.contains("<delay xmlns=\"urn:xmpp:delay\" from=\"localhost\" stamp=\"2023-11-14T22:13:20"));
+    let stamped = came.iter().filter(|s| {
+        s.contains("<delay xmlns=\"urn:xmpp:delay\" from=\"localhost\" stamp=\"2023-11-14T22:13:20")
+    });
     assert_eq!(stamped.count(), 250, "{}", came[1]);
     assert!(bodies(&world.online_with_log("juliet", "chamber")).is_empty());
 }
 
 #[test]
 fn a_full_mailbox_says_so() {
-    let options = RouterOptions { offline_messages_max: 3, ..RouterOptions::default() };
+    let options = RouterOptions {
+        offline_messages_max: 3,
+        ..RouterOptions::default()
+    };
     let mut world = World::with_options(&["romeo", "juliet"], options);
     let romeo = world.online("romeo", "orchard");
     write(&mut world, &romeo, 5);
@@ -66,10 +83,16 @@ fn hints_and_chat_states_are_not_kept() {
         "<body>secret</body><no-store xmlns='urn:xmpp:hints'/>",
         "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
     ] {
-        world.send(&romeo, &format!("<message to='juliet@localhost' type='chat'>{content}</message>"));
+        world.send(
+            &romeo,
+            &format!("<message to='juliet@localhost' type='chat'>{content}</message>"),
+        );
     }
     let kept = "<body>kept</body><active xmlns='http://jabber.org/protocol/chatstates'/>";
-    world.send(&romeo, &format!("<message to='juliet@localhost' type='chat'>{kept}</message>"));
+    world.send(
+        &romeo,
+        &format!("<message to='juliet@localhost' type='chat'>{kept}</message>"),
+    );
     let came = world.online_with_log("juliet", "balcony");
     let messages: Vec<_> = came.iter().filter(|s| s.starts_with("<message")).collect();
     assert_eq!(messages.len(), 1, "{came:#?}");
@@ -84,12 +107,18 @@ fn a_session_that_is_full_gets_the_rest_from_the_log_in_order() {
     juliet.set_full(true);
     write(&mut world, &romeo, 5);
     juliet.set_full(false);
-    world.send(&romeo, "<message to='juliet@localhost' type='chat'><body>5</body></message>");
+    world.send(
+        &romeo,
+        "<message to='juliet@localhost' type='chat'><body>5</body></message>",
+    );
     juliet.nothing();
     world.tick();
     world.tick();
     assert_eq!(bodies(&juliet.stanzas()), [0, 1, 2, 3, 4, 5]);
-    world.send(&romeo, "<message to='juliet@localhost' type='chat'><body>6</body></message>");
+    world.send(
+        &romeo,
+        "<message to='juliet@localhost' type='chat'><body>6</body></message>",
+    );
     assert_eq!(bodies(&juliet.stanzas()), [6]);
     romeo.nothing();
 }
@@ -102,7 +131,10 @@ fn what_is_stored_is_not_delivered_before_what_is_older() {
     write(&mut world, &romeo, 2);
     let juliet = world.bind("juliet", "balcony");
     world.send(&juliet, "<presence/>");
-    world.send(&romeo, "<message to='juliet@localhost' type='chat'><body>2</body></message>");
+    world.send(
+        &romeo,
+        "<message to='juliet@localhost' type='chat'><body>2</body></message>",
+    );
     world.release();
     assert_eq!(bodies(&juliet.stanzas()), [0, 1, 2]);
 }

@@ -13,16 +13,34 @@ fn a_subscription_is_asked_for_allowed_and_seen() {
 
     world.send(&romeo, "<presence type='subscribe' to='juliet@localhost/balcony' id='s1'><status>Hi</status></presence>");
     let push = romeo.stanza();
-    assert!(push.contains("ask=\"subscribe\"") && push.contains("subscription=\"none\""), "{push}");
+    assert!(
+        push.contains("ask=\"subscribe\"") && push.contains("subscription=\"none\""),
+        "{push}"
+    );
     let request = juliet.stanza();
-    assert!(request.contains("from=\"romeo@localhost\"") && request.contains("<status>Hi</status>"), "{request}");
+    assert!(
+        request.contains("from=\"romeo@localhost\"") && request.contains("<status>Hi</status>"),
+        "{request}"
+    );
 
-    world.send(&juliet, "<presence type='subscribed' to='romeo@localhost'/>");
+    world.send(
+        &juliet,
+        "<presence type='subscribed' to='romeo@localhost'/>",
+    );
     assert!(juliet.stanza().contains("subscription=\"from\""));
     let came = romeo.stanzas();
-    assert!(came.iter().any(|s| s.contains("type=\"subscribed\"")), "{came:#?}");
-    assert!(came.iter().any(|s| s.contains("subscription=\"to\"")), "{came:#?}");
-    let seen = came.iter().filter(|s| s.contains("from=\"juliet@localhost/balcony\"")).count();
+    assert!(
+        came.iter().any(|s| s.contains("type=\"subscribed\"")),
+        "{came:#?}"
+    );
+    assert!(
+        came.iter().any(|s| s.contains("subscription=\"to\"")),
+        "{came:#?}"
+    );
+    let seen = came
+        .iter()
+        .filter(|s| s.contains("from=\"juliet@localhost/balcony\""))
+        .count();
     assert!(seen >= 1, "{came:#?}");
 }
 
@@ -35,7 +53,13 @@ fn a_request_waits_for_somebody_absent_and_comes_once_a_session() {
     }
     world.restart();
     let came = world.online_with_log("juliet", "balcony");
-    assert_eq!(came.iter().filter(|s| s.contains("type=\"subscribe\"")).count(), 1, "{came:#?}");
+    assert_eq!(
+        came.iter()
+            .filter(|s| s.contains("type=\"subscribe\""))
+            .count(),
+        1,
+        "{came:#?}"
+    );
 }
 
 #[test]
@@ -63,7 +87,11 @@ fn a_new_session_learns_who_is_there() {
     world.befriend(&romeo, &juliet);
     world.send(&juliet, "<presence><show>dnd</show></presence>");
     let came = world.online_with_log("romeo", "street");
-    let from = |jid: &str| came.iter().filter(|s| s.contains(&format!("from=\"{jid}\""))).count();
+    let from = |jid: &str| {
+        came.iter()
+            .filter(|s| s.contains(&format!("from=\"{jid}\"")))
+            .count()
+    };
     assert_eq!(from("juliet@localhost/balcony"), 1, "{came:#?}");
     assert_eq!(from("romeo@localhost/orchard"), 1, "{came:#?}");
 }
@@ -89,7 +117,10 @@ fn a_probe_of_a_stranger_shows_nothing() {
     let _juliet = world.online("juliet", "balcony");
     world.send(&romeo, "<presence type='probe' to='juliet@localhost'/>");
     assert!(romeo.stanza().contains("forbidden"), "clients do not probe");
-    world.send(&romeo, "<iq type='get' id='1' to='juliet@localhost'><query xmlns='jabber:iq:last'/></iq>");
+    world.send(
+        &romeo,
+        "<iq type='get' id='1' to='juliet@localhost'><query xmlns='jabber:iq:last'/></iq>",
+    );
     assert!(romeo.stanza().contains("forbidden"));
     world.send(&romeo, "<iq type='get' id='2' to='juliet@localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
     assert!(romeo.stanza().contains("service-unavailable"));
@@ -101,11 +132,23 @@ fn a_cancelled_subscription_sees_everybody_leave() {
     let romeo = world.online("romeo", "orchard");
     let juliet = world.online("juliet", "balcony");
     world.befriend(&romeo, &juliet);
-    world.send(&juliet, "<presence type='unsubscribed' to='romeo@localhost'/>");
+    world.send(
+        &juliet,
+        "<presence type='unsubscribed' to='romeo@localhost'/>",
+    );
     let came = romeo.stanzas();
-    assert!(came.iter().any(|s| s.contains("type=\"unsubscribed\"")), "{came:#?}");
-    assert!(came.iter().any(|s| s.contains("type=\"unavailable\"")), "{came:#?}");
-    assert!(came.iter().any(|s| s.contains("subscription=\"from\"")), "{came:#?}");
+    assert!(
+        came.iter().any(|s| s.contains("type=\"unsubscribed\"")),
+        "{came:#?}"
+    );
+    assert!(
+        came.iter().any(|s| s.contains("type=\"unavailable\"")),
+        "{came:#?}"
+    );
+    assert!(
+        came.iter().any(|s| s.contains("subscription=\"from\"")),
+        "{came:#?}"
+    );
     juliet.stanzas();
     world.send(&juliet, "<presence><show>xa</show></presence>");
     romeo.nothing();
@@ -116,14 +159,23 @@ fn a_pre_approved_contact_is_not_asked() {
     let mut world = World::with(&["romeo", "juliet"]);
     let romeo = world.online("romeo", "orchard");
     let juliet = world.online("juliet", "balcony");
-    world.send(&juliet, "<presence type='subscribed' to='romeo@localhost'/>");
+    world.send(
+        &juliet,
+        "<presence type='subscribed' to='romeo@localhost'/>",
+    );
     assert!(juliet.stanza().contains("approved=\"true\""));
     romeo.nothing();
     world.send(&romeo, "<presence type='subscribe' to='juliet@localhost'/>");
     let came = juliet.stanzas();
-    assert!(came.iter().all(|s| !s.contains("type=\"subscribe\"")), "{came:#?}");
+    assert!(
+        came.iter().all(|s| !s.contains("type=\"subscribe\"")),
+        "{came:#?}"
+    );
     let came = romeo.stanzas();
-    assert!(came.iter().any(|s| s.contains("type=\"subscribed\"")), "{came:#?}");
+    assert!(
+        came.iter().any(|s| s.contains("type=\"subscribed\"")),
+        "{came:#?}"
+    );
 }
 
 #[test]
@@ -132,9 +184,15 @@ fn a_change_that_is_not_stored_is_not_told() {
     let romeo = world.online("romeo", "orchard");
     let juliet = world.online("juliet", "balcony");
     world.store_fails = Some(StoreError::Full);
-    world.send(&romeo, "<presence type='subscribe' to='juliet@localhost' id='s'/>");
+    world.send(
+        &romeo,
+        "<presence type='subscribe' to='juliet@localhost' id='s'/>",
+    );
     let answer = romeo.stanza();
-    assert!(answer.contains("resource-constraint") && answer.contains("type=\"wait\""), "{answer}");
+    assert!(
+        answer.contains("resource-constraint") && answer.contains("type=\"wait\""),
+        "{answer}"
+    );
     juliet.nothing();
     world.store_fails = None;
     world.send(&romeo, "<presence type='subscribe' to='juliet@localhost'/>");

@@ -13,17 +13,29 @@ fn a_newcomer_replaces_the_older_session_of_its_resource() {
     let mut world = World::with(&["juliet"]);
     let old = world.online("juliet", "balcony");
     let new = world.bind("juliet", "balcony");
-    assert!(old.closed_with().is_some_and(|error| error.contains("conflict")));
-    world.send(&old, "<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>");
+    assert!(
+        old.closed_with()
+            .is_some_and(|error| error.contains("conflict"))
+    );
+    world.send(
+        &old,
+        "<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>",
+    );
     old.nothing();
-    world.send(&new, "<iq type='get' id='2'><ping xmlns='urn:xmpp:ping'/></iq>");
+    world.send(
+        &new,
+        "<iq type='get' id='2'><ping xmlns='urn:xmpp:ping'/></iq>",
+    );
     assert!(new.stanza().contains("result"));
 }
 
 #[test]
 fn the_conflict_policy_can_refuse_or_rename() {
     for policy in [ResourceConflict::Refuse, ResourceConflict::Rename] {
-        let options = RouterOptions { resource_conflict: policy, ..RouterOptions::default() };
+        let options = RouterOptions {
+            resource_conflict: policy,
+            ..RouterOptions::default()
+        };
         let mut world = World::with_options(&["juliet"], options);
         let old = world.bind("juliet", "balcony");
         let answer = world.bind_answer("juliet", "balcony");
@@ -42,7 +54,10 @@ fn the_conflict_policy_can_refuse_or_rename() {
 
 #[test]
 fn an_account_has_a_limited_number_of_sessions() {
-    let options = RouterOptions { resources_max: 2, ..RouterOptions::default() };
+    let options = RouterOptions {
+        resources_max: 2,
+        ..RouterOptions::default()
+    };
     let mut world = World::with_options(&["juliet"], options);
     world.bind("juliet", "one");
     let two = world.bind("juliet", "two");
@@ -59,8 +74,14 @@ fn an_account_that_does_not_exist_has_no_credentials_and_cannot_bind() {
     let mut world = World::with(&[]);
     let account = jid("nobody@localhost");
     let answer = world.ask(Question::Credentials { account });
-    assert!(matches!(answer, Some(Answer::Credentials(None))), "{answer:?}");
-    assert!(matches!(world.bind_answer("nobody", "x"), Some(Answer::Refused(_))));
+    assert!(
+        matches!(answer, Some(Answer::Credentials(None))),
+        "{answer:?}"
+    );
+    assert!(matches!(
+        world.bind_answer("nobody", "x"),
+        Some(Answer::Refused(_))
+    ));
 }
 
 #[test]
@@ -68,16 +89,37 @@ fn a_disabled_account_is_closed_and_looks_like_none() {
     let mut world = World::with(&["juliet"]);
     let juliet = world.online("juliet", "balcony");
     let account = jid("juliet@localhost");
-    let disable = AdminQuestion::SetEnabled { account: account.clone(), enabled: false };
+    let disable = AdminQuestion::SetEnabled {
+        account: account.clone(),
+        enabled: false,
+    };
     let answer = world.ask(Question::Admin(disable));
-    assert!(matches!(answer, Some(Answer::Admin(AdminAnswer::Done))), "{answer:?}");
-    assert!(juliet.closed_with().is_some_and(|error| error.contains("not-authorized")));
-    let answer = world.ask(Question::Credentials { account: account.clone() });
-    assert!(matches!(answer, Some(Answer::Credentials(None))), "{answer:?}");
-    let enable = AdminQuestion::SetEnabled { account: account.clone(), enabled: true };
+    assert!(
+        matches!(answer, Some(Answer::Admin(AdminAnswer::Done))),
+        "{answer:?}"
+    );
+    assert!(
+        juliet
+            .closed_with()
+            .is_some_and(|error| error.contains("not-authorized"))
+    );
+    let answer = world.ask(Question::Credentials {
+        account: account.clone(),
+    });
+    assert!(
+        matches!(answer, Some(Answer::Credentials(None))),
+        "{answer:?}"
+    );
+    let enable = AdminQuestion::SetEnabled {
+        account: account.clone(),
+        enabled: true,
+    };
     world.ask(Question::Admin(enable));
     let answer = world.ask(Question::Credentials { account });
-    assert!(matches!(answer, Some(Answer::Credentials(Some(_)))), "{answer:?}");
+    assert!(
+        matches!(answer, Some(Answer::Credentials(Some(_)))),
+        "{answer:?}"
+    );
 }
 
 #[test]
@@ -85,18 +127,37 @@ fn the_operator_sees_and_closes_sessions() {
     let mut world = World::with(&["juliet", "romeo"]);
     let juliet = world.online("juliet", "balcony");
     let romeo = world.online("romeo", "orchard");
-    let list = AdminQuestion::ListSessions { account: None, shard: ShardId(0) };
+    let list = AdminQuestion::ListSessions {
+        account: None,
+        shard: ShardId(0),
+    };
     let Some(Answer::Admin(AdminAnswer::Sessions(sessions))) = world.ask(Question::Admin(list))
     else {
         panic!("no list");
     };
-    let jids: Vec<&str> = sessions.iter().map(|session| session.jid.as_str()).collect();
-    assert_eq!(jids, ["juliet@localhost/balcony", "romeo@localhost/orchard"]);
+    let jids: Vec<&str> = sessions
+        .iter()
+        .map(|session| session.jid.as_str())
+        .collect();
+    assert_eq!(
+        jids,
+        ["juliet@localhost/balcony", "romeo@localhost/orchard"]
+    );
     let error = StreamError::new(StreamCondition::PolicyViolation);
-    let close = AdminQuestion::CloseSessions { jid: jid("juliet@localhost/balcony"), error };
+    let close = AdminQuestion::CloseSessions {
+        jid: jid("juliet@localhost/balcony"),
+        error,
+    };
     let answer = world.ask(Question::Admin(close));
-    assert!(matches!(answer, Some(Answer::Admin(AdminAnswer::Closed(1)))), "{answer:?}");
-    assert!(juliet.closed_with().is_some_and(|error| error.contains("policy-violation")));
+    assert!(
+        matches!(answer, Some(Answer::Admin(AdminAnswer::Closed(1)))),
+        "{answer:?}"
+    );
+    assert!(
+        juliet
+            .closed_with()
+            .is_some_and(|error| error.contains("policy-violation"))
+    );
     assert!(romeo.closed_with().is_none());
 }
 
@@ -106,15 +167,35 @@ fn a_removed_account_is_gone_for_its_contacts_too() {
     let juliet = world.online("juliet", "balcony");
     let romeo = world.online("romeo", "orchard");
     world.befriend(&romeo, &juliet);
-    world.send(&juliet, "<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>");
-    assert!(juliet.stanzas().iter().any(|s| s.contains("type=\"result\"")));
-    assert!(juliet.closed_with().is_some_and(|error| error.contains("not-authorized")));
+    world.send(
+        &juliet,
+        "<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>",
+    );
+    assert!(
+        juliet
+            .stanzas()
+            .iter()
+            .any(|s| s.contains("type=\"result\""))
+    );
+    assert!(
+        juliet
+            .closed_with()
+            .is_some_and(|error| error.contains("not-authorized"))
+    );
     let came = romeo.stanzas();
     for step in ["unavailable", "unsubscribe", "unsubscribed"] {
-        assert!(came.iter().any(|s| s.contains(&format!("type=\"{step}\""))), "{step}: {came:#?}");
+        assert!(
+            came.iter().any(|s| s.contains(&format!("type=\"{step}\""))),
+            "{step}: {came:#?}"
+        );
     }
-    let answer = world.ask(Question::Credentials { account: jid("juliet@localhost") });
-    assert!(matches!(answer, Some(Answer::Credentials(None))), "{answer:?}");
+    let answer = world.ask(Question::Credentials {
+        account: jid("juliet@localhost"),
+    });
+    assert!(
+        matches!(answer, Some(Answer::Credentials(None))),
+        "{answer:?}"
+    );
 }
 
 fn register(world: &mut World, name: &str, password: &str) -> String {
@@ -144,7 +225,10 @@ fn a_registration_takes_a_place_in_the_throttle_only_if_it_succeeds() {
     assert!(register(&mut world, "other", "bad\u{85}").contains("not-acceptable"));
     assert_eq!(world.reserved, 0, "given back");
     for (name, password) in [("", "x"), ("x", ""), ("a b", "x"), ("a@b", "x")] {
-        assert!(register(&mut world, name, password).contains("not-acceptable"), "{name:?}");
+        assert!(
+            register(&mut world, name, password).contains("not-acceptable"),
+            "{name:?}"
+        );
     }
 }
 
@@ -153,8 +237,14 @@ fn without_a_quorum_nobody_registers() {
     let mut world = World::with(&[]);
     world.throttle = Some(no_quorum());
     let answer = register(&mut world, "bill", "Calliope");
-    assert!(answer.contains("resource-constraint") && answer.contains("type=\"wait\""), "{answer}");
-    assert!(matches!(world.bind_answer("bill", "x"), Some(Answer::Refused(_))));
+    assert!(
+        answer.contains("resource-constraint") && answer.contains("type=\"wait\""),
+        "{answer}"
+    );
+    assert!(matches!(
+        world.bind_answer("bill", "x"),
+        Some(Answer::Refused(_))
+    ));
 }
 
 #[test]
@@ -173,7 +263,11 @@ fn a_password_change_needs_the_own_name() {
     assert!(juliet.stanza().contains("not-acceptable"));
     world.send(&juliet, &change("juliet", "new"));
     assert!(juliet.stanza().contains("type=\"result\""));
-    let answer = world.ask(Question::Credentials { account: jid("juliet@localhost") });
-    let Some(Answer::Credentials(Some(keys))) = answer else { panic!("{answer:?}") };
+    let answer = world.ask(Question::Credentials {
+        account: jid("juliet@localhost"),
+    });
+    let Some(Answer::Credentials(Some(keys))) = answer else {
+        panic!("{answer:?}")
+    };
     assert!(keys.verify_password("new"));
 }

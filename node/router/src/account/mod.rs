@@ -141,13 +141,7 @@ impl Account {
     }
 
     /// Goes on with a reply, then with what waited.
-    pub(crate) fn resume(
-        &mut self,
-        turn: &mut Turn<'_>,
-        gates: bool,
-        run: Run,
-        reply: Reply,
-    ) {
+    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>, gates: bool, run: Run, reply: Reply) {
         if gates {
             self.busy -= 1;
         }

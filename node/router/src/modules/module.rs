@@ -107,10 +107,7 @@ pub enum Outcome {
     /// else until then.
     Wait(Request, Resume),
     /// A result, and then something that must come after it.
-    ResultThen(
-        Option<Element>,
-        After,
-    ),
+    ResultThen(Option<Element>, After),
     /// Nothing is answered (now): the module does it itself, or the sender is gone.
     Silence,
 }

@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use rookery_control::{RegistrationRefused, Unavailable};
+use rookery_router::RouterOptions;
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, Shard};
-use rookery_router::RouterOptions;
 use rookery_session::carrier::{
     Answer, AskId, Full, Question, SessionId, ShardId, Sink, SinkRef, ToSession, ToShard,
 };
@@ -69,10 +69,15 @@ impl Sink for Mailbox {
     }
 
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
-        if *self.full.lock().expect("no test panics inside") && matches!(frame, ToSession::Deliver(_)) {
+        if *self.full.lock().expect("no test panics inside")
+            && matches!(frame, ToSession::Deliver(_))
+        {
             return Err(Full(frame));
         }
-        self.frames.lock().expect("no test panics inside").push(frame);
+        self.frames
+            .lock()
+            .expect("no test panics inside")
+            .push(frame);
         Ok(())
     }
 }
@@ -96,7 +101,10 @@ impl Client {
     /// How many batches came since the last look.
     pub fn batches(&self) -> usize {
         let frames = self.mailbox.frames.lock().expect("no test panics inside");
-        frames.iter().filter(|frame| matches!(frame, ToSession::Deliver(_))).count()
+        frames
+            .iter()
+            .filter(|frame| matches!(frame, ToSession::Deliver(_)))
+            .count()
     }
 
     /// The only stanza that came since the last look.
@@ -139,8 +147,18 @@ impl World {
 
     /// The same with other limits.
     pub fn with_options(accounts: &[&str], options: RouterOptions) -> Self {
-        let options = RouterOptions { shards: 1, scram_iterations: 1, ..options };
-        let env = Environment::new(["localhost".to_owned()], [], options, Registry::new(all()), START);
+        let options = RouterOptions {
+            shards: 1,
+            scram_iterations: 1,
+            ..options
+        };
+        let env = Environment::new(
+            ["localhost".to_owned()],
+            [],
+            options,
+            Registry::new(all()),
+            START,
+        );
         let mut world = Self {
             shard: Shard::new(ShardId(0), env),
             store: Arc::new(MemoryStore::new()),
@@ -166,15 +184,25 @@ impl World {
             details: Default::default(),
             address: None,
         };
-        let created = self.store.create_account(account).now_or_never().expect("memory is quick");
+        let created = self
+            .store
+            .create_account(account)
+            .now_or_never()
+            .expect("memory is quick");
         created.expect("a new account");
     }
 
     /// Binds a session.
     pub fn bind(&mut self, name: &str, resource: &str) -> Client {
         let (mailbox, answer) = self.try_bind(name, resource);
-        let Some(Answer::Bound(jid)) = answer else { panic!("{name}/{resource}: {answer:?}") };
-        Client { id: mailbox.id, jid, mailbox }
+        let Some(Answer::Bound(jid)) = answer else {
+            panic!("{name}/{resource}: {answer:?}")
+        };
+        Client {
+            id: mailbox.id,
+            jid,
+            mailbox,
+        }
     }
 
     /// Asks to bind a session, and gives the answer.
@@ -196,7 +224,10 @@ impl World {
     /// Binds a session, gets the roster and becomes available.
     pub fn online(&mut self, name: &str, resource: &str) -> Client {
         let client = self.bind(name, resource);
-        self.send(&client, "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>");
+        self.send(
+            &client,
+            "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>",
+        );
         self.send(&client, "<presence/>");
         client.stanzas();
         client
@@ -213,8 +244,14 @@ impl World {
     pub fn befriend(&mut self, one: &Client, two: &Client) {
         for (from, to) in [(one, two), (two, one)] {
             let (to_bare, from_bare) = (to.jid.to_bare(), from.jid.to_bare());
-            self.send(from, &format!("<presence type='subscribe' to='{to_bare}'/>"));
-            self.send(to, &format!("<presence type='subscribed' to='{from_bare}'/>"));
+            self.send(
+                from,
+                &format!("<presence type='subscribe' to='{to_bare}'/>"),
+            );
+            self.send(
+                to,
+                &format!("<presence type='subscribed' to='{from_bare}'/>"),
+            );
         }
         one.stanzas();
         two.stanzas();
@@ -228,9 +265,15 @@ impl World {
 
     fn ask_from(&mut self, mailbox: Arc<Mailbox>, question: Question) -> Option<Answer> {
         let from: SinkRef = mailbox.clone();
-        self.step(Input::Session(ToShard::Ask { from, ask: AskId(1), question }));
+        self.step(Input::Session(ToShard::Ask {
+            from,
+            ask: AskId(1),
+            question,
+        }));
         let mut frames = mailbox.frames.lock().expect("no test panics inside");
-        let at = frames.iter().position(|frame| matches!(frame, ToSession::Answer { .. }))?;
+        let at = frames
+            .iter()
+            .position(|frame| matches!(frame, ToSession::Answer { .. }))?;
         match frames.remove(at) {
             ToSession::Answer { answer, .. } => Some(answer),
             _ => None,
@@ -238,8 +281,15 @@ impl World {
     }
 
     fn mailbox(&mut self) -> Arc<Mailbox> {
-        let id = SessionId { node: 1, serial: self.sinks.len() as u64 };
-        let mailbox = Arc::new(Mailbox { id, frames: Mutex::default(), full: Mutex::new(false) });
+        let id = SessionId {
+            node: 1,
+            serial: self.sinks.len() as u64,
+        };
+        let mailbox = Arc::new(Mailbox {
+            id,
+            frames: Mutex::default(),
+            full: Mutex::new(false),
+        });
         self.sinks.push(mailbox.clone());
         mailbox
     }
@@ -247,10 +297,21 @@ impl World {
     /// A client sends stanzas, in one batch.
     pub fn send_all(&mut self, client: &Client, stanzas: &[&str]) {
         let mut out = Vec::new();
-        let recs = stanzas.iter().map(|stanza| stamped(stanza, &client.jid, &mut out)).collect();
-        let batch = Batch { buf: out.into(), recs };
+        let recs = stanzas
+            .iter()
+            .map(|stanza| stamped(stanza, &client.jid, &mut out))
+            .collect();
+        let batch = Batch {
+            buf: out.into(),
+            recs,
+        };
         let (session, from) = (client.id, client.jid.clone());
-        self.step(Input::Session(ToShard::Stanzas { session, from, sequence: 0, batch }));
+        self.step(Input::Session(ToShard::Stanzas {
+            session,
+            from,
+            sequence: 0,
+            batch,
+        }));
     }
 
     /// A client sends a stanza.
@@ -280,8 +341,18 @@ impl World {
 
     /// The machine starts anew over the same store, as after a restart.
     pub fn restart(&mut self) {
-        let options = RouterOptions { shards: 1, scram_iterations: 1, ..RouterOptions::default() };
-        let env = Environment::new(["localhost".to_owned()], [], options, Registry::new(all()), START);
+        let options = RouterOptions {
+            shards: 1,
+            scram_iterations: 1,
+            ..RouterOptions::default()
+        };
+        let env = Environment::new(
+            ["localhost".to_owned()],
+            [],
+            options,
+            Registry::new(all()),
+            START,
+        );
         self.shard = Shard::new(ShardId(0), env);
     }
 
@@ -292,7 +363,8 @@ impl World {
             rounds += 1;
             assert!(rounds < 100_000, "the shard talks to itself without end");
             let mut effects = Vec::new();
-            self.shard.handle(input, self.now, &mut self.entropy, &mut effects);
+            self.shard
+                .handle(input, self.now, &mut self.entropy, &mut effects);
             for effect in effects {
                 inputs.extend(self.execute(effect));
             }
@@ -308,7 +380,8 @@ impl World {
                 _ => None,
             },
             Effect::Answer { to, ask, answer } => {
-                to.send(ToSession::Answer { ask, answer }).expect("answers are taken");
+                to.send(ToSession::Answer { ask, answer })
+                    .expect("answers are taken");
                 None
             }
             Effect::Close { to, error } => {
@@ -334,12 +407,14 @@ impl World {
                 Ok(()) => Reply::Done,
                 Err(_) => Reply::NotTaken,
             },
-            Request::Derive { password, salt, iterations } => {
-                match Credentials::derive(&password, &salt, iterations) {
-                    Ok(keys) => Reply::Credentials(Box::new(keys)),
-                    Err(_) => Reply::BadPassword,
-                }
-            }
+            Request::Derive {
+                password,
+                salt,
+                iterations,
+            } => match Credentials::derive(&password, &salt, iterations) {
+                Ok(keys) => Reply::Credentials(Box::new(keys)),
+                Err(_) => Reply::BadPassword,
+            },
             Request::RegistrationIsOpen => Reply::RegistrationIsOpen(self.throttle.is_none()),
             Request::Reserve { .. } => match self.throttle {
                 Some(refused) => Reply::RegistrationRefused(refused),
@@ -359,7 +434,10 @@ impl World {
     fn ask_store(&mut self, request: Request) -> Reply {
         let reads = matches!(
             request,
-            Request::Load(_) | Request::Document { .. } | Request::Documents { .. } | Request::ReadLog(..)
+            Request::Load(_)
+                | Request::Document { .. }
+                | Request::Documents { .. }
+                | Request::ReadLog(..)
         );
         if let Some(error) = self.store_fails.clone().filter(|_| !reads) {
             return Reply::Failed(error);
@@ -392,6 +470,9 @@ pub fn canonical(text: &str) -> Vec<u8> {
 fn stamped(stanza: &str, from: &Jid, out: &mut Vec<u8>) -> Rec {
     let (bytes, header) = canonicalize(stanza.as_bytes(), Content::Client, XmlLimits::default())
         .unwrap_or_else(|error| panic!("{stanza}: {error:?}"));
-    let changes = HeadChanges { from: Some(from.as_str()), ..HeadChanges::default() };
+    let changes = HeadChanges {
+        from: Some(from.as_str()),
+        ..HeadChanges::default()
+    };
     rewrite_head(&bytes, &Rec::of(&header), &changes, out)
 }
