@@ -15,7 +15,8 @@ from xml.parsers import expat
 
 def facts(document):
     found = []
-    parser = expat.ParserCreate(None, '}')
+    # The separator must not occur in a namespace; the reader refuses those with white space.
+    parser = expat.ParserCreate(None, ' ')
     def text(data):
         if found and found[-1][0] == 'text':
             found[-1] = ('text', found[-1][1] + data)

@@ -95,6 +95,24 @@ fn starts_of_streams_are_read_alike_in_chunks() {
 }
 
 #[test]
+fn what_once_told_the_lanes_apart_does_so_no_more() {
+    for source in [
+        "<a xmlns='urn:a&#9;'/>",
+        "<a xmlns=\"urn:a&#13;\"/>",
+        "<a xmlns='a&amp;b'><b xmlns='a&#38;b'/></a>",
+        "<message b='&\u{fffd}&'/>",
+        "</a>",
+        "<a b='x\ry\r'/>",
+    ] {
+        for setup in Setup::all() {
+            if let Err(error) = check(source.as_bytes(), &setup, |bound| bound / 2) {
+                panic!("{source}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
 fn realistic_stanzas_are_accepted_and_nearly_all_of_them_by_the_fast_lane() {
     let mut left = Vec::new();
     for stanza in STANZAS {

@@ -252,10 +252,12 @@ fn write(canon: &mut Vec<u8>, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) -> 
     span
 }
 
-/// Printable ASCII, not a reserved name, of a length that both lanes take.
+/// Printable ASCII without references, not a reserved name, of a length that both lanes take.
 fn is_plain_uri(uri: &[u8]) -> bool {
     uri.len() <= URI_BYTES_MAX
-        && uri.iter().all(u8::is_ascii_graphic)
+        && uri
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() && *byte != b'&')
         && (planted(Fault::ReservedNamesPass) || !RESERVED.contains(&uri))
 }
 
