@@ -40,20 +40,11 @@ impl SqliteOptions {
     /// Refuses values with which the store could not work.
     pub(super) fn validate(&self) -> Result<(), StoreError> {
         let zero = [
-            (
-                self.write_queue_kib_max,
-                "write_queue_kib_max must not be 0",
-            ),
+            (self.write_queue_kib_max, "write_queue_kib_max must not be 0"),
             (self.read_queue_max, "read_queue_max must not be 0"),
             (self.readers, "readers must not be 0"),
-            (
-                self.group_operations_max,
-                "group_operations_max must not be 0",
-            ),
-            (
-                self.index_round_stanzas,
-                "index_round_stanzas must not be 0",
-            ),
+            (self.group_operations_max, "group_operations_max must not be 0"),
+            (self.index_round_stanzas, "index_round_stanzas must not be 0"),
             (self.checkpoint_pages, "checkpoint_pages must not be 0"),
         ];
         match zero.iter().find(|(value, _)| *value == 0) {
