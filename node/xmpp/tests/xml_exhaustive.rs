@@ -1,4 +1,5 @@
-//! Both lanes over small spaces searched whole. `ROOKERY_EXHAUSTIVE=1` searches the large ones whole, too.
+//! Both lanes over small spaces searched whole. `ROOKERY_EXHAUSTIVE=1` searches the large ones
+//! whole, too.
 
 use rookery_xmpp::xml::testing::{Setup, check, check_lanes};
 

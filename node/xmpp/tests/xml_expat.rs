@@ -1,5 +1,6 @@
-//! expat as a second opinion: what the reader accepts, expat accepts too, and source and canonical form mean the same to
-//! it. Needs `python3`, whose standard library carries expat; says so loudly and does nothing where it is missing.
+//! expat as a second opinion: what the reader accepts, expat accepts too, and source and canonical
+//! form mean the same to it. Needs `python3`, whose standard library carries expat; says so loudly
+//! and does nothing where it is missing.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

@@ -1,4 +1,5 @@
-//! Both lanes over generated elements and streams, for some seconds or as long as `ROOKERY_FUZZ_SECONDS` says.
+//! Both lanes over generated elements and streams, for some seconds or as long as
+//! `ROOKERY_FUZZ_SECONDS` says.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
 //! The namespaces that the server knows by number.
 
-/// Which streams a reader reads: it decides which namespace is the content namespace (RFC 6120 4.8.2).
+/// Which streams a reader reads: it decides which namespace is the content namespace (RFC 6120
+/// 4.8.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Content {
     /// `jabber:client`
@@ -209,7 +210,8 @@ impl Namespace {
     }
 }
 
-/// A hash table over the names, built by the compiler: resolving a name costs one comparison as a rule.
+/// A hash table over the names, built by the compiler: resolving a name costs one comparison as a
+/// rule.
 static TABLE: [u8; SLOTS] = {
     let mut table = [EMPTY; SLOTS];
     let mut index = 0;

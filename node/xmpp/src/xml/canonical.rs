@@ -7,10 +7,12 @@ use super::reference::{Finding, Reference};
 use super::scratch::Scratch;
 use crate::stanza::{Content, Header};
 
-/// Reads one complete element, as if it came first on a stream with this content, and gives its canonical form.
+/// Reads one complete element, as if it came first on a stream with this content, and gives its
+/// canonical form.
 ///
 /// # Errors
-/// What would end the stream; also anything before or behind the element, and an element that does not end.
+/// What would end the stream; also anything before or behind the element, and an element that does
+/// not end.
 pub fn canonicalize(
     element: &[u8],
     content: Content,

@@ -1,4 +1,5 @@
-//! Which lane read, and why the fast one did not: the numbers that say whether widening it would pay.
+//! Which lane read, and why the fast one did not: the numbers that say whether widening it would
+//! pay.
 
 /// Why the fast lane left an element to the reference lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -45,8 +45,8 @@ impl Sender {
         &self.escaped
     }
 
-    /// Whether a client that writes this `from`, in canonical spelling, speaks of itself: as its full or its bare
-    /// address (RFC 6120 8.1.2.1).
+    /// Whether a client that writes this `from`, in canonical spelling, speaks of itself: as its
+    /// full or its bare address (RFC 6120 8.1.2.1).
     pub(crate) fn is_named_by(&self, from: &[u8]) -> bool {
         self.is(from) || self.is_after_preparation(from)
     }

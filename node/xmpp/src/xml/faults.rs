@@ -1,5 +1,5 @@
-//! Faults that tests plant into the fast lane, each of which the comparison of the lanes must find: a comparison that
-//! finds nothing proves something only if it would have found these.
+//! Faults that tests plant into the fast lane, each of which the comparison of the lanes must find:
+//! a comparison that finds nothing proves something only if it would have found these.
 
 #![cfg_attr(
     not(feature = "testing"),

@@ -13,7 +13,8 @@ pub enum Item<'a> {
     Close,
 }
 
-/// The start tag of a stream (RFC 6120 4.7). The content namespace and that of streams were checked.
+/// The start tag of a stream (RFC 6120 4.7). The content namespace and that of streams were
+/// checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamHeader {
     /// The addressed host, as written.

@@ -1,16 +1,19 @@
-//! What a reader accepts at most. Every limit is enforced before memory is taken for what is over it.
+//! What a reader accepts at most. Every limit is enforced before memory is taken for what is over
+//! it.
 
 crate::options! {
-    /// Limits of what is read from a stream; a stream that goes over one ends with `policy-violation`.
+    /// Limits of what is read from a stream; a stream that goes over one ends with
+    /// `policy-violation`.
     pub struct XmlLimits {
-        /// One top-level element, both as it was written and in its canonical form, which an attacker can make a
-        /// thousand times larger; also the stream header. 256 KiB carries avatars and OMEMO bundles; RFC 6120 13.12
-        /// forbids less than 10,000 bytes.
+        /// One top-level element, both as it was written and in its canonical form, which an
+        /// attacker can make a thousand times larger; also the stream header. 256 KiB carries
+        /// avatars and OMEMO bundles; RFC 6120 13.12 forbids less than 10,000 bytes.
         pub stanza_bytes_max: usize = 256 * 1024, "bytes";
-        /// Nesting, the stanza itself being 1: recursion of consumers and the reader's own stack are bounded by it.
+        /// Nesting, the stanza itself being 1: recursion of consumers and the reader's own stack
+        /// are bounded by it.
         pub depth_max: usize = 64, "elements";
-        /// Attributes of one element, namespace declarations included, as read and as written: they are compared with
-        /// each other.
+        /// Attributes of one element, namespace declarations included, as read and as written: they
+        /// are compared with each other.
         pub attributes_max: usize = 64, "attributes";
         /// Prefixes in scope at any place: each use of a prefix looks through them.
         pub namespaces_max: usize = 64, "prefixes";
@@ -20,8 +23,8 @@ crate::options! {
 }
 
 impl XmlLimits {
-    /// What a stranger may send before authentication: 8 KiB and 32 elements carry every SASL and registration
-    /// exchange.
+    /// What a stranger may send before authentication: 8 KiB and 32 elements carry every SASL and
+    /// registration exchange.
     pub fn before_authentication() -> Self {
         Self {
             stanza_bytes_max: 8 * 1024,
@@ -44,6 +47,7 @@ impl XmlLimits {
     }
 }
 
-/// Names of elements, attributes and prefixes. Not an option: no protocol has names of this length, and the canonical
-/// form could otherwise make a name (with a generated prefix) that the parser refuses.
+/// Names of elements, attributes and prefixes. Not an option: no protocol has names of this length,
+/// and the canonical form could otherwise make a name (with a generated prefix) that the parser
+/// refuses.
 pub(crate) const NAME_BYTES_MAX: usize = 1024;

@@ -1,4 +1,5 @@
-//! The stream reader: everything a peer sends is checked once, here, and leaves in one canonical form.
+//! The stream reader: everything a peer sends is checked once, here, and leaves in one canonical
+//! form.
 //!
 //! ```text
 //! bytes ─► skip white space between items ─► fast lane ── done ───────────► header + canonical bytes
@@ -6,8 +7,8 @@
 //!                                                └ unknown ─► reference lane ┴─► error: the stream ends
 //! ```
 //!
-//! The reference lane is the rxml parser with our own namespaces and writer; it reads anything, and it alone makes
-//! errors.
+//! The reference lane is the rxml parser with our own namespaces and writer; it reads anything, and
+//! it alone makes errors.
 //!
 //! # The canonical form
 //!
@@ -21,14 +22,15 @@
 //! | values | `&amp;` `&lt;` `&gt;` `&quot;`, `'` raw, white space one space each, `&#9;` `&#10;` `&#13;` from references |
 //! | all else | raw UTF-8, no CDATA; an empty element is `<x/>` |
 //!
-//! So `<` and `>` occur only as delimiters of tags and `"` in tags only as delimiter of values: consumers may scan for
-//! them blindly.
+//! So `<` and `>` occur only as delimiters of tags and `"` in tags only as delimiter of values:
+//! consumers may scan for them blindly.
 //!
 //! # What is refused although it may be well-formed
 //!
-//! Comments, processing instructions, DTDs and entities (RFC 6120 11.1); names outside ASCII; elements in the XML
-//! namespace; white space and control characters in a namespace name; an element of the other content namespace under
-//! content, which would become content behind the next link.
+//! Comments, processing instructions, DTDs and entities (RFC 6120 11.1); names outside ASCII;
+//! elements in the XML namespace; white space and control characters in a namespace name; an
+//! element of the other content namespace under content, which would become content behind the next
+//! link.
 
 mod canonical;
 mod counts;

@@ -1,4 +1,5 @@
-//! How both lanes fill a [`Header`]: they say where things are in the canonical form, this says what they mean.
+//! How both lanes fill a [`Header`]: they say where things are in the canonical form, this says
+//! what they mean.
 
 use super::env::Env;
 use super::names::{self, Role};
@@ -28,7 +29,8 @@ pub(crate) fn open_root(
     header.namespace = namespace;
 }
 
-/// An attribute of the top-level element. `value` is what stands at `span`; `plain` if it is known to hold no reference.
+/// An attribute of the top-level element. `value` is what stands at `span`; `plain` if it is known
+/// to hold no reference.
 pub(crate) fn attribute(header: &mut Header, role: Role, span: Span, value: &[u8], plain: bool) {
     match role {
         Role::Other => {}

@@ -15,8 +15,8 @@ use crate::stream_error::StreamCondition;
 
 /// Reads one direction of one stream, item by item, in chunks of any size.
 ///
-/// Idle it holds no more than what the stream's header left behind; the memory to read in belongs to the thread and
-/// comes back to it with [`release_temporaries`](Self::release_temporaries).
+/// Idle it holds no more than what the stream's header left behind; the memory to read in belongs
+/// to the thread and comes back to it with [`release_temporaries`](Self::release_temporaries).
 #[derive(Debug)]
 pub struct Reader {
     content: Content,
@@ -66,23 +66,26 @@ impl Reader {
         }
     }
 
-    /// Changes the limits, as authentication does. An item that is unfinished is measured by the new ones.
+    /// Changes the limits, as authentication does. An item that is unfinished is measured by the
+    /// new ones.
     pub fn set_limits(&mut self, limits: XmlLimits) {
         self.limits = limits;
     }
 
-    /// From the next item on, writes this full address as `from` into every stanza, whatever the peer wrote there
-    /// (RFC 6120 8.1.2.1). `None` leaves `from` alone, as between servers.
+    /// From the next item on, writes this full address as `from` into every stanza, whatever the
+    /// peer wrote there (RFC 6120 8.1.2.1). `None` leaves `from` alone, as between servers.
     pub fn stamp_from(&mut self, full: Option<&str>) {
         self.sender = full.map(|full| Box::new(Sender::new(full)));
     }
 
-    /// Whether the fast lane may read; only after authentication, because what it holds in memory is less bounded.
+    /// Whether the fast lane may read; only after authentication, because what it holds in memory
+    /// is less bounded.
     pub fn fast_lane(&mut self, allowed: bool) {
         self.fast_lane = allowed;
     }
 
-    /// Expects a new stream, as after STARTTLS and SASL (RFC 6120 5.4.3.3, 6.4.6). Limits and the stamped address stay.
+    /// Expects a new stream, as after STARTTLS and SASL (RFC 6120 5.4.3.3, 6.4.6). Limits and the
+    /// stamped address stay.
     pub fn reset(&mut self) {
         self.reference = Reference::default();
         self.lang = None;
@@ -132,9 +135,9 @@ impl Reader {
         matches!(self.phase, Phase::Between | Phase::Closed)
     }
 
-    /// Takes one item from the front of `input` and appends its canonical form to `out`, into which the header's spans
-    /// point. `None`: all of `input` was taken, what is unfinished of an item is kept. White space between items is
-    /// dropped.
+    /// Takes one item from the front of `input` and appends its canonical form to `out`, into which
+    /// the header's spans point. `None`: all of `input` was taken, what is unfinished of an item is
+    /// kept. White space between items is dropped.
     ///
     /// # Errors
     /// What must end the stream. It is given again by every later call.
@@ -334,8 +337,8 @@ enum Progress {
 
 const TOO_LONG: Progress = Progress::Unknown(UnknownReason::Limit);
 
-/// Bytes that are added at once to an unfinished element, so that a large read which begins with the end of one is not
-/// copied whole.
+/// Bytes that are added at once to an unfinished element, so that a large read which begins with
+/// the end of one is not copied whole.
 const STEP_BYTES: usize = 2048;
 
 /// White space between items keeps connections alive (RFC 6120 4.6.1) and means nothing.

@@ -7,11 +7,12 @@ use super::outline;
 use super::reference::Build;
 use crate::stanza::Header;
 
-/// What a reader needs while it reads, some kilobytes. One a thread goes from reader to reader; a reader keeps it only
-/// while an element is unfinished.
+/// What a reader needs while it reads, some kilobytes. One a thread goes from reader to reader; a
+/// reader keeps it only while an element is unfinished.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    /// The header of the element; its spans are offsets into `canon` until the element is handed out.
+    /// The header of the element; its spans are offsets into `canon` until the element is handed
+    /// out.
     pub(crate) header: Header,
     /// The canonical form so far.
     pub(crate) canon: Vec<u8>,
@@ -53,8 +54,8 @@ impl Scratch {
     }
 }
 
-/// Gives back what a buffer that grows has too much, but leaves it room: shrinking to its exact size at every byte that
-/// comes would copy it every time.
+/// Gives back what a buffer that grows has too much, but leaves it room: shrinking to its exact
+/// size at every byte that comes would copy it every time.
 pub(crate) fn shrink(buffer: &mut Vec<u8>) {
     if buffer.capacity() > buffer.len() + buffer.len() / 2 + 256 {
         buffer.shrink_to_fit();

@@ -1,4 +1,5 @@
-//! The two parts of a stream that are not elements of it: its start and its end (RFC 6120 4.2, 4.4).
+//! The two parts of a stream that are not elements of it: its start and its end (RFC 6120 4.2,
+//! 4.4).
 
 use crate::escape::escape_attr;
 use crate::stanza::Content;

@@ -14,7 +14,8 @@ pub(super) struct Reference {
     pub(super) value: char,
 }
 
-/// The longest one that is known here, `&#x` and eight digits; the parser of the reference lane knows no longer ones.
+/// The longest one that is known here, `&#x` and eight digits; the parser of the reference lane
+/// knows no longer ones.
 pub(super) const BYTES_MAX: usize = 12;
 
 /// Reads the reference that begins with the first byte.

@@ -1,11 +1,13 @@
-//! What an unfinished token waits for, so that bytes which come one by one are not read over and over.
+//! What an unfinished token waits for, so that bytes which come one by one are not read over and
+//! over.
 //!
 //! ```text
 //! token unfinished ─► gate shut ─► new bytes: looked through once, for the token's end only ─► gate open ─► token read again
 //! ```
 //!
-//! Without it a tag of 8 kB that comes byte by byte would be read 8,000 times. With it each byte is looked at three times
-//! at most: when the token is tried first, by the gate, and when the token is complete.
+//! Without it a tag of 8 kB that comes byte by byte would be read 8,000 times. With it each byte is
+//! looked at three times at most: when the token is tried first, by the gate, and when the token is
+//! complete.
 
 use memchr::{memchr, memchr3};
 
@@ -47,8 +49,8 @@ impl Gate {
         Self::Reference { at, looked: at }
     }
 
-    /// Looks at what is new in `src`; gives the number of bytes looked at. The gate is open afterwards, or everything was
-    /// looked at.
+    /// Looks at what is new in `src`; gives the number of bytes looked at. The gate is open
+    /// afterwards, or everything was looked at.
     pub(super) fn look(&mut self, src: &[u8]) -> usize {
         let before = match self {
             Self::Open => return 0,

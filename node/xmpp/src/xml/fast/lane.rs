@@ -79,7 +79,8 @@ impl Lane<'_> {
         }
     }
 
-    /// The text that ends at `at` holds something outside ASCII. It ends at an ASCII byte, so no character is cut.
+    /// The text that ends at `at` holds something outside ASCII. It ends at an ASCII byte, so no
+    /// character is cut.
     fn check_characters(&mut self, at: usize) -> Result<(), Stop> {
         if !scan::are_characters(&self.src[self.state.pos..at]) {
             return Err(Stop::Unknown(Reason::Encoding));

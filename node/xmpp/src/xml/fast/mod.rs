@@ -1,4 +1,5 @@
-//! The fast lane: one strict pass over a top-level element, which accepts it or does not know it. It makes no errors.
+//! The fast lane: one strict pass over a top-level element, which accepts it or does not know it.
+//! It makes no errors.
 //!
 //! ```text
 //! source     <message to='a'><body>x &gt; y</body></message>
@@ -6,12 +7,13 @@
 //! canon      <message to="a">                                then: out ++ source[run..pos] is canonical
 //! ```
 //!
-//! At every token's border `canon ++ source[run..pos]` is the canonical form of what was read. What is spelled in the
-//! canonical way already just lengthens the run; anything else flushes the run, is written anew, and the run begins
-//! behind it. A stanza that is canonical throughout is copied in one go.
+//! At every token's border `canon ++ source[run..pos]` is the canonical form of what was read. What
+//! is spelled in the canonical way already just lengthens the run; anything else flushes the run,
+//! is written anew, and the run begins behind it. A stanza that is canonical throughout is copied
+//! in one go.
 //!
-//! Text is committed after every byte that matters, a tag only as a whole, so a token that is tried again after more
-//! bytes came never repeats a side effect.
+//! Text is committed after every byte that matters, a tag only as a whole, so a token that is tried
+//! again after more bytes came never repeats a side effect.
 
 mod charref;
 mod gate;
@@ -32,7 +34,8 @@ use crate::stanza::Namespace;
 /// How far the lane came with an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The element is complete. Its canonical form is the scratch's `canon`, then `source[run..end]`.
+    /// The element is complete. Its canonical form is the scratch's `canon`, then
+    /// `source[run..end]`.
     Done { run: usize, end: usize },
     /// More bytes are needed.
     Incomplete,
@@ -47,8 +50,8 @@ enum Stop {
     Unknown(UnknownReason),
 }
 
-/// Reads on in the top-level element that begins with `source`. After [`Step::Incomplete`] it is called again with more
-/// bytes behind the same ones.
+/// Reads on in the top-level element that begins with `source`. After [`Step::Incomplete`] it is
+/// called again with more bytes behind the same ones.
 pub(crate) fn read(scratch: &mut Scratch, source: &[u8], env: &Env<'_>) -> Step {
     let Scratch {
         header,
@@ -121,7 +124,8 @@ impl Default for Fast {
 }
 
 impl Fast {
-    /// Expects another element. The tables keep what they hold; the counts beside them say what of it is valid.
+    /// Expects another element. The tables keep what they hold; the counts beside them say what of
+    /// it is valid.
     pub(crate) fn clear(&mut self) {
         (self.pos, self.run, self.scanned, self.high) = (0, 0, 0, false);
         (self.started, self.head_end, self.depth, self.elements) = (false, 0, 0, 0);

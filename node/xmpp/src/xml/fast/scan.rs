@@ -1,14 +1,14 @@
 //! Finding the next byte that matters, many bytes at a time and without `unsafe`.
 //!
-//! Blocks of 32 bytes are folded into one answer without a branch, which the compiler turns into vector instructions of
-//! the target; words of 8 bytes then say where in a block the byte is.
+//! Blocks of 32 bytes are folded into one answer without a branch, which the compiler turns into
+//! vector instructions of the target; words of 8 bytes then say where in a block the byte is.
 
 use memchr::memchr_iter;
 
 use crate::xml::faults::{Fault, planted};
 
-/// The first byte at or behind `from` that is not plain character data (`<`, `>`, `&` or a control character), or the
-/// end; and whether anything outside ASCII was passed on the way.
+/// The first byte at or behind `from` that is not plain character data (`<`, `>`, `&` or a control
+/// character), or the end; and whether anything outside ASCII was passed on the way.
 pub(super) fn text(src: &[u8], from: usize) -> (usize, bool) {
     let stops = |byte: u8| byte < b' ' || byte | 2 == b'>' || byte == b'&';
     let marks = |word: u64| {
@@ -25,8 +25,8 @@ pub(super) fn text(src: &[u8], from: usize) -> (usize, bool) {
     (at, high | in_blocks | behind)
 }
 
-/// The same for an attribute's value, which is short as a rule: `<`, `>`, `&`, either quote, `#` (which comes for
-/// nothing) or a control character.
+/// The same for an attribute's value, which is short as a rule: `<`, `>`, `&`, either quote, `#`
+/// (which comes for nothing) or a control character.
 #[inline(always)]
 pub(super) fn value(src: &[u8], from: usize) -> (usize, bool) {
     words(
@@ -50,8 +50,8 @@ pub(super) fn behind_space(src: &[u8], from: usize) -> usize {
     at
 }
 
-/// Whether the bytes are UTF-8 and hold none of the two characters in it that XML forbids (U+FFFE and U+FFFF); control
-/// characters were looked for already.
+/// Whether the bytes are UTF-8 and hold none of the two characters in it that XML forbids (U+FFFE
+/// and U+FFFF); control characters were looked for already.
 pub(super) fn are_characters(bytes: &[u8]) -> bool {
     let is_utf8 = planted(Fault::Utf8Unchecked) || std::str::from_utf8(bytes).is_ok();
     let forbidden = |at| matches!(bytes.get(at + 1..at + 3), Some([0xbf, 0xbe | 0xbf]));

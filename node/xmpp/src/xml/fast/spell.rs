@@ -1,6 +1,7 @@
 //! Rewriting what is not spelled in the canonical way.
 //!
-//! It has its own table of spellings, so that the other lane, which writes with [`crate::escape`], is a test of it.
+//! It has its own table of spellings, so that the other lane, which writes with [`crate::escape`],
+//! is a test of it.
 
 use super::{charref, scan};
 

@@ -1,4 +1,5 @@
-//! Start tags: read whole into a table first, so that nothing has to be taken back when one is unfinished or unknown.
+//! Start tags: read whole into a table first, so that nothing has to be taken back when one is
+//! unfinished or unknown.
 
 use super::{Stop, charref, scan, spell};
 use crate::xml::counts::UnknownReason as Reason;
@@ -223,7 +224,8 @@ fn behind_xml_lang(src: &[u8], start: usize) -> Result<usize, Stop> {
     }
 }
 
-/// The end of the value that begins at `from`, whether it is known to be plain, and whether it must be spelled otherwise.
+/// The end of the value that begins at `from`, whether it is known to be plain, and whether it must
+/// be spelled otherwise.
 #[inline(always)]
 fn value(src: &[u8], from: usize, quote: u8) -> Result<(usize, bool, bool), Stop> {
     let (stop, high) = scan::value(src, from);

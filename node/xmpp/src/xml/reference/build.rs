@@ -353,8 +353,9 @@ impl Stamping {
     }
 }
 
-/// The namespace rules that are ours: no element in the XML namespace, which cannot be a default namespace, and no
-/// element of the other content namespace under content, which would become content behind the next link.
+/// The namespace rules that are ours: no element in the XML namespace, which cannot be a default
+/// namespace, and no element of the other content namespace under content, which would become
+/// content behind the next link.
 fn check_namespace(namespace: &Uri, parent: Option<&Uri>) -> Result<(), ReadError> {
     if namespace.is_xml() {
         return Err(ReadError::namespace("element in the XML namespace"));

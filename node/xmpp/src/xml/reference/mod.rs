@@ -4,13 +4,15 @@
 //! bytes ─► line ends ─► rxml::RawParser ─► one start tag, text or end tag at a time ─► Build (namespaces, limits) ─► canonical form
 //! ```
 //!
-//! It reads stream headers, everything before authentication and whatever the fast lane does not know, and it alone
-//! makes errors. Between top-level elements its parser stands at depth 1, inside the stream's root element; the fast lane
-//! goes round it. A parser that idles is dropped and made again, at the same place, when it is needed.
+//! It reads stream headers, everything before authentication and whatever the fast lane does not
+//! know, and it alone makes errors. Between top-level elements its parser stands at depth 1, inside
+//! the stream's root element; the fast lane goes round it. A parser that idles is dropped and made
+//! again, at the same place, when it is needed.
 //!
-//! What rxml 0.14 lets through or gets wrong is corrected here: duplicate default namespace declarations, the reserved
-//! `xmlns` namespace, names outside ASCII, white space in namespace names, a raw CR in attribute values (line ends are
-//! normalised before the parser, XML 1.0 2.11), and the absence of limits.
+//! What rxml 0.14 lets through or gets wrong is corrected here: duplicate default namespace
+//! declarations, the reserved `xmlns` namespace, names outside ASCII, white space in namespace
+//! names, a raw CR in attribute values (line ends are normalised before the parser, XML 1.0 2.11),
+//! and the absence of limits.
 
 mod build;
 mod namespaces;
@@ -77,8 +79,8 @@ impl Reference {
         }
     }
 
-    /// Reads on in the item that `scratch` holds. Takes from `input` what belongs to the item; `None` when all was taken
-    /// and the item goes on.
+    /// Reads on in the item that `scratch` holds. Takes from `input` what belongs to the item;
+    /// `None` when all was taken and the item goes on.
     pub(crate) fn feed(
         &mut self,
         scratch: &mut Scratch,
@@ -213,7 +215,8 @@ fn parser_inside(stream: Option<&StreamScope>) -> Result<Box<RawParser>, ReadErr
     Ok(parser)
 }
 
-/// Names outside ASCII are legal only since the fifth edition of XML 1.0; readers of the fourth break on them.
+/// Names outside ASCII are legal only since the fifth edition of XML 1.0; readers of the fourth
+/// break on them.
 fn check_name(name: &rxml::parser::RawQName) -> Result<(), ReadError> {
     let parts = [
         name.0.as_deref().map_or("", |prefix| prefix.as_str()),

@@ -42,7 +42,8 @@ impl Uri {
         if name == XML || name == XMLNS {
             return Err(ReadError::malformed("reserved namespace name"));
         }
-        // Legal, but consumers that join names and namespaces by a space or a line end would be led astray.
+        // Legal, but consumers that join names and namespaces by a space or a line end would be led
+        // astray.
         if name.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(ReadError::namespace(
                 "white space or control character in a namespace name",
@@ -101,7 +102,8 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    /// Reads the declarations among a start tag's attributes and refuses an attribute that is written twice.
+    /// Reads the declarations among a start tag's attributes and refuses an attribute that is
+    /// written twice.
     pub(super) fn read(
         attributes: &[(RawQName, String)],
         content: Content,

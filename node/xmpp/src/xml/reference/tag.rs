@@ -9,7 +9,8 @@ use crate::xml::error::ReadError;
 #[derive(Debug)]
 pub(crate) struct Tag {
     pub(super) name: RawQName,
-    /// All attributes in order, declarations included; values unescaped and normalised (XML 1.0 3.3.3).
+    /// All attributes in order, declarations included; values unescaped and normalised (XML 1.0
+    /// 3.3.3).
     pub(super) attributes: Vec<(RawQName, String)>,
 }
 

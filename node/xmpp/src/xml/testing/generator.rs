@@ -6,7 +6,8 @@ use crate::entropy::Entropy;
 /// Makes elements.
 pub struct Generator<'a> {
     entropy: &'a mut dyn Entropy,
-    /// How often something rare or wrong is chosen, in 10,000. Above some hundred hardly anything valid is left.
+    /// How often something rare or wrong is chosen, in 10,000. Above some hundred hardly anything
+    /// valid is left.
     weird: u64,
 }
 

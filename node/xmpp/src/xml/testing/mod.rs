@@ -1,4 +1,5 @@
-//! The reader against itself and against what its canonical form promises; shared by tests and fuzz targets.
+//! The reader against itself and against what its canonical form promises; shared by tests and fuzz
+//! targets.
 //!
 //! | check | finds |
 //! |---|---|
@@ -154,8 +155,8 @@ pub fn looked(reader: &Reader) -> usize {
     reader.looked()
 }
 
-/// Whatever a reader waits for, this ends it, and ends it in an error: both quotes, the end of a tag and of a reference,
-/// and a character that is allowed nowhere.
+/// Whatever a reader waits for, this ends it, and ends it in an error: both quotes, the end of a
+/// tag and of a reference, and a character that is allowed nowhere.
 pub const POISON: &[u8] = b">'>\">;>>>>>>>>>>>>\0<\0>";
 
 /// Runs every check on one element and what may follow it. `cuts` chooses where chunks end.

@@ -1,7 +1,8 @@
 //! What consumers of the canonical form rely on, checked without a line of the reader's code.
 
-/// Whether `text` is one element with matching tags, in which `<` and `>` only delimit tags, `"` in tags only delimits
-/// values, every value is in `"`, and no name but those of attributes has a prefix.
+/// Whether `text` is one element with matching tags, in which `<` and `>` only delimit tags, `"` in
+/// tags only delimits values, every value is in `"`, and no name but those of attributes has a
+/// prefix.
 ///
 /// # Errors
 /// What is not so.
