@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Connector, Mechanism, SaltedPasswords, TlsMode, tls_connector};
-use crate::workload::{idle, login, messages, register, relay};
+use crate::workload::{idle, login, messages, mix, offline, presence, register, relay};
 
 /// Load generator for any XMPP server. It checks everything it receives: exit status 0 means that
 /// nothing was lost, doubled, reordered or forged and nothing failed; 1 that something was; 2 that
@@ -34,6 +34,12 @@ pub(crate) enum Command {
     Idle(idle::Idle),
     /// Pairs that send messages, with a window or at a rate.
     Messages(messages::Messages),
+    /// Rosters of friends and storms of presence.
+    Presence(presence::Presence),
+    /// A public server's day: chats, typing, presence, rosters, vCards, pings, logins.
+    Mix(mix::Mix),
+    /// Store messages for accounts that are offline, then log in and collect them.
+    Offline(offline::Offline),
     /// `messages` against a bare TLS relay (benches): what the network alone costs.
     Relay(relay::Relay),
 }
@@ -46,6 +52,9 @@ impl Command {
             Self::Login(it) => &it.common,
             Self::Idle(it) => &it.common,
             Self::Messages(it) => &it.common,
+            Self::Presence(it) => &it.common,
+            Self::Mix(it) => &it.common,
+            Self::Offline(it) => &it.common,
             Self::Relay(it) => &it.common,
         }
     }
@@ -57,6 +66,9 @@ impl Command {
             Self::Login(_) => "login",
             Self::Idle(_) => "idle",
             Self::Messages(_) => "messages",
+            Self::Presence(_) => "presence",
+            Self::Mix(_) => "mix",
+            Self::Offline(_) => "offline",
             Self::Relay(_) => "relay",
         }
     }

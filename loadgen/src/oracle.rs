@@ -48,6 +48,31 @@ impl Stamp {
     }
 }
 
+/// What a body turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// A message of this run.
+    Ours(Stamp),
+    /// An earlier run's, or not a load generator's at all.
+    Foreign,
+    /// Bears our mark and is not what was sent.
+    Altered,
+}
+
+impl Body {
+    /// Judges a body that should have `size` bytes.
+    pub(crate) fn judge(body: &[u8], size: usize, run: u32) -> Self {
+        if !body.starts_with(b"lg ") {
+            return Self::Foreign;
+        }
+        match Stamp::read(body, body.len()) {
+            Some(stamp) if stamp.run != run => Self::Foreign,
+            Some(stamp) if body.len() == size => Self::Ours(stamp),
+            Some(_) | None => Self::Altered,
+        }
+    }
+}
+
 /// The least size of a body.
 pub(crate) const STAMP_BYTES: usize = 47;
 
@@ -246,6 +271,22 @@ mod tests {
         stamp.write(200, &mut body);
         assert_eq!(body.len(), 200);
         assert_eq!(Stamp::read(&body, 200), Some(stamp));
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_foreign_whatever_its_size() {
+        let mut body = Vec::new();
+        let stamp = Stamp {
+            run: 1,
+            stream: 2,
+            serial: 3,
+            due_ns: 4,
+        };
+        stamp.write(60, &mut body);
+        assert_eq!(Body::judge(&body, 60, 1), Body::Ours(stamp));
+        assert_eq!(Body::judge(&body, 80, 9), Body::Foreign);
+        assert_eq!(Body::judge(&body, 80, 1), Body::Altered);
+        assert_eq!(Body::judge(b"hello", 80, 1), Body::Foreign);
     }
 
     #[test]

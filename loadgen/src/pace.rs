@@ -1,5 +1,8 @@
 //! Punctual sending: tokio's timers tick in milliseconds, which would be measured as latency.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use rustix::time::{
@@ -11,13 +14,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 /// A timer of the kernel, punctual to some ten microseconds.
-pub(crate) struct Alarm {
+struct Alarm {
     timer: AsyncFd<OwnedFd>,
 }
 
 impl Alarm {
     /// Makes the timer.
-    pub(crate) fn new() -> std::io::Result<Self> {
+    fn new() -> std::io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         // Deprecated for types whose descriptor may change; an `OwnedFd` keeps its own.
@@ -27,7 +30,7 @@ impl Alarm {
     }
 
     /// Waits until `due`; returns at once when it is past.
-    pub(crate) async fn wait(&self, due: Instant) -> std::io::Result<()> {
+    async fn wait(&self, due: Instant) -> std::io::Result<()> {
         let rest = due.saturating_duration_since(Instant::now());
         if rest.is_zero() {
             return Ok(());
@@ -72,11 +75,62 @@ impl Schedule {
     }
 
     /// When operation `n` is due.
-    pub(crate) fn due(&self, n: u64) -> Instant {
+    fn due(&self, n: u64) -> Instant {
         let ns = self.interval.as_nanos().saturating_mul(u128::from(n));
         self.began + Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
     }
 }
+
+/// Operations of one session that are due and not yet begun. Bounded by rate and duration.
+#[derive(Default)]
+pub(crate) struct Slot {
+    due_ns: RefCell<Vec<u64>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Slot {
+    /// Takes all that is due, as nanoseconds since the epoch of [`hand_out`].
+    pub(crate) fn take(&self) -> Vec<u64> {
+        self.due_ns.take()
+    }
+
+    /// Whether something is due; if not, the task is woken when it is.
+    pub(crate) fn poll_due(&self, cx: &Context<'_>) -> bool {
+        *self.waker.borrow_mut() = Some(cx.waker().clone());
+        !self.due_ns.borrow().is_empty()
+    }
+}
+
+/// Hands out what is due before `stop`, to the slots in turn.
+pub(crate) async fn hand_out(
+    schedule: Schedule,
+    stop: Instant,
+    epoch: Instant,
+    slots: Vec<Rc<Slot>>,
+) -> std::io::Result<()> {
+    let alarm = Alarm::new()?;
+    let mut number = 0;
+    loop {
+        let due = schedule.due(number);
+        if due >= stop || slots.is_empty() {
+            return Ok(());
+        }
+        alarm.wait(due).await?;
+        let slot = &slots[number as usize % slots.len()];
+        let due_ns = u64::try_from((due - epoch).as_nanos()).unwrap_or(u64::MAX);
+        slot.due_ns.borrow_mut().push(due_ns);
+        if let Some(waker) = slot.waker.take() {
+            waker.wake();
+        }
+        number += 1;
+        if number.is_multiple_of(YIELD_EVERY) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// An overdue pacer lets the sessions work too.
+const YIELD_EVERY: u64 = 64;
 
 #[cfg(test)]
 mod tests {

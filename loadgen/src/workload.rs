@@ -4,7 +4,10 @@
 pub(crate) mod idle;
 pub(crate) mod login;
 pub(crate) mod messages;
-mod pairs;
+pub(crate) mod mix;
+pub(crate) mod offline;
+pub(crate) mod pairs;
+pub(crate) mod presence;
 pub(crate) mod register;
 pub(crate) mod relay;
 
@@ -21,6 +24,9 @@ pub(crate) async fn run(worker: &Rc<Worker>, command: &Command) -> anyhow::Resul
         Command::Login(it) => it.run(worker).await,
         Command::Idle(it) => it.run(worker).await,
         Command::Messages(it) => it.run(worker).await,
+        Command::Presence(it) => it.run(worker).await,
+        Command::Mix(it) => it.run(worker).await,
+        Command::Offline(it) => it.run(worker).await,
         Command::Relay(it) => it.run(worker).await,
     }
 }

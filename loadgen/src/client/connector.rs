@@ -197,9 +197,9 @@ impl Connector {
 
     async fn connect(&self, ordinal: u32) -> Result<TcpStream, ClientError> {
         let target = self.targets[self.target_of(ordinal)];
-        let failed = |source| ClientError::Connect {
+        let failed = |reason| ClientError::Connect {
             target: target.to_string(),
-            source,
+            reason,
         };
         let socket = if target.is_ipv4() {
             TcpSocket::new_v4()

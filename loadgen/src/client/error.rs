@@ -6,12 +6,12 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// TCP did not connect.
-    #[error("cannot connect to {target}: {source}")]
+    #[error("cannot connect to {target}: {reason}")]
     Connect {
         /// The address tried.
         target: String,
         /// The system's reason.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The TLS handshake failed; an untrusted certificate is the usual reason.
     #[error("TLS handshake failed: {0} (--insecure accepts any certificate)")]

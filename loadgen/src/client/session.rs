@@ -1,4 +1,4 @@
-//! A bound session and the few requests that set-ups need.
+//! A bound session: becoming available and leaving.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::error::ClientError;
-use super::stanza;
 use super::wire::Wire;
 
 /// The wire of a session.
@@ -27,30 +26,6 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// The bare JID.
-    pub(crate) fn bare(&self) -> &str {
-        self.jid.split('/').next().unwrap_or(&self.jid)
-    }
-
-    /// Sends an IQ and waits for its answer (result or error); other stanzas are dropped.
-    pub(crate) async fn ask(&mut self, id: &str, iq: &str) -> Result<Vec<u8>, ClientError> {
-        self.wire.send(iq.as_bytes()).await?;
-        let answer = async {
-            loop {
-                let element = self.wire.element().await?;
-                if stanza::is(&element, "iq")
-                    && stanza::attribute(&element, "id") == Some(id.as_bytes())
-                    && (stanza::has_type(&element, "result") || stanza::has_type(&element, "error"))
-                {
-                    return Ok(element);
-                }
-            }
-        };
-        timeout(STEP, answer)
-            .await
-            .map_err(|_| ClientError::TimedOut("an IQ"))?
-    }
-
     /// Becomes available.
     pub(crate) async fn announce(&mut self) -> Result<(), ClientError> {
         self.wire.send(b"<presence/>").await

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -17,8 +17,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::client::{ClientError, Frame, TlsWire, checked, stanza};
 use crate::measure::Outcome;
 use crate::options::Timing;
-use crate::oracle::{STAMP_BYTES, Stamp, Tracker};
-use crate::pace::{Alarm, Schedule};
+use crate::oracle::{Body, STAMP_BYTES, Stamp, Tracker};
+use crate::pace::{Schedule, Slot, hand_out};
 use crate::worker::Worker;
 
 /// How pairs send.
@@ -84,7 +84,7 @@ pub(crate) async fn drive(
     }
     let pacing = traffic.rate.map(|rate| {
         let schedule = Schedule::new(start, worker.share.rate(rate));
-        tokio::task::spawn_local(pace(schedule, Rc::clone(&shared), slots))
+        tokio::task::spawn_local(hand_out(schedule, shared.stop, worker.epoch, slots))
     });
     sleep_until(start + traffic.timing.warmup()).await;
     shared.begin.set(Some(worker.begin()));
@@ -119,37 +119,6 @@ impl Shared {
         outcome.record("message", target, now.duration_since(begin), latency);
         if outcome.operations.is_multiple_of(PROGRESS_EVERY) {
             self.worker.progress(outcome.operations);
-        }
-    }
-}
-
-/// Messages of one pair that are due and not yet sent. Bounded by rate and duration.
-#[derive(Default)]
-struct Slot {
-    due_ns: RefCell<Vec<u64>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-/// Hands out what is due, to the pairs in turn.
-async fn pace(schedule: Schedule, shared: Rc<Shared>, slots: Vec<Rc<Slot>>) -> std::io::Result<()> {
-    let alarm = Alarm::new()?;
-    let mut number = 0;
-    loop {
-        let due = schedule.due(number);
-        if due >= shared.stop || slots.is_empty() {
-            return Ok(());
-        }
-        if due > Instant::now() {
-            alarm.wait(due).await?;
-        }
-        let slot = &slots[number as usize % slots.len()];
-        slot.due_ns.borrow_mut().push(shared.worker.ns_of(due));
-        if let Some(waker) = slot.waker.take() {
-            waker.wake();
-        }
-        number += 1;
-        if number.is_multiple_of(YIELD_EVERY) {
-            tokio::task::yield_now().await;
         }
     }
 }
@@ -248,7 +217,7 @@ impl Running {
 
     fn send_due(&mut self) {
         if self.shared.window == 0 {
-            let due = self.slot.due_ns.take();
+            let due = self.slot.take();
             due.into_iter().for_each(|due_ns| self.push(due_ns));
         } else if Instant::now() < self.shared.stop {
             let due_ns = self.shared.worker.now_ns();
@@ -297,8 +266,7 @@ impl Running {
                 Poll::Pending => {}
             }
         }
-        *self.slot.waker.borrow_mut() = Some(cx.waker().clone());
-        woken |= !self.slot.due_ns.borrow().is_empty();
+        woken |= self.slot.poll_due(cx);
         woken |= timer.as_mut().poll(cx).is_ready();
         if woken {
             Poll::Ready(Ok(()))
@@ -328,15 +296,13 @@ enum Verdict {
 }
 
 fn judge(message: &[u8], from: &[u8], stream: u32, shared: &Shared) -> Verdict {
-    let Some(body) = stanza::body(message).filter(|body| body.starts_with(b"lg ")) else {
-        return Verdict::Foreign;
-    };
-    match Stamp::read(body, shared.body) {
-        None => Verdict::Altered,
-        Some(stamp) if stamp.run != shared.worker.share.run => Verdict::Foreign,
-        Some(stamp) => {
-            let is_ours =
-                stamp.stream == stream && stanza::attribute(message, "from") == Some(from);
+    let run = shared.worker.share.run;
+    match Body::judge(stanza::body(message).unwrap_or_default(), shared.body, run) {
+        Body::Foreign => Verdict::Foreign,
+        Body::Altered => Verdict::Altered,
+        Body::Ours(stamp) => {
+            let sender = stanza::attribute(message, "from");
+            let is_ours = stamp.stream == stream && sender == Some(from);
             if is_ours {
                 Verdict::Ours(stamp)
             } else {
@@ -351,5 +317,3 @@ const STRAGGLERS_WAIT: Duration = Duration::from_secs(10);
 /// How long to look out for doubles when everything has arrived.
 const DOUBLES_WAIT: Duration = Duration::from_millis(200);
 const PROGRESS_EVERY: u64 = 1024;
-/// An overdue pacer lets the pairs work too.
-const YIELD_EVERY: u64 = 64;
