@@ -111,6 +111,10 @@ fn a_stream_header_has_the_same_limits() {
         .next(&mut &endless[..], &mut Vec::new())
         .expect_err("too long");
     assert_eq!(error.condition, StreamCondition::PolicyViolation);
+    assert!(
+        reader.is_idle() && reader.pending_bytes() == 0,
+        "nothing is kept"
+    );
 }
 
 /// Shapes of about `length` bytes that would make a careless reader slow.

@@ -401,6 +401,37 @@ fn stamp_some(fast: bool) {
 }
 
 #[test]
+fn an_address_that_is_set_inside_an_element_ends_the_stream() {
+    for fast in [false, true] {
+        let mut reader = reader(OPEN_PLAIN);
+        reader.fast_lane(fast);
+        let mut out = Vec::new();
+        assert_eq!(
+            reader.next(&mut &b"<message from='x'>"[..], &mut out),
+            Ok(None)
+        );
+        reader.stamp_from(Some("u@a.example/r"));
+        assert!(reader.next(&mut &b"</message>"[..], &mut out).is_err());
+        assert!(out.is_empty());
+    }
+}
+
+#[test]
+fn a_long_language_of_a_stream_is_not_stamped() {
+    for (length, stamped) in [(64, true), (65, false)] {
+        let open = format!(
+            "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' \
+             xml:lang='{}'>",
+            "x".repeat(length)
+        );
+        let mut reader = reader(open.as_bytes());
+        let mut out = Vec::new();
+        assert!(reader.next(&mut &b"<presence/>"[..], &mut out).is_ok());
+        assert_eq!(out.len() > 20, stamped, "{length}");
+    }
+}
+
+#[test]
 fn prefixes_of_the_stream_header_hold_for_stanzas_also_after_the_parser_was_dropped() {
     let mut reader = reader(OPEN_PLAIN);
     let mut out = Vec::new();

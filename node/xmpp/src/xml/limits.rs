@@ -41,11 +41,22 @@ impl XmlLimits {
         }
     }
 
+    /// The same, but never so large that places in an element would not fit their 32 bits.
+    pub(crate) fn bounded(self) -> Self {
+        Self {
+            stanza_bytes_max: self.stanza_bytes_max.min(STANZA_BYTES_CEILING),
+            ..self
+        }
+    }
+
     /// Whether `count` elements are too many.
     pub(crate) fn too_many_elements(&self, count: usize) -> bool {
         self.elements_max != 0 && count > self.elements_max
     }
 }
+
+/// No configuration lets a larger element through.
+const STANZA_BYTES_CEILING: usize = 64 * 1024 * 1024;
 
 /// Names of elements, attributes and prefixes. Not an option: no protocol has names of this length,
 /// and the canonical form could otherwise make a name (with a generated prefix) that the parser

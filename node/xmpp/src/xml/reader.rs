@@ -53,7 +53,7 @@ impl Reader {
     pub fn new(content: Content, limits: XmlLimits) -> Self {
         Self {
             content,
-            limits,
+            limits: limits.bounded(),
             sender: None,
             lang: None,
             reference: Reference::default(),
@@ -69,12 +69,18 @@ impl Reader {
     /// Changes the limits, as authentication does. An item that is unfinished is measured by the
     /// new ones.
     pub fn set_limits(&mut self, limits: XmlLimits) {
-        self.limits = limits;
+        self.limits = limits.bounded();
     }
 
     /// From the next item on, writes this full address as `from` into every stanza, whatever the
     /// peer wrote there (RFC 6120 8.1.2.1). `None` leaves `from` alone, as between servers.
+    ///
+    /// To be called between items. An element that is unfinished by then may lack the stamp, so it
+    /// ends the stream instead of getting through.
     pub fn stamp_from(&mut self, full: Option<&str>) {
+        if !self.is_idle() {
+            self.error = Some(STAMPED_LATE);
+        }
         self.sender = full.map(|full| Box::new(Sender::new(full)));
     }
 
@@ -149,9 +155,13 @@ impl Reader {
         if let Some(error) = self.error {
             return Err(error);
         }
-        let finding = self
-            .advance(input, out)
-            .inspect_err(|error| self.error = Some(*error))?;
+        let finding = match self.advance(input, out) {
+            Ok(finding) => finding,
+            Err(error) => {
+                self.fail(error);
+                return Err(error);
+            }
+        };
         Ok(match finding {
             None => None,
             Some(Finding::Open(header)) => Some(Item::Open(self.opened(header))),
@@ -300,6 +310,14 @@ impl Reader {
         (scratch, env, &mut self.reference, &mut self.pending)
     }
 
+    /// Nothing more is read, so nothing is kept to read with.
+    fn fail(&mut self, error: ReadError) {
+        self.error = Some(error);
+        self.phase = Phase::Closed;
+        self.pending = Vec::new();
+        self.release_temporaries();
+    }
+
     /// Bytes that the fast lane has looked at in the last element.
     #[cfg(feature = "testing")]
     pub(crate) fn looked(&self) -> usize {
@@ -317,7 +335,11 @@ impl Reader {
     }
 
     fn opened(&mut self, header: StreamHeader) -> StreamHeader {
-        self.lang = header.lang.as_deref().map(|lang| {
+        let lang = header
+            .lang
+            .as_deref()
+            .filter(|lang| lang.len() <= LANG_BYTES_MAX);
+        self.lang = lang.map(|lang| {
             let mut escaped = Vec::with_capacity(lang.len());
             escape_attr(lang, &mut escaped);
             String::from_utf8(escaped)
@@ -334,6 +356,15 @@ enum Progress {
     Waiting,
     Unknown(UnknownReason),
 }
+
+const STAMPED_LATE: ReadError = ReadError::new(
+    StreamCondition::InternalServerError,
+    "address set inside an element",
+);
+
+/// A longer language of a stream is not stamped on its stanzas, or a peer could make each of its
+/// small stanzas large. RFC 5646 4.4.1 finds 35 to be enough.
+const LANG_BYTES_MAX: usize = 64;
 
 const TOO_LONG: Progress = Progress::Unknown(UnknownReason::Limit);
 

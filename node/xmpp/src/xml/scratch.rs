@@ -35,6 +35,7 @@ impl Scratch {
     /// Leaves it to the next reader of this thread.
     pub(crate) fn give_back(mut self: Box<Self>) {
         self.begin_reference();
+        self.begin_fast();
         self.canon.shrink_to(SPARE_BYTES_MAX);
         SPARE.set(Some(self));
     }
