@@ -185,7 +185,9 @@ impl Running {
         while let Some(frame) = self.pair.recipient.next()? {
             match frame {
                 Frame::Stanza(bytes) if stanza::is(bytes, "message") => {
-                    let judged = judge(bytes, &self.pair.from, self.pair.number, &self.shared);
+                    let (number, from) = (self.pair.number, &self.pair.from);
+                    let (body, run) = (self.shared.body, self.shared.worker.share.run);
+                    let judged = judge(bytes, from, number, body, run);
                     match judged {
                         Verdict::Foreign => {}
                         Verdict::WrongSender => self.tracker.faults.wrong_sender += 1,
@@ -287,6 +289,7 @@ pub(crate) fn write_message(stamp: Stamp, head: &[u8], body: usize, out: &mut Ve
     out.extend_from_slice(b"</body></message>");
 }
 
+#[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Ours(Stamp),
     /// Not of this run: left from earlier, or the server's own words.
@@ -295,9 +298,8 @@ enum Verdict {
     Altered,
 }
 
-fn judge(message: &[u8], from: &[u8], stream: u32, shared: &Shared) -> Verdict {
-    let run = shared.worker.share.run;
-    match Body::judge(stanza::body(message).unwrap_or_default(), shared.body, run) {
+fn judge(message: &[u8], from: &[u8], stream: u32, body: usize, run: u32) -> Verdict {
+    match Body::judge(stanza::body(message).unwrap_or_default(), body, run) {
         Body::Foreign => Verdict::Foreign,
         Body::Altered => Verdict::Altered,
         Body::Ours(stamp) => {
@@ -317,3 +319,58 @@ const STRAGGLERS_WAIT: Duration = Duration::from_secs(10);
 /// How long to look out for doubles when everything has arrived.
 const DOUBLES_WAIT: Duration = Duration::from_millis(200);
 const PROGRESS_EVERY: u64 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: u32 = 9;
+
+    fn delivered(from: &str, stamp: Stamp) -> Vec<u8> {
+        let head = format!("<message from='{from}' to='b@x/r' id='");
+        let mut message = Vec::new();
+        write_message(stamp, head.as_bytes(), 80, &mut message);
+        message
+    }
+
+    fn stamp(run: u32, stream: u32) -> Stamp {
+        Stamp {
+            run,
+            stream,
+            serial: 3,
+            due_ns: 5,
+        }
+    }
+
+    #[test]
+    fn a_planted_forgery_or_misdelivery_is_found() {
+        let ours = delivered("a@x/r", stamp(RUN, 1));
+        assert_eq!(
+            judge(&ours, b"a@x/r", 1, 80, RUN),
+            Verdict::Ours(stamp(RUN, 1))
+        );
+        let forged = delivered("mallory@x/r", stamp(RUN, 1));
+        assert_eq!(judge(&forged, b"a@x/r", 1, 80, RUN), Verdict::WrongSender);
+        let misdelivered = delivered("a@x/r", stamp(RUN, 2));
+        assert_eq!(
+            judge(&misdelivered, b"a@x/r", 1, 80, RUN),
+            Verdict::WrongSender
+        );
+        let without_from = ours.strip_prefix(b"<message from='a@x/r'").unwrap();
+        let without_from = [b"<message", without_from].concat();
+        assert_eq!(
+            judge(&without_from, b"a@x/r", 1, 80, RUN),
+            Verdict::WrongSender
+        );
+    }
+
+    #[test]
+    fn an_altered_body_is_found_and_an_earlier_run_is_not_blamed() {
+        let mut altered = delivered("a@x/r", stamp(RUN, 1));
+        let at = altered.iter().rposition(|byte| *byte == b'x').unwrap();
+        altered[at] = b'y';
+        assert_eq!(judge(&altered, b"a@x/r", 1, 80, RUN), Verdict::Altered);
+        let earlier = delivered("a@x/r", stamp(RUN - 1, 1));
+        assert_eq!(judge(&earlier, b"a@x/r", 1, 80, RUN), Verdict::Foreign);
+    }
+}
