@@ -9,7 +9,26 @@
 //!
 //! * [`carrier`]: the frames between a session and its shard, and the traits of what carries them.
 //! * [`event`], [`effect`]: what a mover tells the machine, and what the machine wants done.
+//! * [`Session`]: the stream's phases, SASL and binding.
+//! * [`LoginGuard`]: slows and limits failed logins over all sessions of a process.
+//! * [`Bucket`]: how fast one stream is read.
 
+mod bucket;
 pub mod carrier;
+mod config;
+mod context;
 pub mod effect;
 pub mod event;
+mod iq;
+mod login_guard;
+mod options;
+mod phase;
+mod sasl;
+mod session;
+
+pub use bucket::{BandwidthOptions, Bucket};
+pub use config::{ConnectionFacts, HostConfig, SessionConfig};
+pub use login_guard::{LoginGuard, LoginGuardOptions};
+pub use options::SessionOptions;
+pub use phase::is_stream_business;
+pub use session::Session;

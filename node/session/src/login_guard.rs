@@ -1,0 +1,283 @@
+//! Slows and limits failed logins, over all sessions of a process.
+//!
+//! ```text
+//! try ─► admit: Now | After(delay) | Refused        failure ─► the address's and the pair's counts rise
+//!                                                   success ─► the pair's count is forgotten
+//! ```
+//!
+//! Failures are counted for each address (IPv6 by /64) and for each pair of account and address. Both counts decay: they
+//! halve every `half_life_s`. A pair is slowed with every failure; an address that fails often, at whatever names, is
+//! refused. An account is never counted by its name alone, so nobody can lock its owner out from elsewhere. A guess from
+//! many addresses costs the attacker an address for every few guesses.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+
+use crate::event::Admission;
+
+rookery_xmpp::options! {
+    /// What becomes of failed logins.
+    pub struct LoginGuardOptions {
+        /// Failures of one account from one address before answers are slowed.
+        pub free_failures: u32 = 3, "failures";
+        /// The first delay; it doubles with every further failure.
+        pub delay_ms: u64 = 500, "ms";
+        /// The longest delay. It must be shorter than the login time, or slowed clients never get an answer.
+        pub delay_ms_max: u64 = 15_000, "ms";
+        /// Failures of one address, at any names, before it is refused.
+        pub address_failures_max: u32 = 50, "failures";
+        /// Time in which a count falls to its half.
+        pub half_life_s: u32 = 600, "s";
+        /// Addresses and pairs that are remembered; the ones that failed longest ago are forgotten first.
+        pub entries_max: u32 = 100_000, "entries";
+        /// Whether failed logins are slowed and limited at all.
+        pub enabled: bool = true, "";
+    }
+}
+
+/// The failures that a process remembers.
+#[derive(Debug)]
+pub struct LoginGuard {
+    options: LoginGuardOptions,
+    counts: BTreeMap<Key, Count>,
+    /// The keys by the time of their last failure, to forget the oldest.
+    oldest: BTreeMap<(Timestamp, u64), Key>,
+    serial: u64,
+}
+
+/// What is counted: an address, or an account at an address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    address: IpAddr,
+    account: Option<Jid>,
+}
+
+/// Failures in thousandths, so that they decay smoothly in whole numbers.
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    thousandths: u64,
+    at: Timestamp,
+    serial: u64,
+}
+
+impl LoginGuard {
+    /// A guard that remembers nothing yet.
+    pub fn new(options: LoginGuardOptions) -> Self {
+        Self {
+            options,
+            counts: BTreeMap::new(),
+            oldest: BTreeMap::new(),
+            serial: 0,
+        }
+    }
+
+    /// Takes over other limits; what is remembered stays.
+    pub fn set_options(&mut self, options: LoginGuardOptions) {
+        self.options = options;
+    }
+
+    /// Whether a try may go on, and how soon.
+    pub fn admit(&self, address: IpAddr, account: Option<&Jid>, now: Timestamp) -> Admission {
+        if !self.options.enabled {
+            return Admission::Now;
+        }
+        let failures = |account: Option<&Jid>| self.failures(&Key::new(address, account), now);
+        if failures(None) >= u64::from(self.options.address_failures_max) {
+            return Admission::Refused;
+        }
+        let over = account.map_or(0, |account| failures(Some(account)));
+        match over.checked_sub(u64::from(self.options.free_failures)) {
+            None => Admission::Now,
+            Some(over) => Admission::After {
+                delay_ms: self.delay(over),
+            },
+        }
+    }
+
+    /// Notes how a try ended.
+    pub fn report(
+        &mut self,
+        address: IpAddr,
+        account: Option<&Jid>,
+        succeeded: bool,
+        now: Timestamp,
+    ) {
+        if succeeded {
+            self.forget(&Key::new(address, account));
+            return;
+        }
+        self.count(Key::new(address, None), now);
+        if account.is_some() {
+            self.count(Key::new(address, account), now);
+        }
+    }
+
+    /// How many addresses and pairs are remembered.
+    pub fn entries(&self) -> usize {
+        self.counts.len()
+    }
+
+    fn delay(&self, over: u64) -> u64 {
+        let doubled = self.options.delay_ms.checked_shl(over.min(32) as u32);
+        doubled.unwrap_or(u64::MAX).min(self.options.delay_ms_max)
+    }
+
+    fn failures(&self, key: &Key, now: Timestamp) -> u64 {
+        self.counts
+            .get(key)
+            .map_or(0, |count| self.decayed(*count, now) / 1000)
+    }
+
+    /// Halves for each half-life that went by, and in a straight line within one.
+    fn decayed(&self, count: Count, now: Timestamp) -> u64 {
+        let half_life = u64::from(self.options.half_life_s.max(1)) * 1000;
+        let passed = now.as_millis().saturating_sub(count.at.as_millis());
+        let halvings = (passed / half_life).min(63);
+        let halved = count.thousandths >> halvings;
+        halved - halved * (passed % half_life) / (2 * half_life)
+    }
+
+    fn count(&mut self, key: Key, now: Timestamp) {
+        let before = self.counts.get(&key).copied();
+        if let Some(old) = before {
+            self.oldest.remove(&(old.at, old.serial));
+        } else if self.counts.len() >= self.options.entries_max.max(1) as usize {
+            self.forget_oldest();
+        }
+        self.serial += 1;
+        let thousandths = before.map_or(0, |count| self.decayed(count, now)) + 1000;
+        let count = Count {
+            thousandths,
+            at: now,
+            serial: self.serial,
+        };
+        self.oldest.insert((now, self.serial), key.clone());
+        self.counts.insert(key, count);
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if let Some(count) = self.counts.remove(key) {
+            self.oldest.remove(&(count.at, count.serial));
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, key)) = self.oldest.pop_first() {
+            self.counts.remove(&key);
+        }
+    }
+}
+
+impl Key {
+    fn new(address: IpAddr, account: Option<&Jid>) -> Self {
+        Self {
+            address: prefix(address),
+            account: account.cloned(),
+        }
+    }
+}
+
+/// One household: an IPv4 address, or the /64 of an IPv6 one.
+fn prefix(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    const ELSEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+    const START: Timestamp = Timestamp(1_000_000);
+
+    fn juliet() -> Jid {
+        Jid::parse("juliet@localhost").unwrap()
+    }
+
+    fn fail(guard: &mut LoginGuard, address: IpAddr, times: u32) {
+        for _ in 0..times {
+            guard.report(address, Some(&juliet()), false, START);
+        }
+    }
+
+    #[test]
+    fn failures_slow_an_account_at_that_address_only() {
+        let mut guard = LoginGuard::new(LoginGuardOptions::default());
+        fail(&mut guard, HOME, 3);
+        let slow = |ms| Admission::After { delay_ms: ms };
+        assert_eq!(guard.admit(HOME, Some(&juliet()), START), slow(500));
+        assert_eq!(
+            guard.admit(ELSEWHERE, Some(&juliet()), START),
+            Admission::Now
+        );
+        fail(&mut guard, HOME, 2);
+        assert_eq!(guard.admit(HOME, Some(&juliet()), START), slow(2_000));
+        fail(&mut guard, HOME, 20);
+        assert_eq!(guard.admit(HOME, Some(&juliet()), START), slow(15_000));
+    }
+
+    #[test]
+    fn a_success_forgets_the_pair_but_not_the_address() {
+        let mut guard = LoginGuard::new(LoginGuardOptions::default());
+        fail(&mut guard, HOME, 49);
+        guard.report(HOME, Some(&juliet()), true, START);
+        assert_eq!(guard.admit(HOME, Some(&juliet()), START), Admission::Now);
+        guard.report(HOME, None, false, START);
+        assert_eq!(
+            guard.admit(HOME, Some(&juliet()), START),
+            Admission::Refused
+        );
+    }
+
+    #[test]
+    fn counts_decay() {
+        let mut guard = LoginGuard::new(LoginGuardOptions::default());
+        fail(&mut guard, HOME, 60);
+        assert_eq!(guard.admit(HOME, None, START), Admission::Refused);
+        let later = Timestamp(START.0 + 600_000);
+        assert_eq!(guard.admit(HOME, None, later), Admission::Now);
+        assert_eq!(guard.failures(&Key::new(HOME, None), later), 30);
+    }
+
+    #[test]
+    fn an_ipv6_neighbourhood_counts_as_one() {
+        let mut guard = LoginGuard::new(LoginGuardOptions::default());
+        for n in 0..60_u16 {
+            let address: IpAddr = format!("2001:db8::{n:x}").parse().unwrap();
+            guard.report(address, None, false, START);
+        }
+        assert_eq!(
+            guard.admit("2001:db8::ffff".parse().unwrap(), None, START),
+            Admission::Refused
+        );
+        assert_eq!(
+            guard.admit("2001:db8:0:1::1".parse().unwrap(), None, START),
+            Admission::Now
+        );
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let options = LoginGuardOptions {
+            entries_max: 10,
+            ..LoginGuardOptions::default()
+        };
+        let mut guard = LoginGuard::new(options);
+        for n in 0..100_u8 {
+            guard.report(
+                IpAddr::from([192, 0, 2, n]),
+                None,
+                false,
+                Timestamp(START.0 + u64::from(n)),
+            );
+        }
+        assert_eq!(guard.entries(), 10);
+        assert_eq!(guard.oldest.len(), 10);
+    }
+}

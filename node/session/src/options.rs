@@ -1,0 +1,45 @@
+//! What an operator may set for sessions of clients.
+
+rookery_xmpp::options! {
+    /// Streams of clients: how long each step may take, how often it may be tried, and how a client may log in.
+    pub struct SessionOptions {
+        /// From the accepted socket to a bound session. Who takes longer holds a socket without being anybody.
+        pub login_timeout_ms: u64 = 30_000, "ms";
+        /// Granted once, instead of what is left of the login time, to a stranger who asked for the registration
+        /// form: a person has to fill it in.
+        pub registration_timeout_ms: u64 = 180_000, "ms";
+        /// From our end of a stream to the client's; then the socket is closed without it (RFC 6120 4.4).
+        pub close_timeout_ms: u64 = 5_000, "ms";
+        /// Silence of a bound client before it is pinged, so that dead sockets are found (RFC 6120 4.6). Shorter
+        /// times wake sleeping phones for nothing.
+        pub idle_ms: u64 = 300_000, "ms";
+        /// How long a pinged client may stay silent before its stream ends.
+        pub ping_timeout_ms: u64 = 60_000, "ms";
+        /// Failed logins on one stream; the last of them ends it (RFC 6120 6.4.5 asks for 2 to 5).
+        pub login_attempts_max: u32 = 3, "attempts";
+        /// Refused attempts to bind a resource on one stream; the last of them ends it.
+        pub bind_attempts_max: u32 = 5, "attempts";
+        /// Registration requests on one stream before login: a form, some names that are taken, one that is free.
+        pub registration_requests_max: u32 = 10, "requests";
+        /// Decoded size of one SASL message. SCRAM with the longest names needs about 3,200 bytes.
+        pub sasl_message_bytes_max: u32 = 4_096, "bytes";
+        /// Whether PLAIN is offered, always under TLS only. It shows the password to the server, and costs the server
+        /// a key derivation a login; but some clients know nothing else.
+        pub plain: bool = true, "";
+        /// Whether SCRAM-SHA-1 and its -PLUS form are offered (RFC 5802).
+        pub scram_sha_1: bool = true, "";
+        /// Whether SCRAM-SHA-256 and its -PLUS form are offered (RFC 7677).
+        pub scram_sha_256: bool = true, "";
+        /// Whether SCRAM-SHA-512 and its -PLUS form are offered.
+        pub scram_sha_512: bool = true, "";
+        /// Whether the -PLUS forms and the channel-binding types of XEP-0440 are offered. Turn it off only where
+        /// something else ends the clients' TLS.
+        pub channel_binding: bool = true, "";
+        /// Whether SCRAM signs the list of mechanisms that was offered (XEP-0474), so that nobody in between can
+        /// shorten it.
+        pub downgrade_protection: bool = true, "";
+        /// The iteration counts of the stored keys; each name without an account pretends to have one of them, for
+        /// ever the same. List those of imported accounts too, or a stranger can tell them from unknown names.
+        pub decoy_iterations: Vec<u32> = vec![10_000], "iterations";
+    }
+}

@@ -1,0 +1,107 @@
+//! The session exchanges stanzas. They go past this machine, which keeps what belongs to the stream: its end, silence,
+//! and what a client may ask of a stream that is bound.
+
+use std::sync::Arc;
+
+use rookery_xmpp::element::Element;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::ns;
+use rookery_xmpp::stanza::{Header, Kind};
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
+use rookery_xmpp::stream_error::StreamCondition;
+
+use super::{Phase, is_stanza, unexpected_header};
+use crate::context::Context;
+use crate::event::{Event, Timer};
+use crate::iq;
+
+/// A bound session.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    jid: Arc<Jid>,
+    pinged: bool,
+}
+
+impl Bound {
+    pub(crate) fn begin(jid: Arc<Jid>, cx: &mut Context<'_>) -> Phase {
+        cx.stream.heard = cx.now;
+        cx.arm(Timer::Idle, cx.config.options.idle_ms);
+        Phase::Bound(Self { jid, pinged: false })
+    }
+
+    /// The full JID.
+    pub(crate) fn jid(&self) -> &Arc<Jid> {
+        &self.jid
+    }
+
+    pub(crate) fn handle(self, event: Event<'_>, cx: &mut Context<'_>) -> Phase {
+        match event {
+            Event::Element(element) if is_stanza(element) => self.stream_business(element, cx),
+            // RFC 6120 4.9.3.24; nothing but stanzas was negotiated.
+            Event::Element(_) => cx.end(
+                StreamCondition::UnsupportedStanzaType,
+                "this element is not supported",
+            ),
+            Event::Opened(_) => unexpected_header(cx),
+            Event::TimedOut(Timer::Idle) => self.silent(cx),
+            _ => Phase::Bound(self),
+        }
+    }
+
+    fn stream_business(self, element: &Element, cx: &mut Context<'_>) -> Phase {
+        let request = element.to_bytes();
+        if element.child("session", ns::SESSION).is_some() && element.attr("type") == Some("set") {
+            iq::answer(&request, None, cx);
+        } else {
+            // One stream has one resource (RFC 6120 7.1).
+            iq::refuse(&request, &StanzaError::new(Condition::NotAllowed), cx);
+        }
+        Phase::Bound(self)
+    }
+
+    /// The idle timer ran out: reads did not move it, so it may be early.
+    fn silent(mut self, cx: &mut Context<'_>) -> Phase {
+        let options = &cx.config.options;
+        let silent_ms = cx
+            .now
+            .as_millis()
+            .saturating_sub(cx.stream.heard.as_millis());
+        if silent_ms < options.idle_ms {
+            self.pinged = false;
+            cx.arm(Timer::Idle, options.idle_ms - silent_ms);
+        } else if self.pinged {
+            return cx.end(
+                StreamCondition::ConnectionTimeout,
+                "nothing was heard from you",
+            );
+        } else {
+            self.pinged = true;
+            self.ping(cx);
+            cx.arm(Timer::Idle, options.ping_timeout_ms);
+        }
+        Phase::Bound(self)
+    }
+
+    /// XEP-0199 4.1. The answer is a stanza as any other: that it was read is enough.
+    fn ping(&self, cx: &mut Context<'_>) {
+        let id = cx.entropy.token();
+        let ping = Element::new("iq", ns::CLIENT)
+            .with_attr("from", &cx.host().domain)
+            .with_attr("to", self.jid.as_str())
+            .with_attr("id", &id)
+            .with_attr("type", "get")
+            .with_child(Element::new("ping", ns::PING));
+        cx.send_element(&ping);
+    }
+}
+
+/// Whether a stanza of a bound client is for its own stream and not for its shard: an IQ to nobody with `<bind/>` or
+/// `<session/>`. `out` is the buffer that the header points into.
+pub fn is_stream_business(header: &Header, out: &[u8]) -> bool {
+    header.kind == Kind::Iq
+        && header.to.is_none()
+        && header.children.iter().any(|child| {
+            let namespace = child.namespace.of(out);
+            namespace == ns::BIND.as_bytes() || namespace == ns::SESSION.as_bytes()
+        })
+}

@@ -1,0 +1,75 @@
+//! What a stream offers in each phase (RFC 6120 4.3.2), as `<stream:features/>`.
+
+use rookery_xmpp::element::Element;
+use rookery_xmpp::ns;
+
+use crate::config::{HostConfig, SessionConfig};
+use crate::sasl::Offer;
+
+/// TLS and nothing else, as it is required (RFC 6120 5.3.1).
+pub(super) fn write_before_tls(out: &mut Vec<u8>) {
+    let required = Element::new("required", ns::TLS);
+    write(
+        out,
+        &[Element::new("starttls", ns::TLS).with_child(required)],
+    );
+}
+
+/// The ways to log in, their channel bindings, and registration where it is open.
+pub(super) fn write_before_login(out: &mut Vec<u8>, offer: &Offer, host: &HostConfig) {
+    let mut features = vec![mechanisms(offer)];
+    features.extend(channel_bindings(offer));
+    if host.registration {
+        features.push(Element::new("register", ns::REGISTER_FEATURE));
+    }
+    features.extend(host.caps.clone());
+    write(out, &features);
+}
+
+/// What a client that logged in may use. `<session/>` does nothing any more; old clients look for it and are told that
+/// it is optional.
+pub(super) fn write_after_login(out: &mut Vec<u8>, config: &SessionConfig, host: &HostConfig) {
+    let session =
+        Element::new("session", ns::SESSION).with_child(Element::new("optional", ns::SESSION));
+    let max_bytes = Element::new("max-bytes", ns::STREAM_LIMITS)
+        .with_text(&config.stanza_bytes_max.to_string());
+    let mut features = vec![
+        Element::new("bind", ns::BIND),
+        session,
+        Element::new("ver", ns::ROSTER_VERSIONING),
+        Element::new("sub", ns::PRE_APPROVAL),
+        Element::new("limits", ns::STREAM_LIMITS).with_child(max_bytes),
+    ];
+    features.extend(host.caps.clone());
+    write(out, &features);
+}
+
+fn mechanisms(offer: &Offer) -> Element {
+    offer
+        .mechanisms()
+        .fold(Element::new("mechanisms", ns::SASL), |list, mechanism| {
+            list.with_child(Element::new("mechanism", ns::SASL).with_text(mechanism.name()))
+        })
+}
+
+/// XEP-0440 2: at least one type, or no element.
+fn channel_bindings(offer: &Offer) -> Option<Element> {
+    let mut types = offer.binding_types().peekable();
+    types.peek()?;
+    Some(types.fold(
+        Element::new("sasl-channel-binding", ns::SASL_CHANNEL_BINDING),
+        |list, name| {
+            let kind = Element::new("channel-binding", ns::SASL_CHANNEL_BINDING);
+            list.with_child(kind.with_attr("type", name))
+        },
+    ))
+}
+
+/// The prefix `stream` is written out: clients may take it for the name (RFC 6120 4.8.5).
+fn write(out: &mut Vec<u8>, features: &[Element]) {
+    out.extend_from_slice(b"<stream:features>");
+    for feature in features {
+        feature.write(out);
+    }
+    out.extend_from_slice(b"</stream:features>");
+}

@@ -1,0 +1,156 @@
+//! The session machine: one client's connection, from the accepted socket to its end.
+
+use std::sync::Arc;
+
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::entropy::Entropy;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stream_error::{StreamCondition, StreamError};
+
+use crate::config::{ConnectionFacts, SessionConfig};
+use crate::context::{Context, Stream};
+use crate::effect::Effect;
+use crate::event::{Event, Timer};
+use crate::phase::{Handshaking, Opening, Phase, Standing};
+
+/// A client's session (RFC 6120). It holds no socket: a mover tells it what happened and does what it wants done, in
+/// order.
+#[derive(Debug)]
+pub struct Session {
+    config: Arc<SessionConfig>,
+    facts: ConnectionFacts,
+    stream: Stream,
+    phase: Phase,
+}
+
+impl Session {
+    /// A session for an accepted connection. Its first event is [`Event::Connected`], or [`Event::Secured`] where TLS
+    /// begins with the first byte.
+    ///
+    /// # Panics
+    ///
+    /// When the configuration has no host.
+    pub fn new(config: Arc<SessionConfig>, facts: ConnectionFacts) -> Self {
+        assert!(!config.hosts.is_empty(), "a server has a host");
+        let phase = if facts.direct_tls {
+            Phase::Handshaking(Handshaking)
+        } else {
+            Phase::Opening(Opening::new(Standing::Stranger))
+        };
+        Self {
+            config,
+            facts,
+            stream: Stream::default(),
+            phase,
+        }
+    }
+
+    /// Handles one event and appends what is to be done. An event takes bounded time and gives a handful of effects.
+    pub fn handle(
+        &mut self,
+        event: Event<'_>,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+        effects: &mut Vec<Effect>,
+    ) {
+        if let Event::TimedOut(timer) = event
+            && !self.stream.take_timer(timer)
+        {
+            return;
+        }
+        let phase = std::mem::replace(&mut self.phase, Phase::Ended);
+        let mut cx = Context {
+            config: &self.config,
+            facts: &self.facts,
+            stream: &mut self.stream,
+            now,
+            entropy,
+            effects,
+        };
+        self.phase = match phase {
+            Phase::Ended => Phase::Ended,
+            Phase::Closing => closing(&event, &mut cx),
+            open => step(open, event, &mut cx),
+        };
+    }
+
+    /// Notes that the client was heard of. For every read, also of stanzas that go past this machine.
+    pub fn heard(&mut self, now: Timestamp) {
+        self.stream.heard = now;
+    }
+
+    /// The domain of the host that the client chose; `None` before its first valid stream header.
+    pub fn host(&self) -> Option<&str> {
+        self.stream
+            .host
+            .map(|index| self.config.hosts[index].domain.as_str())
+    }
+
+    /// The full JID of a bound session.
+    pub fn jid(&self) -> Option<&Arc<Jid>> {
+        match &self.phase {
+            Phase::Bound(bound) => Some(bound.jid()),
+            _ => None,
+        }
+    }
+
+    /// Whether stanzas are exchanged.
+    pub fn is_bound(&self) -> bool {
+        matches!(self.phase, Phase::Bound(_))
+    }
+
+    /// Whether the stream has ended, so that nothing more is read but its end.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing | Phase::Ended)
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+}
+
+/// One event of an open stream: what may end any phase first, then what only this phase knows.
+fn step(phase: Phase, event: Event<'_>, cx: &mut Context<'_>) -> Phase {
+    if !ends_any_phase(&event) {
+        return phase.handle(event, cx);
+    }
+    phase.abandon(cx);
+    if matches!(phase, Phase::Handshaking(_)) {
+        // A word in clear would break TLS, and nobody could read it.
+        return cx.hang_up();
+    }
+    match event {
+        Event::Closed => cx.end_now(None),
+        Event::Malformed(error) => cx.end_now(Some(
+            &StreamError::new(error.condition).with_text(error.reason),
+        )),
+        Event::Kicked(error) => cx.end_with(&error),
+        Event::TimedOut(_) => cx.end(
+            StreamCondition::ConnectionTimeout,
+            "the login took too long",
+        ),
+        _ => cx.hang_up(),
+    }
+}
+
+fn ends_any_phase(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Closed
+            | Event::Malformed(_)
+            | Event::Kicked(_)
+            | Event::Lost
+            | Event::TimedOut(Timer::Login)
+    )
+}
+
+/// Our stream has ended; the client's end, whatever it looks like, or the timer ends the connection (RFC 6120 4.4).
+fn closing(event: &Event<'_>, cx: &mut Context<'_>) -> Phase {
+    match event {
+        Event::Closed | Event::Lost | Event::Malformed(_) | Event::TimedOut(Timer::Close) => {
+            cx.hang_up()
+        }
+        _ => Phase::Closing,
+    }
+}
