@@ -1,0 +1,316 @@
+//! Whole logins through the session machine, with a client that does its own cryptography.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rookery_session::carrier::{Answer, AskId, Question};
+use rookery_session::effect::Effect;
+use rookery_session::event::{Admission, Event, TlsFacts};
+use rookery_session::{ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::element::Element;
+use rookery_xmpp::entropy::Seeded;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::ns;
+use rookery_xmpp::scram::{Credentials, Hash};
+use rookery_xmpp::xml::StreamHeader;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+const EXPORTER: [u8; 32] = [7; 32];
+
+/// A session with a client at its other end.
+struct Dialogue {
+    session: Session,
+    entropy: Seeded,
+    effects: Vec<Effect>,
+}
+
+impl Dialogue {
+    /// A direct TLS connection whose stream is open.
+    fn open() -> Self {
+        let mut dialogue = Self::accepted(true);
+        dialogue.event(Event::Secured(TlsFacts {
+            tls13: true,
+            exporter: Some(EXPORTER),
+            server_end_point: Some(vec![9; 32]),
+            server_name: Some("localhost".into()),
+        }));
+        dialogue.header();
+        dialogue
+    }
+
+    fn accepted(direct_tls: bool) -> Self {
+        let host = HostConfig {
+            domain: "localhost".into(),
+            registration: true,
+            caps: None,
+        };
+        let config = SessionConfig {
+            hosts: vec![host],
+            options: SessionOptions::default(),
+            stanza_bytes_max: 262_144,
+            decoy_secret: [3; 32],
+        };
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let session = Session::new(
+            Arc::new(config),
+            ConnectionFacts {
+                address,
+                direct_tls,
+            },
+        );
+        Self {
+            session,
+            entropy: Seeded::new(1),
+            effects: vec![],
+        }
+    }
+
+    fn header(&mut self) {
+        let header = StreamHeader {
+            to: Some("localhost".into()),
+            version: Some((1, 0)),
+            ..StreamHeader::default()
+        };
+        self.event(Event::Opened(&header));
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        self.session
+            .handle(event, NOW, &mut self.entropy, &mut self.effects);
+    }
+
+    fn auth(&mut self, mechanism: &str, message: &str) {
+        let auth = Element::new("auth", ns::SASL)
+            .with_attr("mechanism", mechanism)
+            .with_text(&STANDARD.encode(message));
+        self.event(Event::Element(&auth));
+    }
+
+    fn respond(&mut self, message: &str) {
+        let response = Element::new("response", ns::SASL).with_text(&STANDARD.encode(message));
+        self.event(Event::Element(&response));
+    }
+
+    /// The guard lets it through, and the shard answers with these keys.
+    fn admit(&mut self, keys: Option<Credentials>) {
+        self.event(Event::Admitted(Admission::Now));
+        let ask = self.asked();
+        self.event(Event::Answered(
+            ask,
+            Answer::Credentials(keys.map(Arc::new)),
+        ));
+    }
+
+    fn asked(&self) -> AskId {
+        let asked = self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Ask(id, Question::Credentials { .. }) => Some(*id),
+            _ => None,
+        });
+        asked.expect("the shard was asked")
+    }
+
+    /// Everything that was sent since the last look.
+    fn sent(&mut self) -> String {
+        let mut sent = String::new();
+        for effect in self.effects.drain(..) {
+            if let Effect::Send(bytes) = effect {
+                sent.push_str(&String::from_utf8_lossy(&bytes));
+            }
+        }
+        sent
+    }
+
+    /// The decoded text of the challenge that was sent.
+    fn challenge(&mut self) -> String {
+        let sent = self.sent();
+        let text = sent
+            .split("<challenge")
+            .nth(1)
+            .and_then(|rest| rest.split(['>', '<']).nth(1));
+        let decoded = STANDARD.decode(text.expect("a challenge")).expect("base64");
+        String::from_utf8(decoded).expect("UTF-8")
+    }
+
+    fn authenticated(&self) -> Option<Jid> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::Authenticated(jid) => Some((**jid).clone()),
+            _ => None,
+        })
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials::derive("pencil", b"0123456789abcdef", 10_000).expect("a password")
+}
+
+/// The last message of a client that knows the password, by RFC 5802 3.
+fn last_message(hash: Hash, first_bare: &str, challenge: &str, binding: &[u8]) -> String {
+    let nonce = challenge.split(',').next().expect("a nonce");
+    let without_proof = format!("c={},{nonce}", STANDARD.encode(binding));
+    let signed = format!("{first_bare},{challenge},{without_proof}");
+    // The client's key is the one whose hash is stored; derived here as the client does.
+    let mut salted = vec![0; hash.digest(b"").len()];
+    let (password, salt) = (b"pencil", b"0123456789abcdef");
+    match hash {
+        Hash::Sha1 => pbkdf2::pbkdf2_hmac::<sha1::Sha1>(password, salt, 10_000, &mut salted),
+        Hash::Sha256 => pbkdf2::pbkdf2_hmac::<sha2::Sha256>(password, salt, 10_000, &mut salted),
+        Hash::Sha512 => pbkdf2::pbkdf2_hmac::<sha2::Sha512>(password, salt, 10_000, &mut salted),
+    }
+    let client_key = hash.hmac(&salted, b"Client Key");
+    let signature = hash.hmac(&hash.digest(&client_key), signed.as_bytes());
+    let proof: Vec<u8> = client_key
+        .iter()
+        .zip(&signature)
+        .map(|(a, b)| a ^ b)
+        .collect();
+    format!("{without_proof},p={}", STANDARD.encode(proof))
+}
+
+#[test]
+fn scram_proves_client_and_server_with_every_hash() {
+    for (name, hash) in [
+        ("SCRAM-SHA-1", Hash::Sha1),
+        ("SCRAM-SHA-256", Hash::Sha256),
+        ("SCRAM-SHA-512", Hash::Sha512),
+    ] {
+        let mut dialogue = Dialogue::open();
+        dialogue.auth(name, "n,,n=Juliet,r=abc");
+        dialogue.admit(Some(credentials()));
+        let challenge = dialogue.challenge();
+        assert!(
+            challenge.starts_with("r=abc") && challenge.contains(",i=10000"),
+            "{challenge}"
+        );
+        dialogue.respond(&last_message(hash, "n=Juliet,r=abc", &challenge, b"n,,"));
+        let account = dialogue.authenticated().expect(name);
+        assert_eq!(account.as_str(), "juliet@localhost");
+        let sent = dialogue.sent();
+        assert!(sent.contains("<success"), "{sent}");
+    }
+}
+
+#[test]
+fn scram_plus_binds_to_the_channel() {
+    let binding = [b"p=tls-exporter,,".as_slice(), &EXPORTER].concat();
+    for (sent_binding, right) in [(binding, true), (b"p=tls-exporter,,other".to_vec(), false)] {
+        let mut dialogue = Dialogue::open();
+        dialogue.auth("SCRAM-SHA-256-PLUS", "p=tls-exporter,,n=juliet,r=abc");
+        dialogue.admit(Some(credentials()));
+        let challenge = dialogue.challenge();
+        dialogue.respond(&last_message(
+            Hash::Sha256,
+            "n=juliet,r=abc",
+            &challenge,
+            &sent_binding,
+        ));
+        assert_eq!(dialogue.authenticated().is_some(), right);
+    }
+}
+
+#[test]
+fn a_client_that_was_lied_to_about_channel_binding_is_refused() {
+    let cases = [
+        ("SCRAM-SHA-256", "y,,n=juliet,r=abc", "not-authorized"),
+        (
+            "SCRAM-SHA-256",
+            "p=tls-exporter,,n=juliet,r=abc",
+            "malformed-request",
+        ),
+        (
+            "SCRAM-SHA-256-PLUS",
+            "n,,n=juliet,r=abc",
+            "malformed-request",
+        ),
+        (
+            "SCRAM-SHA-256-PLUS",
+            "p=tls-unique,,n=juliet,r=abc",
+            "malformed-request",
+        ),
+        ("SCRAM-MD5", "n,,n=juliet,r=abc", "invalid-mechanism"),
+        (
+            "SCRAM-SHA-256",
+            "n,a=romeo@localhost,n=juliet,r=abc",
+            "invalid-authzid",
+        ),
+        (
+            "PLAIN",
+            "romeo@localhost\0juliet\0pencil",
+            "invalid-authzid",
+        ),
+        ("PLAIN", "juliet\0pencil", "malformed-request"),
+    ];
+    for (mechanism, message, condition) in cases {
+        let mut dialogue = Dialogue::open();
+        dialogue.sent();
+        dialogue.auth(mechanism, message);
+        let sent = dialogue.sent();
+        assert!(sent.contains(condition), "{mechanism} {message:?}: {sent}");
+    }
+}
+
+#[test]
+fn a_name_without_an_account_looks_like_a_wrong_password() {
+    let mut seen = Vec::new();
+    for keys in [Some(credentials()), None, None] {
+        let mut dialogue = Dialogue::open();
+        dialogue.auth("SCRAM-SHA-256", "n,,n=juliet,r=abc");
+        dialogue.admit(keys);
+        let challenge = dialogue.challenge();
+        let (_, salt_and_count) = challenge.split_once(",s=").expect("a salt");
+        let (salt, count) = salt_and_count.split_once(',').expect("a count");
+        let wrong = format!(
+            "c=biws,{},p={}",
+            challenge.split(',').next().expect("r="),
+            STANDARD.encode([1; 32])
+        );
+        dialogue.respond(&wrong);
+        let failure = dialogue.sent();
+        assert!(failure.contains("not-authorized"), "{failure}");
+        seen.push((salt.to_owned(), salt.len(), count.to_owned(), failure));
+    }
+    assert_eq!(seen[0].1, seen[1].1, "salts of one length");
+    assert_eq!((&seen[0].2, &seen[0].3), (&seen[1].2, &seen[1].3));
+    assert_eq!(seen[1].0, seen[2].0, "a decoy's salt stays");
+}
+
+#[test]
+fn plain_is_compared_off_the_arbiter_and_bounded() {
+    let mut dialogue = Dialogue::open();
+    for failures in 1..=3 {
+        dialogue.auth("PLAIN", "\0juliet\0wrong");
+        dialogue.admit(Some(credentials()));
+        assert!(
+            dialogue
+                .effects
+                .iter()
+                .any(|e| matches!(e, Effect::VerifyPassword { .. }))
+        );
+        dialogue.event(Event::PasswordVerified(false));
+        let sent = dialogue.sent();
+        assert!(sent.contains("not-authorized"), "{sent}");
+        assert_eq!(sent.contains("policy-violation"), failures == 3, "{sent}");
+    }
+}
+
+#[test]
+fn nobody_authenticates_or_binds_before_tls() {
+    let mut dialogue = Dialogue::accepted(false);
+    dialogue.event(Event::Connected);
+    dialogue.header();
+    let features = dialogue.sent();
+    assert!(
+        features.contains("starttls") && !features.contains("mechanism"),
+        "{features}"
+    );
+    dialogue.auth("PLAIN", "\0juliet\0pencil");
+    assert!(
+        !dialogue
+            .effects
+            .iter()
+            .any(|e| matches!(e, Effect::Admit { .. } | Effect::Ask(..)))
+    );
+    assert!(dialogue.authenticated().is_none());
+}
