@@ -75,18 +75,26 @@ const BLOCK: usize = 32;
 fn plain_blocks(src: &[u8], from: usize) -> (usize, bool) {
     let (mut at, mut high) = (from, 0);
     for block in src[from..].as_chunks::<BLOCK>().0 {
-        let (mut stops, mut highs) = (0, 0);
-        for &byte in block {
-            stops |= u8::from(byte < b' ') | u8::from(byte | 2 == b'>') | u8::from(byte == b'&');
-            highs |= byte;
+        let mut stops = [0; BLOCK];
+        for (stop, &byte) in stops.iter_mut().zip(block) {
+            *stop = u8::from(byte < b' ') | u8::from(byte | 2 == b'>') | u8::from(byte == b'&');
         }
-        if stops != 0 {
+        if any(&stops) != 0 {
             break;
         }
-        high |= highs;
+        high |= any(block);
         at += BLOCK;
     }
-    (at, high >= 0x80)
+    (at, high & HIGHS != 0)
+}
+
+/// All words of a block in one.
+#[inline(always)]
+fn any(block: &[u8; BLOCK]) -> u64 {
+    let words = block.as_chunks::<8>().0;
+    words
+        .iter()
+        .fold(0, |any, word| any | u64::from_le_bytes(*word))
 }
 
 /// The first byte that `stops`, which `marks` finds in a word.

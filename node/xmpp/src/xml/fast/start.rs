@@ -13,8 +13,8 @@ use crate::xml::outline;
 struct Resolved {
     known: Namespace,
     uri: (u32, u32),
-    /// Which attribute says so, if the canonical form does.
-    written: Option<usize>,
+    /// Whether the canonical form says so.
+    written: bool,
 }
 
 impl Lane<'_> {
@@ -34,7 +34,7 @@ impl Lane<'_> {
         let stamps = kind != Kind::Other
             && (self.env.from.is_some() || (self.env.lang.is_some() && !tag.has_lang));
         let out = self.place(at);
-        let repeated = tag.xmlns.is_some() && resolved.written.is_none();
+        let repeated = tag.xmlns.is_some() && !resolved.written;
         if tag.clean && !repeated && !stamps {
             self.keep_tag(name, out, &resolved, kind);
         } else {
@@ -91,7 +91,7 @@ impl Lane<'_> {
             return Ok(Resolved {
                 known: parent.known,
                 uri: parent.uri,
-                written: None,
+                written: false,
             });
         };
         let attribute = &self.state.table.attributes()[index];
@@ -118,7 +118,7 @@ impl Lane<'_> {
         Ok(Resolved {
             known,
             uri: attribute.value,
-            written: (!same).then_some(index),
+            written: !same,
         })
     }
 
@@ -128,7 +128,7 @@ impl Lane<'_> {
         let span = |(start, end): (u32, u32)| {
             Span::new(start as usize - at + out, end as usize - at + out)
         };
-        let namespace = resolved.written.map(|_| span(resolved.uri));
+        let namespace = resolved.written.then(|| span(resolved.uri));
         self.describe(name, out, namespace, resolved.known, kind);
         if self.state.depth > 0 {
             return;
@@ -153,7 +153,7 @@ impl Lane<'_> {
         has_lang: bool,
     ) -> Result<(), Stop> {
         self.flush(name.1)?;
-        let namespace = resolved.written.map(|_| {
+        let namespace = resolved.written.then(|| {
             let uri = &self.src[range(resolved.uri)];
             write(self.canon, b"xmlns", |canon| canon.extend_from_slice(uri))
         });
@@ -171,9 +171,13 @@ impl Lane<'_> {
                 Role::Other
             };
             if stamps_from && role == Role::From {
-                let mut value = Vec::with_capacity(source.len());
-                spell::write_value(&mut value, source);
-                outline::compare_from(self.header, &value, self.env);
+                if attribute.respell {
+                    let mut value = Vec::with_capacity(source.len());
+                    spell::write_value(&mut value, source);
+                    outline::compare_from(self.header, &value, self.env);
+                } else {
+                    outline::compare_from(self.header, source, self.env);
+                }
                 continue;
             }
             let span = write(self.canon, name, |canon| match attribute.respell {
