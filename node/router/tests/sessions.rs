@@ -271,3 +271,35 @@ fn a_password_change_needs_the_own_name() {
     };
     assert!(keys.verify_password("new"));
 }
+
+#[test]
+fn a_registration_whose_place_has_expired_is_undone() {
+    let mut world = World::with(&[]);
+    world.commits_late = true;
+    let answer = register(&mut world, "bill", "Calliope");
+    assert!(answer.contains("resource-constraint"), "{answer}");
+    assert!(
+        matches!(world.bind_answer("bill", "x"), Some(Answer::Refused(_))),
+        "it is gone"
+    );
+    world.commits_late = false;
+    assert!(register(&mut world, "bill", "Calliope").contains("type=\"result\""));
+}
+
+#[test]
+fn a_session_that_ends_while_its_account_is_loaded_leaves_no_trace() {
+    let mut world = World::with(&["juliet"]);
+    world.hold_loads = true;
+    let juliet = world.bind_later("juliet", "balcony");
+    world.leave(&juliet);
+    world.release();
+    let list = AdminQuestion::ListSessions {
+        account: None,
+        shard: ShardId(0),
+    };
+    let answer = world.ask(Question::Admin(list));
+    assert!(
+        matches!(&answer, Some(Answer::Admin(AdminAnswer::Sessions(s))) if s.is_empty()),
+        "{answer:?}"
+    );
+}

@@ -7,7 +7,7 @@ use rookery_session::carrier::{AdminAnswer, Answer, Question};
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
-use rookery_xmpp::stanza::{Kind, Rec, StanzaType};
+use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::Work;
@@ -42,7 +42,11 @@ pub(crate) fn answer(turn: &mut Turn<'_>, work: Work) {
             };
             turn.answer(&from, ask, reply);
         }
-        Work::Submit { .. } | Work::Ended { .. } | Work::Undelivered { .. } => {}
+        Work::Undelivered { batch, .. } => {
+            let error = StanzaError::new(Condition::ServiceUnavailable);
+            bounce_by_address(turn, &batch, 0, &error);
+        }
+        Work::Submit { .. } | Work::Ended { .. } => {}
     }
 }
 
@@ -73,35 +77,37 @@ fn refuse(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
             }
         }
         Work::Ask { from, ask, .. } => turn.answer(&from, ask, Answer::Unavailable),
-        Work::Submit { batch, next, .. } => {
-            for rec in &batch.recs[next..] {
-                refuse_submitted(turn, &batch.buf, *rec, error);
-            }
-        }
-        Work::Ended { .. } | Work::Undelivered { .. } => {}
+        Work::Submit { batch, next, .. } => bounce_by_address(turn, &batch, next, error),
+        Work::Undelivered { batch, .. } => bounce_by_address(turn, &batch, 0, error),
+        Work::Ended { .. } => {}
     }
 }
 
-/// A submitted stanza carries its sender's address, stamped by the reader.
-fn refuse_submitted(turn: &mut Turn<'_>, buf: &Bytes, rec: Rec, error: &StanzaError) {
-    let Ok(element) = Element::parse(rec.bytes(buf)) else {
-        return;
-    };
+/// Answers stanzas whose addresses are only in their bytes, stamped by the reader.
+fn bounce_by_address(turn: &mut Turn<'_>, batch: &Batch, next: usize, error: &StanzaError) {
+    for rec in &batch.recs[next..] {
+        if let Some((from, to)) = addresses(&batch.buf, *rec) {
+            turn.bounce(&from, &to, &batch.buf, *rec, error);
+        }
+    }
+}
+
+/// Who sent a stanza and to whom, read from its canonical bytes. Without a `to` it is for the sender's own account.
+pub(super) fn addresses(buf: &Bytes, rec: Rec) -> Option<(Arc<Jid>, Arc<Jid>)> {
+    let element = Element::parse(rec.bytes(buf)).ok()?;
     let parse = |name| {
-        element
-            .attr(name)
-            .and_then(|jid| Jid::parse(jid).ok())
-            .map(Arc::new)
+        let jid = element.attr(name)?;
+        Jid::parse(jid).ok().map(Arc::new)
     };
-    let Some(from) = parse("from") else { return };
+    let from = parse("from")?;
     let to = parse("to").unwrap_or_else(|| Arc::new(from.to_bare()));
-    turn.bounce(&from, &to, buf, rec, error);
+    Some((from, to))
 }
 
 fn absent_stanza(turn: &mut Turn<'_>, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Bytes, rec: Rec) {
     match (rec.kind, rec.stanza_type) {
-        // RFC 6121 3.1.3 and 4.3.2: nobody is there to subscribe to.
-        (Kind::Presence, StanzaType::Subscribe | StanzaType::Probe) => {
+        // RFC 6121 4.3.2 and 8.5.1: as for an account that does not show itself. Everything else of presence is ignored.
+        (Kind::Presence, StanzaType::Probe) => {
             let refusal = Element::new("presence", ns::CLIENT)
                 .with_attr("from", to.bare_str())
                 .with_attr("to", from.bare_str())

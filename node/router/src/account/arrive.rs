@@ -13,13 +13,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::SessionId;
+use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
-use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
-use super::{Account, Work};
+use super::{Account, Session, Work};
 use crate::modules::{Flow, Stanza};
 use crate::shard::Turn;
 
@@ -88,7 +87,7 @@ impl Account {
             .resource()
             .and_then(|resource| self.sessions.by_resource(resource));
         if let Some(session) = session
-            && !(self.offline.holds_any() && session.takes_messages())
+            && !(is_kept_in_order(rec.stanza_type) && self.must_stay_behind(session, turn.now))
         {
             return turn.deliver(&session.sink, &session.jid, buf, rec);
         }
@@ -126,13 +125,14 @@ impl Account {
         }
     }
 
+    /// Whether a message for this session would overtake older ones in the log.
+    fn must_stay_behind(&self, session: &Session, now: Timestamp) -> bool {
+        session.takes_messages() && (self.offline.holds_any() || session.is_behind(now))
+    }
+
     fn deliver_to_all(&self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) -> bool {
         let mut delivered = false;
-        for session in self
-            .sessions
-            .iter()
-            .filter(|session| session.takes_messages())
-        {
+        for session in self.sessions.readers(turn.now) {
             turn.deliver(&session.sink, &session.jid, buf, rec);
             delivered = true;
         }
@@ -161,57 +161,13 @@ impl Account {
             None => {}
         }
     }
-
-    /// A session's queue was full, or the session was gone. Messages go to the account's other sessions or its log,
-    /// requests are answered; a session that misses presence or an answer cannot be right any more, so it is closed.
-    pub(super) fn undelivered(&mut self, turn: &mut Turn<'_>, id: SessionId, batch: &Batch) {
-        let mut broken = false;
-        let ended = self.sessions.get(id).is_none();
-        for rec in &batch.recs {
-            match (rec.kind, rec.stanza_type) {
-                (Kind::Message, StanzaType::None | StanzaType::Normal | StanzaType::Chat) => {
-                    self.keep_undelivered(turn, &batch.buf, *rec);
-                }
-                (Kind::Iq, StanzaType::Get | StanzaType::Set) => {
-                    self.bounce_undelivered(turn, &batch.buf, *rec);
-                }
-                _ => broken = true,
-            }
-        }
-        self.offline.stall(turn.now);
-        self.flush_offline(turn);
-        if broken && !ended {
-            let error = StreamError::new(StreamCondition::ResourceConstraint)
-                .with_text("the client reads too slowly");
-            self.end_session(turn, id, error);
-        }
-    }
-
-    fn keep_undelivered(&mut self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) {
-        let Some((from, to)) = addresses(buf, rec, self.jid()) else {
-            return;
-        };
-        self.keep_offline(turn, &from, &to, buf, rec);
-    }
-
-    fn bounce_undelivered(&self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) {
-        let Some((from, to)) = addresses(buf, rec, self.jid()) else {
-            return;
-        };
-        turn.bounce(
-            &from,
-            &to,
-            buf,
-            rec,
-            &StanzaError::new(Condition::ServiceUnavailable),
-        );
-    }
 }
 
-/// Who sent a stanza and to whom, read from its canonical bytes.
-fn addresses(buf: &Bytes, rec: Rec, own: &Arc<Jid>) -> Option<(Arc<Jid>, Arc<Jid>)> {
-    let element = rookery_xmpp::element::Element::parse(rec.bytes(buf)).ok()?;
-    let from = Arc::new(Jid::parse(element.attr("from")?).ok()?);
-    let to = element.attr("to").and_then(|to| Jid::parse(to).ok());
-    Some((from, to.map_or_else(|| own.clone(), Arc::new)))
+/// Whether messages of this type go through the log when they cannot be delivered at once. The others are delivered,
+/// dropped or answered past it.
+fn is_kept_in_order(stanza_type: StanzaType) -> bool {
+    !matches!(
+        stanza_type,
+        StanzaType::Groupchat | StanzaType::Headline | StanzaType::Error
+    )
 }

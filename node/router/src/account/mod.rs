@@ -24,20 +24,23 @@ mod sessions;
 mod slots;
 mod submit;
 mod subscription;
+mod undelivered;
+mod waiting;
 mod work;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rookery_store::account::{AccountRecord, Loaded};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
 pub(crate) use offline::store_refusal;
 pub use roster::Roster;
 pub use sessions::{Availability, Session, Sessions};
 pub use slots::Slots;
+pub(crate) use waiting::Waiting;
 pub(crate) use work::Work;
 
 use crate::modules::{Iq, Place};
@@ -61,8 +64,7 @@ pub struct Account {
     pub(crate) offline: offline::Offline,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
-    waiting: VecDeque<Work>,
-    waiting_bytes: usize,
+    waiting: Waiting,
     last_used: Timestamp,
     removed: bool,
 }
@@ -77,8 +79,7 @@ impl Account {
             sessions: Sessions::default(),
             slots: Slots::default(),
             busy: 0,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting: Waiting::default(),
             last_used: turn.now,
             removed: false,
         };
@@ -130,13 +131,14 @@ impl Account {
         turn.request(request, then);
     }
 
-    /// Does a piece of work, or keeps it until the account is free.
+    /// Does a piece of work, or keeps it until the account is free. What a session did not take is older than
+    /// everything that waits, and changes nothing that is being written: it never waits.
     pub(crate) fn work(&mut self, turn: &mut Turn<'_>, work: Work) {
         self.last_used = turn.now;
-        if self.busy == 0 {
+        if self.busy == 0 || matches!(work, Work::Undelivered { .. }) {
             self.perform(turn, work);
-        } else {
-            self.keep_waiting(turn, work);
+        } else if let Err(work) = self.waiting.push(work, &turn.options) {
+            self.overloaded(turn, work);
         }
     }
 
@@ -147,10 +149,9 @@ impl Account {
         }
         run(self, turn, reply);
         while self.busy == 0 && !self.removed {
-            let Some(work) = self.waiting.pop_front() else {
+            let Some(work) = self.waiting.pop() else {
                 break;
             };
-            self.waiting_bytes -= work.bytes();
             self.perform(turn, work);
         }
         if self.removed {
@@ -183,21 +184,24 @@ impl Account {
         }
     }
 
-    /// Keeps work behind what waits already; past the limits its stanzas are answered with `resource-constraint`.
-    fn keep_waiting(&mut self, turn: &mut Turn<'_>, work: Work) {
-        let over = self.waiting.len() >= turn.options.waiting_stanzas_max as usize
-            || self.waiting_bytes + work.bytes() > turn.options.waiting_bytes_max as usize;
-        if over && work.may_be_refused() {
-            absent::overloaded(turn, work);
-            return;
+    /// Too much waits: stanzas are answered with `resource-constraint`. The account's own sessions are told at once, for
+    /// an error that has to come in through the account would find it as full.
+    fn overloaded(&self, turn: &mut Turn<'_>, work: Work) {
+        let Work::Submit {
+            session,
+            batch,
+            next,
+        } = work
+        else {
+            return absent::overloaded(turn, work);
+        };
+        let error = StanzaError::new(Condition::ResourceConstraint);
+        for rec in &batch.recs[next..] {
+            self.refuse(turn, session, &batch.buf, *rec, &error);
         }
-        self.waiting_bytes += work.bytes();
-        self.waiting.push_back(work);
     }
 
-    /// Puts the rest of a batch back in front, because the account became busy in its middle.
     fn wait_in_front(&mut self, work: Work) {
-        self.waiting_bytes += work.bytes();
         self.waiting.push_front(work);
     }
 

@@ -7,11 +7,13 @@
 //!      ┌────────────────────── ReadLog (a page) ◄──────────────┤
 //!      ▼                                                       │
 //!   Deliver with <delay/> ─► TrimLog ─► next page … until empty; meanwhile new messages go to the log, behind
+//!      │                        └─ fails: a second later only this is tried again, for the page was given
 //!      └─ the session's queue is full: the log keeps them, and a second later it is tried again
 //! ```
+//!
+//! One chain of requests is under way at a time; whatever happens meanwhile is looked at between its steps.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use rookery_session::carrier::SessionId;
@@ -26,13 +28,14 @@ use rookery_xmpp::stanza::{Batch, Flags, Rec, append_child, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::Account;
+use super::sessions::STALL;
 use crate::shard::{Reply, Request, Turn};
-
-/// How long the log waits for a session that reads too slowly.
-const STALL: Duration = Duration::from_secs(1);
 
 /// How many messages are read and delivered at once: enough to be quick, and less than a session's queue holds.
 const PAGE_MESSAGES: usize = 100;
+
+/// How many bytes of them are delivered at once, a single larger message aside.
+const PAGE_BYTES: usize = 262_144;
 
 /// What the account knows of its log.
 pub(crate) struct Offline {
@@ -44,9 +47,15 @@ pub(crate) struct Offline {
     appending: u64,
     /// Where each message that was refused by the store must be bounced to.
     batch: Vec<Kept>,
+    /// Appends that came through, to notice one during a read.
+    appended: u64,
+    /// A read, a delivery or a trim is under way.
+    draining: bool,
     /// The session that gets the log at the moment.
-    draining: Option<SessionId>,
-    /// A session read too slowly: the log waits for it until then.
+    reader: Option<SessionId>,
+    /// The page that a session took and the log still holds: its number of entries and the last of them.
+    given: Option<(u64, Position)>,
+    /// The store failed: the log is left alone until then.
     stalled_until: Timestamp,
 }
 
@@ -71,7 +80,10 @@ impl Offline {
             stored,
             appending: 0,
             batch: Vec::new(),
-            draining: None,
+            appended: 0,
+            draining: false,
+            reader: None,
+            given: None,
             stalled_until: Timestamp(0),
         }
     }
@@ -83,18 +95,18 @@ impl Offline {
 
     /// Whether older messages are still in the log or on their way into it or out of it: newer ones must stay behind.
     pub(super) fn holds_any(&self) -> bool {
-        self.draining.is_some() || self.stored + self.appending > 0
+        self.draining || self.stored + self.appending > 0
     }
 
-    /// A session did not take what it was given.
-    pub(super) fn stall(&mut self, now: Timestamp) {
-        self.draining = None;
+    /// The chain of requests ends for now: the store failed.
+    fn stall(&mut self, now: Timestamp) {
+        self.draining = false;
         self.stalled_until = now.plus(STALL);
     }
 
     /// Whether nothing is under way.
     pub(super) fn is_quiet(&self) -> bool {
-        self.appending == 0 && self.batch.is_empty() && self.draining.is_none()
+        self.appending == 0 && self.batch.is_empty() && !self.draining && self.given.is_none()
     }
 }
 
@@ -110,6 +122,10 @@ impl Account {
         rec: Rec,
     ) {
         if !is_kept(rec.flags) {
+            if rec.flags.contains(Flags::BODY) {
+                let error = StanzaError::new(Condition::ServiceUnavailable);
+                turn.bounce(from, to, buf, rec, &error);
+            }
             return;
         }
         let held = self.offline.stored + self.offline.appending;
@@ -160,7 +176,10 @@ impl Account {
             move |account, turn, reply| {
                 account.offline.appending -= kept.len() as u64;
                 match reply {
-                    Reply::Done => account.offline.stored += kept.len() as u64,
+                    Reply::Done => {
+                        account.offline.stored += kept.len() as u64;
+                        account.offline.appended += 1;
+                    }
                     Reply::Failed(error) => bounce_all(turn, &kept, &store_refusal(&error)),
                     _ => bounce_all(turn, &kept, &store_refusal(&StoreError::Invalid("reply"))),
                 }
@@ -169,63 +188,112 @@ impl Account {
         );
     }
 
+    /// Whether a session takes messages for the bare JID now.
+    pub(super) fn has_reader(&self, now: Timestamp) -> bool {
+        self.sessions.readers(now).next().is_some()
+    }
+
     /// Gives the log to a session that takes messages, if there is one and something to give.
     pub(super) fn drain_offline(&mut self, turn: &mut Turn<'_>) {
-        let stalled = turn.now < self.offline.stalled_until;
-        if stalled || self.offline.draining.is_some() || self.offline.stored == 0 {
+        if turn.now < self.offline.stalled_until || self.offline.draining {
             return;
         }
-        let Some(session) = self
-            .sessions
-            .iter()
-            .find(|session| session.takes_messages())
-        else {
+        if self.offline.given.is_some() {
+            return self.trim_page(turn);
+        }
+        let reader = self.sessions.readers(turn.now).next();
+        let Some(reader) = reader.filter(|_| self.offline.stored > 0) else {
             return;
         };
-        self.offline.draining = Some(session.id);
+        self.offline.reader = Some(reader.id);
         self.read_offline_page(turn);
     }
 
     fn read_offline_page(&mut self, turn: &mut Turn<'_>) {
+        self.offline.draining = true;
+        let appended = self.offline.appended;
         let query = LogQuery::after(None, PAGE_MESSAGES);
         let request = Request::ReadLog(Jid::clone(self.jid()), query);
-        self.request_beside(turn, request, |account, turn, reply| match reply {
-            Reply::Log(entries) if !entries.is_empty() => account.give_page(turn, &entries),
+        self.request_beside(turn, request, move |account, turn, reply| match reply {
+            Reply::Log(entries) if !entries.is_empty() => account.give_page(turn, entries),
             Reply::Log(_) => {
-                account.offline.stored = 0;
-                account.offline.draining = None;
+                account.offline.draining = false;
+                if account.offline.appended == appended {
+                    // Somebody else emptied the log: retention, for instance.
+                    account.offline.stored = 0;
+                }
+                account.drain_offline(turn);
             }
             _ => account.offline.stall(turn.now),
         });
     }
 
-    fn give_page(&mut self, turn: &mut Turn<'_>, entries: &[LogEntry]) {
-        let session = self.offline.draining.and_then(|id| self.sessions.get(id));
-        let (Some(session), Some(last)) = (session, entries.last()) else {
-            self.offline.draining = None;
+    fn give_page(&mut self, turn: &mut Turn<'_>, mut entries: Vec<LogEntry>) {
+        entries.truncate(page_length(&entries));
+        let reader = self.offline.reader;
+        let session = self
+            .sessions
+            .readers(turn.now)
+            .find(|s| Some(s.id) == reader);
+        let session = session.map(|session| (session.id, session.sink.clone()));
+        let (Some((id, to)), Some(last)) = (session, entries.last()) else {
+            self.offline.draining = false;
             return self.drain_offline(turn);
         };
-        let request = Request::Deliver {
-            to: session.sink.clone(),
-            batch: delayed(entries, self.jid().domain()),
-        };
-        let (given, through) = (entries.len() as u64, last.position);
-        self.request_beside(turn, request, move |account, turn, reply| match reply {
-            Reply::Done => account.trim_page(turn, given, through),
-            _ => account.offline.stall(turn.now),
+        let given = (entries.len() as u64, last.position);
+        entries.retain(|entry| !self.is_from_blocked(&entry.stanza));
+        let batch = delayed(&entries, self.jid().domain());
+        let request = Request::Deliver { to, batch };
+        self.request_beside(turn, request, move |account, turn, reply| {
+            if matches!(reply, Reply::Done) {
+                account.offline.given = Some(given);
+                return account.trim_page(turn);
+            }
+            account.offline.draining = false;
+            if let Some(session) = account.sessions.get_mut(id) {
+                session.behind_until = turn.now.plus(STALL);
+            }
+            account.drain_offline(turn);
         });
     }
 
-    fn trim_page(&mut self, turn: &mut Turn<'_>, given: u64, through: Position) {
+    /// The page that was given leaves the log.
+    fn trim_page(&mut self, turn: &mut Turn<'_>) {
+        let Some((count, through)) = self.offline.given else {
+            return;
+        };
+        self.offline.draining = true;
         let request = Request::TrimLog(Jid::clone(self.jid()), through);
         self.request_beside(turn, request, move |account, turn, reply| match reply {
             Reply::Done => {
-                account.offline.stored = account.offline.stored.saturating_sub(given);
-                account.read_offline_page(turn);
+                let offline = &mut account.offline;
+                offline.given = None;
+                offline.draining = false;
+                offline.stored = offline.stored.saturating_sub(count);
+                account.drain_offline(turn);
             }
             _ => account.offline.stall(turn.now),
         });
     }
+
+    /// XEP-0191 3.3: whom the account blocked meanwhile is not heard.
+    fn is_from_blocked(&self, stanza: &[u8]) -> bool {
+        self.blocks_anybody()
+            && Element::parse(stanza)
+                .ok()
+                .and_then(|stanza| Jid::parse(stanza.attr("from")?).ok())
+                .is_some_and(|from| !self.jid().same_bare(&from) && self.blocks(&from))
+    }
+}
+
+/// How many entries are given at once: at least one, and no more than fit.
+fn page_length(entries: &[LogEntry]) -> usize {
+    let mut bytes = 0;
+    let fit = entries.iter().take_while(|entry| {
+        bytes += entry.stanza.len();
+        bytes <= PAGE_BYTES
+    });
+    fit.count().max(1)
 }
 
 /// Which messages wait for an absent reader: those that say something, unless their sender asked otherwise.

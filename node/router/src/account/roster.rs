@@ -71,6 +71,9 @@ pub struct Transition {
     pub passes: bool,
     /// Inbound `subscribe` only: it is allowed already, so the server answers `subscribed` itself.
     pub auto_reply: bool,
+    /// The contact saw the account's presence and may not see it any more: it is told that everybody left. Who only
+    /// asked must not be told, for that would show who is here.
+    pub revokes: bool,
 }
 
 impl Roster {
@@ -126,7 +129,13 @@ impl Roster {
     /// Whether a JID may see the account's presence.
     pub fn is_subscriber(&self, contact: &Jid) -> bool {
         self.get(contact)
-            .is_some_and(|i| matches!(i.subscription, Subscription::From | Subscription::Both))
+            .is_some_and(|item| seen_by_contact(item.subscription))
+    }
+
+    /// Whether the account sees a JID's presence.
+    pub fn is_publisher(&self, contact: &Jid) -> bool {
+        self.get(contact)
+            .is_some_and(|item| sees_contact(item.subscription))
     }
 
     /// The requests that wait for an answer.
@@ -212,6 +221,7 @@ impl Roster {
         };
         Transition {
             changed: item != old,
+            revokes: seen && !seen_by_contact(item.subscription),
             item,
             passes,
             auto_reply: false,
@@ -255,6 +265,7 @@ impl Roster {
         };
         Transition {
             changed: item != old,
+            revokes: seen && !seen_by_contact(item.subscription),
             item,
             passes,
             auto_reply,

@@ -115,6 +115,8 @@ impl Account {
         if seen || item.pending_in.is_some() {
             let stanza = subscription_stanza(self.jid(), &contact, Step::Unsubscribed);
             turn.route_element(self.jid(), &contact, &stanza);
+        }
+        if seen {
             self.send_unavailability(turn, &contact);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rookery_session::carrier::{SessionId, SessionSummary, SinkRef};
@@ -10,6 +11,9 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 use super::Slots;
+
+/// How long a session that did not take something gets no messages, and how long a store that failed is left alone.
+pub(super) const STALL: Duration = Duration::from_secs(1);
 
 /// One bound session.
 pub struct Session {
@@ -31,6 +35,8 @@ pub struct Session {
     pub directed: BTreeSet<Arc<Jid>>,
     /// What modules keep of this session.
     pub slots: Slots,
+    /// It did not take something: until then it gets no messages.
+    pub(super) behind_until: Timestamp,
     /// The last address it wrote to, as written and prepared: most stanzas of a chat go to one address.
     pub(super) last_to: Option<(Box<[u8]>, Arc<Jid>)>,
 }
@@ -59,6 +65,7 @@ impl Session {
             wants_roster: false,
             directed: BTreeSet::new(),
             slots: Slots::default(),
+            behind_until: Timestamp(0),
             last_to: None,
         }
     }
@@ -66,6 +73,11 @@ impl Session {
     /// Whether messages for the bare JID may go here.
     pub fn takes_messages(&self) -> bool {
         self.availability.as_ref().is_some_and(|a| a.priority >= 0)
+    }
+
+    /// Whether it reads too slowly to be given messages now.
+    pub(super) fn is_behind(&self, now: Timestamp) -> bool {
+        now < self.behind_until
     }
 
     fn summary(&self) -> SessionSummary {
@@ -141,6 +153,13 @@ impl Sessions {
         self.0
             .iter()
             .filter(|session| session.availability.is_some())
+    }
+
+    /// Those that get messages for the bare JID now.
+    pub(super) fn readers(&self, now: Timestamp) -> impl Iterator<Item = &Session> {
+        self.0
+            .iter()
+            .filter(move |session| session.takes_messages() && !session.is_behind(now))
     }
 
     /// Those that have asked for the roster.

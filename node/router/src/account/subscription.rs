@@ -79,7 +79,7 @@ impl Account {
             // RFC 6121 3.1.5: the contact learns at once who is there.
             Step::Subscribed if transition.passes => self.send_availability(turn, contact),
             // RFC 6121 3.2.2: and at once that nobody is, as far as it may know.
-            Step::Unsubscribed if transition.passes => self.send_unavailability(turn, contact),
+            Step::Unsubscribed if transition.revokes => self.send_unavailability(turn, contact),
             _ => {}
         }
     }
@@ -142,7 +142,7 @@ impl Account {
         }
         match step {
             // RFC 6121 3.3.3: whoever unsubscribed sees everybody here leave.
-            Step::Unsubscribe if transition.passes => self.send_unavailability(turn, contact),
+            Step::Unsubscribe if transition.revokes => self.send_unavailability(turn, contact),
             // RFC 6121 3.1.6 leaves the first presence to the contact's server; a probe makes sure of it.
             Step::Subscribed if transition.passes => self.probe(turn, contact),
             _ => {}

@@ -52,13 +52,22 @@ pub(crate) enum Work {
 }
 
 impl Work {
+    /// How many stanzas it holds.
+    pub(crate) fn stanzas(&self) -> usize {
+        self.batch().map_or(0, |batch| batch.recs.len())
+    }
+
     /// How many bytes of stanzas it holds.
     pub(crate) fn bytes(&self) -> usize {
+        self.batch().map_or(0, Batch::stanza_bytes)
+    }
+
+    fn batch(&self) -> Option<&Batch> {
         match self {
             Self::Submit { batch, .. }
             | Self::Arrive { batch, .. }
-            | Self::Undelivered { batch, .. } => batch.stanza_bytes(),
-            Self::Ask { .. } | Self::Ended { .. } => 0,
+            | Self::Undelivered { batch, .. } => Some(batch),
+            Self::Ask { .. } | Self::Ended { .. } => None,
         }
     }
 

@@ -283,6 +283,13 @@ fn element<'a>(name: &'static str, jids: impl IntoIterator<Item = &'a Jid>) -> E
 }
 
 impl Account {
+    /// Whether the account has blocked any address at all.
+    pub(crate) fn blocks_anybody(&self) -> bool {
+        self.slots
+            .get::<BlockList>()
+            .is_some_and(|list| !list.0.is_empty())
+    }
+
     /// Whether the account has blocked an address.
     pub fn blocks(&self, jid: &Jid) -> bool {
         self.slots

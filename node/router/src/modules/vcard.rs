@@ -77,7 +77,8 @@ fn host_card(host: &str) -> Element {
         .with_child(field("NICKNAME", host))
 }
 
-/// XEP-0054 3.1 and 3.3: an account without a vCard gives an empty one to itself, and `item-not-found` to others.
+/// XEP-0054 3.1 and 3.3: an account without a vCard gives an empty one to itself. Others get what an account that does
+/// not exist gives.
 fn get(account: &Account, iq: &Iq) -> Outcome {
     let own = iq.place == Place::Own;
     let request = Request::Document {
@@ -89,7 +90,7 @@ fn get(account: &Account, iq: &Iq) -> Outcome {
         Reply::Document(document) => match document.and_then(|bytes| Element::parse(&bytes).ok()) {
             Some(card) => Outcome::Result(Some(card)),
             None if own => Outcome::Result(Some(Element::new("vCard", ns::VCARD))),
-            None => Outcome::Error(StanzaError::new(Condition::ItemNotFound)),
+            None => Outcome::unavailable(),
         },
         Reply::Failed(error) => Outcome::Error(store_refusal(&error)),
         _ => Outcome::internal(),

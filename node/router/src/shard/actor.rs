@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use metrics::counter;
-use rookery_session::carrier::{Full, ShardId, ToSession, ToShard};
+use rookery_session::carrier::{Answer, Full, ShardId, ToSession, ToShard};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
@@ -89,8 +89,18 @@ impl ShardActor {
                 }
             }
             Effect::Answer { to, ask, answer } => {
-                // Answers are always taken while the session lives.
-                let _ = to.send(ToSession::Answer { ask, answer });
+                // Answers are always taken while the session lives. One that died while it was bound never heard of its
+                // place, so nobody else will give it back.
+                let lost = to.send(ToSession::Answer { ask, answer });
+                if let Err(Full(ToSession::Answer {
+                    answer: Answer::Bound(jid),
+                    ..
+                })) = lost
+                {
+                    let session = to.session();
+                    self.next
+                        .push_back(Input::Session(ToShard::Closed { session, jid }));
+                }
             }
             Effect::Close { to, error } => {
                 let _ = to.send(ToSession::Close(error));

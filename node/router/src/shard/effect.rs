@@ -184,6 +184,8 @@ pub enum Reply {
     Reserved(ReservationId),
     /// The throttle refuses.
     RegistrationRefused(RegistrationRefused),
+    /// The place in the throttle had expired when it was to be kept: whoever took it must undo what it was taken for.
+    NotReserved,
     /// The session's queue is full, or the session is gone.
     NotTaken,
     /// The store refuses.

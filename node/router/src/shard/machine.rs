@@ -1,6 +1,6 @@
 //! The machine of one shard: finds or loads the account that an input is for, and lets it work.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use rookery_xmpp::jid::Jid;
 
 use super::turn::Outbox;
 use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Then, Turn};
-use crate::account::{Account, Work, absent};
+use crate::account::{Account, Waiting, Work, absent};
 use crate::environment::Environment;
 use crate::modules::registration;
 
@@ -26,7 +26,7 @@ pub struct Shard {
 /// An account in memory, or on its way there.
 enum Slot {
     /// The store was asked; this waits.
-    Loading(VecDeque<Work>),
+    Loading(Waiting),
     /// Here.
     Ready(Box<Account>),
 }
@@ -122,39 +122,31 @@ impl Accounts<'_> {
                 batch,
                 ..
             } => {
-                // A bound session keeps its account in memory, so this is the only look-up of the way.
-                match self.map.get_mut(from.bare_str()) {
-                    Some(Slot::Ready(account)) => {
-                        account.work(
-                            turn,
-                            Work::Submit {
-                                session,
-                                batch,
-                                next: 0,
-                            },
-                        );
-                    }
-                    Some(Slot::Loading(waiting)) => {
-                        waiting.push_back(Work::Submit {
-                            session,
-                            batch,
-                            next: 0,
-                        });
-                    }
-                    // The account was removed while its session still spoke.
-                    None => {}
-                }
+                let work = Work::Submit {
+                    session,
+                    batch,
+                    next: 0,
+                };
+                self.work_of_session(turn, &from, work);
             }
             ToShard::Closed { session, jid } => {
-                if let Some(Slot::Ready(account)) = self.map.get_mut(jid.bare_str()) {
-                    account.work(turn, Work::Ended { session });
-                }
+                self.work_of_session(turn, &jid, Work::Ended { session });
             }
             ToShard::Ask {
                 from,
                 ask,
                 question,
             } => self.question(shard, turn, from, ask, question),
+        }
+    }
+
+    /// Lets the account of a bound session work. A bound session keeps its account in memory, so this is the only
+    /// look-up of the way; without an account the session is over already, because the account was removed.
+    fn work_of_session(&mut self, turn: &mut Turn<'_>, jid: &Jid, work: Work) {
+        match self.map.get_mut(jid.bare_str()) {
+            Some(Slot::Ready(account)) => account.work(turn, work),
+            Some(Slot::Loading(waiting)) => wait(turn, waiting, work),
+            None => {}
         }
     }
 
@@ -260,16 +252,12 @@ impl Accounts<'_> {
     fn work(&mut self, turn: &mut Turn<'_>, account: &Jid, work: Work) {
         match self.map.get_mut(account.as_str()) {
             Some(Slot::Ready(ready)) => ready.work(turn, work),
-            Some(Slot::Loading(waiting)) => {
-                if waiting.len() < turn.options.waiting_stanzas_max as usize {
-                    waiting.push_back(work);
-                } else {
-                    absent::overloaded(turn, work);
-                }
-            }
+            Some(Slot::Loading(waiting)) => wait(turn, waiting, work),
             None => {
                 let key: Box<str> = account.as_str().into();
-                self.map.insert(key, Slot::Loading(VecDeque::from([work])));
+                let mut waiting = Waiting::default();
+                wait(turn, &mut waiting, work);
+                self.map.insert(key, Slot::Loading(waiting));
                 turn.request(
                     Request::Load(account.clone()),
                     Then::Load(Arc::new(account.clone())),
@@ -311,14 +299,8 @@ impl Accounts<'_> {
                 }
                 self.map.insert(jid.as_str().into(), Slot::Ready(account));
             }
-            Reply::Loaded(None) => {
-                waiting
-                    .into_iter()
-                    .for_each(|work| absent::answer(turn, work));
-            }
-            _ => waiting
-                .into_iter()
-                .for_each(|work| absent::unavailable(turn, work)),
+            Reply::Loaded(None) => waiting.for_each(|work| absent::answer(turn, work)),
+            _ => waiting.for_each(|work| absent::unavailable(turn, work)),
         }
     }
 
@@ -331,5 +313,12 @@ impl Accounts<'_> {
             }
             Slot::Loading(_) => true,
         });
+    }
+}
+
+/// Lets work wait for an account that is being loaded.
+fn wait(turn: &mut Turn<'_>, waiting: &mut Waiting, work: Work) {
+    if let Err(work) = waiting.push(work, &turn.options) {
+        absent::overloaded(turn, work);
     }
 }

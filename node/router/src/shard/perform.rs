@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rookery_control::{Control, RegistrationMode};
+use rookery_control::{Control, RegistrationMode, SettleError};
 use rookery_store::{Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::Credentials;
@@ -140,7 +140,8 @@ async fn reserve(services: &Services, request: Request) -> Reply {
     };
     match outcome {
         Ok(()) => Reply::Done,
-        Err(error) => {
+        Err(SettleError::NotReserved) => Reply::NotReserved,
+        Err(SettleError::Unavailable(error)) => {
             tracing::warn!(%error, "control group did not settle a reservation");
             Reply::Failed(StoreError::Unavailable(error.to_string().into()))
         }

@@ -45,6 +45,10 @@ pub struct World {
     pub store_fails: Option<StoreError>,
     /// Writes are held back until [`World::release`].
     pub hold: bool,
+    /// Accounts that are loaded are held back too.
+    pub hold_loads: bool,
+    /// A committed reservation turns out to have expired.
+    pub commits_late: bool,
     held: VecDeque<Input>,
 }
 
@@ -169,6 +173,8 @@ impl World {
             reserved: 0,
             store_fails: None,
             hold: false,
+            hold_loads: false,
+            commits_late: false,
             held: VecDeque::new(),
         };
         accounts.iter().for_each(|name| world.create(name));
@@ -198,6 +204,17 @@ impl World {
         let Some(Answer::Bound(jid)) = answer else {
             panic!("{name}/{resource}: {answer:?}")
         };
+        Client {
+            id: mailbox.id,
+            jid,
+            mailbox,
+        }
+    }
+
+    /// Asks to bind a session without waiting for the answer.
+    pub fn bind_later(&mut self, name: &str, resource: &str) -> Client {
+        let (mailbox, _) = self.try_bind(name, resource);
+        let jid = Arc::new(jid(&format!("{name}@localhost/{resource}")));
         Client {
             id: mailbox.id,
             jid,
@@ -334,6 +351,7 @@ impl World {
     /// Everything that was held back is answered.
     pub fn release(&mut self) {
         self.hold = false;
+        self.hold_loads = false;
         while let Some(input) = self.held.pop_front() {
             self.step(input);
         }
@@ -390,9 +408,13 @@ impl World {
             }
             Effect::Forward(_, frame) => Some(Input::Peer(frame)),
             Effect::Request(id, request) => {
-                let writes = !matches!(request, Request::Load(_) | Request::Deliver { .. });
+                let held = match request {
+                    Request::Load(_) => self.hold_loads,
+                    Request::Deliver { .. } => false,
+                    _ => self.hold,
+                };
                 let reply = Input::Replied(id, self.perform(request));
-                if self.hold && writes {
+                if held {
                     self.held.push_back(reply);
                     return None;
                 }
@@ -423,6 +445,10 @@ impl World {
                     Reply::Reserved(serde_json::from_str("1").expect("a reservation's id"))
                 }
             },
+            Request::CommitReservation(_) if self.commits_late => {
+                self.reserved -= 1;
+                Reply::NotReserved
+            }
             Request::CommitReservation(_) | Request::ReleaseReservation(_) => {
                 self.reserved -= 1;
                 Reply::Done

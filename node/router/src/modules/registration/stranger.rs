@@ -181,14 +181,19 @@ fn create(
     });
 }
 
-/// The account exists. If its place in the throttle cannot be kept, the account must not be kept either: else the limit
-/// would be passed.
+/// The account exists. If its place in the throttle has expired ([`Reply::NotReserved`]), or nobody can say whether it
+/// was kept, the account must not be kept either: else the limit would be passed.
 fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: ReservationId) {
     turn.request_free(
         Request::CommitReservation(place),
         move |turn, reply| match reply {
             Reply::Done => applicant.result(turn, None),
-            _ => turn.request_free(Request::DeleteAccount(jid), move |turn, _| {
+            _ => turn.request_free(Request::DeleteAccount(jid), move |turn, reply| {
+                if !matches!(reply, Reply::Deleted(_)) {
+                    tracing::error!(
+                        "an account past the registration throttle could not be undone"
+                    );
+                }
                 applicant.error(turn, &refused(&UNAVAILABLE));
             }),
         },

@@ -1,0 +1,75 @@
+//! What becomes of stanzas that a session did not take, because its queue was full or it was gone.
+//!
+//! | | |
+//! |---|---|
+//! | message for the bare JID that another session took | dropped: the account has it |
+//! | message (chat, normal) | the account's other sessions, or its log |
+//! | message (groupchat), IQ get or set | answered with `service-unavailable` |
+//! | message (headline, error), presence and answers of strangers | dropped |
+//! | presence of contacts, pushes and answers of the server | the session ends: it cannot be right any more |
+//!
+//! A stranger must not be able to end a session by sending more than it reads, so only what the session relies on ends it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookery_session::carrier::SessionId;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
+use rookery_xmpp::stream_error::{StreamCondition, StreamError};
+
+use super::Account;
+use super::absent::addresses;
+use super::sessions::STALL;
+use crate::shard::Turn;
+
+impl Account {
+    /// A session did not take these stanzas. For a while it gets no messages, so that they stay in order.
+    pub(super) fn undelivered(&mut self, turn: &mut Turn<'_>, id: SessionId, batch: &Batch) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.behind_until = turn.now.plus(STALL);
+        }
+        let mut broken = false;
+        for rec in &batch.recs {
+            match addresses(&batch.buf, *rec) {
+                Some((from, to)) => broken |= self.missed(turn, &from, &to, &batch.buf, *rec),
+                // Without a sender it is the server's own.
+                None => broken = true,
+            }
+        }
+        self.flush_offline(turn);
+        if broken {
+            let error = StreamError::new(StreamCondition::ResourceConstraint)
+                .with_text("the client reads too slowly");
+            self.end_session(turn, id, error);
+        }
+    }
+
+    /// Finds another way for a stanza that a session missed. True if the session relied on it.
+    fn missed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: &Arc<Jid>,
+        to: &Arc<Jid>,
+        buf: &Bytes,
+        rec: Rec,
+    ) -> bool {
+        match (rec.kind, rec.stanza_type) {
+            (Kind::Message, StanzaType::Headline | StanzaType::Error) => {}
+            (Kind::Message, StanzaType::Groupchat)
+            | (Kind::Iq, StanzaType::Get | StanzaType::Set) => {
+                let error = StanzaError::new(Condition::ServiceUnavailable);
+                turn.bounce(from, to, buf, rec, &error);
+            }
+            (Kind::Message, _) if to.is_bare() && self.has_reader(turn.now) => {}
+            (Kind::Message, _) => self.keep_offline(turn, from, to, buf, rec),
+            _ => return self.is_own_or_host(turn, from) || self.roster.is_publisher(from),
+        }
+        false
+    }
+
+    fn is_own_or_host(&self, turn: &Turn<'_>, from: &Jid) -> bool {
+        self.jid().same_bare(from) || (from.local().is_none() && turn.env.is_local(from.domain()))
+    }
+}

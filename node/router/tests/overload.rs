@@ -1,0 +1,177 @@
+//! Too much at once: what waits is bounded, what a session does not take finds another way, and nothing is lost in silence.
+
+mod support;
+
+use rookery_router::RouterOptions;
+use support::{Client, World};
+
+fn chat(to: &str, body: &str) -> String {
+    format!("<message to='{to}' type='chat'><body>{body}</body></message>")
+}
+
+fn count(stanzas: &[String], part: &str) -> usize {
+    stanzas
+        .iter()
+        .filter(|stanza| stanza.contains(part))
+        .count()
+}
+
+fn pair() -> (World, Client, Client) {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    (world, romeo, juliet)
+}
+
+#[test]
+fn stanzas_that_wait_for_a_change_are_counted_one_by_one() {
+    let options = RouterOptions {
+        waiting_stanzas_max: 10,
+        ..RouterOptions::default()
+    };
+    let mut world = World::with_options(&["romeo", "juliet"], options);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.hold = true;
+    world.send(&juliet, "<presence type='subscribe' to='romeo@localhost'/>");
+    let hello = chat("juliet@localhost", "x");
+    let batch = [hello.as_str(); 8];
+    world.send_all(&romeo, &batch);
+    romeo.nothing();
+    world.send_all(&romeo, &batch);
+    let refused = romeo.stanzas();
+    assert_eq!(count(&refused, "resource-constraint"), 8, "{refused:#?}");
+    world.release();
+    assert_eq!(count(&juliet.stanzas(), "<body>x</body>"), 8);
+}
+
+#[test]
+fn a_client_whose_own_account_is_full_of_work_is_told() {
+    let options = RouterOptions {
+        waiting_stanzas_max: 4,
+        ..RouterOptions::default()
+    };
+    let mut world = World::with_options(&["romeo", "juliet"], options);
+    let romeo = world.online("romeo", "orchard");
+    world.hold = true;
+    world.send(&romeo, "<presence type='subscribe' to='juliet@localhost'/>");
+    let hello = chat("juliet@localhost", "x");
+    world.send_all(&romeo, &[hello.as_str(); 4]);
+    romeo.nothing();
+    world.send(&romeo, &hello);
+    assert!(romeo.stanza().contains("resource-constraint"));
+}
+
+#[test]
+fn what_another_session_took_does_not_come_to_it_again() {
+    let (mut world, romeo, balcony) = pair();
+    let chamber = world.online("juliet", "chamber");
+    balcony.stanzas();
+    balcony.set_full(true);
+    world.send(&romeo, &chat("juliet@localhost", "x"));
+    balcony.set_full(false);
+    world.tick();
+    world.tick();
+    assert_eq!(count(&chamber.stanzas(), "<body>x</body>"), 1);
+    assert_eq!(count(&balcony.stanzas(), "<body>x</body>"), 0);
+}
+
+#[test]
+fn what_no_session_took_comes_once_it_can() {
+    let (mut world, romeo, balcony) = pair();
+    let chamber = world.online("juliet", "chamber");
+    balcony.stanzas();
+    for session in [&balcony, &chamber] {
+        session.set_full(true);
+    }
+    world.send(&romeo, &chat("juliet@localhost", "x"));
+    for session in [&balcony, &chamber] {
+        session.set_full(false);
+    }
+    world.tick();
+    let came = [balcony.stanzas(), chamber.stanzas()].concat();
+    assert_eq!(count(&came, "<body>x</body>"), 1, "{came:#?}");
+}
+
+#[test]
+fn a_stranger_cannot_end_a_session_by_flooding_it() {
+    let (mut world, romeo, juliet) = pair();
+    juliet.set_full(true);
+    for stanza in [
+        "<presence to='juliet@localhost/balcony'/>",
+        "<message type='headline' to='juliet@localhost/balcony'><body>x</body></message>",
+        "<iq type='result' id='x' to='juliet@localhost/balcony'/>",
+    ] {
+        world.send(&romeo, stanza);
+    }
+    assert_eq!(juliet.closed_with(), None);
+    world.send(
+        &romeo,
+        "<iq type='get' id='q' to='juliet@localhost/balcony'><q xmlns='urn:test:q'/></iq>",
+    );
+    assert!(romeo.stanza().contains("service-unavailable"));
+}
+
+#[test]
+fn a_session_that_misses_the_presence_of_a_contact_ends() {
+    let (mut world, romeo, juliet) = pair();
+    world.befriend(&romeo, &juliet);
+    juliet.set_full(true);
+    world.send(&romeo, "<presence><show>away</show></presence>");
+    assert!(
+        juliet
+            .closed_with()
+            .is_some_and(|error| error.contains("resource-constraint"))
+    );
+}
+
+#[test]
+fn errors_and_headlines_do_not_wait_behind_the_log() {
+    let (mut world, romeo, juliet) = pair();
+    juliet.set_full(true);
+    world.send(&romeo, &chat("juliet@localhost", "kept"));
+    juliet.set_full(false);
+    for (kind, body) in [
+        ("headline", "news"),
+        ("groupchat", "room"),
+        ("error", "sorry"),
+    ] {
+        world.send(
+            &romeo,
+            &format!(
+                "<message type='{kind}' to='juliet@localhost/balcony'><body>{body}</body></message>"
+            ),
+        );
+        assert!(juliet.stanza().contains(body), "{kind}");
+    }
+    romeo.nothing();
+}
+
+#[test]
+fn a_page_that_was_given_is_not_given_again_when_the_log_cannot_be_trimmed() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    world.send(&romeo, &chat("juliet@localhost", "x"));
+    world.store_fails = Some(rookery_store::StoreError::Full);
+    let juliet = world.bind("juliet", "balcony");
+    world.send(&juliet, "<presence/>");
+    assert_eq!(count(&juliet.stanzas(), "<body>x</body>"), 1);
+    world.tick();
+    world.store_fails = None;
+    world.tick();
+    world.tick();
+    assert_eq!(count(&juliet.stanzas(), "<body>x</body>"), 0);
+    world.send(&romeo, &chat("juliet@localhost", "y"));
+    assert_eq!(count(&juliet.stanzas(), "<body>y</body>"), 1);
+}
+
+#[test]
+fn a_message_that_must_not_be_stored_is_refused_where_nobody_reads() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    world.send(
+        &romeo,
+        "<message to='juliet@localhost' type='chat'><body>x</body><no-store xmlns='urn:xmpp:hints'/></message>",
+    );
+    assert!(romeo.stanza().contains("service-unavailable"));
+}
