@@ -29,6 +29,14 @@ rookery_xmpp::options! {
         pub blocklist_items_max: u32 = 1000, "addresses";
         /// Entities to which one session may have sent directed presence, so that each can be told when it ends.
         pub directed_presence_max: u32 = 500, "addresses";
+        /// Size of a presence: it is kept for each session and each unanswered request, and sent to every contact. Larger
+        /// ones are refused with `policy-violation`.
+        pub presence_bytes_max: u32 = 8192, "bytes";
+        /// Presence that one account may cause (a broadcast counts once for each contact that sees it, a first presence also
+        /// for each contact that is asked). More is refused with `resource-constraint`.
+        pub presence_fanout_per_s: u32 = 1000, "stanzas/s";
+        /// The same, at once.
+        pub presence_fanout_burst: u32 = 20_000, "stanzas";
         /// Stanzas that wait for one account while it is loaded or while a change of it is written.
         pub waiting_stanzas_max: u32 = 2000, "stanzas";
         /// Bytes that wait for one account, for the same reason.

@@ -232,3 +232,27 @@ fn an_unknown_namespace_is_service_unavailable() {
         assert!(juliet.stanza().contains("service-unavailable"), "{to}");
     }
 }
+
+#[test]
+fn private_xml_is_limited_in_number_size_and_name() {
+    let options = rookery_router::RouterOptions {
+        private_documents_max: 2,
+        document_bytes_max: 100,
+        ..Default::default()
+    };
+    let mut world = World::with_options(&["juliet"], options);
+    let juliet = world.online("juliet", "balcony");
+    let mut set = |ns: &str, text: &str| {
+        world.send(
+            &juliet,
+            &format!("<iq type='set' id='1'><query xmlns='jabber:iq:private'><p xmlns='{ns}'>{text}</p></query></iq>"),
+        );
+        juliet.stanza()
+    };
+    for ns in ["urn:a", "urn:b", "urn:a"] {
+        assert!(set(ns, "").contains("result"), "{ns}");
+    }
+    assert!(set("urn:c", "").contains("policy-violation"));
+    assert!(set("urn:a", &"x".repeat(100)).contains("policy-violation"));
+    assert!(set(&"n".repeat(2000), "").contains("not-acceptable"));
+}

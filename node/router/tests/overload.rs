@@ -175,3 +175,40 @@ fn a_message_that_must_not_be_stored_is_refused_where_nobody_reads() {
     );
     assert!(romeo.stanza().contains("service-unavailable"));
 }
+
+#[test]
+fn a_presence_has_a_size() {
+    let (mut world, romeo, juliet) = pair();
+    world.befriend(&romeo, &juliet);
+    let status = "x".repeat(10_000);
+    world.send(
+        &romeo,
+        &format!("<presence><status>{status}</status></presence>"),
+    );
+    assert!(romeo.stanza().contains("policy-violation"));
+    juliet.nothing();
+}
+
+#[test]
+fn presence_that_changes_too_often_is_refused_and_leaving_never() {
+    let options = RouterOptions {
+        presence_fanout_per_s: 1,
+        presence_fanout_burst: 5,
+        ..RouterOptions::default()
+    };
+    let mut world = World::with_options(&["romeo", "juliet"], options);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.befriend(&romeo, &juliet);
+    for _ in 0..20 {
+        world.send(&romeo, "<presence><show>away</show></presence>");
+    }
+    let refused = count(&romeo.stanzas(), "resource-constraint");
+    assert_eq!(count(&juliet.stanzas(), "away"), 20 - refused);
+    assert!((15..20).contains(&refused), "{refused}");
+    world.send(&romeo, "<presence type='unavailable'/>");
+    assert!(juliet.stanza().contains("unavailable"));
+    (0..3).for_each(|_| world.tick());
+    world.send(&romeo, "<presence/>");
+    assert_eq!(count(&juliet.stanzas(), "romeo@localhost/orchard"), 1);
+}

@@ -72,3 +72,120 @@ fn a_request_to_see_nobody_is_ignored() {
     world.send(&romeo, "<presence type='subscribe' to='nobody@localhost'/>");
     assert!(romeo.stanza().contains("ask=\"subscribe\""));
 }
+
+#[test]
+fn nobody_but_the_server_pushes_rosters() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.send(
+        &romeo,
+        "<iq type='set' id='p' to='juliet@localhost/balcony'><query xmlns='jabber:iq:roster'>\
+         <item jid='evil@localhost' subscription='both'/></query></iq>",
+    );
+    juliet.nothing();
+    assert!(romeo.stanza().contains("service-unavailable"));
+}
+
+#[test]
+fn every_stamp_in_another_name_is_taken_out() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    let delay = |from: &str| {
+        format!("<delay xmlns='urn:xmpp:delay' from='{from}' stamp='1999-01-01T00:00:00Z'/>")
+    };
+    for copies in 0..5 {
+        let forged = delay("localhost").repeat(copies);
+        let own = delay("romeo@localhost/orchard");
+        world.send(
+            &romeo,
+            &format!(
+                "<message to='juliet@localhost'>{forged}<body>x</body>{own}{forged}</message>"
+            ),
+        );
+        let came = juliet.stanza();
+        assert_eq!(came.matches("urn:xmpp:delay").count(), 1, "{came}");
+        assert!(
+            came.contains("from=\"romeo@localhost/orchard\" stamp"),
+            "{came}"
+        );
+    }
+}
+
+const BLOCK: &str = "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'>\
+                     <item jid='romeo@localhost'/></block></iq>";
+const UNBLOCK: &str = "<iq type='set' id='u'><unblock xmlns='urn:xmpp:blocking'/></iq>";
+
+#[test]
+fn what_a_blocked_contact_asked_or_wrote_before_is_not_heard() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    world.send(&romeo, "<presence type='subscribe' to='juliet@localhost'/>");
+    world.send(
+        &romeo,
+        "<message to='juliet@localhost'><body>x</body></message>",
+    );
+    let juliet = world.bind("juliet", "balcony");
+    world.send(&juliet, BLOCK);
+    juliet.stanzas();
+    world.send(&juliet, "<presence/>");
+    let came = juliet.stanzas();
+    assert!(
+        came.iter().all(|stanza| !stanza.contains("from=\"romeo@")),
+        "{came:#?}"
+    );
+}
+
+#[test]
+fn a_blocked_contact_that_unsubscribes_is_off_the_list_of_those_who_see() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.befriend(&romeo, &juliet);
+    world.send(&juliet, BLOCK);
+    juliet.stanzas();
+    world.send(
+        &romeo,
+        "<presence type='unsubscribe' to='juliet@localhost'/>",
+    );
+    let push = juliet.stanza();
+    assert!(push.contains("subscription=\"to\""), "{push}");
+    romeo.stanzas();
+    world.send(&juliet, UNBLOCK);
+    romeo.nothing();
+}
+
+#[test]
+fn who_is_not_blocked_any_more_is_seen_again() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.befriend(&romeo, &juliet);
+    world.send(&juliet, BLOCK);
+    world.send(&romeo, "<presence><show>away</show></presence>");
+    let came = juliet.stanzas();
+    assert!(
+        came.iter().all(|stanza| !stanza.contains("away")),
+        "{came:#?}"
+    );
+    world.send(&juliet, UNBLOCK);
+    let came = juliet.stanzas();
+    assert!(
+        came.iter().any(|stanza| stanza.contains("away")),
+        "{came:#?}"
+    );
+}
+
+#[test]
+fn who_saw_directed_presence_sees_it_end_when_blocked() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.send(&juliet, "<presence to='romeo@localhost/orchard'/>");
+    romeo.stanzas();
+    world.send(&juliet, BLOCK);
+    assert!(romeo.stanza().contains("type=\"unavailable\""));
+    world.leave(&juliet);
+    romeo.nothing();
+}

@@ -13,8 +13,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use memchr::memmem;
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
+use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
@@ -148,6 +151,12 @@ impl Account {
         rec: Rec,
     ) {
         let request = matches!(rec.stanza_type, StanzaType::Get | StanzaType::Set);
+        if rec.stanza_type == StanzaType::Set && to.resource().is_some() && is_roster_push(buf, rec)
+        {
+            // RFC 6121 2.1.6: only the server pushes, and not every client checks who did.
+            let error = StanzaError::new(Condition::ServiceUnavailable);
+            return turn.bounce(from, to, buf, rec, &error);
+        }
         match to.resource() {
             Some(resource) => match self.sessions.by_resource(resource) {
                 Some(session) => turn.deliver(&session.sink, &session.jid, buf, rec),
@@ -170,4 +179,11 @@ fn is_kept_in_order(stanza_type: StanzaType) -> bool {
         stanza_type,
         StanzaType::Groupchat | StanzaType::Headline | StanzaType::Error
     )
+}
+
+/// Whether an IQ looks like a roster push. Few have the namespace anywhere, so few are parsed.
+fn is_roster_push(buf: &Bytes, rec: Rec) -> bool {
+    let bytes = rec.bytes(buf);
+    memmem::find(bytes, ns::ROSTER.as_bytes()).is_some()
+        && Element::parse(bytes).is_ok_and(|iq| iq.elements().any(|child| child.ns() == ns::ROSTER))
 }

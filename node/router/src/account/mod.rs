@@ -13,6 +13,7 @@
 pub(crate) mod absent;
 mod arrive;
 mod bind;
+mod fanout;
 mod iq;
 mod offline;
 mod operator;
@@ -62,6 +63,7 @@ pub struct Account {
     pub slots: Slots,
     /// Its log, as far as offline messages need it.
     pub(crate) offline: offline::Offline,
+    fanout: fanout::Fanout,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
     waiting: Waiting,
@@ -78,6 +80,7 @@ impl Account {
             roster: Roster::new(loaded.roster),
             sessions: Sessions::default(),
             slots: Slots::default(),
+            fanout: fanout::Fanout::default(),
             busy: 0,
             waiting: Waiting::default(),
             last_used: turn.now,

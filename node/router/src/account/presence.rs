@@ -38,13 +38,20 @@ impl Account {
                 .with_text("a priority is a number from -128 to 127");
             return self.refuse(turn, id, buf, rec, &error);
         };
+        if !self.fanout.is_open(turn.now, &turn.options) {
+            let error = StanzaError::new(Condition::ResourceConstraint)
+                .with_text("presence changes too often for so many contacts");
+            return self.refuse(turn, id, buf, rec, &error);
+        }
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
         let first = session.availability.is_none();
         session.availability = Some(availability);
+        self.fanout.charge(self.roster.subscribers().count());
         self.announce(turn, id);
         if first {
+            self.fanout.charge(self.roster.publishers().count());
             self.come_online(turn, id);
         }
         turn.env.modules.presence_changed(self, turn, id);
@@ -57,7 +64,7 @@ impl Account {
             return;
         };
         let (jid, sink) = (session.jid.clone(), session.sink.clone());
-        for contact in self.roster.publishers() {
+        for contact in self.roster.publishers().filter(|jid| !self.blocks(jid)) {
             let probe = probe_stanza(&jid, contact);
             turn.route_element(&jid, contact, &probe);
         }
@@ -67,8 +74,10 @@ impl Account {
                 turn.deliver(&sink, &jid, &bytes, rec);
             }
         }
-        for request in self.roster.requests() {
-            turn.deliver_bytes(&sink, &jid, request.clone());
+        for (contact, item) in self.roster.all() {
+            if let Some(request) = item.pending_in.as_ref().filter(|_| !self.blocks(contact)) {
+                turn.deliver_bytes(&sink, &jid, request.clone());
+            }
         }
     }
 
@@ -117,6 +126,7 @@ impl Account {
         };
         let (jid, was_available) = (session.jid.clone(), session.availability.is_some());
         if was_available {
+            self.fanout.charge(self.roster.subscribers().count());
             self.tell_subscribers(turn, &jid, &stanza);
             // The leaving session is still among the available ones, and hears of it (RFC 6121 4.5.2).
             self.tell_own_sessions(turn, &stanza);
@@ -131,12 +141,13 @@ impl Account {
     }
 
     /// A session is gone (RFC 6121 4.5.3): what it would have said itself.
-    pub(super) fn session_gone(&self, turn: &mut Turn<'_>, session: &Session) {
+    pub(super) fn session_gone(&mut self, turn: &mut Turn<'_>, session: &Session) {
         let stanza = Element::new("presence", ns::CLIENT)
             .with_attr("from", session.jid.as_str())
             .with_attr("type", "unavailable")
             .to_bytes();
         if session.availability.is_some() {
+            self.fanout.charge(self.roster.subscribers().count());
             self.tell_subscribers(turn, &session.jid, &stanza);
             self.tell_own_sessions(turn, &stanza);
         }
@@ -155,6 +166,23 @@ impl Account {
             if !self.roster.is_subscriber(&to) {
                 let (bytes, rec) = addressed(stanza, to.as_str());
                 turn.route(from, &to, &bytes, rec);
+            }
+        }
+    }
+
+    /// Whom a session showed itself directly, and who may not see it any more, is told that it left.
+    pub(crate) fn end_directed(&mut self, turn: &mut Turn<'_>, ends: impl Fn(&Jid) -> bool) {
+        for session in self.sessions.iter_mut() {
+            let ended: Vec<_> = session
+                .directed
+                .iter()
+                .filter(|to| ends(to))
+                .cloned()
+                .collect();
+            for to in ended {
+                session.directed.remove(&to);
+                let stanza = unavailable_stanza(&session.jid, &to);
+                turn.route_element(&session.jid, &to, &stanza);
             }
         }
     }
@@ -251,16 +279,13 @@ impl Account {
     /// Tells somebody who may not see it any more that every session is gone.
     pub(crate) fn send_unavailability(&self, turn: &mut Turn<'_>, to: &Arc<Jid>) {
         for session in self.sessions.available() {
-            let stanza = Element::new("presence", ns::CLIENT)
-                .with_attr("from", session.jid.as_str())
-                .with_attr("to", to.as_str())
-                .with_attr("type", "unavailable");
+            let stanza = unavailable_stanza(&session.jid, to);
             turn.route_element(&session.jid, to, &stanza);
         }
     }
 
     /// Asks a contact's account for its presence, for all sessions that are here.
-    pub(super) fn probe(&self, turn: &mut Turn<'_>, contact: &Arc<Jid>) {
+    pub(crate) fn probe(&self, turn: &mut Turn<'_>, contact: &Arc<Jid>) {
         for session in self.sessions.available() {
             let probe = probe_stanza(&session.jid, contact);
             turn.route_element(&session.jid, contact, &probe);
@@ -291,6 +316,13 @@ fn probe_stanza(from: &Jid, to: &Jid) -> Element {
         .with_attr("from", from.as_str())
         .with_attr("to", to.as_str())
         .with_attr("type", "probe")
+}
+
+fn unavailable_stanza(from: &Jid, to: &Jid) -> Element {
+    Element::new("presence", ns::CLIENT)
+        .with_attr("from", from.as_str())
+        .with_attr("to", to.as_str())
+        .with_attr("type", "unavailable")
 }
 
 fn to_only(to: &str) -> HeadChanges<'_> {

@@ -148,6 +148,11 @@ impl Sessions {
         self.0.iter()
     }
 
+    /// All, to change them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.0.iter_mut()
+    }
+
     /// Those that have sent available presence.
     pub fn available(&self) -> impl Iterator<Item = &Session> {
         self.0

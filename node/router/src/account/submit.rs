@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rookery_session::carrier::SessionId;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType, parse_rec};
-use rookery_xmpp::stanza_error::{Condition, StanzaError};
+use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::{Account, Work};
 use crate::modules::{Flow, Place, Stanza};
@@ -130,6 +130,12 @@ impl Account {
 
     fn submit_presence(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
         let Stanza { buf, rec, from, to } = stanza;
+        if rec.bytes(buf).len() > turn.options.presence_bytes_max as usize {
+            let error = StanzaError::new(Condition::PolicyViolation)
+                .with_type(ErrorType::Modify)
+                .with_text("the presence is too large");
+            return self.refuse(turn, id, buf, rec, &error);
+        }
         match (rec.stanza_type, to) {
             (StanzaType::Unknown, _) => {
                 self.refuse(turn, id, buf, rec, &StanzaError::new(Condition::BadRequest));

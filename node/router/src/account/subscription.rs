@@ -130,7 +130,8 @@ impl Account {
         transition: &Transition,
         (bytes, rec): &(Bytes, Rec),
     ) {
-        if transition.passes {
+        let is_heard = !self.blocks(contact);
+        if transition.passes && is_heard {
             for session in self.sessions.available() {
                 turn.deliver(&session.sink, &session.jid, bytes, *rec);
             }
@@ -142,7 +143,9 @@ impl Account {
         }
         match step {
             // RFC 6121 3.3.3: whoever unsubscribed sees everybody here leave.
-            Step::Unsubscribe if transition.revokes => self.send_unavailability(turn, contact),
+            Step::Unsubscribe if transition.revokes && is_heard => {
+                self.send_unavailability(turn, contact)
+            }
             // RFC 6121 3.1.6 leaves the first presence to the contact's server; a probe makes sure of it.
             Step::Subscribed if transition.passes => self.probe(turn, contact),
             _ => {}

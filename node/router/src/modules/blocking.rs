@@ -5,7 +5,8 @@
 //! S: (stored) unavailable presence to those who are blocked, then <iq type='result'/>,
 //!    and a push to every session that asked for the list
 //!
-//! from a blocked address: presence, results ─► dropped; messages, requests ─► service-unavailable
+//! from a blocked address: presence, results ─► dropped (an end of a subscription still changes the roster);
+//!                         messages, requests ─► service-unavailable
 //! to a blocked address:   not-acceptable with <blocked xmlns='urn:xmpp:blocking:errors'/>
 //! ```
 
@@ -126,6 +127,9 @@ impl Module for Blocking {
             return Flow::Continue;
         }
         match (stanza.rec.kind, stanza.rec.stanza_type) {
+            // The roster must learn of it, or the contact would go on seeing what it does not want, and whoever gets its
+            // address after it as well. The account's clients only get the roster push.
+            (Kind::Presence, StanzaType::Unsubscribe | StanzaType::Unsubscribed) => Flow::Continue,
             (Kind::Presence, _) | (_, StanzaType::Error | StanzaType::Result) => Flow::Drop,
             _ => Flow::Reject(StanzaError::new(Condition::ServiceUnavailable)),
         }
@@ -203,6 +207,8 @@ fn block(account: &mut Account, turn: &Turn<'_>, items: BTreeSet<Jid>) -> Outcom
         for contact in affected(account, &new) {
             account.send_unavailability(turn, &contact);
         }
+        let new = BlockList(new);
+        account.end_directed(turn, |jid| new.blocks(jid));
         push(account, turn, &element("block", &items));
     })
 }
@@ -222,6 +228,7 @@ fn unblock(account: &mut Account, items: BTreeSet<Jid>) -> Outcome {
                 account.send_availability(turn, &contact);
             }
         }
+        see_again(account, turn, &gone);
         push(account, turn, &element("unblock", &items));
     })
 }
@@ -258,6 +265,15 @@ fn affected(account: &Account, changed: &BTreeSet<Jid>) -> Vec<Arc<Jid>> {
         .filter(|jid| changed.blocks(jid))
         .cloned()
         .collect()
+}
+
+/// Asks those for their presence whose presence was dropped.
+fn see_again(account: &Account, turn: &mut Turn<'_>, gone: &BTreeSet<Jid>) {
+    let gone = BlockList(gone.clone());
+    let seen = account.roster.publishers();
+    for contact in seen.filter(|jid| gone.blocks(jid) && !account.blocks(jid)) {
+        account.probe(turn, contact);
+    }
 }
 
 fn push(account: &Account, turn: &mut Turn<'_>, payload: &Element) {

@@ -12,6 +12,7 @@
 
 mod blocking;
 pub mod caps;
+mod delayed_delivery;
 mod disco;
 mod extended_disco;
 pub mod last_activity;

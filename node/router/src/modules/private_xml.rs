@@ -7,6 +7,8 @@
 //! S: <iq type='result'><query xmlns='jabber:iq:private'><exodus xmlns='exodus:prefs'>…</exodus></query></iq>
 //! ```
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
@@ -29,6 +31,13 @@ pub(super) const INFO: Info = Info {
 
 /// Where the documents are kept.
 const COLLECTION: &str = "private";
+
+/// The longest key: a name and a namespace.
+const KEY_BYTES_MAX: usize = 1023;
+
+/// The keys that the account uses, once they were looked at.
+#[derive(Default)]
+struct Keys(BTreeSet<String>);
 
 /// Keeps XML for the account's own clients.
 pub(super) struct PrivateXml;
@@ -82,6 +91,9 @@ fn wanted(query: &Element) -> Result<&Element, StanzaError> {
         return Err(StanzaError::new(Condition::NotAcceptable)
             .with_text("the element needs a namespace of its own"));
     }
+    if key(child).len() > KEY_BYTES_MAX {
+        return Err(StanzaError::new(Condition::NotAcceptable).with_text("the name is too long"));
+    }
     Ok(child)
 }
 
@@ -114,32 +126,41 @@ fn set(account: &Account, turn: &Turn<'_>, element: &Element) -> Outcome {
     }
     let (owner, key) = (Jid::clone(account.jid()), key(element));
     let documents_max = turn.options.private_documents_max as usize;
-    // The number of keys is bounded, so they are looked at first; the account does nothing else in between.
+    if account.slots.get::<Keys>().is_some() {
+        return put(account, key, document, documents_max);
+    }
+    // The number of keys is bounded, so they are looked at first, once; the account does nothing else in between.
     let list = Request::Documents {
-        owner: owner.clone(),
+        owner,
         collection: COLLECTION,
     };
-    Outcome::wait(list, move |_, _, _, reply| match reply {
-        Reply::Documents(held)
-            if held.len() >= documents_max && held.iter().all(|(held, _)| *held != key) =>
-        {
-            Outcome::Error(too_large())
+    Outcome::wait(list, move |account, _, _, reply| match reply {
+        Reply::Documents(held) => {
+            let keys = held.into_iter().map(|(key, _)| key).collect();
+            account.slots.set(Keys(keys));
+            put(account, key, document, documents_max)
         }
-        Reply::Documents(_) => put(owner, key, document),
         Reply::Failed(error) => Outcome::Error(store_refusal(&error)),
         _ => Outcome::internal(),
     })
 }
 
-fn put(owner: Jid, key: String, document: Bytes) -> Outcome {
+fn put(account: &Account, key: String, document: Bytes, documents_max: usize) -> Outcome {
+    let keys = account.slots.get::<Keys>().map(|keys| &keys.0);
+    if keys.is_some_and(|keys| keys.len() >= documents_max && !keys.contains(&key)) {
+        return Outcome::Error(too_large());
+    }
     let request = Request::PutDocument {
-        owner,
+        owner: Jid::clone(account.jid()),
         collection: COLLECTION,
-        key,
+        key: key.clone(),
         document,
     };
-    Outcome::wait(request, |_, _, _, reply| match reply {
-        Reply::Done => Outcome::Result(None),
+    Outcome::wait(request, move |account, _, _, reply| match reply {
+        Reply::Done => {
+            account.slots.get_or_default::<Keys>().0.insert(key);
+            Outcome::Result(None)
+        }
         Reply::Failed(error) => Outcome::Error(store_refusal(&error)),
         _ => Outcome::internal(),
     })
