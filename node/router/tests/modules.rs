@@ -166,6 +166,15 @@ fn a_blocked_contact_sees_nobody_and_reaches_nobody() {
     );
     world.send(&juliet, "<presence><show>chat</show></presence>");
     romeo.nothing();
+}
+
+#[test]
+fn a_block_list_is_durable_and_can_be_emptied() {
+    let mut world = World::with(&["juliet", "romeo"]);
+    let juliet = world.online("juliet", "balcony");
+    let romeo = world.online("romeo", "orchard");
+    world.befriend(&juliet, &romeo);
+    world.send(&juliet, "<iq type='set' id='2'><block xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/></block></iq>");
     world.restart();
     let juliet = world.online("juliet", "balcony");
     let romeo = world.online("romeo", "orchard");

@@ -9,8 +9,8 @@
 //! The forms that go with a place's `disco#info`. A host shows its software (XEP-0232's form), which spares clients a
 //! request of XEP-0092 and is part of the capabilities' hash.
 
+use rookery_xmpp::dataform::{DataForm, Field, FormKind};
 use rookery_xmpp::element::Element;
-use rookery_xmpp::ns;
 
 use super::{Info, Module, Place, Status, version};
 
@@ -38,28 +38,14 @@ impl Module for ExtendedDisco {
 /// The forms of a place.
 pub(super) fn forms(place: Place) -> Vec<Element> {
     match place {
-        Place::Host => vec![form(
-            SOFTWARE_FORM,
-            &[
-                ("software", version::NAME),
-                ("software_version", version::VERSION),
-            ],
-        )],
+        Place::Host => vec![software().to_element()],
         Place::Own | Place::Account => vec![],
     }
 }
 
-fn form(form_type: &str, fields: &[(&str, &str)]) -> Element {
-    let field = |var: &str, value: &str| {
-        Element::new("field", ns::DATA_FORMS)
-            .with_attr("var", var)
-            .with_child(Element::new("value", ns::DATA_FORMS).with_text(value))
-    };
-    let head = field("FORM_TYPE", form_type).with_attr("type", "hidden");
-    let empty = Element::new("x", ns::DATA_FORMS)
-        .with_attr("type", "result")
-        .with_child(head);
-    fields.iter().fold(empty, |form, (var, value)| {
-        form.with_child(field(var, value))
-    })
+fn software() -> DataForm {
+    DataForm::new(FormKind::Result)
+        .with_form_type(SOFTWARE_FORM)
+        .with_field(Field::submitted("software", version::NAME))
+        .with_field(Field::submitted("software_version", version::VERSION))
 }

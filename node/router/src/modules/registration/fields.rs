@@ -1,5 +1,6 @@
 //! The fields of a registration: asked for, and read back, in both forms that XEP-0077 knows.
 
+use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
 use rookery_xmpp::element::Element;
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
@@ -18,9 +19,12 @@ pub(super) struct Submission {
 impl Submission {
     /// Reads the data form (XEP-0077 4) or, where there is none, the fields themselves. Both must be there (3.1).
     pub(super) fn read(query: &Element) -> Result<Self, StanzaError> {
-        let form = query.child("x", ns::DATA_FORMS);
-        let field = |name| match form {
-            Some(form) => form_value(form, name),
+        let form = query.child("x", ns::DATA_FORMS).map(DataForm::from_element);
+        let form = form.transpose().map_err(|error| {
+            StanzaError::new(Condition::BadRequest).with_text(error.to_string())
+        })?;
+        let field = |name| match &form {
+            Some(form) => form.value(name).map(str::to_owned),
             None => query.child(name, ns::REGISTER).map(Element::text),
         };
         let missing = |name: &str| {
@@ -53,33 +57,15 @@ pub(super) fn blank(host: &str) -> Element {
 }
 
 fn form(instructions: &str) -> Element {
-    let element = |name| Element::new(name, ns::DATA_FORMS);
-    let required = |var, kind, label| {
-        element("field")
-            .with_attr("var", var)
-            .with_attr("type", kind)
-            .with_attr("label", label)
-            .with_child(element("required"))
-    };
-    let form_type = element("field")
-        .with_attr("var", "FORM_TYPE")
-        .with_attr("type", "hidden")
-        .with_child(element("value").with_text(ns::REGISTER));
-    element("x")
-        .with_attr("type", "form")
-        .with_child(element("title").with_text("Creating a new account"))
-        .with_child(element("instructions").with_text(instructions))
-        .with_child(form_type)
-        .with_child(required("username", "text-single", "Username"))
-        .with_child(required("password", "text-private", "Password"))
-}
-
-fn form_value(form: &Element, var: &str) -> Option<String> {
-    form.elements()
-        .filter(|child| child.is("field", ns::DATA_FORMS))
-        .find(|field| field.attr("var") == Some(var))
-        .and_then(|field| field.child("value", ns::DATA_FORMS))
-        .map(Element::text)
+    let username = Field::new(FieldType::TextSingle, "username").with_label("Username");
+    let password = Field::new(FieldType::TextPrivate, "password").with_label("Password");
+    DataForm::new(FormKind::Form)
+        .with_form_type(ns::REGISTER)
+        .with_title("Creating a new account")
+        .with_instructions(instructions)
+        .with_field(username.required())
+        .with_field(password.required())
+        .to_element()
 }
 
 #[cfg(test)]
@@ -88,19 +74,13 @@ mod tests {
 
     #[test]
     fn a_form_counts_before_the_legacy_fields() {
-        let value = |text: &str| Element::new("value", ns::DATA_FORMS).with_text(text);
-        let field = |var, text| {
-            Element::new("field", ns::DATA_FORMS)
-                .with_attr("var", var)
-                .with_child(value(text))
-        };
-        let form = Element::new("x", ns::DATA_FORMS)
-            .with_attr("type", "submit")
-            .with_child(field("username", "bill"))
-            .with_child(field("password", "Calliope"));
+        let form = DataForm::new(FormKind::Submit)
+            .with_form_type(ns::REGISTER)
+            .with_field(Field::submitted("username", "bill"))
+            .with_field(Field::submitted("password", "Calliope"));
         let query = Element::new("query", ns::REGISTER)
             .with_child(Element::new("username", ns::REGISTER).with_text("other"))
-            .with_child(form);
+            .with_child(form.to_element());
         let submission = Submission::read(&query).expect("both fields are there");
         assert_eq!(submission.username, "bill");
         assert_eq!(submission.password, "Calliope");
