@@ -1,5 +1,5 @@
-//! Floor 2: the router role. It owns shards, and with them the accounts: their sessions' registry, rosters, presence,
-//! logs, and all semantics of stanzas.
+//! Floor 2: the router role. It owns shards, and with them the accounts: their sessions' registry,
+//! rosters, presence, logs, and all semantics of stanzas.
 //!
 //! ```text
 //! connection ── ToShard ──► shard::ShardActor ──► shard::Shard (machine) ──► account::Account (machine)

@@ -3,12 +3,14 @@
 rookery_xmpp::options! {
     /// What one account may hold and do, and what a shard keeps in memory.
     pub struct RouterOptions {
-        /// Number of shards. Fixed for the life of a deployment: it decides which shard owns an account.
+        /// Number of shards. Fixed for the life of a deployment: it decides which shard owns an
+        /// account.
         pub shards: u16 = 1024, "shards";
         /// Sessions that one account may have at once; more are refused with `resource-constraint`.
         pub resources_max: u32 = 10, "sessions";
-        /// What happens when a client binds a resource that is in use: `replace` closes the older session (RFC 6120
-        /// 7.7.2.2), `refuse` keeps it, `rename` gives the newcomer another resource.
+        /// What happens when a client binds a resource that is in use: `replace` closes the older
+        /// session (RFC 6120 7.7.2.2), `refuse` keeps it, `rename` gives the newcomer another
+        /// resource.
         pub resource_conflict: ResourceConflict = ResourceConflict::Replace, "";
         /// Contacts in one roster; more are refused with `policy-violation`.
         pub roster_items_max: u32 = 2000, "contacts";
@@ -16,24 +18,28 @@ rookery_xmpp::options! {
         pub roster_groups_max: u32 = 32, "groups";
         /// Length of a contact's name or of a group's name.
         pub roster_name_bytes_max: u32 = 1023, "bytes";
-        /// Subscription requests kept for an account that has not answered them; more are dropped, for the sender of a
-        /// flood must not fill the store.
+        /// Subscription requests kept for an account that has not answered them; more are dropped,
+        /// for the sender of a flood must not fill the store.
         pub subscription_requests_max: u32 = 200, "requests";
-        /// Messages kept for an account that is offline; more are refused with `service-unavailable` (XEP-0160).
+        /// Messages kept for an account that is offline; more are refused with
+        /// `service-unavailable` (XEP-0160).
         pub offline_messages_max: u64 = 1000, "messages";
-        /// Bytes of private XML (XEP-0049) or of a vCard (XEP-0054) that one account may store under one key.
+        /// Bytes of private XML (XEP-0049) or of a vCard (XEP-0054) that one account may store
+        /// under one key.
         pub document_bytes_max: u32 = 65_536, "bytes";
         /// Keys of private XML that one account may use.
         pub private_documents_max: u32 = 100, "documents";
         /// Entries on one block list (XEP-0191).
         pub blocklist_items_max: u32 = 1000, "addresses";
-        /// Entities to which one session may have sent directed presence, so that each can be told when it ends.
+        /// Entities to which one session may have sent directed presence, so that each can be told
+        /// when it ends.
         pub directed_presence_max: u32 = 500, "addresses";
-        /// Size of a presence: it is kept for each session and each unanswered request, and sent to every contact. Larger
-        /// ones are refused with `policy-violation`.
+        /// Size of a presence: it is kept for each session and each unanswered request, and sent to
+        /// every contact. Larger ones are refused with `policy-violation`.
         pub presence_bytes_max: u32 = 8192, "bytes";
-        /// Presence that one account may cause (a broadcast counts once for each contact that sees it, a first presence also
-        /// for each contact that is asked). More is refused with `resource-constraint`.
+        /// Presence that one account may cause (a broadcast counts once for each contact that sees
+        /// it, a first presence also for each contact that is asked). More is refused with
+        /// `resource-constraint`.
         pub presence_fanout_per_s: u32 = 1000, "stanzas/s";
         /// The same, at once.
         pub presence_fanout_burst: u32 = 20_000, "stanzas";
@@ -43,7 +49,8 @@ rookery_xmpp::options! {
         pub waiting_bytes_max: u32 = 4_194_304, "bytes";
         /// How long an account without sessions stays in memory after its last use.
         pub account_idle_s: u32 = 300, "s";
-        /// Frames that may wait at one shard; a fuller shard makes sessions stop reading, and peers bounce.
+        /// Frames that may wait at one shard; a fuller shard makes sessions stop reading, and peers
+        /// bounce.
         pub shard_queue_max: u32 = 256, "frames";
         /// Iterations of PBKDF2 for new passwords (RFC 7677 asks for at least 4096).
         pub scram_iterations: u32 = 10_000, "iterations";

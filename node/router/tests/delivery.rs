@@ -7,7 +7,8 @@ use support::World;
 /// What becomes of a stanza.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Fate {
-    /// It comes to the addressed session (or, for a bare address, to every session that takes messages).
+    /// It comes to the addressed session (or, for a bare address, to every session that takes
+    /// messages).
     Delivered,
     /// It waits in the log.
     Kept,
@@ -103,7 +104,8 @@ const TABLE: &[(&str, Fate, Fate, Fate, Fate)] = &[
     ),
 ];
 
-/// Sends one stanza from romeo to juliet, who has a session `balcony` or none, and sees what becomes of it.
+/// Sends one stanza from romeo to juliet, who has a session `balcony` or none, and sees what
+/// becomes of it.
 fn fate(stanza: &str, to: &str, present: bool) -> Fate {
     let mut world = World::with(&["romeo", "juliet"]);
     let romeo = world.online("romeo", "orchard");

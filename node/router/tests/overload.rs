@@ -1,4 +1,5 @@
-//! Too much at once: what waits is bounded, what a session does not take finds another way, and nothing is lost in silence.
+//! Too much at once: what waits is bounded, what a session does not take finds another way, and
+//! nothing is lost in silence.
 
 mod support;
 

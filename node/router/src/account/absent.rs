@@ -13,8 +13,8 @@ use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use super::Work;
 use crate::shard::Turn;
 
-/// Answers for an account that does not exist (RFC 6121 8.5.1): as for one that does and is not there, so that a
-/// stranger learns nothing from a message.
+/// Answers for an account that does not exist (RFC 6121 8.5.1): as for one that does and is not
+/// there, so that a stranger learns nothing from a message.
 pub(crate) fn answer(turn: &mut Turn<'_>, work: Work) {
     match work {
         Work::Arrive {
@@ -92,7 +92,8 @@ fn bounce_by_address(turn: &mut Turn<'_>, batch: &Batch, next: usize, error: &St
     }
 }
 
-/// Who sent a stanza and to whom, read from its canonical bytes. Without a `to` it is for the sender's own account.
+/// Who sent a stanza and to whom, read from its canonical bytes. Without a `to` it is for the
+/// sender's own account.
 pub(super) fn addresses(buf: &Bytes, rec: Rec) -> Option<(Arc<Jid>, Arc<Jid>)> {
     let element = Element::parse(rec.bytes(buf)).ok()?;
     let parse = |name| {
@@ -106,7 +107,8 @@ pub(super) fn addresses(buf: &Bytes, rec: Rec) -> Option<(Arc<Jid>, Arc<Jid>)> {
 
 fn absent_stanza(turn: &mut Turn<'_>, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Bytes, rec: Rec) {
     match (rec.kind, rec.stanza_type) {
-        // RFC 6121 4.3.2 and 8.5.1: as for an account that does not show itself. Everything else of presence is ignored.
+        // RFC 6121 4.3.2 and 8.5.1: as for an account that does not show itself. Everything else of
+        // presence is ignored.
         (Kind::Presence, StanzaType::Probe) => {
             let refusal = Element::new("presence", ns::CLIENT)
                 .with_attr("from", to.bare_str())

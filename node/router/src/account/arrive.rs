@@ -172,8 +172,8 @@ impl Account {
     }
 }
 
-/// Whether messages of this type go through the log when they cannot be delivered at once. The others are delivered,
-/// dropped or answered past it.
+/// Whether messages of this type go through the log when they cannot be delivered at once. The
+/// others are delivered, dropped or answered past it.
 fn is_kept_in_order(stanza_type: StanzaType) -> bool {
     !matches!(
         stanza_type,

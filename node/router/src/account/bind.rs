@@ -13,8 +13,9 @@ use crate::options::ResourceConflict;
 use crate::shard::Turn;
 
 impl Account {
-    /// Binds a session, or says why not: a session over the limit gets `resource-constraint` (RFC 6120 7.6.2.1), one
-    /// whose resource is taken is treated by the conflict policy (RFC 6120 7.7.2.2).
+    /// Binds a session, or says why not: a session over the limit gets `resource-constraint` (RFC
+    /// 6120 7.6.2.1), one whose resource is taken is treated by the conflict policy (RFC 6120
+    /// 7.7.2.2).
     pub(super) fn bind(
         &mut self,
         turn: &mut Turn<'_>,

@@ -1,7 +1,8 @@
-//! What one account may set in motion with presence: one short stanza of its own becomes one for each contact.
+//! What one account may set in motion with presence: one short stanza of its own becomes one for
+//! each contact.
 //!
-//! The budget is a bucket of stanzas. Leaving is always told, and paid for; coming and changing is refused while the
-//! bucket is in debt.
+//! The budget is a bucket of stanzas. Leaving is always told, and paid for; coming and changing is
+//! refused while the bucket is in debt.
 
 use rookery_xmpp::clock::Timestamp;
 

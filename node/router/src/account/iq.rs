@@ -1,4 +1,5 @@
-//! IQ requests that the server answers: finds the module, waits for what it needs, writes the answer.
+//! IQ requests that the server answers: finds the module, waits for what it needs, writes the
+//! answer.
 
 use std::sync::Arc;
 
@@ -36,7 +37,8 @@ impl Account {
         }
     }
 
-    /// An IQ of somebody else to the account's bare JID: the server answers in its name (RFC 6121 8.5.2.1.3).
+    /// An IQ of somebody else to the account's bare JID: the server answers in its name (RFC 6121
+    /// 8.5.2.1.3).
     pub(super) fn foreign_iq(
         &mut self,
         turn: &mut Turn<'_>,

@@ -95,15 +95,17 @@ impl Account {
         &self.jid
     }
 
-    /// Whether whoever asks may know if somebody is here: the account itself, and those who see its presence.
+    /// Whether whoever asks may know if somebody is here: the account itself, and those who see its
+    /// presence.
     pub fn may_be_seen_by(&self, iq: &Iq) -> bool {
         iq.place != Place::Account
             || self.jid.same_bare(&iq.from)
             || self.roster.is_subscriber(&iq.from)
     }
 
-    /// Asks for something to be written or read, and lets nothing else happen in this account until `run` was given
-    /// the reply: so that what a client is told, and what others see, is what was stored.
+    /// Asks for something to be written or read, and lets nothing else happen in this account until
+    /// `run` was given the reply: so that what a client is told, and what others see, is what was
+    /// stored.
     pub fn request(
         &mut self,
         turn: &mut Turn<'_>,
@@ -134,8 +136,8 @@ impl Account {
         turn.request(request, then);
     }
 
-    /// Does a piece of work, or keeps it until the account is free. What a session did not take is older than
-    /// everything that waits, and changes nothing that is being written: it never waits.
+    /// Does a piece of work, or keeps it until the account is free. What a session did not take is
+    /// older than everything that waits, and changes nothing that is being written: it never waits.
     pub(crate) fn work(&mut self, turn: &mut Turn<'_>, work: Work) {
         self.last_used = turn.now;
         if self.busy == 0 || matches!(work, Work::Undelivered { .. }) {
@@ -187,8 +189,9 @@ impl Account {
         }
     }
 
-    /// Too much waits: stanzas are answered with `resource-constraint`. The account's own sessions are told at once, for
-    /// an error that has to come in through the account would find it as full.
+    /// Too much waits: stanzas are answered with `resource-constraint`. The account's own sessions
+    /// are told at once, for an error that has to come in through the account would find it as
+    /// full.
     fn overloaded(&self, turn: &mut Turn<'_>, work: Work) {
         let Work::Submit {
             session,

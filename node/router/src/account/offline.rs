@@ -1,5 +1,5 @@
-//! Messages for an account that nobody reads at the moment: they go into its log, and come back in order with their
-//! time (XEP-0160, XEP-0203) when a session becomes available.
+//! Messages for an account that nobody reads at the moment: they go into its log, and come back in
+//! order with their time (XEP-0160, XEP-0203) when a session becomes available.
 //!
 //! ```text
 //! keep_offline ─► Append ─► (durable) stored += 1            a session becomes available
@@ -11,7 +11,8 @@
 //!      └─ the session's queue is full: the log keeps them, and a second later it is tried again
 //! ```
 //!
-//! One chain of requests is under way at a time; whatever happens meanwhile is looked at between its steps.
+//! One chain of requests is under way at a time; whatever happens meanwhile is looked at between
+//! its steps.
 
 use std::sync::Arc;
 
@@ -31,7 +32,8 @@ use super::Account;
 use super::sessions::STALL;
 use crate::shard::{Reply, Request, Turn};
 
-/// How many messages are read and delivered at once: enough to be quick, and less than a session's queue holds.
+/// How many messages are read and delivered at once: enough to be quick, and less than a session's
+/// queue holds.
 const PAGE_MESSAGES: usize = 100;
 
 /// How many bytes of them are delivered at once, a single larger message aside.
@@ -53,7 +55,8 @@ pub(crate) struct Offline {
     draining: bool,
     /// The session that gets the log at the moment.
     reader: Option<SessionId>,
-    /// The page that a session took and the log still holds: its number of entries and the last of them.
+    /// The page that a session took and the log still holds: its number of entries and the last of
+    /// them.
     given: Option<(u64, Position)>,
     /// The store failed: the log is left alone until then.
     stalled_until: Timestamp,
@@ -93,7 +96,8 @@ impl Offline {
         self.stored
     }
 
-    /// Whether older messages are still in the log or on their way into it or out of it: newer ones must stay behind.
+    /// Whether older messages are still in the log or on their way into it or out of it: newer ones
+    /// must stay behind.
     pub(super) fn holds_any(&self) -> bool {
         self.draining || self.stored + self.appending > 0
     }
@@ -111,8 +115,9 @@ impl Offline {
 }
 
 impl Account {
-    /// Keeps a message for later, if it is of the kind that is kept (XEP-0160 3, XEP-0334); the others are dropped or
-    /// answered as RFC 6121 8.5.2.2 says. [`Account::flush_offline`] writes what was kept.
+    /// Keeps a message for later, if it is of the kind that is kept (XEP-0160 3, XEP-0334); the
+    /// others are dropped or answered as RFC 6121 8.5.2.2 says. [`Account::flush_offline`] writes
+    /// what was kept.
     pub(super) fn keep_offline(
         &mut self,
         turn: &mut Turn<'_>,
@@ -296,7 +301,8 @@ fn page_length(entries: &[LogEntry]) -> usize {
     fit.count().max(1)
 }
 
-/// Which messages wait for an absent reader: those that say something, unless their sender asked otherwise.
+/// Which messages wait for an absent reader: those that say something, unless their sender asked
+/// otherwise.
 fn is_kept(flags: Flags) -> bool {
     let hinted_away = flags.intersects(Flags::NO_STORE | Flags::NO_PERMANENT_STORE);
     let only_state = flags.contains(Flags::CHAT_STATE)
@@ -306,7 +312,8 @@ fn is_kept(flags: Flags) -> bool {
     !hinted_away && !only_state
 }
 
-/// The messages as they are delivered late (XEP-0203: stamped by the server, with the time of arrival), in one buffer.
+/// The messages as they are delivered late (XEP-0203: stamped by the server, with the time of
+/// arrival), in one buffer.
 fn delayed(entries: &[LogEntry], host: &str) -> Batch {
     let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.stanza.len() + 96).sum());
     let mut recs = Vec::with_capacity(entries.len());

@@ -76,7 +76,8 @@ impl Account {
         }
     }
 
-    /// Derives keys from a new password and stores them. `then` gets `Done`, `BadPassword` or `Failed`.
+    /// Derives keys from a new password and stores them. `then` gets `Done`, `BadPassword` or
+    /// `Failed`.
     pub(crate) fn set_password(
         &mut self,
         turn: &mut Turn<'_>,

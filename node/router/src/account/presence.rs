@@ -1,4 +1,5 @@
-//! Presence (RFC 6121 4): broadcast, probes, directed presence, and what others' presence does here.
+//! Presence (RFC 6121 4): broadcast, probes, directed presence, and what others' presence does
+//! here.
 //!
 //! ```text
 //! first available:  probe those we see; tell those who see us; requests that wait; the log
@@ -81,7 +82,8 @@ impl Account {
         }
     }
 
-    /// Tells subscribers and the account's own available sessions of a session's presence (RFC 6121 4.2.2, 4.4.2).
+    /// Tells subscribers and the account's own available sessions of a session's presence (RFC 6121
+    /// 4.2.2, 4.4.2).
     fn announce(&self, turn: &mut Turn<'_>, id: SessionId) {
         let Some(session) = self.sessions.get(id) else {
             return;
@@ -128,7 +130,8 @@ impl Account {
         if was_available {
             self.fanout.charge(self.roster.subscribers().count());
             self.tell_subscribers(turn, &jid, &stanza);
-            // The leaving session is still among the available ones, and hears of it (RFC 6121 4.5.2).
+            // The leaving session is still among the available ones, and hears of it (RFC 6121
+            // 4.5.2).
             self.tell_own_sessions(turn, &stanza);
         }
         let Some(session) = self.sessions.get_mut(id) else {
@@ -154,7 +157,8 @@ impl Account {
         self.tell_directed(turn, &session.jid, session.directed.clone(), &stanza);
     }
 
-    /// RFC 6121 4.6.3: whoever got directed presence learns of the end, unless it did already as a subscriber.
+    /// RFC 6121 4.6.3: whoever got directed presence learns of the end, unless it did already as a
+    /// subscriber.
     fn tell_directed(
         &self,
         turn: &mut Turn<'_>,
@@ -170,7 +174,8 @@ impl Account {
         }
     }
 
-    /// Whom a session showed itself directly, and who may not see it any more, is told that it left.
+    /// Whom a session showed itself directly, and who may not see it any more, is told that it
+    /// left.
     pub(crate) fn end_directed(&mut self, turn: &mut Turn<'_>, ends: impl Fn(&Jid) -> bool) {
         for session in self.sessions.iter_mut() {
             let ended: Vec<_> = session

@@ -7,8 +7,8 @@ use super::Account;
 use crate::shard::{Reply, Request, Turn};
 
 impl Account {
-    /// Deletes the account. `then` runs when it is gone for good (`Deleted`) or was not deleted (`Failed`), while the
-    /// sessions are still there, so that the one that asked can be answered.
+    /// Deletes the account. `then` runs when it is gone for good (`Deleted`) or was not deleted
+    /// (`Failed`), while the sessions are still there, so that the one that asked can be answered.
     pub(crate) fn remove(
         &mut self,
         turn: &mut Turn<'_>,
@@ -24,7 +24,8 @@ impl Account {
         });
     }
 
-    /// XEP-0077 3.2: contacts get `unsubscribe` and `unsubscribed`, sessions the stream error `not-authorized`.
+    /// XEP-0077 3.2: contacts get `unsubscribe` and `unsubscribed`, sessions the stream error
+    /// `not-authorized`.
     pub(crate) fn depart(&mut self, turn: &mut Turn<'_>) {
         let error =
             StreamError::new(StreamCondition::NotAuthorized).with_text("this account was removed");

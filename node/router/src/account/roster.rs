@@ -1,8 +1,10 @@
-//! The roster of an account as a machine: its items and the subscription tables of RFC 6121, appendix A.
+//! The roster of an account as a machine: its items and the subscription tables of RFC 6121,
+//! appendix A.
 //!
-//! A state of the tables is spread over an item's fields: `subscription` (none, to, from, both), `ask` (pending out) and
-//! `pending_in` (pending in, with the request's stanza). A contact that only has a request pending is not on the roster
-//! (`in_roster` is false) and is never shown to clients.
+//! A state of the tables is spread over an item's fields: `subscription` (none, to, from, both),
+//! `ask` (pending out) and `pending_in` (pending in, with the request's stanza). A contact that
+//! only has a request pending is not on the roster (`in_roster` is false) and is never shown to
+//! clients.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -71,8 +73,8 @@ pub struct Transition {
     pub passes: bool,
     /// Inbound `subscribe` only: it is allowed already, so the server answers `subscribed` itself.
     pub auto_reply: bool,
-    /// The contact saw the account's presence and may not see it any more: it is told that everybody left. Who only
-    /// asked must not be told, for that would show who is here.
+    /// The contact saw the account's presence and may not see it any more: it is told that
+    /// everybody left. Who only asked must not be told, for that would show who is here.
     pub revokes: bool,
 }
 
@@ -228,7 +230,8 @@ impl Roster {
         }
     }
 
-    /// What a step of the contact does (RFC 6121 A.3). `stanza` is kept with a request until it is answered.
+    /// What a step of the contact does (RFC 6121 A.3). `stanza` is kept with a request until it is
+    /// answered.
     pub fn inbound(&self, contact: &Jid, step: Step, stanza: &[u8]) -> Transition {
         let old = self.item_or_stranger(contact);
         let mut item = old.clone();

@@ -159,7 +159,8 @@ struct ItemChange {
 }
 
 impl ItemChange {
-    /// Reads a roster set (RFC 6121 2.1.5, 2.3.3): one item, a valid address, distinct groups within limits.
+    /// Reads a roster set (RFC 6121 2.1.5, 2.3.3): one item, a valid address, distinct groups
+    /// within limits.
     fn read(query: &Element, turn: &Turn<'_>) -> Result<Self, StanzaError> {
         let bad = || StanzaError::new(Condition::BadRequest);
         let mut items = query.elements();

@@ -12,7 +12,8 @@ use rookery_xmpp::jid::Jid;
 
 use super::Slots;
 
-/// How long a session that did not take something gets no messages, and how long a store that failed is left alone.
+/// How long a session that did not take something gets no messages, and how long a store that
+/// failed is left alone.
 pub(super) const STALL: Duration = Duration::from_secs(1);
 
 /// One bound session.
@@ -37,7 +38,8 @@ pub struct Session {
     pub slots: Slots,
     /// It did not take something: until then it gets no messages.
     pub(super) behind_until: Timestamp,
-    /// The last address it wrote to, as written and prepared: most stanzas of a chat go to one address.
+    /// The last address it wrote to, as written and prepared: most stanzas of a chat go to one
+    /// address.
     pub(super) last_to: Option<(Box<[u8]>, Arc<Jid>)>,
 }
 

@@ -19,7 +19,8 @@ use crate::modules::{Flow, Place, Stanza};
 use crate::shard::Turn;
 
 impl Account {
-    /// Handles a batch of one session's stanzas. If one of them makes the account wait, the rest waits too.
+    /// Handles a batch of one session's stanzas. If one of them makes the account wait, the rest
+    /// waits too.
     pub(super) fn submit(
         &mut self,
         turn: &mut Turn<'_>,

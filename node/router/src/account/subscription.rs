@@ -146,7 +146,8 @@ impl Account {
             Step::Unsubscribe if transition.revokes && is_heard => {
                 self.send_unavailability(turn, contact)
             }
-            // RFC 6121 3.1.6 leaves the first presence to the contact's server; a probe makes sure of it.
+            // RFC 6121 3.1.6 leaves the first presence to the contact's server; a probe makes sure
+            // of it.
             Step::Subscribed if transition.passes => self.probe(turn, contact),
             _ => {}
         }

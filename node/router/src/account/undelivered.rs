@@ -8,7 +8,8 @@
 //! | message (headline, error), presence and answers of strangers | dropped |
 //! | presence of contacts, pushes and answers of the server | the session ends: it cannot be right any more |
 //!
-//! A stranger must not be able to end a session by sending more than it reads, so only what the session relies on ends it.
+//! A stranger must not be able to end a session by sending more than it reads, so only what the
+//! session relies on ends it.
 
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ use super::sessions::STALL;
 use crate::shard::Turn;
 
 impl Account {
-    /// A session did not take these stanzas. For a while it gets no messages, so that they stay in order.
+    /// A session did not take these stanzas. For a while it gets no messages, so that they stay in
+    /// order.
     pub(super) fn undelivered(&mut self, turn: &mut Turn<'_>, id: SessionId, batch: &Batch) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.behind_until = turn.now.plus(STALL);

@@ -1,4 +1,5 @@
-//! Work that an account cannot do yet, in order and bounded: while it is loaded, or while a change of it is written.
+//! Work that an account cannot do yet, in order and bounded: while it is loaded, or while a change
+//! of it is written.
 
 use std::collections::VecDeque;
 
@@ -18,7 +19,8 @@ impl Waiting {
     pub(crate) fn push(&mut self, work: Work, options: &RouterOptions) -> Result<(), Work> {
         let full = self.stanzas + work.stanzas() > options.waiting_stanzas_max as usize
             || self.bytes + work.bytes() > options.waiting_bytes_max as usize;
-        // An empty queue has room for anything: one batch is bounded by what a stream may send at once.
+        // An empty queue has room for anything: one batch is bounded by what a stream may send at
+        // once.
         if full && !self.queue.is_empty() && work.may_be_refused() {
             return Err(work);
         }

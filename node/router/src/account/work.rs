@@ -71,8 +71,8 @@ impl Work {
         }
     }
 
-    /// Whether it may be answered with an error when too much waits. What ends or begins a session may not: it is
-    /// bounded by the number of sessions.
+    /// Whether it may be answered with an error when too much waits. What ends or begins a session
+    /// may not: it is bounded by the number of sessions.
     pub(crate) fn may_be_refused(&self) -> bool {
         matches!(self, Self::Submit { .. } | Self::Arrive { .. })
     }

@@ -1,7 +1,8 @@
 //! What carries frames to shards and between them.
 //!
-//! One trait for each side, and one carrier for each distance: inside a process frames go through bounded mailboxes
-//! ([`InProcess`]). What the two sides say is in [`rookery_session::carrier`] and [`PeerFrame`].
+//! One trait for each side, and one carrier for each distance: inside a process frames go through
+//! bounded mailboxes ([`InProcess`]). What the two sides say is in [`rookery_session::carrier`] and
+//! [`PeerFrame`].
 
 mod in_process;
 

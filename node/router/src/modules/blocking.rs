@@ -127,8 +127,9 @@ impl Module for Blocking {
             return Flow::Continue;
         }
         match (stanza.rec.kind, stanza.rec.stanza_type) {
-            // The roster must learn of it, or the contact would go on seeing what it does not want, and whoever gets its
-            // address after it as well. The account's clients only get the roster push.
+            // The roster must learn of it, or the contact would go on seeing what it does not want,
+            // and whoever gets its address after it as well. The account's clients only get the
+            // roster push.
             (Kind::Presence, StanzaType::Unsubscribe | StanzaType::Unsubscribed) => Flow::Continue,
             (Kind::Presence, _) | (_, StanzaType::Error | StanzaType::Result) => Flow::Drop,
             _ => Flow::Reject(StanzaError::new(Condition::ServiceUnavailable)),
@@ -137,7 +138,8 @@ impl Module for Blocking {
 }
 
 impl BlockList {
-    /// Whether an address is blocked: itself, its bare JID, its domain with its resource, or its domain (XEP-0191 5).
+    /// Whether an address is blocked: itself, its bare JID, its domain with its resource, or its
+    /// domain (XEP-0191 5).
     pub(crate) fn blocks(&self, jid: &Jid) -> bool {
         if self.0.is_empty() {
             return false;

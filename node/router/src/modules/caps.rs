@@ -5,7 +5,8 @@
 //! C: <iq type='get' to='montague.lit'><query xmlns='…disco#info' node='urn:rookery:server#…'/></iq>
 //! ```
 //!
-//! Capabilities of clients pass through in their presence and are never interpreted, so there is nothing to poison.
+//! Capabilities of clients pass through in their presence and are never interpreted, so there is
+//! nothing to poison.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,12 +1,13 @@
 //! XEP-0203: Delayed Delivery.
 //!
 //! ```text
-//! from the log:  <message …>…<delay xmlns='urn:xmpp:delay' from='montague.lit' stamp='2002-09-10T23:08:25Z'/></message>
-//! C: <message …>…<delay xmlns='urn:xmpp:delay' from='montague.lit' …/></message>  ─► the element is taken out
+//! from the log:  <message …>…<delay xmlns='urn:xmpp:delay' from='montague.lit' stamp='…'/></message>
+//! C:             <message …>…<delay from='montague.lit' …/></message> ─► the element is taken out
 //! ```
 //!
-//! The stamp of messages that waited is written by `account::offline`. Here stamps are taken out that a client wrote in
-//! another's name, every one of them: recipients believe a stamp of a server (section 4).
+//! The stamp of messages that waited is written by `account::offline`. Here stamps are taken out
+//! that a client wrote in another's name, every one of them: recipients believe a stamp of a server
+//! (section 4).
 
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;

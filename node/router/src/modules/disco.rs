@@ -5,8 +5,8 @@
 //! S: <iq type='result'><query …><identity category='server' type='im'/><feature var='urn:xmpp:ping'/>…</query></iq>
 //! ```
 //!
-//! What is shown are the features of all modules at that place. An account is shown to itself and to those who see its
-//! presence (XEP-0030 8); for others it is as if nobody were there.
+//! What is shown are the features of all modules at that place. An account is shown to itself and
+//! to those who see its presence (XEP-0030 8); for others it is as if nobody were there.
 
 use rookery_xmpp::element::Element;
 use rookery_xmpp::ns;
@@ -72,7 +72,8 @@ impl Module for Disco {
         let info = info(&turn.env.modules, iq.place);
         match node {
             None => Outcome::Result(Some(info)),
-            // XEP-0115 6.2: our own capabilities, under the node that presence and stream features show.
+            // XEP-0115 6.2: our own capabilities, under the node that presence and stream features
+            // show.
             Some(node) if iq.place == Place::Host && node == caps::node(&turn.env.modules) => {
                 Outcome::Result(Some(info.with_attr("node", node)))
             }

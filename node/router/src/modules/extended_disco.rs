@@ -6,8 +6,8 @@
 //!    </query>
 //! ```
 //!
-//! The forms that go with a place's `disco#info`. A host shows its software (XEP-0232's form), which spares clients a
-//! request of XEP-0092 and is part of the capabilities' hash.
+//! The forms that go with a place's `disco#info`. A host shows its software (XEP-0232's form),
+//! which spares clients a request of XEP-0092 and is part of the capabilities' hash.
 
 use rookery_xmpp::dataform::{DataForm, Field, FormKind};
 use rookery_xmpp::element::Element;

@@ -1,8 +1,9 @@
 //! The XEPs: one file each, one line each in [`registry::all`](all).
 //!
-//! A module's file always has the same order: its documentation with one exchange drawn, `INFO`, its type, its
-//! [`Module`] implementation, its pure rules, its tests. It does no IO: what it wants written or read it asks for
-//! ([`Outcome::Wait`], [`Account::request`](crate::account::Account::request)).
+//! A module's file always has the same order: its documentation with one exchange drawn, `INFO`,
+//! its type, its [`Module`] implementation, its pure rules, its tests. It does no IO: what it wants
+//! written or read it asks for ([`Outcome::Wait`],
+//! [`Account::request`](crate::account::Account::request)).
 //!
 //! Stanzas pass the modules that joined a hook in the order of their phases:
 //!

@@ -103,8 +103,8 @@ pub enum Outcome {
     Result(Option<Element>),
     /// `<iq type='error'/>`
     Error(StanzaError),
-    /// The answer depends on what the store, the control group or the key derivation says. The account does nothing
-    /// else until then.
+    /// The answer depends on what the store, the control group or the key derivation says. The
+    /// account does nothing else until then.
     Wait(Request, Resume),
     /// A result, and then something that must come after it.
     ResultThen(Option<Element>, After),
@@ -235,8 +235,8 @@ pub trait Module: Send + Sync {
         &[]
     }
 
-    /// Answers an IQ of one of its routes. The account is the sender's own for [`Place::Own`] and [`Place::Host`], and
-    /// the addressed one for [`Place::Account`].
+    /// Answers an IQ of one of its routes. The account is the sender's own for [`Place::Own`] and
+    /// [`Place::Host`], and the addressed one for [`Place::Account`].
     fn iq(&self, _account: &mut Account, _turn: &mut Turn<'_>, _iq: &Iq) -> Outcome {
         Outcome::Error(StanzaError::new(Condition::FeatureNotImplemented))
     }
@@ -251,7 +251,8 @@ pub trait Module: Send + Sync {
         Flow::Continue
     }
 
-    /// [`Hook::Loaded`]: the documents of the collection `account`, which are read with the account itself.
+    /// [`Hook::Loaded`]: the documents of the collection `account`, which are read with the account
+    /// itself.
     fn loaded(&self, _account: &mut Account, _documents: &[(String, Bytes)]) {}
 
     /// [`Hook::SessionBound`]

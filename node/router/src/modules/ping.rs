@@ -46,8 +46,8 @@ impl Module for Ping {
         ROUTES
     }
 
-    /// XEP-0199 4.2 and 4.3. For another's account only those who see its presence get an answer; for the rest it is
-    /// as if nobody were there.
+    /// XEP-0199 4.2 and 4.3. For another's account only those who see its presence get an answer;
+    /// for the rest it is as if nobody were there.
     fn iq(&self, account: &mut Account, _turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
         if account.may_be_seen_by(iq) {
             Outcome::Result(None)

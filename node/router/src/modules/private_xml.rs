@@ -129,7 +129,8 @@ fn set(account: &Account, turn: &Turn<'_>, element: &Element) -> Outcome {
     if account.slots.get::<Keys>().is_some() {
         return put(account, key, document, documents_max);
     }
-    // The number of keys is bounded, so they are looked at first, once; the account does nothing else in between.
+    // The number of keys is bounded, so they are looked at first, once; the account does nothing
+    // else in between.
     let list = Request::Documents {
         owner,
         collection: COLLECTION,

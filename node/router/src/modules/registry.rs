@@ -104,8 +104,8 @@ impl Registry {
         Some(self.modules[*at].iq(account, turn, iq))
     }
 
-    /// Runs [`Hook::Submit`]. A module that replaces the stanza shows the new one to those behind it; the last one is
-    /// what comes back.
+    /// Runs [`Hook::Submit`]. A module that replaces the stanza shows the new one to those behind
+    /// it; the last one is what comes back.
     pub fn submit(&self, account: &mut Account, turn: &mut Turn<'_>, stanza: Stanza<'_>) -> Flow {
         for (done, at) in self.submit.iter().enumerate() {
             match self.modules[*at].submit(account, turn, stanza) {

@@ -77,8 +77,8 @@ fn host_card(host: &str) -> Element {
         .with_child(field("NICKNAME", host))
 }
 
-/// XEP-0054 3.1 and 3.3: an account without a vCard gives an empty one to itself. Others get what an account that does
-/// not exist gives.
+/// XEP-0054 3.1 and 3.3: an account without a vCard gives an empty one to itself. Others get what
+/// an account that does not exist gives.
 fn get(account: &Account, iq: &Iq) -> Outcome {
     let own = iq.place == Place::Own;
     let request = Request::Document {

@@ -5,9 +5,9 @@
 //! C: <presence/>                    ─► <presence><x xmlns='vcard-temp:x:update'><photo>01b8…</photo></x></presence>
 //! ```
 //!
-//! Contacts learn of an avatar from the hash in presence. A client that says nothing of it gets the hash added, so that
-//! an avatar set with one client is seen through all; a client that writes the element itself is left alone (section
-//! 3.1), also when it says that it is not ready.
+//! Contacts learn of an avatar from the hash in presence. A client that says nothing of it gets the
+//! hash added, so that an avatar set with one client is seen through all; a client that writes the
+//! element itself is left alone (section 3.1), also when it says that it is not ready.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

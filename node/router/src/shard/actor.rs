@@ -89,8 +89,8 @@ impl ShardActor {
                 }
             }
             Effect::Answer { to, ask, answer } => {
-                // Answers are always taken while the session lives. One that died while it was bound never heard of its
-                // place, so nobody else will give it back.
+                // Answers are always taken while the session lives. One that died while it was
+                // bound never heard of its place, so nobody else will give it back.
                 let lost = to.send(ToSession::Answer { ask, answer });
                 if let Err(Full(ToSession::Answer {
                     answer: Answer::Bound(jid),
@@ -133,8 +133,8 @@ impl ShardActor {
         }));
     }
 
-    /// The machine panicked: a bug. What it held in memory cannot be trusted any more, so its sessions end and its
-    /// accounts are read from the store again; the other shards go on.
+    /// The machine panicked: a bug. What it held in memory cannot be trusted any more, so its
+    /// sessions end and its accounts are read from the store again; the other shards go on.
     fn start_anew(&mut self) {
         let id = self.shard.id();
         tracing::error!(shard = id.0, "shard panicked, its sessions are closed");

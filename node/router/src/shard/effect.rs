@@ -38,7 +38,8 @@ pub enum Input {
 /// Stanzas from one sender to one recipient, on their way between two shards.
 #[derive(Clone, Debug)]
 pub struct PeerFrame {
-    /// Who sent them: a full JID for a client's stanzas, a bare one for what an account says itself.
+    /// Who sent them: a full JID for a client's stanzas, a bare one for what an account says
+    /// itself.
     pub from: Arc<Jid>,
     /// For whom they are; its bare form decides the shard.
     pub to: Arc<Jid>,
@@ -184,7 +185,8 @@ pub enum Reply {
     Reserved(ReservationId),
     /// The throttle refuses.
     RegistrationRefused(RegistrationRefused),
-    /// The place in the throttle had expired when it was to be kept: whoever took it must undo what it was taken for.
+    /// The place in the throttle had expired when it was to be kept: whoever took it must undo what
+    /// it was taken for.
     NotReserved,
     /// The session's queue is full, or the session is gone.
     NotTaken,

@@ -140,8 +140,9 @@ impl Accounts<'_> {
         }
     }
 
-    /// Lets the account of a bound session work. A bound session keeps its account in memory, so this is the only
-    /// look-up of the way; without an account the session is over already, because the account was removed.
+    /// Lets the account of a bound session work. A bound session keeps its account in memory, so
+    /// this is the only look-up of the way; without an account the session is over already, because
+    /// the account was removed.
     fn work_of_session(&mut self, turn: &mut Turn<'_>, jid: &Jid, work: Work) {
         match self.map.get_mut(jid.bare_str()) {
             Some(Slot::Ready(account)) => account.work(turn, work),
@@ -217,7 +218,8 @@ impl Accounts<'_> {
     fn peer_frame(&mut self, turn: &mut Turn<'_>, frame: PeerFrame) {
         let PeerFrame { from, to, batch } = frame;
         if to.local().is_none() {
-            // Only a client's own shard speaks for the server, and it answers there (account::submit).
+            // Only a client's own shard speaks for the server, and it answers there
+            // (account::submit).
             return;
         }
         match self.map.get_mut(to.bare_str()) {

@@ -1,4 +1,5 @@
-//! Carries out what a shard requests: the one place where the router touches store, control group and key derivation.
+//! Carries out what a shard requests: the one place where the router touches store, control group
+//! and key derivation.
 
 use std::sync::Arc;
 

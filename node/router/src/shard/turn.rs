@@ -1,4 +1,5 @@
-//! One turn of a shard: what a machine may use while it handles one input, and where its effects go.
+//! One turn of a shard: what a machine may use while it handles one input, and where its effects
+//! go.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,8 +63,8 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Gives a session a stanza that is already in canonical bytes. Neighbouring stanzas of one buffer for one session
-    /// travel as one batch.
+    /// Gives a session a stanza that is already in canonical bytes. Neighbouring stanzas of one
+    /// buffer for one session travel as one batch.
     pub fn deliver(&mut self, to: &SinkRef, jid: &Arc<Jid>, buf: &Bytes, rec: Rec) {
         if let Some(Effect::Deliver {
             jid: last, batch, ..
@@ -91,8 +92,8 @@ impl Turn<'_> {
         self.deliver(to, jid, &stanza, rec);
     }
 
-    /// Sends a stanza towards any JID. For a local one it goes to the shard that owns it; for a remote one it is
-    /// answered with an error, until federation exists.
+    /// Sends a stanza towards any JID. For a local one it goes to the shard that owns it; for a
+    /// remote one it is answered with an error, until federation exists.
     pub fn route(&mut self, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Bytes, rec: Rec) {
         if !self.env.is_local(to.domain()) {
             self.bounce(
@@ -136,9 +137,10 @@ impl Turn<'_> {
         self.route_bytes(from, to, stanza.to_bytes());
     }
 
-    /// Answers a stanza with an error, if such a stanza may be answered at all (RFC 6120 8.3.1). The error goes to
-    /// the sender in the name of the recipient. Of presence only requests for a subscription are answered: anything
-    /// else would let a roster full of dead addresses flood its owner.
+    /// Answers a stanza with an error, if such a stanza may be answered at all (RFC 6120 8.3.1).
+    /// The error goes to the sender in the name of the recipient. Of presence only requests for a
+    /// subscription are answered: anything else would let a roster full of dead addresses flood its
+    /// owner.
     pub fn bounce(
         &mut self,
         sender: &Arc<Jid>,

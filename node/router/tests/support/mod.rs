@@ -1,7 +1,9 @@
-//! A world of one shard: the real machine over the memory store, with clients that are only mailboxes.
+//! A world of one shard: the real machine over the memory store, with clients that are only
+//! mailboxes.
 //!
-//! Everything happens at once and in order: a request is carried out the moment it is made, a forwarded stanza arrives
-//! before the next input. So a test reads as a list of what was sent and what came.
+//! Everything happens at once and in order: a request is carried out the moment it is made, a
+//! forwarded stanza arrives before the next input. So a test reads as a list of what was sent and
+//! what came.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 

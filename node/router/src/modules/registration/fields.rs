@@ -17,7 +17,8 @@ pub(super) struct Submission {
 }
 
 impl Submission {
-    /// Reads the data form (XEP-0077 4) or, where there is none, the fields themselves. Both must be there (3.1).
+    /// Reads the data form (XEP-0077 4) or, where there is none, the fields themselves. Both must
+    /// be there (3.1).
     pub(super) fn read(query: &Element) -> Result<Self, StanzaError> {
         let form = query.child("x", ns::DATA_FORMS).map(DataForm::from_element);
         let form = form.transpose().map_err(|error| {

@@ -7,8 +7,8 @@
 //!        resource-constraint                 ReleaseReservation, then the error    DeleteAccount, then wait
 //! ```
 //!
-//! A place in the throttle is held from the reservation on, so that no number of concurrent registrations, on any
-//! number of nodes, gets past a limit.
+//! A place in the throttle is held from the reservation on, so that no number of concurrent
+//! registrations, on any number of nodes, gets past a limit.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -181,8 +181,9 @@ fn create(
     });
 }
 
-/// The account exists. If its place in the throttle has expired ([`Reply::NotReserved`]), or nobody can say whether it
-/// was kept, the account must not be kept either: else the limit would be passed.
+/// The account exists. If its place in the throttle has expired ([`Reply::NotReserved`]), or nobody
+/// can say whether it was kept, the account must not be kept either: else the limit would be
+/// passed.
 fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: ReservationId) {
     turn.request_free(
         Request::CommitReservation(place),
@@ -208,7 +209,8 @@ fn give_back(turn: &mut Turn<'_>, applicant: Applicant, place: ReservationId, er
     });
 }
 
-/// Creates an account for the operator: past the throttle, for whoever runs the server decides who is on it.
+/// Creates an account for the operator: past the throttle, for whoever runs the server decides who
+/// is on it.
 pub(crate) fn create_for_operator(
     turn: &mut Turn<'_>,
     from: SinkRef,
@@ -265,7 +267,8 @@ fn creation(turn: &Turn<'_>, jid: Jid, keys: Credentials, address: Option<IpAddr
     }))
 }
 
-/// What an applicant is told when the throttle refuses (DESIGN: never let through without a quorum).
+/// What an applicant is told when the throttle refuses (DESIGN: never let through without a
+/// quorum).
 fn refused(why: &RegistrationRefused) -> StanzaError {
     let wait = |text: &str| {
         StanzaError::new(Condition::ResourceConstraint)
