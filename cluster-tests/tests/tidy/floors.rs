@@ -36,9 +36,13 @@ fn crates_use_only_lower_floors() {
     for (folder, allowed) in FLOORS {
         let manifest = std::fs::read_to_string(root().join(folder).join("Cargo.toml"))
             .expect("each floor is a crate");
-        let own = manifest.lines().find_map(|line| line.strip_prefix("name = "));
+        let own = manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("name = "));
         let own = own.unwrap_or_default().trim_matches('"');
-        let used = manifest.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+        let used = manifest
+            .lines()
+            .filter_map(|line| line.split(['.', ' ', '=']).next());
         for name in used.filter(|name| name.starts_with("rookery-") && *name != own) {
             if !allowed.contains(&name) {
                 findings.push(format!("{folder} uses {name}"));
