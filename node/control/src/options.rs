@@ -79,7 +79,8 @@ options! {
         /// Bytes of proposals that wait for their quorum; beyond it new ones are refused, which bounds memory while
         /// the quorum is lost.
         pub uncommitted_bytes_max: u64 = 16_777_216, "bytes";
-        /// Bytes of entries taken from the log in one step of applying them: bounds memory while a long log is replayed.
+        /// Bytes of entries taken from the log in one step of applying them: bounds memory while a long log
+        /// is replayed.
         pub apply_bytes_max: u64 = 4_194_304, "bytes";
     }
 }

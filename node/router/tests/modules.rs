@@ -8,7 +8,10 @@ use support::World;
 fn the_server_says_what_it_is() {
     let mut world = World::with(&["juliet"]);
     let juliet = world.online("juliet", "balcony");
-    world.send(&juliet, "<iq type='get' id='1' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
+    world.send(
+        &juliet,
+        "<iq type='get' id='1' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+    );
     let info = juliet.stanza();
     for part in [
         "category=\"server\"",
@@ -19,7 +22,10 @@ fn the_server_says_what_it_is() {
     ] {
         assert!(info.contains(part), "{part}: {info}");
     }
-    world.send(&juliet, "<iq type='get' id='2' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info' node='nonsense'/></iq>");
+    world.send(
+        &juliet,
+        "<iq type='get' id='2' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info' node='nonsense'/></iq>",
+    );
     assert!(juliet.stanza().contains("item-not-found"));
     world.send(
         &juliet,
@@ -49,7 +55,12 @@ fn the_server_s_capabilities_can_be_asked_for_by_their_hash() {
         feature.attr("node").expect("node"),
         feature.attr("ver").expect("ver")
     );
-    world.send(&juliet, &format!("<iq type='get' id='1' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/></iq>"));
+    world.send(
+        &juliet,
+        &format!(
+            "<iq type='get' id='1' to='localhost'><query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/></iq>"
+        ),
+    );
     let info = juliet.stanza();
     assert!(
         info.contains("category=\"server\"") && info.contains(&node),
@@ -62,15 +73,27 @@ fn private_xml_is_kept_for_its_owner_only() {
     let mut world = World::with(&["juliet", "romeo"]);
     let juliet = world.online("juliet", "balcony");
     let romeo = world.online("romeo", "orchard");
-    world.send(&juliet, "<iq type='set' id='1'><query xmlns='jabber:iq:private'><p xmlns='urn:test:p'><a>1</a></p></query></iq>");
+    world.send(
+        &juliet,
+        "<iq type='set' id='1'><query xmlns='jabber:iq:private'><p xmlns='urn:test:p'><a>1</a></p></query></iq>",
+    );
     assert!(juliet.stanza().contains("result"));
     world.restart();
     let juliet = world.online("juliet", "balcony");
-    world.send(&juliet, "<iq type='get' id='2'><query xmlns='jabber:iq:private'><p xmlns='urn:test:p'/></query></iq>");
+    world.send(
+        &juliet,
+        "<iq type='get' id='2'><query xmlns='jabber:iq:private'><p xmlns='urn:test:p'/></query></iq>",
+    );
     assert!(juliet.stanza().contains("<a>1</a>"));
-    world.send(&juliet, "<iq type='get' id='3'><query xmlns='jabber:iq:private'><p xmlns='urn:test:other'/></query></iq>");
+    world.send(
+        &juliet,
+        "<iq type='get' id='3'><query xmlns='jabber:iq:private'><p xmlns='urn:test:other'/></query></iq>",
+    );
     assert!(juliet.stanza().contains("<p xmlns=\"urn:test:other\"/>"));
-    world.send(&romeo, "<iq type='get' id='4' to='juliet@localhost'><query xmlns='jabber:iq:private'><p xmlns='urn:test:p'/></query></iq>");
+    world.send(
+        &romeo,
+        "<iq type='get' id='4' to='juliet@localhost'><query xmlns='jabber:iq:private'><p xmlns='urn:test:p'/></query></iq>",
+    );
     romeo.stanzas();
     for (payload, condition) in [
         ("", "bad-request"),
@@ -96,7 +119,8 @@ fn a_vcard_is_read_by_everybody_and_its_photo_announced() {
         "<iq type='get' id='0' to='juliet@localhost'><vCard xmlns='vcard-temp'/></iq>",
     );
     assert!(romeo.stanza().contains("service-unavailable"));
-    let card = "<vCard xmlns='vcard-temp'><FN>Juliet</FN><PHOTO><TYPE>image/png</TYPE><BINVAL>YWJj</BINVAL></PHOTO></vCard>";
+    let card = "<vCard xmlns='vcard-temp'><FN>Juliet</FN>\
+                <PHOTO><TYPE>image/png</TYPE><BINVAL>YWJj</BINVAL></PHOTO></vCard>";
     world.send(&juliet, &format!("<iq type='set' id='1'>{card}</iq>"));
     assert!(juliet.stanza().contains("result"));
     world.send(
@@ -135,7 +159,10 @@ fn a_blocked_contact_sees_nobody_and_reaches_nobody() {
             .stanza()
             .contains("<blocklist xmlns=\"urn:xmpp:blocking\"/>")
     );
-    world.send(&juliet, "<iq type='set' id='2'><block xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/></block></iq>");
+    world.send(
+        &juliet,
+        "<iq type='set' id='2'><block xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/></block></iq>",
+    );
     let came = juliet.stanzas();
     assert!(
         came.iter().any(|s| s.contains("<block ")),
@@ -174,7 +201,10 @@ fn a_block_list_is_durable_and_can_be_emptied() {
     let juliet = world.online("juliet", "balcony");
     let romeo = world.online("romeo", "orchard");
     world.befriend(&juliet, &romeo);
-    world.send(&juliet, "<iq type='set' id='2'><block xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/></block></iq>");
+    world.send(
+        &juliet,
+        "<iq type='set' id='2'><block xmlns='urn:xmpp:blocking'><item jid='romeo@localhost'/></block></iq>",
+    );
     world.restart();
     let juliet = world.online("juliet", "balcony");
     let romeo = world.online("romeo", "orchard");

@@ -11,7 +11,10 @@ fn a_subscription_is_asked_for_allowed_and_seen() {
     let romeo = world.online("romeo", "orchard");
     let juliet = world.online("juliet", "balcony");
 
-    world.send(&romeo, "<presence type='subscribe' to='juliet@localhost/balcony' id='s1'><status>Hi</status></presence>");
+    world.send(
+        &romeo,
+        "<presence type='subscribe' to='juliet@localhost/balcony' id='s1'><status>Hi</status></presence>",
+    );
     let push = romeo.stanza();
     assert!(
         push.contains("ask=\"subscribe\"") && push.contains("subscription=\"none\""),
@@ -122,7 +125,10 @@ fn a_probe_of_a_stranger_shows_nothing() {
         "<iq type='get' id='1' to='juliet@localhost'><query xmlns='jabber:iq:last'/></iq>",
     );
     assert!(romeo.stanza().contains("forbidden"));
-    world.send(&romeo, "<iq type='get' id='2' to='juliet@localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
+    world.send(
+        &romeo,
+        "<iq type='get' id='2' to='juliet@localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+    );
     assert!(romeo.stanza().contains("service-unavailable"));
 }
 

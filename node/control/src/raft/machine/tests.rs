@@ -1,5 +1,7 @@
 //! One call, the exact list of effects.
 
+use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2, Entry};
+
 use super::super::sqlite_log::first_snapshot;
 use super::*;
 use crate::raft::Write;
@@ -278,8 +280,38 @@ fn enough_applied_entries_are_replaced_by_a_snapshot() {
 
 #[test]
 fn a_change_of_members_is_in_the_state_and_in_the_next_snapshot_and_survives_a_replay() {
-    use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2};
     let mut machine = alone();
+    let change = add_learner(&mut machine);
+    assert_eq!(members(&machine), [(1, true), (2, false)]);
+
+    let mut entries = vec![Entry {
+        term: 2,
+        index: 2,
+        ..Entry::default()
+    }];
+    entries.extend(change.entries);
+    let mut replayed = replay(entries);
+    let effects = flush(&mut replayed);
+    assert_eq!(members(&replayed), members(&machine));
+    assert!(
+        replayed.is_leader(),
+        "at once, though a change of members was to be applied first"
+    );
+    let snapshots: Vec<_> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Persist(write) => write.compact.as_ref().map(|(snapshot, _)| snapshot),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        snapshots[0].get_metadata().get_conf_state().get_learners(),
+        [2]
+    );
+}
+
+/// Makes member 2 a learner, and returns what was written for it.
+fn add_learner(machine: &mut RaftMachine) -> Write {
     let mut learner = ConfChangeSingle::default();
     learner.set_change_type(ConfChangeType::AddLearnerNode);
     learner.node_id = 2;
@@ -291,27 +323,24 @@ fn a_change_of_members_is_in_the_state_and_in_the_next_snapshot_and_survives_a_r
         .node
         .propose_conf_change(Vec::new(), change)
         .unwrap();
-    let change = write(flush(&mut machine));
+    let change = write(flush(machine));
     machine.step(Event::Persisted {
         number: change.number,
     });
-    flush(&mut machine);
-    let voters = |machine: &RaftMachine| -> Vec<_> {
-        machine
-            .state()
-            .members()
-            .iter()
-            .map(|member| (member.node.get(), member.voter))
-            .collect()
-    };
-    assert_eq!(voters(&machine), [(1, true), (2, false)]);
+    flush(machine);
+    change
+}
 
-    let mut entries = vec![raft::eraftpb::Entry {
-        term: 2,
-        index: 2,
-        ..Default::default()
-    }];
-    entries.extend(change.entries);
+/// The members in the state, and whether they vote.
+fn members(machine: &RaftMachine) -> Vec<(u64, bool)> {
+    let members = machine.state().members().iter();
+    members
+        .map(|member| (member.node.get(), member.voter))
+        .collect()
+}
+
+/// The only voter again, after a crash that left all of `entries` committed and none in a snapshot.
+fn replay(entries: Vec<Entry>) -> RaftMachine {
     let recovered = Recovered {
         start: (1, 1),
         entries,
@@ -333,22 +362,5 @@ fn a_change_of_members_is_in_the_state_and_in_the_next_snapshot_and_survives_a_r
         seed: 0,
         control,
     };
-    let mut replayed = RaftMachine::new(options, recovered).unwrap();
-    let effects = flush(&mut replayed);
-    assert_eq!(voters(&replayed), voters(&machine));
-    assert!(
-        replayed.is_leader(),
-        "at once, though a change of members was to be applied first"
-    );
-    let snapshots: Vec<_> = effects
-        .iter()
-        .filter_map(|effect| match effect {
-            Effect::Persist(write) => write.compact.as_ref().map(|(snapshot, _)| snapshot),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(
-        snapshots[0].get_metadata().get_conf_state().get_learners(),
-        [2]
-    );
+    RaftMachine::new(options, recovered).unwrap()
 }
