@@ -1,8 +1,8 @@
 //! The token bucket of a stream: reading stops when it is empty, and nothing is dropped.
 //!
-//! Operators know it as a rate (`bytes_per_second`) and a burst (`burst_ms` at that rate). The bucket may be overdrawn by
-//! the last read; the pause that follows is exactly the time until it is level again, so that over any time `t` a stream
-//! gets at most `rate × t + burst` and one read.
+//! Operators know it as a rate (`bytes_per_second`) and a burst (`burst_ms` at that rate). The bucket
+//! may be overdrawn by the last read; the pause that follows is exactly the time until it is level
+//! again, so that over any time `t` a stream gets at most `rate × t + burst` and one read.
 
 use rookery_xmpp::clock::Timestamp;
 

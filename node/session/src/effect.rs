@@ -40,8 +40,8 @@ pub enum Effect {
         /// Whether it proved itself.
         succeeded: bool,
     },
-    /// Tell the login guard that a try came to no end that is the client's doing (the account's shard could not answer):
-    /// it does not count.
+    /// Tell the login guard that a try came to no end that is the client's doing (the account's shard
+    /// could not answer): it does not count.
     WithdrawLogin {
         /// Where the client connects from.
         address: IpAddr,

@@ -5,10 +5,11 @@
 //!                                                   success ─► the pair's count is forgotten
 //! ```
 //!
-//! Failures are counted for each address (IPv6 by /64) and for each pair of account and address. Both counts decay: they
-//! halve every `half_life_s`. A pair is slowed with every failure; an address that fails often, at whatever names, is
-//! refused. An account is never counted by its name alone, so nobody can lock its owner out from elsewhere. A guess from
-//! many addresses costs the attacker an address for every few guesses.
+//! Failures are counted for each address (IPv6 by /64) and for each pair of account and address.
+//! Both counts decay: they halve every `half_life_s`. A pair is slowed with every failure; an address
+//! that fails often, at whatever names, is refused. An account is never counted by its name alone, so
+//! nobody can lock its owner out from elsewhere. A guess from many addresses costs the attacker an
+//! address for every few guesses.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -38,8 +38,9 @@ rookery_xmpp::options! {
         /// Whether SCRAM signs the list of mechanisms that was offered (XEP-0474), so that nobody in between can
         /// shorten it.
         pub downgrade_protection: bool = true, "";
-        /// The iteration counts of the stored keys; each name without an account pretends to have one of them, for
-        /// ever the same. List those of imported accounts too, or a stranger can tell them from unknown names.
-        pub decoy_iterations: Vec<u32> = vec![10_000], "iterations";
+        /// Iteration counts of stored keys beside `router.scram_iterations`, as imported accounts and those from before
+        /// a change of it have them. Each name without an account pretends to have one of all these, for ever the
+        /// same; a stranger can tell names with a count that is not listed from unknown ones.
+        pub decoy_iterations: Vec<u32> = Vec::new(), "iterations";
     }
 }

@@ -29,6 +29,16 @@ pub trait Entropy {
     }
 }
 
+/// The operating system's randomness, for movers only.
+#[derive(Clone, Copy, Debug)]
+pub struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system has randomness");
+    }
+}
+
 /// A repeatable source for tests and simulations (SplitMix64). Never for production: its future follows from its past.
 #[derive(Clone, Debug)]
 pub struct Seeded(u64);

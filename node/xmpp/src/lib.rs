@@ -1,8 +1,8 @@
 //! Floor 0 of Rookery: the words of XMPP, as pure values.
 //!
 //! ```text
-//! bytes ─► xml::Reader ─► canonical bytes + stanza::Header ─► stanza::Rec in a stanza::Batch ─► carried, routed, delivered
-//!                                     │
+//! bytes ─► xml::Reader ─► canonical bytes + stanza::Header ─► stanza::Rec in a stanza::Batch
+//!                                     │                          └─► carried, routed, delivered
 //!                                     └─► element::Element, only where a module must look inside
 //! ```
 //!

@@ -93,7 +93,8 @@ fn has_inner_mark_in_rtl(text: &str) -> bool {
 /// Characters of which every rule of the profiles meets some. Without `Σ`: the oracle maps
 /// character by character, where Unicode's toLowerCase gives `ς` at the end of a word.
 fn odd_text() -> impl Strategy<Value = String> {
-    let odd = "aZl09-._@/ \u{301}\u{327}\u{345}\u{200c}\u{200d}\u{b7}\u{375}α\u{5f3}ש\u{30fb}カ漢٠٩۰۹مب्कςσßẞİıﬁＡｱﾞ\u{a0}\u{3000}Åﾡ가ㄱǅ\u{640}";
+    let odd = "aZl09-._@/ \u{301}\u{327}\u{345}\u{200c}\u{200d}\u{b7}\u{375}\
+               α\u{5f3}ש\u{30fb}カ漢٠٩۰۹مب्कςσßẞİıﬁＡｱﾞ\u{a0}\u{3000}Åﾡ가ㄱǅ\u{640}";
     let odd: Vec<char> = odd.chars().collect();
     prop::collection::vec(prop::sample::select(odd), 1..7).prop_map(String::from_iter)
 }
@@ -114,7 +115,8 @@ proptest! {
     /// On well-formed ASCII both RFCs agree.
     #[test]
     fn plain_addresses_are_those_of_the_jid_crate(
-        text in "([!#-%*-.0-9;=?A-Z\\[\\]^_`a-z{|}~]{1,9}@)?[a-zA-Z0-9]{1,5}(\\.[a-zA-Z][a-zA-Z0-9]{0,5}){0,3}(/[ -~]{1,9})?"
+        text in
+            "([!#-%*-.0-9;=?A-Z\\[\\]^_`a-z{|}~]{1,9}@)?[a-zA-Z0-9]{1,5}(\\.[a-zA-Z][a-zA-Z0-9]{0,5}){0,3}(/[ -~]{1,9})?"
     ) {
         let ours = Jid::parse(&text).map(|jid| jid.to_string()).map_err(|error| error.to_string());
         let theirs = OldJid::new(&text).map(|jid| jid.to_string()).map_err(|error| error.to_string());

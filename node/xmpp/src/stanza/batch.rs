@@ -16,6 +16,9 @@ pub struct Batch {
 impl Batch {
     /// The bytes of all stanzas together.
     pub fn stanza_bytes(&self) -> usize {
-        self.recs.iter().map(|rec| (rec.end - rec.start) as usize).sum()
+        self.recs
+            .iter()
+            .map(|rec| (rec.end - rec.start) as usize)
+            .sum()
     }
 }

@@ -45,8 +45,9 @@ impl Span {
 pub struct Child {
     /// Its local name.
     pub name: Span,
-    /// Its namespace as written on it or, if it is its parent's, there. Empty for the content namespace of a stanza, which
-    /// is never written, and for no namespace: [`known`](Self::known) tells them apart.
+    /// Its namespace as written on it or, if it is its parent's, there. Empty for the content
+    /// namespace of a stanza, which is never written, and for no namespace:
+    /// [`known`](Self::known) tells them apart.
     pub namespace: Span,
     /// Its namespace, resolved.
     pub known: Namespace,
@@ -76,8 +77,8 @@ pub struct Header {
     pub from: Option<Span>,
     /// The `id` attribute's value.
     pub id: Option<Span>,
-    /// The xml:lang attribute's value as it stands in the output: the stanza's own, or the stream's where the stanza has
-    /// none.
+    /// The xml:lang attribute's value as it stands in the output: the stanza's own, or the stream's
+    /// where the stanza has none.
     pub lang: Option<Span>,
     /// Offset behind the element's start tag (behind `/>` if it is empty).
     pub head_end: u32,

@@ -24,5 +24,5 @@ pub use header::{CHILDREN_MAX, Child, Header, Span};
 pub use namespace::{Content, Namespace};
 pub use parse::parse_rec;
 pub use rec::{Kind, Rec, StanzaType};
-pub(crate) use reply::reply;
 pub use reply::iq_result;
+pub(crate) use reply::reply;

@@ -86,7 +86,9 @@ mod tests {
 
     #[test]
     fn the_record_of_a_stanza_points_at_its_values() {
-        let stanza = b"<iq from=\"c\" id=\"a&amp;b\" to=\"juliet@capulet\" type=\"set\" xml:lang=\"de\"><x xmlns=\"u\"/></iq>";
+        let stanza =
+            b"<iq from=\"c\" id=\"a&amp;b\" to=\"juliet@capulet\" type=\"set\" xml:lang=\"de\">\
+            <x xmlns=\"u\"/></iq>";
         let rec = parse_rec(stanza).unwrap();
         assert_eq!((rec.kind, rec.stanza_type), (Kind::Iq, StanzaType::Set));
         assert_eq!(rec.to(stanza), Some(&b"juliet@capulet"[..]));

@@ -110,7 +110,9 @@ impl Rec {
     pub fn of(header: &Header) -> Self {
         let base = header.whole.start;
         let place = |span: Option<Span>| {
-            span.map_or((0, 0), |s| (s.start - base, u16::try_from(s.len()).unwrap_or(u16::MAX)))
+            span.map_or((0, 0), |s| {
+                (s.start - base, u16::try_from(s.len()).unwrap_or(u16::MAX))
+            })
         };
         let (to_at, to_len) = place(header.to);
         let (id_at, id_len) = place(header.id);
@@ -130,7 +132,11 @@ impl Rec {
 
     /// The same record for the same bytes at another place.
     pub fn moved_to(self, start: u32) -> Self {
-        Self { start, end: start + (self.end - self.start), ..self }
+        Self {
+            start,
+            end: start + (self.end - self.start),
+            ..self
+        }
     }
 
     /// The stanza's bytes in its buffer.

@@ -84,7 +84,8 @@ mod tests {
     use super::super::parse_rec;
     use super::*;
 
-    const REQUEST: &[u8] = b"<iq from=\"a@b/c&amp;d\" id=\"x\" to=\"b\" type=\"get\"><ping xmlns=\"urn:xmpp:ping\"/></iq>";
+    const REQUEST: &[u8] = b"<iq from=\"a@b/c&amp;d\" id=\"x\" to=\"b\" type=\"get\">\
+        <ping xmlns=\"urn:xmpp:ping\"/></iq>";
 
     #[test]
     fn a_result_swaps_the_addresses() {

@@ -14,12 +14,16 @@
 //!
 //! | matter | rule |
 //! |---|---|
-//! | elements | no prefix ever; `xmlns="…"` directly behind the name exactly where the namespace is not the parent's; a stanza has none, so it fits streams of clients and of servers |
+//! | elements | no prefix ever |
+//! | namespaces | `xmlns="…"` directly behind the name, exactly where it is not the parent's |
+//! | stanzas | no `xmlns`, so that one fits streams of clients and of servers |
 //! | declarations | unused and repeated ones vanish |
-//! | attributes | source order behind `xmlns`, `name="value"`, one space before each; `xml:lang` and the like keep their prefix |
+//! | attributes | source order behind `xmlns`, `name="value"`, one space before each |
+//! | `xml:lang` and the like | keep their prefix |
 //! | attributes in a namespace | ` xmlns:a0="…" a0:name="…"`, declared on the same element before its first use |
 //! | text | `&amp;` `&lt;` `&gt;`, quotes raw, TAB and LF raw, every line end one LF, `&#13;` |
-//! | values | `&amp;` `&lt;` `&gt;` `&quot;`, `'` raw, white space one space each, `&#9;` `&#10;` `&#13;` from references |
+//! | values | `&amp;` `&lt;` `&gt;` `&quot;`, `'` raw, white space one space each |
+//! | white space from references in values | `&#9;` `&#10;` `&#13;` |
 //! | all else | raw UTF-8, no CDATA; an empty element is `<x/>` |
 //!
 //! So `<` and `>` occur only as delimiters of tags and `"` in tags only as delimiter of values:

@@ -2,7 +2,8 @@
 //! over.
 //!
 //! ```text
-//! token unfinished ─► gate shut ─► new bytes: looked through once, for the token's end only ─► gate open ─► token read again
+//! token unfinished ─► gate shut ─► new bytes: looked through once, for the token's end only
+//!                                   └─► gate open ─► token read again
 //! ```
 //!
 //! Without it a tag of 8 kB that comes byte by byte would be read 8,000 times. With it each byte is

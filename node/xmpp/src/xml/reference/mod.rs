@@ -1,7 +1,8 @@
 //! The reference lane: the rxml parser, our namespaces, our writer.
 //!
 //! ```text
-//! bytes ─► line ends ─► rxml::RawParser ─► one start tag, text or end tag at a time ─► Build (namespaces, limits) ─► canonical form
+//! bytes ─► line ends ─► rxml::RawParser ─► one start tag, text or end tag at a time
+//!                                           └─► Build (namespaces, limits) ─► canonical form
 //! ```
 //!
 //! It reads stream headers, everything before authentication and whatever the fast lane does not

@@ -4,7 +4,8 @@
 //! | check | finds |
 //! |---|---|
 //! | mixed lanes = reference lane alone | the fast lane accepts too much, or writes something else |
-//! | the canonical form of the canonical form is itself, and verbatim on the fast lane | spellings that are canonical and yet rewritten, and the reverse |
+//! | the canonical form of the canonical form is itself | two spellings of one thing |
+//! | the fast lane takes the canonical form verbatim | a spelling that is canonical and yet rewritten |
 //! | chunks = whole | state lost or doubled at a border |
 //! | source and canonical form mean the same to another parser | a canonical form of something else |
 //! | shape | a canonical form that consumers cannot scan blindly |
