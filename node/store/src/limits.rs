@@ -38,7 +38,9 @@ pub(crate) fn check_owner(owner: &Jid) -> Result<(), StoreError> {
 pub(crate) fn check_account(jid: &Jid) -> Result<(), StoreError> {
     check_owner(jid)?;
     if jid.local().is_none() {
-        return Err(StoreError::Invalid("an account's JID must have a local part"));
+        return Err(StoreError::Invalid(
+            "an account's JID must have a local part",
+        ));
     }
     Ok(())
 }
@@ -70,10 +72,16 @@ pub(crate) fn check_documents(documents: &[Document]) -> Result<(), StoreError> 
 /// Whether `change` can be stored: SQL's integers are signed.
 pub(crate) fn check_roster_change(change: &RosterChange) -> Result<(), StoreError> {
     if i64::try_from(change.version).is_err() {
-        return Err(StoreError::Invalid("the roster's version does not fit into 63 bits"));
+        return Err(StoreError::Invalid(
+            "the roster's version does not fit into 63 bits",
+        ));
     }
     let pending = |item: &RosterItem| item.pending_in.as_ref().map_or(0, |stanza| stanza.len());
-    if change.put.iter().any(|item| pending(item) > STANZA_BYTES_MAX) {
+    if change
+        .put
+        .iter()
+        .any(|item| pending(item) > STANZA_BYTES_MAX)
+    {
         return Err(StoreError::Invalid("the stanza is too large"));
     }
     Ok(())
@@ -92,9 +100,13 @@ fn check_append(append: &Append) -> Result<(), StoreError> {
         return Err(StoreError::Invalid("the stanza is too large"));
     }
     check_owner(&append.place.owner)?;
-    let Some(second) = &append.second else { return Ok(()) };
+    let Some(second) = &append.second else {
+        return Ok(());
+    };
     if second.owner == append.place.owner {
-        return Err(StoreError::Invalid("an entry cannot be in the same log twice"));
+        return Err(StoreError::Invalid(
+            "an entry cannot be in the same log twice",
+        ));
     }
     check_owner(&second.owner)
 }

@@ -21,7 +21,10 @@ mod with_short_rounds {
     use super::*;
 
     fn open() -> (Arc<dyn Store>, TempDir) {
-        with(SqliteOptions { index_round_stanzas: 2, ..SqliteOptions::default() })
+        with(SqliteOptions {
+            index_round_stanzas: 2,
+            ..SqliteOptions::default()
+        })
     }
 
     rookery_store::conformance!(open());

@@ -9,7 +9,9 @@ pub async fn of_concurrent_creations_one_wins(store: &dyn Store) {
     let outcomes = join_all(tries.collect()).await;
     let wins = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     assert_eq!(wins, 1);
-    let lost = outcomes.iter().filter(|outcome| **outcome == Err(StoreError::AlreadyExists));
+    let lost = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Err(StoreError::AlreadyExists));
     assert_eq!(lost.count(), 19);
 }
 
@@ -17,12 +19,18 @@ pub async fn concurrent_appends_are_all_there(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
     let appends = (0..500).map(|number| store.append(vec![entry(&juliet, number)]));
     assert!(join_all(appends.collect()).await.iter().all(Result::is_ok));
-    assert_eq!(whole_log(store, &juliet).await, (0..500).map(stored).collect::<Vec<_>>());
+    assert_eq!(
+        whole_log(store, &juliet).await,
+        (0..500).map(stored).collect::<Vec<_>>()
+    );
 }
 
 pub async fn a_refused_operation_does_not_harm_its_neighbours(store: &dyn Store) {
     let (juliet, romeo) = (jid("juliet@capulet.example"), jid("romeo@montague.example"));
-    store.create_account(new_account("juliet@capulet.example")).await.unwrap();
+    store
+        .create_account(new_account("juliet@capulet.example"))
+        .await
+        .unwrap();
     let (before, created, unknown, behind) = tokio::join!(
         store.append(vec![entry(&juliet, 1)]),
         store.create_account(new_account("juliet@capulet.example")),
@@ -42,7 +50,10 @@ pub async fn reads_see_what_was_acknowledged_before_they_began(store: &dyn Store
         async move {
             let append = entry(juliet, number).and(romeo.clone(), at(number));
             store.append(vec![append]).await.unwrap();
-            let range = LogQuery { before: Some(at(number + 1)), ..LogQuery::before(None, 1) };
+            let range = LogQuery {
+                before: Some(at(number + 1)),
+                ..LogQuery::before(None, 1)
+            };
             let newest = store.read_log(romeo, range).await.unwrap();
             newest == [stored(number)]
         }
@@ -52,7 +63,10 @@ pub async fn reads_see_what_was_acknowledged_before_they_began(store: &dyn Store
 
 pub async fn a_deletion_beside_appends_leaves_no_stanza_behind(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
-    store.create_account(new_account("juliet@capulet.example")).await.unwrap();
+    store
+        .create_account(new_account("juliet@capulet.example"))
+        .await
+        .unwrap();
     for round in 0..10 {
         let (deleted, created, appended) = tokio::join!(
             store.delete_account(&juliet),
@@ -61,7 +75,10 @@ pub async fn a_deletion_beside_appends_leaves_no_stanza_behind(store: &dyn Store
         );
         assert_eq!((deleted, appended), (Ok(true), Ok(())));
         if created.is_err() {
-            store.create_account(new_account("juliet@capulet.example")).await.unwrap();
+            store
+                .create_account(new_account("juliet@capulet.example"))
+                .await
+                .unwrap();
         }
         let left = store.log_usage(&juliet).await.unwrap().entries;
         assert!(left <= 1, "only what came behind the creation can be there");
@@ -74,7 +91,10 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     use std::pin::pin;
     use std::task::Poll;
 
-    let mut futures: Vec<_> = futures.into_iter().map(|future| Some(Box::pin(future))).collect();
+    let mut futures: Vec<_> = futures
+        .into_iter()
+        .map(|future| Some(Box::pin(future)))
+        .collect();
     let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     let all = std::future::poll_fn(move |context| {
         for (future, output) in futures.iter_mut().zip(&mut outputs) {

@@ -12,16 +12,27 @@ pub async fn entries_come_back_in_order_of_position(store: &dyn Store) {
         store.append(vec![entry(&juliet, number)]).await.unwrap();
     }
     assert_eq!(whole_log(store, &juliet).await, [2, 5, 7, 9].map(stored));
-    let newest = store.read_log(&juliet, LogQuery::before(None, 3)).await.unwrap();
+    let newest = store
+        .read_log(&juliet, LogQuery::before(None, 3))
+        .await
+        .unwrap();
     assert_eq!(newest, [9, 7, 5].map(stored));
     assert_eq!(whole_log(store, &jid("romeo@montague.example")).await, []);
 }
 
 pub async fn a_page_lies_strictly_between_its_bounds(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
-    store.append((0..10).map(|number| entry(&juliet, number)).collect()).await.unwrap();
+    store
+        .append((0..10).map(|number| entry(&juliet, number)).collect())
+        .await
+        .unwrap();
     let read = async |after, before, limit, newest_first| -> Vec<u64> {
-        let query = LogQuery { after, before, limit, newest_first };
+        let query = LogQuery {
+            after,
+            before,
+            limit,
+            newest_first,
+        };
         let page = store.read_log(&juliet, query).await.unwrap();
         page.iter().map(|entry| entry.position.sequence()).collect()
     };
@@ -39,22 +50,38 @@ pub async fn a_page_lies_strictly_between_its_bounds(store: &dyn Store) {
 
 pub async fn a_shared_entry_is_in_both_logs(store: &dyn Store) {
     let (juliet, romeo) = (jid("juliet@capulet.example"), jid("romeo@montague.example"));
-    store.append(vec![entry(&juliet, 1).and(romeo.clone(), position(4, 8))]).await.unwrap();
+    store
+        .append(vec![entry(&juliet, 1).and(romeo.clone(), position(4, 8))])
+        .await
+        .unwrap();
     assert_eq!(whole_log(store, &juliet).await, [stored(1)]);
-    let other = LogEntry { position: position(4, 8), ..stored(1) };
+    let other = LogEntry {
+        position: position(4, 8),
+        ..stored(1)
+    };
     assert_eq!(whole_log(store, &romeo).await, [other]);
 }
 
 pub async fn a_taken_position_keeps_its_first_entry(store: &dyn Store) {
     let (juliet, romeo) = (jid("juliet@capulet.example"), jid("romeo@montague.example"));
     let first = entry(&juliet, 1);
-    let second = Append { stanza: stanza(2), ..first.clone() }.and(romeo.clone(), at(1));
+    let second = Append {
+        stanza: stanza(2),
+        ..first.clone()
+    }
+    .and(romeo.clone(), at(1));
     store.append(vec![first.clone(), second]).await.unwrap();
     store.append(vec![first]).await.unwrap();
     assert_eq!(whole_log(store, &juliet).await, [stored(1)]);
-    let usage = LogUsage { entries: 1, bytes: stanza(1).len() as u64 };
+    let usage = LogUsage {
+        entries: 1,
+        bytes: stanza(1).len() as u64,
+    };
     assert_eq!(store.log_usage(&juliet).await, Ok(usage));
-    let of_romeo = LogEntry { stanza: stanza(2), ..stored(1) };
+    let of_romeo = LogEntry {
+        stanza: stanza(2),
+        ..stored(1)
+    };
     assert_eq!(whole_log(store, &romeo).await, [of_romeo]);
     assert_eq!(store.remove_log(&juliet, LogRange::all()).await, Ok(1));
     assert_eq!(whole_log(store, &juliet).await, []);
@@ -62,17 +89,24 @@ pub async fn a_taken_position_keeps_its_first_entry(store: &dyn Store) {
 
 pub async fn a_late_entry_of_an_old_epoch_sorts_before_the_new(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
-    let of = |epoch, sequence| {
-        Append { place: place(position(epoch, sequence)), ..entry(&juliet, sequence) }
+    let of = |epoch, sequence| Append {
+        place: place(position(epoch, sequence)),
+        ..entry(&juliet, sequence)
     };
     store.append(vec![of(1, 8), of(2, 1)]).await.unwrap();
     store.append(vec![of(1, 9)]).await.unwrap();
-    let positions = whole_log(store, &juliet).await.into_iter().map(|entry| entry.position);
+    let positions = whole_log(store, &juliet)
+        .await
+        .into_iter()
+        .map(|entry| entry.position);
     let expected = [position(1, 8), position(1, 9), position(2, 1)];
     assert_eq!(positions.collect::<Vec<_>>(), expected);
 
     fn place(position: Position) -> crate::log::Place {
-        crate::log::Place { owner: jid("juliet@capulet.example"), position }
+        crate::log::Place {
+            owner: jid("juliet@capulet.example"),
+            position,
+        }
     }
 }
 
@@ -80,8 +114,14 @@ pub async fn removing_from_one_log_leaves_the_other(store: &dyn Store) {
     let (juliet, romeo) = (jid("juliet@capulet.example"), jid("romeo@montague.example"));
     let shared = (1..4).map(|number| entry(&juliet, number).and(romeo.clone(), at(number)));
     store.append(shared.collect()).await.unwrap();
-    assert_eq!(store.remove_log(&juliet, LogRange::only(at(2))).await, Ok(1));
-    assert_eq!(store.remove_log(&juliet, LogRange::only(at(2))).await, Ok(0));
+    assert_eq!(
+        store.remove_log(&juliet, LogRange::only(at(2))).await,
+        Ok(1)
+    );
+    assert_eq!(
+        store.remove_log(&juliet, LogRange::only(at(2))).await,
+        Ok(0)
+    );
     assert_eq!(whole_log(store, &juliet).await, [1, 3].map(stored));
     assert_eq!(whole_log(store, &romeo).await, [1, 2, 3].map(stored));
     assert_eq!(store.remove_log(&romeo, LogRange::all()).await, Ok(3));
@@ -92,25 +132,46 @@ pub async fn removing_from_one_log_leaves_the_other(store: &dyn Store) {
 pub async fn a_removed_position_is_free_again(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
     store.append(vec![entry(&juliet, 1)]).await.unwrap();
-    assert_eq!(store.remove_log(&juliet, LogRange::only(at(1))).await, Ok(1));
-    let again = Append { stanza: stanza(2), ..entry(&juliet, 1) };
+    assert_eq!(
+        store.remove_log(&juliet, LogRange::only(at(1))).await,
+        Ok(1)
+    );
+    let again = Append {
+        stanza: stanza(2),
+        ..entry(&juliet, 1)
+    };
     store.append(vec![again]).await.unwrap();
-    let expected = LogEntry { stanza: stanza(2), ..stored(1) };
+    let expected = LogEntry {
+        stanza: stanza(2),
+        ..stored(1)
+    };
     assert_eq!(whole_log(store, &juliet).await, [expected]);
 }
 
 pub async fn trimming_goes_through_its_position(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
-    store.append((1..6).map(|number| entry(&juliet, number)).collect()).await.unwrap();
+    store
+        .append((1..6).map(|number| entry(&juliet, number)).collect())
+        .await
+        .unwrap();
     assert_eq!(store.trim_log(&juliet, at(3)).await, Ok(3));
     assert_eq!(whole_log(store, &juliet).await, [4, 5].map(stored));
-    assert_eq!(store.trim_log(&jid("romeo@montague.example"), at(3)).await, Ok(0));
+    assert_eq!(
+        store.trim_log(&jid("romeo@montague.example"), at(3)).await,
+        Ok(0)
+    );
 }
 
 pub async fn a_long_range_is_removed_whole(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
-    store.append((0..3_000).map(|number| entry(&juliet, number)).collect()).await.unwrap();
-    let range = LogRange { from: Some(at(10)), through: Some(at(2_989)) };
+    store
+        .append((0..3_000).map(|number| entry(&juliet, number)).collect())
+        .await
+        .unwrap();
+    let range = LogRange {
+        from: Some(at(10)),
+        through: Some(at(2_989)),
+    };
     assert_eq!(store.remove_log(&juliet, range).await, Ok(2_980));
     let left: Vec<LogEntry> = (0..10).chain(2_990..3_000).map(stored).collect();
     assert_eq!(whole_log(store, &juliet).await, left);
@@ -122,21 +183,39 @@ pub async fn usage_counts_entries_and_bytes(store: &dyn Store) {
     let shared = (1..4).map(|number| entry(&juliet, number).and(romeo.clone(), at(number)));
     store.append(shared.collect()).await.unwrap();
     let bytes = stanza(1).len() as u64;
-    let three = LogUsage { entries: 3, bytes: 3 * bytes };
+    let three = LogUsage {
+        entries: 3,
+        bytes: 3 * bytes,
+    };
     assert_eq!(store.log_usage(&juliet).await, Ok(three));
     store.trim_log(&juliet, at(1)).await.unwrap();
-    assert_eq!(store.log_usage(&juliet).await, Ok(LogUsage { entries: 2, bytes: 2 * bytes }));
+    assert_eq!(
+        store.log_usage(&juliet).await,
+        Ok(LogUsage {
+            entries: 2,
+            bytes: 2 * bytes
+        })
+    );
     assert_eq!(store.log_usage(&romeo).await, Ok(three));
 }
 
 pub async fn the_tail_never_falls_back(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
-    store.create_account(super::new_account("juliet@capulet.example")).await.unwrap();
+    store
+        .create_account(super::new_account("juliet@capulet.example"))
+        .await
+        .unwrap();
     let tail = async || store.load(&juliet).await.unwrap().unwrap().log_tail;
     assert_eq!(tail().await, None);
-    store.append(vec![entry(&juliet, 7), entry(&juliet, 3)]).await.unwrap();
+    store
+        .append(vec![entry(&juliet, 7), entry(&juliet, 3)])
+        .await
+        .unwrap();
     assert_eq!(tail().await, Some(at(7)));
-    store.remove_log(&juliet, LogRange::only(at(7))).await.unwrap();
+    store
+        .remove_log(&juliet, LogRange::only(at(7)))
+        .await
+        .unwrap();
     assert_eq!(tail().await, Some(at(7)));
     store.append(vec![entry(&juliet, 9)]).await.unwrap();
     store.expire_log(Timestamp(100)).await.unwrap();
@@ -158,7 +237,10 @@ pub async fn old_stanzas_expire_from_both_logs(store: &dyn Store) {
 
 pub async fn expiry_goes_on_behind_a_young_stanza(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
-    store.append([1, 50, 2].map(|number| entry(&juliet, number)).to_vec()).await.unwrap();
+    store
+        .append([1, 50, 2].map(|number| entry(&juliet, number)).to_vec())
+        .await
+        .unwrap();
     assert_eq!(store.expire_log(Timestamp(10)).await, Ok(2));
     assert_eq!(whole_log(store, &juliet).await, [stored(50)]);
 }
@@ -171,7 +253,10 @@ pub async fn a_cursor_is_kept_by_name(store: &dyn Store) {
     store.set_cursor(&juliet, "offline", at(4)).await.unwrap();
     assert_eq!(store.cursor(&juliet, "offline").await, Ok(Some(at(4))));
     assert_eq!(store.cursor(&juliet, "push").await, Ok(Some(at(6))));
-    assert_eq!(store.cursor(&jid("romeo@montague.example"), "push").await, Ok(None));
+    assert_eq!(
+        store.cursor(&jid("romeo@montague.example"), "push").await,
+        Ok(None)
+    );
 }
 
 pub async fn an_empty_append_changes_nothing(store: &dyn Store) {

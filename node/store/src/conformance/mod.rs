@@ -157,10 +157,17 @@ fn entry(owner: &Jid, number: u64) -> Append {
 
 /// What [`entry`] becomes.
 fn stored(number: u64) -> LogEntry {
-    LogEntry { position: at(number), received: Timestamp(number), stanza: stanza(number) }
+    LogEntry {
+        position: at(number),
+        received: Timestamp(number),
+        stanza: stanza(number),
+    }
 }
 
 /// The first thousand entries of a log.
 async fn whole_log(store: &dyn Store, owner: &Jid) -> Vec<LogEntry> {
-    store.read_log(owner, LogQuery::after(None, 1_000)).await.expect("the log can be read")
+    store
+        .read_log(owner, LogQuery::after(None, 1_000))
+        .await
+        .expect("the log can be read")
 }

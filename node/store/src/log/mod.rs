@@ -36,12 +36,20 @@ pub struct Append {
 impl Append {
     /// An entry of one log.
     pub fn new(owner: Jid, position: Position, stanza: Bytes, received: Timestamp) -> Self {
-        Self { place: Place { owner, position }, second: None, stanza, received }
+        Self {
+            place: Place { owner, position },
+            second: None,
+            stanza,
+            received,
+        }
     }
 
     /// The same entry in the log of `owner` too.
     pub fn and(self, owner: Jid, position: Position) -> Self {
-        Self { second: Some(Place { owner, position }), ..self }
+        Self {
+            second: Some(Place { owner, position }),
+            ..self
+        }
     }
 
     /// The one or two places.
@@ -77,12 +85,22 @@ pub struct LogQuery {
 impl LogQuery {
     /// The first `limit` entries above `after`, oldest first.
     pub fn after(after: Option<Position>, limit: usize) -> Self {
-        Self { after, before: None, limit, newest_first: false }
+        Self {
+            after,
+            before: None,
+            limit,
+            newest_first: false,
+        }
     }
 
     /// The last `limit` entries below `before`, newest first.
     pub fn before(before: Option<Position>, limit: usize) -> Self {
-        Self { after: None, before, limit, newest_first: true }
+        Self {
+            after: None,
+            before,
+            limit,
+            newest_first: true,
+        }
     }
 }
 
@@ -98,12 +116,18 @@ pub struct LogRange {
 impl LogRange {
     /// One position.
     pub fn only(position: Position) -> Self {
-        Self { from: Some(position), through: Some(position) }
+        Self {
+            from: Some(position),
+            through: Some(position),
+        }
     }
 
     /// Everything up to `position`, with it.
     pub fn through(position: Position) -> Self {
-        Self { from: None, through: Some(position) }
+        Self {
+            from: None,
+            through: Some(position),
+        }
     }
 
     /// The whole log.

@@ -66,7 +66,11 @@ impl Position {
 
     /// The position that [`pack`](Self::pack) made.
     pub fn unpack(packed: i64) -> Result<Self, PositionError> {
-        if packed < 0 { Err(PositionError::Malformed) } else { Ok(Self(packed)) }
+        if packed < 0 {
+            Err(PositionError::Malformed)
+        } else {
+            Ok(Self(packed))
+        }
     }
 }
 
@@ -85,7 +89,10 @@ impl FromStr for Position {
         let (epoch, sequence) = text.split_once('-').ok_or(PositionError::Malformed)?;
         let epoch = canonical_number(epoch).ok_or(PositionError::Malformed)?;
         let epoch = u32::try_from(epoch).map_err(|_| PositionError::Malformed)?;
-        Self::new(epoch, canonical_number(sequence).ok_or(PositionError::Malformed)?)
+        Self::new(
+            epoch,
+            canonical_number(sequence).ok_or(PositionError::Malformed)?,
+        )
     }
 }
 
@@ -122,8 +129,14 @@ mod tests {
 
     #[test]
     fn overflow_is_refused_and_never_wraps() {
-        assert_eq!(Position::new(1 << 23, 0), Err(PositionError::Epoch(1 << 23)));
-        assert_eq!(Position::new(0, 1 << 40), Err(PositionError::Sequence(1 << 40)));
+        assert_eq!(
+            Position::new(1 << 23, 0),
+            Err(PositionError::Epoch(1 << 23))
+        );
+        assert_eq!(
+            Position::new(0, 1 << 40),
+            Err(PositionError::Sequence(1 << 40))
+        );
         let last = Position::new(3, Position::SEQUENCE_MAX).unwrap();
         assert_eq!(last.next(), Err(PositionError::Sequence(1 << 40)));
     }
@@ -133,7 +146,18 @@ mod tests {
         let position = Position::new(7, 42).unwrap();
         assert_eq!(position.to_string(), "7-42");
         assert_eq!("7-42".parse(), Ok(position));
-        for wrong in ["", "7", "7-", "-42", "07-42", "7-042", "+7-42", "7-42 ", "8388608-0", "a-b"] {
+        for wrong in [
+            "",
+            "7",
+            "7-",
+            "-42",
+            "07-42",
+            "7-042",
+            "+7-42",
+            "7-42 ",
+            "8388608-0",
+            "a-b",
+        ] {
             assert!(wrong.parse::<Position>().is_err(), "{wrong:?}");
         }
     }

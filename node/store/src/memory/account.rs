@@ -15,9 +15,22 @@ impl State {
             return Err(StoreError::AlreadyExists);
         }
         self.forget_owner(&account.jid);
-        let NewAccount { jid, credentials, created, details, address } = account;
+        let NewAccount {
+            jid,
+            credentials,
+            created,
+            details,
+            address,
+        } = account;
         let (host, local) = place(&jid);
-        let record = AccountRecord { jid, credentials, created, enabled: true, details, address };
+        let record = AccountRecord {
+            jid,
+            credentials,
+            created,
+            enabled: true,
+            details,
+            address,
+        };
         self.accounts.entry(host).or_default().insert(local, record);
         Ok(())
     }
@@ -33,7 +46,9 @@ impl State {
         self.account(jid).ok_or(StoreError::NotFound)?;
         let (host, local) = place(jid);
         let accounts = self.accounts.get_mut(&host);
-        accounts.and_then(|accounts| accounts.get_mut(&local)).ok_or(StoreError::NotFound)
+        accounts
+            .and_then(|accounts| accounts.get_mut(&local))
+            .ok_or(StoreError::NotFound)
     }
 
     pub(super) fn delete_account(&mut self, jid: &Jid) -> bool {
@@ -54,9 +69,13 @@ impl State {
         after: Option<&str>,
         limit: usize,
     ) -> Vec<AccountRecord> {
-        let Some(accounts) = self.accounts.get(host) else { return Vec::new() };
+        let Some(accounts) = self.accounts.get(host) else {
+            return Vec::new();
+        };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let page = accounts.range::<str, _>((from, Bound::Unbounded)).take(limit);
+        let page = accounts
+            .range::<str, _>((from, Bound::Unbounded))
+            .take(limit);
         page.map(|(_, record)| record.clone()).collect()
     }
 
@@ -75,5 +94,8 @@ impl State {
 
 /// Host and local part of an account's JID.
 fn place(jid: &Jid) -> (String, String) {
-    (jid.domain().to_owned(), jid.local().unwrap_or_default().to_owned())
+    (
+        jid.domain().to_owned(),
+        jid.local().unwrap_or_default().to_owned(),
+    )
 }

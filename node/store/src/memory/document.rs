@@ -8,7 +8,12 @@ use crate::document::Document;
 
 impl State {
     pub(super) fn document(&self, owner: &Jid, collection: &str, key: &str) -> Option<Bytes> {
-        self.owners.get(owner)?.documents.get(collection)?.get(key).cloned()
+        self.owners
+            .get(owner)?
+            .documents
+            .get(collection)?
+            .get(key)
+            .cloned()
     }
 
     pub(super) fn documents(&self, owner: &Jid, collection: &str) -> Vec<Document> {
@@ -16,12 +21,18 @@ impl State {
         let Some(documents) = owner.and_then(|owner| owner.documents.get(collection)) else {
             return Vec::new();
         };
-        documents.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+        documents
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect()
     }
 
     pub(super) fn put_document(&mut self, owner: &Jid, collection: &str, key: &str, value: Bytes) {
         let documents = &mut self.owner_mut(owner).documents;
-        documents.entry(collection.to_owned()).or_default().insert(key.to_owned(), value);
+        documents
+            .entry(collection.to_owned())
+            .or_default()
+            .insert(key.to_owned(), value);
     }
 
     pub(super) fn delete_document(&mut self, owner: &Jid, collection: &str, key: &str) -> bool {
@@ -37,6 +48,8 @@ impl State {
         documents: Vec<Document>,
     ) {
         let whole = documents.into_iter().collect();
-        self.owner_mut(owner).documents.insert(collection.to_owned(), whole);
+        self.owner_mut(owner)
+            .documents
+            .insert(collection.to_owned(), whole);
     }
 }

@@ -24,13 +24,24 @@ impl State {
         let is_free = |place: &&Place| self.owner_mut(&place.owner).take(place.position, id, bytes);
         let places: Vec<Place> = append.places().filter(is_free).cloned().collect();
         if !places.is_empty() {
-            let Append { stanza, received, .. } = append;
-            self.bodies.insert(id, Body { places, stanza, received });
+            let Append {
+                stanza, received, ..
+            } = append;
+            self.bodies.insert(
+                id,
+                Body {
+                    places,
+                    stanza,
+                    received,
+                },
+            );
         }
     }
 
     pub(super) fn read_log(&self, owner: &Jid, query: LogQuery) -> Vec<LogEntry> {
-        let Some(owner) = self.owners.get(owner) else { return Vec::new() };
+        let Some(owner) = self.owners.get(owner) else {
+            return Vec::new();
+        };
         let limit = query.limit.min(PAGE_ENTRIES_MAX);
         let inside = owner.log.iter().filter(|(position, _)| {
             query.after.is_none_or(|after| after < **position)
@@ -46,13 +57,22 @@ impl State {
 
     fn entry(&self, position: Position, id: u64) -> Option<LogEntry> {
         let body = self.bodies.get(&id)?;
-        Some(LogEntry { position, received: body.received, stanza: body.stanza.clone() })
+        Some(LogEntry {
+            position,
+            received: body.received,
+            stanza: body.stanza.clone(),
+        })
     }
 
     pub(super) fn remove_log(&mut self, jid: &Jid, range: LogRange) -> u64 {
-        let Some(owner) = self.owners.get_mut(jid) else { return 0 };
+        let Some(owner) = self.owners.get_mut(jid) else {
+            return 0;
+        };
         let range = range.packed();
-        let inside = owner.log.iter().filter(|(position, _)| range.contains(&position.pack()));
+        let inside = owner
+            .log
+            .iter()
+            .filter(|(position, _)| range.contains(&position.pack()));
         let taken: Vec<(Position, u64)> = inside.map(|(position, id)| (*position, *id)).collect();
         for (position, id) in &taken {
             self.release(jid, *position, *id);
@@ -62,8 +82,11 @@ impl State {
 
     /// The entry `position` of `jid` is gone: its stanza goes when that was its last place.
     fn release(&mut self, jid: &Jid, position: Position, id: u64) {
-        let Some(body) = self.bodies.get_mut(&id) else { return };
-        body.places.retain(|place| place.owner != *jid || place.position != position);
+        let Some(body) = self.bodies.get_mut(&id) else {
+            return;
+        };
+        body.places
+            .retain(|place| place.owner != *jid || place.position != position);
         let bytes = body.stanza.len();
         if body.places.is_empty() {
             self.bodies.remove(&id);
@@ -75,11 +98,17 @@ impl State {
 
     pub(super) fn expire_log(&mut self, older_than: Timestamp) -> u64 {
         let is_old = |(_, body): &(&u64, &Body)| body.received < older_than;
-        let old: Vec<u64> = self.bodies.iter().filter(is_old).map(|(id, _)| *id).collect();
+        let old: Vec<u64> = self
+            .bodies
+            .iter()
+            .filter(is_old)
+            .map(|(id, _)| *id)
+            .collect();
         let old: Vec<Body> = old.iter().filter_map(|id| self.bodies.remove(id)).collect();
         for body in &old {
             for place in &body.places {
-                self.owner_mut(&place.owner).drop_entry(place.position, body.stanza.len());
+                self.owner_mut(&place.owner)
+                    .drop_entry(place.position, body.stanza.len());
             }
         }
         old.len() as u64

@@ -101,11 +101,17 @@ impl Store for MemoryStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<AccountRecord>, StoreError> {
-        Ok(self.state().list_accounts(host, after, limit.min(limits::PAGE_ENTRIES_MAX)))
+        Ok(self
+            .state()
+            .list_accounts(host, after, limit.min(limits::PAGE_ENTRIES_MAX)))
     }
 
     async fn count_accounts(&self, host: &str) -> Result<u64, StoreError> {
-        Ok(self.state().accounts.get(host).map_or(0, |accounts| accounts.len() as u64))
+        Ok(self
+            .state()
+            .accounts
+            .get(host)
+            .map_or(0, |accounts| accounts.len() as u64))
     }
 
     async fn load(&self, jid: &Jid) -> Result<Option<Loaded>, StoreError> {
@@ -187,7 +193,11 @@ impl Store for MemoryStore {
     }
 
     async fn log_usage(&self, owner: &Jid) -> Result<LogUsage, StoreError> {
-        Ok(self.state().owners.get(owner).map_or_else(LogUsage::default, |owner| owner.usage))
+        Ok(self
+            .state()
+            .owners
+            .get(owner)
+            .map_or_else(LogUsage::default, |owner| owner.usage))
     }
 
     async fn expire_log(&self, older_than: Timestamp) -> Result<u64, StoreError> {
@@ -195,7 +205,11 @@ impl Store for MemoryStore {
     }
 
     async fn cursor(&self, owner: &Jid, name: &str) -> Result<Option<Position>, StoreError> {
-        Ok(self.state().owners.get(owner).and_then(|owner| owner.cursors.get(name).copied()))
+        Ok(self
+            .state()
+            .owners
+            .get(owner)
+            .and_then(|owner| owner.cursors.get(name).copied()))
     }
 
     async fn set_cursor(
@@ -206,7 +220,10 @@ impl Store for MemoryStore {
     ) -> Result<(), StoreError> {
         limits::check_owner(owner)?;
         limits::check_name(name)?;
-        self.state().owner_mut(owner).cursors.insert(name.to_owned(), position);
+        self.state()
+            .owner_mut(owner)
+            .cursors
+            .insert(name.to_owned(), position);
         Ok(())
     }
 

@@ -8,8 +8,13 @@ use crate::roster::{Roster, RosterChange};
 
 impl State {
     pub(super) fn roster(&self, jid: &Jid) -> Roster {
-        let Some(owner) = self.owners.get(jid) else { return Roster::default() };
-        Roster { version: owner.roster_version, items: owner.roster.values().cloned().collect() }
+        let Some(owner) = self.owners.get(jid) else {
+            return Roster::default();
+        };
+        Roster {
+            version: owner.roster_version,
+            items: owner.roster.values().cloned().collect(),
+        }
     }
 
     pub(super) fn update_roster(
@@ -23,7 +28,9 @@ impl State {
         for contact in &change.remove {
             owner.roster.remove(contact);
         }
-        owner.roster.extend(change.put.into_iter().map(|item| (item.jid.clone(), item)));
+        owner
+            .roster
+            .extend(change.put.into_iter().map(|item| (item.jid.clone(), item)));
         Ok(())
     }
 }

@@ -24,7 +24,13 @@ impl Mutation for CreateAccount {
     type Output = ();
 
     fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
-        let NewAccount { jid, credentials, created, details, address } = self.0;
+        let NewAccount {
+            jid,
+            credentials,
+            created,
+            details,
+            address,
+        } = self.0;
         if group.account(&jid)?.is_some() {
             return Err(StoreError::AlreadyExists.into());
         }
@@ -37,7 +43,15 @@ impl Mutation for CreateAccount {
         let address = address.map(|address| address.to_string());
         group.execute(
             "INSERT INTO account VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)",
-            (owner, name.0, name.1, millis(created), address, credentials, details),
+            (
+                owner,
+                name.0,
+                name.1,
+                millis(created),
+                address,
+                credentials,
+                details,
+            ),
         )?;
         Ok(())
     }
@@ -72,7 +86,10 @@ impl Mutation for SetEnabled {
 
     fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
         let owner = group.account_or_refuse(&self.jid)?;
-        group.execute("UPDATE account SET enabled = ?2 WHERE owner = ?1", (owner, self.enabled))?;
+        group.execute(
+            "UPDATE account SET enabled = ?2 WHERE owner = ?1",
+            (owner, self.enabled),
+        )?;
         Ok(())
     }
 }
@@ -84,7 +101,9 @@ impl Mutation for DeleteAccount {
     type Output = bool;
 
     fn apply(self, group: &mut Group<'_>) -> Result<bool, Failure> {
-        let Some(owner) = group.account(&self.0)? else { return Ok(false) };
+        let Some(owner) = group.account(&self.0)? else {
+            return Ok(false);
+        };
         group.forget_owner(&self.0, owner)?;
         Ok(true)
     }
@@ -127,8 +146,12 @@ pub(super) fn count(view: &View<'_>, host: &str) -> Result<u64, Failure> {
 
 /// [`load`](crate::Store::load).
 pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure> {
-    let Some((owner, tail)) = view.owner_and_tail(jid)? else { return Ok(None) };
-    let Some(record) = record(view, owner)? else { return Ok(None) };
+    let Some((owner, tail)) = view.owner_and_tail(jid)? else {
+        return Ok(None);
+    };
+    let Some(record) = record(view, owner)? else {
+        return Ok(None);
+    };
     Ok(Some(Loaded {
         record,
         roster: roster::of(view, owner)?,
@@ -143,13 +166,17 @@ fn record(view: &View<'_>, owner: i64) -> Result<Option<AccountRecord>, Failure>
         "SELECT jid, created, enabled, address, credentials, details \
          FROM account JOIN owner ON owner.id = account.owner WHERE account.owner = ?1",
     )?;
-    let record = select.query_row([owner], |row| Ok(decode(row))).optional()?;
+    let record = select
+        .query_row([owner], |row| Ok(decode(row)))
+        .optional()?;
     Ok(record.transpose()?)
 }
 
 fn decode(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
     let address: Option<String> = row.get(3)?;
-    let address = address.map(|text| text.parse().map_err(|error| corrupt(&error))).transpose()?;
+    let address = address
+        .map(|text| text.parse().map_err(|error| corrupt(&error)))
+        .transpose()?;
     let details: BTreeMap<String, String> = from_json(row.get_ref(5)?.as_str())?;
     Ok(AccountRecord {
         jid: jid(row.get_ref(0)?.as_str())?,

@@ -32,9 +32,14 @@ pub(super) fn cursor(
     owner: &Jid,
     name: &str,
 ) -> Result<Option<Position>, Failure> {
-    let Some(owner) = view.owner(owner)? else { return Ok(None) };
-    let mut select =
-        view.prepare("SELECT position FROM cursor WHERE owner = ?1 AND name = ?2")?;
-    let packed: Option<i64> = select.query_row((owner, name), |row| row.get(0)).optional()?;
-    Ok(packed.map(|packed| Position::unpack(packed).map_err(|e| corrupt(&e))).transpose()?)
+    let Some(owner) = view.owner(owner)? else {
+        return Ok(None);
+    };
+    let mut select = view.prepare("SELECT position FROM cursor WHERE owner = ?1 AND name = ?2")?;
+    let packed: Option<i64> = select
+        .query_row((owner, name), |row| row.get(0))
+        .optional()?;
+    Ok(packed
+        .map(|packed| Position::unpack(packed).map_err(|e| corrupt(&e)))
+        .transpose()?)
 }

@@ -40,7 +40,9 @@ impl Mutation for DeleteDocument {
     type Output = bool;
 
     fn apply(self, group: &mut Group<'_>) -> Result<bool, Failure> {
-        let Some(owner) = group.owner(&self.owner)? else { return Ok(false) };
+        let Some(owner) = group.owner(&self.owner)? else {
+            return Ok(false);
+        };
         let sql = "DELETE FROM document WHERE owner = ?1 AND collection = ?2 AND key = ?3";
         Ok(group.execute(sql, (owner, &self.collection, &self.key))? > 0)
     }
@@ -57,7 +59,10 @@ impl Mutation for ReplaceDocuments {
     type Output = ();
 
     fn bytes(&self) -> usize {
-        self.documents.iter().map(|(key, value)| key.len() + value.len()).sum()
+        self.documents
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum()
     }
 
     fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
@@ -91,10 +96,11 @@ pub(super) fn one(
     collection: &str,
     key: &str,
 ) -> Result<Option<Bytes>, Failure> {
-    let Some(owner) = view.owner(owner)? else { return Ok(None) };
-    let mut select = view.prepare(
-        "SELECT value FROM document WHERE owner = ?1 AND collection = ?2 AND key = ?3",
-    )?;
+    let Some(owner) = view.owner(owner)? else {
+        return Ok(None);
+    };
+    let mut select = view
+        .prepare("SELECT value FROM document WHERE owner = ?1 AND collection = ?2 AND key = ?3")?;
     let value = select.query_row((owner, collection, key), |row| row.get::<_, Vec<u8>>(0));
     Ok(value.optional()?.map(Bytes::from))
 }

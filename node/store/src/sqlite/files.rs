@@ -22,14 +22,21 @@ impl Files {
     /// Makes the folder if need be (0700) and the database file in it (0600: it holds SCRAM keys), and locks them.
     /// Two processes would not see each other's tails, so the second is refused as busy.
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(io_error)?;
         let lock = private_file(&dir.join("store.lock"))?;
         rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| StoreError::Unavailable("another process has the store open".into()))?;
         let database = dir.join("store.db");
         // SQLite gives the write-ahead log and its shared memory the permissions of the database.
         private_file(&database)?;
-        Ok(Self { database, _lock: lock })
+        Ok(Self {
+            database,
+            _lock: lock,
+        })
     }
 
     /// A connection that writes: the one of the writer thread. Runs the migrations that are missing.
@@ -77,9 +84,15 @@ impl Files {
 /// Opens `path` for writing, made if need be, for its owner alone.
 pub(super) fn private_file(path: &Path) -> Result<File, StoreError> {
     let mut open = OpenOptions::new();
-    let file = open.write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = open
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path);
     let file = file.map_err(io_error)?;
-    file.set_permissions(Permissions::from_mode(0o600)).map_err(io_error)?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .map_err(io_error)?;
     Ok(file)
 }
 

@@ -11,9 +11,18 @@ use crate::error::StoreError;
 pub(super) fn describe() {
     describe_histogram!(COMMIT_SECONDS, "time of a commit, with its fsync");
     describe_histogram!(BATCH_OPERATIONS, "operations in a commit");
-    describe_gauge!(WAL_BYTES, "size of the write-ahead log; grows where a reader hangs");
-    describe_gauge!(TAIL_ENTRIES, "log entries in memory, not yet in the index on disk");
-    describe_gauge!(QUEUE_KIB, "data that waits to be written or is being written");
+    describe_gauge!(
+        WAL_BYTES,
+        "size of the write-ahead log; grows where a reader hangs"
+    );
+    describe_gauge!(
+        TAIL_ENTRIES,
+        "log entries in memory, not yet in the index on disk"
+    );
+    describe_gauge!(
+        QUEUE_KIB,
+        "data that waits to be written or is being written"
+    );
     describe_counter!(ERRORS, "failed commits and reads, by kind");
 }
 

@@ -74,11 +74,20 @@ impl SqliteStore {
         metrics::describe();
         let files = Files::open(dir)?;
         let (tail, failing) = (Arc::new(Tail::default()), AtomicBool::new(false));
-        let shared = Arc::new(Shared { files, options, tail, failing });
+        let shared = Arc::new(Shared {
+            files,
+            options,
+            tail,
+            failing,
+        });
         let (writes, writer) = writer::start(&shared)?;
         let (reads, mut threads) = readers::start(&shared)?;
         threads.push(writer);
-        Ok(Self { shared, queues: Some(Queues { writes, reads }), threads })
+        Ok(Self {
+            shared,
+            queues: Some(Queues { writes, reads }),
+            threads,
+        })
     }
 
     fn queues(&self) -> &Queues {
@@ -121,11 +130,19 @@ impl Store for SqliteStore {
     }
 
     async fn set_credentials(&self, jid: &Jid, credentials: Credentials) -> Result<(), StoreError> {
-        self.write(account::SetCredentials { jid: jid.clone(), credentials }).await
+        self.write(account::SetCredentials {
+            jid: jid.clone(),
+            credentials,
+        })
+        .await
     }
 
     async fn set_enabled(&self, jid: &Jid, enabled: bool) -> Result<(), StoreError> {
-        self.write(account::SetEnabled { jid: jid.clone(), enabled }).await
+        self.write(account::SetEnabled {
+            jid: jid.clone(),
+            enabled,
+        })
+        .await
     }
 
     async fn delete_account(&self, jid: &Jid) -> Result<bool, StoreError> {
@@ -140,7 +157,8 @@ impl Store for SqliteStore {
     ) -> Result<Vec<AccountRecord>, StoreError> {
         let (host, after) = (host.to_owned(), after.map(str::to_owned));
         let limit = limit.min(limits::PAGE_ENTRIES_MAX);
-        self.read(move |view| account::list(view, &host, after.as_deref(), limit)).await
+        self.read(move |view| account::list(view, &host, after.as_deref(), limit))
+            .await
     }
 
     async fn count_accounts(&self, host: &str) -> Result<u64, StoreError> {
@@ -160,7 +178,11 @@ impl Store for SqliteStore {
 
     async fn update_roster(&self, jid: &Jid, change: RosterChange) -> Result<(), StoreError> {
         limits::check_roster_change(&change)?;
-        self.write(roster::UpdateRoster { jid: jid.clone(), change }).await
+        self.write(roster::UpdateRoster {
+            jid: jid.clone(),
+            change,
+        })
+        .await
     }
 
     async fn document(
@@ -170,12 +192,14 @@ impl Store for SqliteStore {
         key: &str,
     ) -> Result<Option<Bytes>, StoreError> {
         let (owner, collection, key) = (owner.clone(), collection.to_owned(), key.to_owned());
-        self.read(move |view| document::one(view, &owner, &collection, &key)).await
+        self.read(move |view| document::one(view, &owner, &collection, &key))
+            .await
     }
 
     async fn documents(&self, owner: &Jid, collection: &str) -> Result<Vec<Document>, StoreError> {
         let (owner, collection) = (owner.clone(), collection.to_owned());
-        self.read(move |view| document::all(view, &owner, &collection)).await
+        self.read(move |view| document::all(view, &owner, &collection))
+            .await
     }
 
     async fn put_document(
@@ -191,7 +215,12 @@ impl Store for SqliteStore {
         limits::check_document(&value)?;
         let (owner, collection) = (owner.clone(), collection.to_owned());
         let document = (key.to_owned(), value);
-        self.write(document::PutDocument { owner, collection, document }).await
+        self.write(document::PutDocument {
+            owner,
+            collection,
+            document,
+        })
+        .await
     }
 
     async fn delete_document(
@@ -201,7 +230,12 @@ impl Store for SqliteStore {
         key: &str,
     ) -> Result<bool, StoreError> {
         let (owner, collection, key) = (owner.clone(), collection.to_owned(), key.to_owned());
-        self.write(document::DeleteDocument { owner, collection, key }).await
+        self.write(document::DeleteDocument {
+            owner,
+            collection,
+            key,
+        })
+        .await
     }
 
     async fn replace_documents(
@@ -214,7 +248,12 @@ impl Store for SqliteStore {
         limits::check_name(collection)?;
         limits::check_documents(&documents)?;
         let (owner, collection) = (owner.clone(), collection.to_owned());
-        self.write(document::ReplaceDocuments { owner, collection, documents }).await
+        self.write(document::ReplaceDocuments {
+            owner,
+            collection,
+            documents,
+        })
+        .await
     }
 
     async fn append(&self, entries: Vec<Append>) -> Result<(), StoreError> {
@@ -227,7 +266,10 @@ impl Store for SqliteStore {
 
     async fn read_log(&self, owner: &Jid, query: LogQuery) -> Result<Vec<LogEntry>, StoreError> {
         let owner = owner.clone();
-        let query = LogQuery { limit: query.limit.min(limits::PAGE_ENTRIES_MAX), ..query };
+        let query = LogQuery {
+            limit: query.limit.min(limits::PAGE_ENTRIES_MAX),
+            ..query
+        };
         self.read(move |view| log::page(view, &owner, query)).await
     }
 
@@ -260,7 +302,8 @@ impl Store for SqliteStore {
 
     async fn cursor(&self, owner: &Jid, name: &str) -> Result<Option<Position>, StoreError> {
         let (owner, name) = (owner.clone(), name.to_owned());
-        self.read(move |view| cursor::cursor(view, &owner, &name)).await
+        self.read(move |view| cursor::cursor(view, &owner, &name))
+            .await
     }
 
     async fn set_cursor(
@@ -272,7 +315,12 @@ impl Store for SqliteStore {
         limits::check_owner(owner)?;
         limits::check_name(name)?;
         let (owner, name) = (owner.clone(), name.to_owned());
-        self.write(cursor::SetCursor { owner, name, position }).await
+        self.write(cursor::SetCursor {
+            owner,
+            name,
+            position,
+        })
+        .await
     }
 
     async fn schema_version(&self) -> Result<u32, StoreError> {

@@ -23,7 +23,8 @@ rookery_xmpp::options! {
         /// How long after a commit the next one gathers company, while there is any: a commit costs the same whatever
         /// it holds. A write to an idle store never waits for this.
         pub gather_us: u64 = 2_500, "µs";
-        /// Operations in one commit at most: beyond this the time of a commit grows and its cost a message does not fall.
+        /// Operations in one commit at most: beyond this the time of a commit grows and its cost a message does not
+        /// fall.
         pub group_operations_max: u32 = 1_024, "operations";
         /// Stanzas appended in the time in which the index of every log with news is written once. Larger is cheaper a
         /// stanza; memory (24 bytes an entry) and the time to start after a crash (1.5 µs an entry) grow with it.
@@ -40,11 +41,20 @@ impl SqliteOptions {
     /// Refuses values with which the store could not work.
     pub(super) fn validate(&self) -> Result<(), StoreError> {
         let zero = [
-            (self.write_queue_kib_max, "write_queue_kib_max must not be 0"),
+            (
+                self.write_queue_kib_max,
+                "write_queue_kib_max must not be 0",
+            ),
             (self.read_queue_max, "read_queue_max must not be 0"),
             (self.readers, "readers must not be 0"),
-            (self.group_operations_max, "group_operations_max must not be 0"),
-            (self.index_round_stanzas, "index_round_stanzas must not be 0"),
+            (
+                self.group_operations_max,
+                "group_operations_max must not be 0",
+            ),
+            (
+                self.index_round_stanzas,
+                "index_round_stanzas must not be 0",
+            ),
             (self.checkpoint_pages, "checkpoint_pages must not be 0"),
         ];
         match zero.iter().find(|(value, _)| *value == 0) {

@@ -38,20 +38,28 @@ enum Answered {
 }
 
 /// Starts the threads. They end when the queue is dropped.
-pub(super) fn start(
-    shared: &Arc<Shared>,
-) -> Result<(ReadQueue, Vec<JoinHandle<()>>), StoreError> {
+pub(super) fn start(shared: &Arc<Shared>) -> Result<(ReadQueue, Vec<JoinHandle<()>>), StoreError> {
     let capacity = shared.options.read_queue_max as usize;
     let (requests, receiver) = sync_channel(capacity);
     let receiver = Arc::new(Mutex::new(receiver));
     let threads = (0..shared.options.readers).map(|number| {
-        let reader = Reader { shared: Arc::clone(shared), requests: Arc::clone(&receiver) };
+        let reader = Reader {
+            shared: Arc::clone(shared),
+            requests: Arc::clone(&receiver),
+        };
         let thread = std::thread::Builder::new().name(format!("store-reader-{number}"));
         thread.spawn(move || reader.run()).map_err(io_error)
     });
     let threads = threads.collect::<Result<_, _>>()?;
     let wait_max = Duration::from_millis(shared.options.queue_wait_ms_max);
-    Ok((ReadQueue { requests, room: Arc::new(Semaphore::new(capacity)), wait_max }, threads))
+    Ok((
+        ReadQueue {
+            requests,
+            room: Arc::new(Semaphore::new(capacity)),
+            wait_max,
+        },
+        threads,
+    ))
 }
 
 impl ReadQueue {
@@ -67,7 +75,9 @@ impl ReadQueue {
         let room = room.map_err(|_| gone())?;
         let (reply, answer) = oneshot::channel();
         let read = Box::new(move |view: Result<View<'_>, StoreError>| {
-            let outcome = view.map_err(Failure::Refused).and_then(|view| view.run(read));
+            let outcome = view
+                .map_err(Failure::Refused)
+                .and_then(|view| view.run(read));
             let answered = match &outcome {
                 Err(Failure::Broken(_)) => Answered::ConnectionBroken,
                 _ => Answered::Well,
@@ -79,7 +89,9 @@ impl ReadQueue {
             }));
             answered
         });
-        self.requests.try_send(Request { read, _room: room }).map_err(|_| gone())?;
+        self.requests
+            .try_send(Request { read, _room: room })
+            .map_err(|_| gone())?;
         let outcome = answer.await.map_err(|_| gone())?;
         outcome.inspect_err(metrics::failed)
     }
@@ -104,11 +116,7 @@ impl Reader {
     }
 
     /// Answers a request and returns the connection if it can be used on.
-    fn answer(
-        &self,
-        request: Request,
-        conn: Result<Connection, StoreError>,
-    ) -> Option<Connection> {
+    fn answer(&self, request: Request, conn: Result<Connection, StoreError>) -> Option<Connection> {
         match conn {
             Ok(conn) => {
                 let answered = (request.read)(Ok(View::new(&conn, &self.shared.tail)));
@@ -123,7 +131,11 @@ impl Reader {
 
     /// Idle readers queue for the lock; one of them waits in the channel.
     fn next_request(&self) -> Option<Request> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+        self.requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv()
+            .ok()
     }
 }
 

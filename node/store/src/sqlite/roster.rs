@@ -27,7 +27,11 @@ impl Mutation for UpdateRoster {
 
     fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
         let owner = group.account_or_refuse(&self.jid)?;
-        let RosterChange { put, remove, version } = &self.change;
+        let RosterChange {
+            put,
+            remove,
+            version,
+        } = &self.change;
         let sql = "UPDATE owner SET roster_version = ?2 WHERE id = ?1";
         group.execute(sql, (owner, *version as i64))?;
         for contact in remove {
@@ -79,7 +83,10 @@ pub(super) fn of(view: &View<'_>, owner: i64) -> Result<Roster, Failure> {
     while let Some(row) = rows.next()? {
         items.push(decode(row)?);
     }
-    Ok(Roster { version: version as u64, items })
+    Ok(Roster {
+        version: version as u64,
+        items,
+    })
 }
 
 fn decode(row: &Row<'_>) -> Result<RosterItem, StoreError> {

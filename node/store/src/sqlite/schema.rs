@@ -20,11 +20,16 @@ pub(super) fn version(conn: &Connection) -> Result<u32, StoreError> {
 pub(super) fn check(conn: &Connection) -> Result<(), StoreError> {
     let found = version(conn)?;
     if found > KNOWN {
-        return Err(StoreError::NewerSchema { found, known: KNOWN });
+        return Err(StoreError::NewerSchema {
+            found,
+            known: KNOWN,
+        });
     }
     let id: u32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     if found > 0 && id != APPLICATION_ID {
-        return Err(corrupt(&"the file is a database, but not a store of Rookery's"));
+        return Err(corrupt(
+            &"the file is a database, but not a store of Rookery's",
+        ));
     }
     Ok(())
 }
@@ -35,10 +40,8 @@ pub(super) fn migrate(conn: &Connection) -> Result<(), StoreError> {
     if found == MIGRATIONS.len() {
         return Ok(());
     }
-    let transaction = rusqlite::Transaction::new_unchecked(
-        conn,
-        rusqlite::TransactionBehavior::Immediate,
-    )?;
+    let transaction =
+        rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate)?;
     for step in MIGRATIONS.iter().skip(found) {
         transaction.execute_batch(step)?;
     }

@@ -70,8 +70,15 @@ impl Tail {
         for (owner, count) in &settlement.swept {
             entries.drop_first(*owner, *count);
         }
-        for owner in settlement.removed.iter().map(|(owner, _)| *owner).collect::<HashSet<_>>() {
-            entries.retain(owner, |entry| !settlement.removed.contains(&(owner, entry.body)));
+        for owner in settlement
+            .removed
+            .iter()
+            .map(|(owner, _)| *owner)
+            .collect::<HashSet<_>>()
+        {
+            entries.retain(owner, |entry| {
+                !settlement.removed.contains(&(owner, entry.body))
+            });
         }
         for (owner, entry) in &settlement.appended {
             entries.insert(*owner, *entry);
@@ -94,19 +101,27 @@ impl Entries {
     pub(super) fn insert(&mut self, owner: i64, entry: TailEntry) {
         let of_owner = self.owners.entry(owner).or_default();
         let is_last = of_owner.last().is_none_or(|last| *last < entry);
-        let at = if is_last { of_owner.len() } else { of_owner.partition_point(|e| *e < entry) };
+        let at = if is_last {
+            of_owner.len()
+        } else {
+            of_owner.partition_point(|e| *e < entry)
+        };
         of_owner.insert(at, entry);
         self.count += 1;
     }
 
     fn drop_first(&mut self, owner: i64, count: usize) {
-        let Some(of_owner) = self.owners.get_mut(&owner) else { return };
+        let Some(of_owner) = self.owners.get_mut(&owner) else {
+            return;
+        };
         self.count -= of_owner.drain(..count).count();
         self.forget_if_empty(owner);
     }
 
     fn retain(&mut self, owner: i64, keep: impl Fn(&TailEntry) -> bool) {
-        let Some(of_owner) = self.owners.get_mut(&owner) else { return };
+        let Some(of_owner) = self.owners.get_mut(&owner) else {
+            return;
+        };
         let before = of_owner.len();
         of_owner.retain(keep);
         self.count -= before - of_owner.len();
@@ -125,14 +140,26 @@ mod tests {
     use super::*;
 
     fn entry(position: i64, body: i64) -> TailEntry {
-        TailEntry { position, body, bytes: 1 }
+        TailEntry {
+            position,
+            body,
+            bytes: 1,
+        }
     }
 
     #[test]
     fn entries_are_kept_in_order_of_position_whatever_their_order_of_arrival() {
         let tail = Tail::default();
-        let appended = vec![(1, entry(5, 1)), (1, entry(3, 2)), (2, entry(1, 3)), (1, entry(9, 4))];
-        tail.settle(&Settlement { appended, ..Settlement::default() });
+        let appended = vec![
+            (1, entry(5, 1)),
+            (1, entry(3, 2)),
+            (2, entry(1, 3)),
+            (1, entry(9, 4)),
+        ];
+        tail.settle(&Settlement {
+            appended,
+            ..Settlement::default()
+        });
         assert_eq!(tail.of(1), [entry(3, 2), entry(5, 1), entry(9, 4)]);
         assert_eq!(tail.count(), 4);
         assert_eq!(tail.next_owner(2), Some((2, vec![entry(1, 3)])));
@@ -142,7 +169,10 @@ mod tests {
     fn a_settlement_drops_what_was_indexed_before_it_adds_what_came() {
         let tail = Tail::default();
         let appended = vec![(1, entry(5, 1)), (1, entry(6, 2)), (2, entry(1, 3))];
-        tail.settle(&Settlement { appended, ..Settlement::default() });
+        tail.settle(&Settlement {
+            appended,
+            ..Settlement::default()
+        });
         tail.settle(&Settlement {
             swept: vec![(1, 2)],
             removed: HashSet::from([(2, 3)]),

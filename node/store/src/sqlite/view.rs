@@ -53,7 +53,9 @@ impl<'a> View<'a> {
         jid: &Jid,
     ) -> rusqlite::Result<Option<(i64, Vec<TailEntry>)>> {
         loop {
-            let Some(owner) = self.find(jid)? else { return Ok(None) };
+            let Some(owner) = self.find(jid)? else {
+                return Ok(None);
+            };
             let tail = self.tail.of(owner);
             if self.owner(jid)? == Some(owner) {
                 return Ok(Some((owner, tail)));
@@ -64,6 +66,8 @@ impl<'a> View<'a> {
     }
 
     fn find(&self, jid: &Jid) -> rusqlite::Result<Option<i64>> {
-        self.prepare(FIND_OWNER)?.query_row([jid.as_str()], |row| row.get(0)).optional()
+        self.prepare(FIND_OWNER)?
+            .query_row([jid.as_str()], |row| row.get(0))
+            .optional()
     }
 }

@@ -17,7 +17,10 @@ impl Mutation for AppendEntries {
     }
 
     fn bytes(&self) -> usize {
-        self.0.iter().map(|entry| ENTRY_BYTES + entry.stanza.len()).sum()
+        self.0
+            .iter()
+            .map(|entry| ENTRY_BYTES + entry.stanza.len())
+            .sum()
     }
 
     fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
@@ -26,13 +29,24 @@ impl Mutation for AppendEntries {
         )?;
         for entry in &self.0 {
             let first = place(group, &entry.place)?;
-            let second = entry.second.as_ref().map(|second| place(group, second)).transpose()?;
+            let second = entry
+                .second
+                .as_ref()
+                .map(|second| place(group, second))
+                .transpose()?;
             let (o2, p2) = second.unzip();
             let received = millis(entry.received);
             let body = insert.insert((first.0, first.1, o2, p2, received, &entry.stanza[..]))?;
             let bytes = entry.stanza.len() as u32;
             for (owner, position) in std::iter::once(first).chain(second) {
-                group.appended(owner, TailEntry { position, body, bytes });
+                group.appended(
+                    owner,
+                    TailEntry {
+                        position,
+                        body,
+                        bytes,
+                    },
+                );
             }
         }
         Ok(())

@@ -62,7 +62,10 @@ impl Mutation for ExpireSlice {
         }
         let stanzas = old().count() as u64;
         let goes_on = stanzas > 0 && rows.len() == SLICE;
-        Ok(Expired { stanzas, next: rows.last().filter(|_| goes_on).map(|row| row.id) })
+        Ok(Expired {
+            stanzas,
+            next: rows.last().filter(|_| goes_on).map(|row| row.id),
+        })
     }
 }
 
@@ -84,7 +87,9 @@ fn remove(
 }
 
 fn places_of(row: &Row) -> impl Iterator<Item = (i64, i64, &Row)> {
-    row.places.iter().filter_map(move |(owner, position)| Some(((*owner)?, (*position)?, row)))
+    row.places
+        .iter()
+        .filter_map(move |(owner, position)| Some(((*owner)?, (*position)?, row)))
 }
 
 fn rows_behind(group: &Group<'_>, behind: i64, older_than: i64) -> rusqlite::Result<Vec<Row>> {

@@ -16,7 +16,9 @@ pub(in crate::sqlite) fn page(
     jid: &Jid,
     query: LogQuery,
 ) -> Result<Vec<LogEntry>, Failure> {
-    let Some((owner, tail)) = view.owner_and_tail(jid)? else { return Ok(Vec::new()) };
+    let Some((owner, tail)) = view.owner_and_tail(jid)? else {
+        return Ok(Vec::new());
+    };
     let bounds = Bounds::of(query);
     let mut places = indexed(view, owner, bounds, query)?;
     let inside = tail.iter().filter(|entry| bounds.contain(entry.position));
@@ -47,7 +49,10 @@ struct Bounds {
 impl Bounds {
     fn of(query: LogQuery) -> Self {
         let after = query.after.map_or(-1, Position::pack);
-        Self { after, before: query.before.map(Position::pack) }
+        Self {
+            after,
+            before: query.before.map(Position::pack),
+        }
     }
 
     fn contain(self, position: i64) -> bool {
@@ -91,10 +96,19 @@ fn entry(
          WHERE id = ?1 AND ((o1 = ?2 AND p1 = ?3) OR (o2 = ?2 AND p2 = ?3))",
     )?;
     let found = select.query_row((body, owner, position), |row| {
-        Ok((timestamp(row.get(0)?), Bytes::from(row.get::<_, Vec<u8>>(1)?)))
+        Ok((
+            timestamp(row.get(0)?),
+            Bytes::from(row.get::<_, Vec<u8>>(1)?),
+        ))
     });
-    let Some((received, stanza)) = found.optional()? else { return Ok(None) };
-    Ok(Some(LogEntry { position: unpack(position)?, received, stanza }))
+    let Some((received, stanza)) = found.optional()? else {
+        return Ok(None);
+    };
+    Ok(Some(LogEntry {
+        position: unpack(position)?,
+        received,
+        stanza,
+    }))
 }
 
 /// [`log_usage`](crate::Store::log_usage).
@@ -114,7 +128,10 @@ pub(in crate::sqlite) fn usage_of(
 ) -> rusqlite::Result<LogUsage> {
     let mut select = view.prepare("SELECT log_entries, log_bytes FROM owner WHERE id = ?1")?;
     let mut usage = select.query_row([owner], |row| {
-        Ok(LogUsage { entries: row.get(0)?, bytes: row.get(1)? })
+        Ok(LogUsage {
+            entries: row.get(0)?,
+            bytes: row.get(1)?,
+        })
     })?;
     let mut counts = view.prepare(
         "SELECT 1 FROM body \

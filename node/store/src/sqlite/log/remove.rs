@@ -29,16 +29,25 @@ impl Mutation for RemoveSlice {
 
     fn apply(self, group: &mut Group<'_>) -> Result<Removed, Failure> {
         let Some(owner) = group.owner(&self.owner)? else {
-            return Ok(Removed { entries: 0, more: false });
+            return Ok(Removed {
+                entries: 0,
+                more: false,
+            });
         };
         let (first, last) = self.range.into_inner();
         let indexed = indexed(group, owner, first, last)?;
         let more = indexed.len() == SLICE;
-        let last = indexed.last().filter(|_| more).map_or(last, |(position, ..)| *position);
+        let last = indexed
+            .last()
+            .filter(|_| more)
+            .map_or(last, |(position, ..)| *position);
         let mut gone = BTreeSet::new();
         let mut usage = LogUsage::default();
         for (position, body, bytes) in indexed {
-            group.execute("DELETE FROM idx WHERE owner = ?1 AND pos = ?2", (owner, position))?;
+            group.execute(
+                "DELETE FROM idx WHERE owner = ?1 AND pos = ?2",
+                (owner, position),
+            )?;
             group.release(owner, body)?;
             gone.insert(position);
             usage.entries += 1;
@@ -51,7 +60,10 @@ impl Mutation for RemoveSlice {
         if let Some(high) = gone.last() {
             group.count_out(owner, usage, *high)?;
         }
-        Ok(Removed { entries: gone.len() as u64, more })
+        Ok(Removed {
+            entries: gone.len() as u64,
+            more,
+        })
     }
 }
 

@@ -31,7 +31,11 @@ impl Backup {
         reply: oneshot::Sender<Result<(), StoreError>>,
         room: OwnedSemaphorePermit,
     ) -> Self {
-        Self { path, reply, _room: room }
+        Self {
+            path,
+            reply,
+            _room: room,
+        }
     }
 
     /// Makes the copy while `writer` goes on committing, and answers.
@@ -75,7 +79,9 @@ fn copy(part: &Path, writer: &mut Writer) -> Result<(), StoreError> {
         writer.turn();
         let is_same = |session: &Session| Rc::ptr_eq(session.connection(), &conn);
         if !writer.session.as_ref().is_some_and(is_same) {
-            return Err(StoreError::Unavailable("a write failed during the copy".into()));
+            return Err(StoreError::Unavailable(
+                "a write failed during the copy".into(),
+            ));
         }
     }
     Ok(())
@@ -83,13 +89,17 @@ fn copy(part: &Path, writer: &mut Writer) -> Result<(), StoreError> {
 
 /// Makes the copy durable, then its name.
 fn publish(part: &Path, path: &Path) -> Result<(), StoreError> {
-    File::open(part).and_then(|file| file.sync_all()).map_err(io_error)?;
+    File::open(part)
+        .and_then(|file| file.sync_all())
+        .map_err(io_error)?;
     std::fs::rename(part, path).map_err(io_error)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error)
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(io_error)
 }
 
 /// Pages between two groups: 2 MiB, some milliseconds.

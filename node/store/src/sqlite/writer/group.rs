@@ -24,7 +24,13 @@ pub(in crate::sqlite) struct Group<'a> {
 
 impl<'a> Group<'a> {
     pub(super) fn new(conn: &'a Connection, owners: &'a mut OwnerCache, tail: &'a Tail) -> Self {
-        Self { conn, owners, tail, settlement: Settlement::default(), doomed: Vec::new() }
+        Self {
+            conn,
+            owners,
+            tail,
+            settlement: Settlement::default(),
+            doomed: Vec::new(),
+        }
     }
 
     /// A statement, compiled once.
@@ -54,7 +60,9 @@ impl<'a> Group<'a> {
         if let Some(owner) = self.owners.get(jid) {
             return Ok(Some(owner));
         }
-        let found = self.prepare(FIND_OWNER)?.query_row([jid.as_str()], |row| row.get(0));
+        let found = self
+            .prepare(FIND_OWNER)?
+            .query_row([jid.as_str()], |row| row.get(0));
         let found = found.optional()?;
         if let Some(owner) = found {
             self.owners.insert(jid.clone(), owner);
@@ -75,19 +83,26 @@ impl<'a> Group<'a> {
 
     /// The integer of the owner `jid`, if it has an account.
     pub(in crate::sqlite) fn account(&mut self, jid: &Jid) -> rusqlite::Result<Option<i64>> {
-        let Some(owner) = self.owner(jid)? else { return Ok(None) };
+        let Some(owner) = self.owner(jid)? else {
+            return Ok(None);
+        };
         let mut find = self.prepare("SELECT owner FROM account WHERE owner = ?1")?;
         find.query_row([owner], |row| row.get(0)).optional()
     }
 
     /// The integer of the account `jid`, or the refusal of what needs one.
     pub(in crate::sqlite) fn account_or_refuse(&mut self, jid: &Jid) -> Result<i64, Failure> {
-        self.account(jid)?.ok_or(Failure::Refused(StoreError::NotFound))
+        self.account(jid)?
+            .ok_or(Failure::Refused(StoreError::NotFound))
     }
 
     /// Puts everything of an owner out of reach. What is not large goes at once, the indexed log later, in slices
     /// (`purge`).
-    pub(in crate::sqlite) fn forget_owner(&mut self, jid: &Jid, owner: i64) -> rusqlite::Result<()> {
+    pub(in crate::sqlite) fn forget_owner(
+        &mut self,
+        jid: &Jid,
+        owner: i64,
+    ) -> rusqlite::Result<()> {
         for entry in self.take_from_tail(owner, 0..=i64::MAX) {
             self.release(owner, entry.body)?;
         }
@@ -110,7 +125,9 @@ impl<'a> Group<'a> {
         owner: i64,
         positions: RangeInclusive<i64>,
     ) -> Vec<TailEntry> {
-        let Settlement { removed, appended, .. } = &mut self.settlement;
+        let Settlement {
+            removed, appended, ..
+        } = &mut self.settlement;
         let mut taken = self.tail.of(owner);
         taken.retain(|entry| positions.contains(&entry.position));
         taken.retain(|entry| removed.insert((owner, entry.body)));
@@ -127,7 +144,9 @@ impl<'a> Group<'a> {
 
     /// Removes one entry from the tail, if it is there.
     pub(in crate::sqlite) fn drop_from_tail(&mut self, owner: i64, body: i64) {
-        self.settlement.appended.retain(|(of, entry)| *of != owner || entry.body != body);
+        self.settlement
+            .appended
+            .retain(|(of, entry)| *of != owner || entry.body != body);
         self.settlement.removed.insert((owner, body));
     }
 
@@ -146,7 +165,10 @@ impl<'a> Group<'a> {
         usage: LogUsage,
         high: i64,
     ) -> rusqlite::Result<()> {
-        self.execute(COUNT_IN, (owner, usage.entries as i64, usage.bytes as i64, high))?;
+        self.execute(
+            COUNT_IN,
+            (owner, usage.entries as i64, usage.bytes as i64, high),
+        )?;
         Ok(())
     }
 
@@ -157,7 +179,10 @@ impl<'a> Group<'a> {
         usage: LogUsage,
         high: i64,
     ) -> rusqlite::Result<()> {
-        self.execute(COUNT_IN, (owner, -(usage.entries as i64), -(usage.bytes as i64), high))?;
+        self.execute(
+            COUNT_IN,
+            (owner, -(usage.entries as i64), -(usage.bytes as i64), high),
+        )?;
         Ok(())
     }
 }

@@ -59,7 +59,12 @@ impl<M: Mutation> Pending<M> {
         room: OwnedSemaphorePermit,
     ) -> Self {
         let operations = mutation.operations();
-        Self { stage: Stage::Waiting(mutation), operations, reply, _room: room }
+        Self {
+            stage: Stage::Waiting(mutation),
+            operations,
+            reply,
+            _room: room,
+        }
     }
 }
 

@@ -71,7 +71,9 @@ pub(super) fn start(shared: &Arc<Shared>) -> Result<(WriteQueue, JoinHandle<()>)
         }
     });
     let thread = thread.map_err(io_error)?;
-    outcome.recv().map_err(|_| StoreError::Unavailable("the writer did not start".into()))??;
+    outcome
+        .recv()
+        .map_err(|_| StoreError::Unavailable("the writer did not start".into()))??;
     Ok((queue, thread))
 }
 
@@ -92,7 +94,15 @@ impl Writer {
     fn new(shared: Arc<Shared>, requests: Receiver<Request>, session: Option<Session>) -> Self {
         let pace = Pace::new(&shared.options);
         let (jobs, backups) = (Vec::new(), Vec::new());
-        Self { shared, requests, session, pace, jobs, operations: 0, backups }
+        Self {
+            shared,
+            requests,
+            session,
+            pace,
+            jobs,
+            operations: 0,
+            backups,
+        }
     }
 
     fn run(&mut self) {
@@ -192,7 +202,12 @@ impl Writer {
 
     /// The open connection, opened anew after a failure.
     fn session(&mut self) -> Result<&mut Session, StoreError> {
-        let Shared { files, options, tail, .. } = &*self.shared;
+        let Shared {
+            files,
+            options,
+            tail,
+            ..
+        } = &*self.shared;
         Ok(match &mut self.session {
             Some(session) => session,
             none => none.insert(Session::open(files, options, tail)?),
@@ -223,7 +238,9 @@ impl Writer {
 
     /// Leaves a database whose next start has nothing to rebuild.
     fn close(&mut self) {
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         if let Err(error) = session.flush() {
             tracing::warn!(%error, "the store closes with work for its next start");
         }

@@ -19,7 +19,11 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(options: &SqliteOptions) -> Self {
         let window = Duration::from_micros(options.gather_us);
-        Self { window, operations_max: options.group_operations_max as usize, shared_at: None }
+        Self {
+            window,
+            operations_max: options.group_operations_max as usize,
+            shared_at: None,
+        }
     }
 
     /// Operations in a group at most; a single call may exceed it.

@@ -16,7 +16,9 @@ impl Purge {
     /// What a former run left to do.
     pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
         let mut select = conn.prepare("SELECT owner FROM doomed")?;
-        let owners = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let owners = select
+            .query_map([], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
         Ok(Self { owners })
     }
 
@@ -35,12 +37,17 @@ impl Purge {
 
     /// Deletes a slice of the log of one owner.
     pub(super) fn advance(&mut self, group: &Group<'_>) -> rusqlite::Result<()> {
-        let Some(&owner) = self.owners.last() else { return Ok(()) };
+        let Some(&owner) = self.owners.last() else {
+            return Ok(());
+        };
         let mut select = group.prepare("SELECT pos, body FROM idx WHERE owner = ?1 LIMIT ?2")?;
         let entries = select.query_map((owner, SLICE), |row| Ok((row.get(0)?, row.get(1)?)))?;
         let entries = entries.collect::<Result<Vec<(i64, i64)>, _>>()?;
         for (position, body) in &entries {
-            group.execute("DELETE FROM idx WHERE owner = ?1 AND pos = ?2", (owner, position))?;
+            group.execute(
+                "DELETE FROM idx WHERE owner = ?1 AND pos = ?2",
+                (owner, position),
+            )?;
             group.release(owner, *body)?;
         }
         if entries.len() < SLICE {

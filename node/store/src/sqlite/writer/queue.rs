@@ -35,7 +35,15 @@ impl WriteQueue {
         let (requests, receiver) = sync_channel(room_kib as usize);
         let room = Arc::new(Semaphore::new(room_kib as usize));
         let wait_max = Duration::from_millis(options.queue_wait_ms_max);
-        (Self { requests, room, room_kib, wait_max }, receiver)
+        (
+            Self {
+                requests,
+                room,
+                room_kib,
+                wait_max,
+            },
+            receiver,
+        )
     }
 
     /// Queues `mutation` and waits until its group is committed.
@@ -45,7 +53,9 @@ impl WriteQueue {
     ) -> Result<M::Output, StoreError> {
         let room = self.room_for(mutation.bytes()).await?;
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Mutate(Box::new(Pending::new(mutation, reply, room))))?;
+        self.send(Request::Mutate(Box::new(Pending::new(
+            mutation, reply, room,
+        ))))?;
         answer.await.map_err(|_| gone())?
     }
 
@@ -67,7 +77,9 @@ impl WriteQueue {
 
     /// Waits for room, as long as the options allow. What is larger than the whole queue takes all of it.
     async fn room_for(&self, bytes: usize) -> Result<OwnedSemaphorePermit, StoreError> {
-        let kib = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(self.room_kib);
+        let kib = u32::try_from(bytes / 1024 + 1)
+            .unwrap_or(u32::MAX)
+            .min(self.room_kib);
         let room = Arc::clone(&self.room).acquire_many_owned(kib);
         match tokio::time::timeout(self.wait_max, room).await {
             Ok(Ok(room)) => Ok(room),

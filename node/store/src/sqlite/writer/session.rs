@@ -38,7 +38,13 @@ impl Session {
         tail.replace(found);
         let sweep = Sweep::new(last_body, options.index_round_stanzas);
         let (conn, owners) = (Rc::new(conn), OwnerCache::default());
-        Ok(Self { conn, owners, sweep, purge, tail: Arc::clone(tail) })
+        Ok(Self {
+            conn,
+            owners,
+            sweep,
+            purge,
+            tail: Arc::clone(tail),
+        })
     }
 
     /// The connection, for a copy of the database.
@@ -81,7 +87,9 @@ impl Session {
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut group = Group::new(&self.conn, &mut self.owners, &self.tail);
         work(&mut group, &mut self.sweep, &mut self.purge, &self.tail)?;
-        let Group { settlement, doomed, .. } = group;
+        let Group {
+            settlement, doomed, ..
+        } = group;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
         self.tail.settle(&settlement);
         self.purge.add(doomed);
@@ -100,9 +108,18 @@ fn scan(conn: &Connection, purge: &Purge) -> Result<(Entries, i64), StoreError> 
     while let Some(row) = rows.next()? {
         let (body, bytes) = (row.get(0)?, row.get(5)?);
         for (owner, position) in [(row.get(1)?, row.get(2)?), (row.get(3)?, row.get(4)?)] {
-            let (Some(owner), Some(position)) = (owner, position) else { continue };
+            let (Some(owner), Some(position)) = (owner, position) else {
+                continue;
+            };
             if !purge.contains(owner) {
-                entries.insert(owner, TailEntry { position, body, bytes });
+                entries.insert(
+                    owner,
+                    TailEntry {
+                        position,
+                        body,
+                        bytes,
+                    },
+                );
             }
         }
     }

@@ -31,7 +31,13 @@ impl Sweep {
     pub(super) fn new(last_body: i64, round_stanzas: u32) -> Self {
         let round_start = last_body + 1;
         let round_stanzas = round_stanzas as usize;
-        Self { next_owner: 0, round_start, last_body, share: 0, round_stanzas }
+        Self {
+            next_owner: 0,
+            round_start,
+            last_body,
+            share: 0,
+            round_stanzas,
+        }
     }
 
     /// Writes the share that the group's own appends call for.
@@ -39,7 +45,9 @@ impl Sweep {
     /// With T entries in the tail and a round of N messages the share is 2·T/N a message. Messages
     /// with two owners add 2, so T settles at N, and so does the length of a round.
     pub(super) fn advance(&mut self, group: &mut Group<'_>, tail: &Tail) -> rusqlite::Result<()> {
-        let Some((_, last)) = group.settlement.appended.last() else { return Ok(()) };
+        let Some((_, last)) = group.settlement.appended.last() else {
+            return Ok(());
+        };
         let messages = usize::try_from(last.body - self.last_body).unwrap_or(0);
         self.last_body = self.last_body.max(last.body);
         let due = 2 * messages * tail.count();
@@ -88,7 +96,10 @@ impl Sweep {
 
     /// Every row from before the round is indexed now.
     fn end_round(&mut self, group: &Group<'_>) -> rusqlite::Result<()> {
-        group.execute("UPDATE mark SET value = ?1 WHERE name = 'low'", [self.round_start])?;
+        group.execute(
+            "UPDATE mark SET value = ?1 WHERE name = 'low'",
+            [self.round_start],
+        )?;
         self.next_owner = 0;
         self.round_start = self.last_body + 1;
         Ok(())
@@ -119,7 +130,11 @@ fn index_entries(group: &mut Group<'_>, owner: i64, entries: &[TailEntry]) -> ru
 fn release_if_taken(group: &Group<'_>, owner: i64, entry: &TailEntry) -> rusqlite::Result<()> {
     let mut find = group.prepare("SELECT body FROM idx WHERE owner = ?1 AND pos = ?2")?;
     let body: i64 = find.query_row((owner, entry.position), |row| row.get(0))?;
-    if body == entry.body { Ok(()) } else { group.release(owner, entry.body) }
+    if body == entry.body {
+        Ok(())
+    } else {
+        group.release(owner, entry.body)
+    }
 }
 
 /// Entries of one owner in one commit: an owner with thousands, such as a busy room, is written in parts.
