@@ -1,1 +1,27 @@
-//! The connection floor.
+//! Floor 2: the connection role. It holds the clients' sockets, and decides nothing that the session machine can decide.
+//!
+//! ```text
+//! listener ─accept─► Admission ─► SessionActor on the arbiter that accepted
+//!                                   │ socket ─► TLS ─► reader ─► session machine
+//!                                   │                     └────► batches ─► shard (Routers)
+//!                                   └ socket ◄─ TLS ◄─ one record a turn ◄─ inbox (Sink) ◄─ shard
+//! ```
+//!
+//! * [`ConnectionRole`]: starts the role on a set of arbiters, counts, drains.
+//! * [`TlsHosts`]: the virtual hosts' certificates, replaced while running.
+
+mod admission;
+mod inbox;
+mod listener;
+mod options;
+mod role;
+mod scratch;
+mod session;
+mod shared;
+mod timers;
+mod tls;
+mod wire;
+
+pub use options::ConnectionOptions;
+pub use role::{ConnectionConfig, ConnectionRole, StartError};
+pub use tls::{CertificateFacts, CertificateFiles, TlsHosts, TlsLoadError, TlsOptions};

@@ -50,9 +50,8 @@ pub enum Effect {
     },
     /// Derive keys from a password and compare, off the arbiter: it costs milliseconds (PLAIN only).
     VerifyPassword {
-        /// The stored keys; for an account that does not exist those of a decoy, so that it takes as long. The machine
-        /// never passes `None`.
-        credentials: Option<Arc<Credentials>>,
+        /// The stored keys; for an account that does not exist those of a decoy, so that it takes as long.
+        credentials: Arc<Credentials>,
         /// The password that the client sent.
         password: Password,
     },

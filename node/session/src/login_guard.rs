@@ -1,11 +1,13 @@
 //! Slows and limits failed logins, over all sessions of a process.
 //!
 //! ```text
-//! try ─► admit: Now | After(delay) | Refused        failure ─► the address's and the pair's counts rise
-//!                                                   success ─► the pair's count is forgotten
+//! try ─► admit: Now | After(delay) | Refused        failure  ─► the address's count rises
+//!        (the pair's count rises)                   success  ─► the pair's count is forgotten
+//!                                                   withdrawn ─► the pair's count falls again
 //! ```
 //!
-//! Failures are counted for each address (IPv6 by /64) and for each pair of account and address.
+//! Failures are counted for each address (IPv6 by /64) and for each pair of account and address, a pair's already when it
+//! tries, so that guesses on many connections at once are slowed like guesses one after the other.
 //! Both counts decay: they halve every `half_life_s`. A pair is slowed with every failure; an address
 //! that fails often, at whatever names, is refused. An account is never counted by its name alone, so
 //! nobody can lock its owner out from elsewhere. A guess from many addresses costs the attacker an
@@ -81,7 +83,7 @@ impl LoginGuard {
     }
 
     /// Whether a try may go on, and how soon.
-    pub fn admit(&self, address: IpAddr, account: Option<&Jid>, now: Timestamp) -> Admission {
+    pub fn admit(&mut self, address: IpAddr, account: Option<&Jid>, now: Timestamp) -> Admission {
         if !self.options.enabled {
             return Admission::Now;
         }
@@ -90,6 +92,9 @@ impl LoginGuard {
             return Admission::Refused;
         }
         let over = account.map_or(0, |account| failures(Some(account)));
+        if account.is_some() {
+            self.count(Key::new(address, account), now);
+        }
         match over.checked_sub(u64::from(self.options.free_failures)) {
             None => Admission::Now,
             Some(over) => Admission::After {
@@ -98,7 +103,7 @@ impl LoginGuard {
         }
     }
 
-    /// Notes how a try ended.
+    /// Notes how an admitted try ended.
     pub fn report(
         &mut self,
         address: IpAddr,
@@ -111,8 +116,17 @@ impl LoginGuard {
             return;
         }
         self.count(Key::new(address, None), now);
-        if account.is_some() {
-            self.count(Key::new(address, account), now);
+    }
+
+    /// An admitted try came to no end that is the client's doing: it does not count.
+    pub fn withdraw(&mut self, address: IpAddr, account: Option<&Jid>, now: Timestamp) {
+        let key = Key::new(address, account);
+        let Some(count) = self.counts.get(&key).copied().filter(|_| account.is_some()) else {
+            return;
+        };
+        match self.decayed(count, now).checked_sub(1000) {
+            None | Some(0) => self.forget(&key),
+            Some(thousandths) => self.set(key, thousandths, now),
         }
     }
 
@@ -143,20 +157,25 @@ impl LoginGuard {
 
     fn count(&mut self, key: Key, now: Timestamp) {
         let before = self.counts.get(&key).copied();
-        if let Some(old) = before {
-            self.oldest.remove(&(old.at, old.serial));
-        } else if self.counts.len() >= self.options.entries_max.max(1) as usize {
+        if before.is_none() && self.counts.len() >= self.options.entries_max.max(1) as usize {
             self.forget_oldest();
         }
-        self.serial += 1;
         let thousandths = before.map_or(0, |count| self.decayed(count, now)) + 1000;
+        self.set(key, thousandths, now);
+    }
+
+    fn set(&mut self, key: Key, thousandths: u64, now: Timestamp) {
+        self.serial += 1;
+        let serial = self.serial;
+        self.oldest.insert((now, serial), key.clone());
         let count = Count {
             thousandths,
             at: now,
-            serial: self.serial,
+            serial,
         };
-        self.oldest.insert((now, self.serial), key.clone());
-        self.counts.insert(key, count);
+        if let Some(old) = self.counts.insert(key, count) {
+            self.oldest.remove(&(old.at, old.serial));
+        }
     }
 
     fn forget(&mut self, key: &Key) {
@@ -203,8 +222,16 @@ mod tests {
 
     fn fail(guard: &mut LoginGuard, address: IpAddr, times: u32) {
         for _ in 0..times {
+            guard.admit(address, Some(&juliet()), START);
             guard.report(address, Some(&juliet()), false, START);
         }
+    }
+
+    /// What the guard would say, without a try.
+    fn look(guard: &mut LoginGuard, address: IpAddr) -> Admission {
+        let admission = guard.admit(address, Some(&juliet()), START);
+        guard.withdraw(address, Some(&juliet()), START);
+        admission
     }
 
     #[test]
@@ -212,15 +239,12 @@ mod tests {
         let mut guard = LoginGuard::new(LoginGuardOptions::default());
         fail(&mut guard, HOME, 3);
         let slow = |ms| Admission::After { delay_ms: ms };
-        assert_eq!(guard.admit(HOME, Some(&juliet()), START), slow(500));
-        assert_eq!(
-            guard.admit(ELSEWHERE, Some(&juliet()), START),
-            Admission::Now
-        );
+        assert_eq!(look(&mut guard, HOME), slow(500));
+        assert_eq!(look(&mut guard, ELSEWHERE), Admission::Now);
         fail(&mut guard, HOME, 2);
-        assert_eq!(guard.admit(HOME, Some(&juliet()), START), slow(2_000));
+        assert_eq!(look(&mut guard, HOME), slow(2_000));
         fail(&mut guard, HOME, 20);
-        assert_eq!(guard.admit(HOME, Some(&juliet()), START), slow(15_000));
+        assert_eq!(look(&mut guard, HOME), slow(15_000));
     }
 
     #[test]
@@ -228,12 +252,9 @@ mod tests {
         let mut guard = LoginGuard::new(LoginGuardOptions::default());
         fail(&mut guard, HOME, 49);
         guard.report(HOME, Some(&juliet()), true, START);
-        assert_eq!(guard.admit(HOME, Some(&juliet()), START), Admission::Now);
+        assert_eq!(look(&mut guard, HOME), Admission::Now);
         guard.report(HOME, None, false, START);
-        assert_eq!(
-            guard.admit(HOME, Some(&juliet()), START),
-            Admission::Refused
-        );
+        assert_eq!(look(&mut guard, HOME), Admission::Refused);
     }
 
     #[test]
@@ -280,5 +301,21 @@ mod tests {
         }
         assert_eq!(guard.entries(), 10);
         assert_eq!(guard.oldest.len(), 10);
+    }
+    #[test]
+    fn guesses_at_once_are_slowed_like_guesses_in_turn() {
+        let mut guard = LoginGuard::new(LoginGuardOptions::default());
+        let mut guess = || guard.admit(HOME, Some(&juliet()), START);
+        assert!((0..3).all(|_| guess() == Admission::Now));
+        assert_eq!(guess(), Admission::After { delay_ms: 500 });
+        assert_eq!(guess(), Admission::After { delay_ms: 1_000 });
+    }
+
+    #[test]
+    fn a_withdrawn_try_leaves_nothing() {
+        let mut guard = LoginGuard::new(LoginGuardOptions::default());
+        guard.admit(HOME, Some(&juliet()), START);
+        guard.withdraw(HOME, Some(&juliet()), START);
+        assert_eq!((guard.entries(), guard.oldest.len()), (0, 0));
     }
 }

@@ -9,7 +9,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Wrap
 use metrics::counter;
 use rookery_session::carrier::{Answer, Full, ShardId, ToSession, ToShard};
 use rookery_xmpp::clock::Timestamp;
-use rookery_xmpp::entropy::Entropy;
+use rookery_xmpp::entropy::OsEntropy;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::perform::perform;
@@ -171,14 +171,5 @@ impl Handler<FromPeer> for ShardActor {
 
     fn handle(&mut self, message: FromPeer, ctx: &mut Self::Context) {
         self.run(Input::Peer(message.0), ctx);
-    }
-}
-
-/// The operating system's randomness.
-struct OsEntropy;
-
-impl Entropy for OsEntropy {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("the operating system has randomness");
     }
 }

@@ -271,17 +271,18 @@ fn ask_for_keys(claim: Claim, cx: &mut Context<'_>) -> Outcome {
 /// The keys are there, or a decoy's: the client must prove itself.
 fn prove(claim: Claim, keys: Option<Arc<Credentials>>, cx: &mut Context<'_>) -> Outcome {
     let Claim { who, how } = claim;
+    let decoy = || Arc::new(decoy::credentials(cx.config, who.as_ref()));
+    let credentials = keys.unwrap_or_else(decoy);
     match how {
         Method::Plain(password) => {
             cx.effects.push(Effect::VerifyPassword {
-                credentials: keys,
+                credentials,
                 password,
             });
             Outcome::Wait(Attempt(State::Password(who)))
         }
         Method::Scram(first, channel, hash) => {
-            let decoy = || Arc::new(decoy::credentials(cx.config, who.as_ref()));
-            let keys = keys.unwrap_or_else(decoy).keys(hash).clone();
+            let keys = credentials.keys(hash).clone();
             let challenge = Challenge::new(&first, channel, keys, cx.entropy);
             let element = Element::new("challenge", ns::SASL)
                 .with_text(&encode(challenge.message.as_bytes()));

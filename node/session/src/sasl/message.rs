@@ -35,18 +35,42 @@ pub(super) fn of(element: &Element, bytes_max: u32) -> Result<Option<Vec<u8>>, F
     decode(&text).map(Some).ok_or(encoding)
 }
 
-/// Parses a message as everything it could be, for fuzzing: it must not panic.
-#[cfg(any(test, fuzzing))]
-pub fn parse_any(message: &[u8]) {
-    use super::{plain, scram};
-    let _ = plain::Message::parse(message);
-    if let Ok(first) = scram::ClientFirst::parse(message) {
-        // What was understood says the same when it is read again.
-        let again =
-            scram::ClientFirst::parse(format!("{}{}", first.gs2_header, first.bare).as_bytes());
-        assert_eq!(again.as_ref(), Ok(&first));
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{plain, scram};
+
+    /// Messages out of the pieces that matter: attributes, separators, escapes, base64, any text.
+    fn message() -> impl Strategy<Value = Vec<u8>> {
+        let pieces =
+            "n, y, p=tls-exporter, a= , n= m= c=biws, r= p= ,p=AAAA x=1 =2C =3D = \0 tim nonce";
+        let pieces: Vec<&str> = pieces.split(' ').collect();
+        let piece = prop_oneof![
+            6 => prop::sample::select(pieces).prop_map(|piece| piece.as_bytes().to_vec()),
+            1 => "\\PC{1,3}".prop_map(String::into_bytes),
+            1 => prop::collection::vec(any::<u8>(), 1..4),
+        ];
+        let start = prop::sample::select(&["", "n,,n=a,r=b", "c=biws,r=b", "\0tim\0"][..]);
+        (start, prop::collection::vec(piece, 0..8))
+            .prop_map(|(start, pieces)| [start.as_bytes(), &pieces.concat()].concat())
     }
-    if let Ok(last) = scram::ClientFinal::parse(message) {
-        assert!(message.starts_with(last.without_proof.as_bytes()));
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn no_message_makes_a_parser_panic_and_what_is_understood_reads_the_same_again(
+            message in message(),
+        ) {
+            let _ = plain::Message::parse(&message);
+            if let Ok(first) = scram::ClientFirst::parse(&message) {
+                let again = format!("{}{}", first.gs2_header, first.bare);
+                prop_assert_eq!(scram::ClientFirst::parse(again.as_bytes()), Ok(first));
+            }
+            if let Ok(last) = scram::ClientFinal::parse(&message) {
+                prop_assert!(message.starts_with(last.without_proof.as_bytes()));
+            }
+        }
     }
 }

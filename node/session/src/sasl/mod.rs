@@ -24,6 +24,3 @@ pub(crate) use self::failure::{Condition, Failure};
 pub(crate) use self::message::encode;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::proof::Proof;
-
-#[cfg(any(test, fuzzing))]
-pub use self::message::parse_any;

@@ -1,0 +1,118 @@
+//! A port: lets connections in and starts their actors.
+//!
+//! The socket is bound once and accepted from on every arbiter, each with a descriptor of its own: whichever is idle takes
+//! the next connection. (With SO_REUSEPORT a second server could take half of the clients without anybody noticing.)
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Actor;
+use rookery_session::ConnectionFacts;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::session::{Accepted, SessionActor};
+use crate::shared::Shared;
+
+/// A bound port.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    direct_tls: bool,
+}
+
+impl Listener {
+    /// Binds a port; port 0 takes any that is free.
+    pub(crate) fn bind(address: SocketAddr, direct_tls: bool, backlog: u32) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        if address.is_ipv6() {
+            // IPv4 has listeners of its own.
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let socket = TcpListener::from(socket);
+        let address = socket.local_addr()?;
+        Ok(Self {
+            socket,
+            address,
+            direct_tls,
+        })
+    }
+
+    /// Where it is bound.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same port for another arbiter.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            socket: self.socket.try_clone()?,
+            ..*self
+        })
+    }
+
+    /// Accepts on this thread until `open` turns false. Must be called on an arbiter.
+    pub(crate) async fn accept(self, shared: Arc<Shared>, mut open: watch::Receiver<bool>) {
+        let direct_tls = self.direct_tls;
+        let listener = match tokio::net::TcpListener::from_std(self.socket) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(address = %self.address, %error, "cannot accept clients");
+                return;
+            }
+        };
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                // The sender lives as long as the role.
+                _ = open.wait_for(|open| !open) => return,
+            };
+            match accepted {
+                Ok((socket, from)) => begin(&shared, socket, from, direct_tls),
+                Err(error) => {
+                    tracing::warn!(address = %self.address, %error, "cannot accept a client");
+                    // Mostly too few descriptors, and at once it would be the same.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn begin(shared: &Arc<Shared>, socket: TcpStream, from: SocketAddr, direct_tls: bool) {
+    // A refused connection is closed with its socket, before any byte was spent on it.
+    let Ok(seat) = shared.enter(from.ip()) else {
+        return;
+    };
+    // Without it a small stanza may wait for the acknowledgement of the one before; it fails only on a dead socket.
+    let _ = socket.set_nodelay(true);
+    let facts = ConnectionFacts {
+        address: from.ip().to_canonical(),
+        direct_tls,
+    };
+    match SessionActor::new(
+        shared.clone(),
+        Accepted {
+            socket,
+            facts,
+            seat,
+        },
+    ) {
+        Ok(actor) => drop(actor.start()),
+        Err(error) => tracing::error!(%error, "tls cannot be started"),
+    }
+}
+
+/// Before the next try to accept after a failure.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

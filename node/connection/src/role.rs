@@ -1,0 +1,161 @@
+//! Starts and drains the connection role.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::ArbiterHandle;
+use arc_swap::ArcSwap;
+use rookery_session::carrier::{RoutersRef, Sink, ToSession};
+use rookery_session::{BandwidthOptions, LoginGuardOptions, SessionConfig};
+use rookery_xmpp::stream_error::{StreamCondition, StreamError};
+use rookery_xmpp::xml::XmlLimits;
+use tokio::sync::watch;
+
+use crate::listener::Listener;
+use crate::shared::Shared;
+use crate::{ConnectionOptions, TlsHosts};
+
+/// What the role is told at its start.
+pub struct ConnectionConfig {
+    /// The node's number in its cluster; it becomes part of every session's id.
+    pub node: u32,
+    /// The role's own options.
+    pub options: ConnectionOptions,
+    /// How fast a client's stream is read.
+    pub bandwidth: BandwidthOptions,
+    /// What a client may send once it is authenticated.
+    pub xml: XmlLimits,
+    /// What becomes of failed logins.
+    pub login_guard: LoginGuardOptions,
+}
+
+/// Why the role could not start; for the operator to solve.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The caller gave no thread to run on.
+    #[error("the connection role needs at least one arbiter")]
+    NoArbiter,
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} for clients: {cause}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+}
+
+/// The running connection role: all client connections of this process.
+pub struct ConnectionRole {
+    shared: Arc<Shared>,
+    starttls: Vec<SocketAddr>,
+    direct_tls: Vec<SocketAddr>,
+    /// Whether connections are accepted.
+    open: watch::Sender<bool>,
+}
+
+impl ConnectionRole {
+    /// Binds every address and accepts clients on every arbiter. When it returns, connections are accepted. Sessions that
+    /// begin later take `session` as it is then. Must be called inside an actix system.
+    ///
+    /// # Errors
+    /// An address cannot be bound, or there is no arbiter.
+    pub fn start(
+        config: ConnectionConfig,
+        tls: Arc<TlsHosts>,
+        session: Arc<ArcSwap<SessionConfig>>,
+        routers: RoutersRef,
+        arbiters: &[ArbiterHandle],
+    ) -> Result<Self, StartError> {
+        if arbiters.is_empty() {
+            return Err(StartError::NoArbiter);
+        }
+        let options = &config.options;
+        let starttls = bind(&options.starttls, false, options.backlog)?;
+        let direct_tls = bind(&options.direct_tls, true, options.backlog)?;
+        let role = Self {
+            starttls: starttls.iter().map(Listener::address).collect(),
+            direct_tls: direct_tls.iter().map(Listener::address).collect(),
+            shared: Shared::new(config, tls, session, routers),
+            open: watch::Sender::new(true),
+        };
+        for listener in starttls.into_iter().chain(direct_tls) {
+            role.accept(&listener, arbiters)?;
+        }
+        Ok(role)
+    }
+
+    /// Connections that are open now.
+    pub fn connections(&self) -> usize {
+        self.shared.connections()
+    }
+
+    /// Where streams that start TLS are accepted.
+    pub fn starttls_addresses(&self) -> &[SocketAddr] {
+        &self.starttls
+    }
+
+    /// Where streams that begin with TLS are accepted.
+    pub fn direct_tls_addresses(&self) -> &[SocketAddr] {
+        &self.direct_tls
+    }
+
+    /// Takes over other limits for failed logins; what is remembered of them stays.
+    pub fn set_login_guard(&self, options: LoginGuardOptions) {
+        self.shared.login_guard().set_options(options);
+    }
+
+    /// Accepts nobody any more, tells every client `<system-shutdown/>`, and waits until all are gone or the time is up.
+    /// Gives the number of connections that had to be cut.
+    pub async fn drain(&self, within: Duration) -> usize {
+        self.open.send_replace(false);
+        let error = StreamError::new(StreamCondition::SystemShutdown);
+        for inbox in self.shared.close() {
+            // One that is closed already is on its way out.
+            let _ = inbox.send(ToSession::Close(error.clone()));
+        }
+        if tokio::time::timeout(within, self.shared.empty())
+            .await
+            .is_ok()
+        {
+            return 0;
+        }
+        let left = self.shared.inboxes();
+        for inbox in &left {
+            inbox.cut();
+        }
+        // They end with their next turn, which is due.
+        let _ = tokio::time::timeout(CUT_MAX, self.shared.empty()).await;
+        left.len()
+    }
+
+    fn accept(&self, listener: &Listener, arbiters: &[ArbiterHandle]) -> Result<(), StartError> {
+        let failed = |cause| StartError::Listen {
+            address: listener.address(),
+            cause,
+        };
+        for arbiter in arbiters {
+            let listener = listener.try_clone().map_err(failed)?;
+            let (shared, open) = (self.shared.clone(), self.open.subscribe());
+            // False only when the arbiter has stopped, and with it the process.
+            arbiter.spawn_fn(move || drop(actix::spawn(listener.accept(shared, open))));
+        }
+        Ok(())
+    }
+}
+
+fn bind(
+    addresses: &[SocketAddr],
+    direct_tls: bool,
+    backlog: u32,
+) -> Result<Vec<Listener>, StartError> {
+    let bind = |&address: &SocketAddr| {
+        Listener::bind(address, direct_tls, backlog)
+            .map_err(|cause| StartError::Listen { address, cause })
+    };
+    addresses.iter().map(bind).collect()
+}
+
+/// How long cut connections have to go.
+const CUT_MAX: Duration = Duration::from_secs(1);

@@ -1,0 +1,170 @@
+//! The actor and its turns.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix::fut::ActorFuture;
+use actix::{Actor, ActorContext, AsyncContext};
+use rookery_session::event::Event;
+use rookery_session::{Bucket, ConnectionFacts, Session};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::entropy::OsEntropy;
+use rookery_xmpp::stanza::Content;
+use rookery_xmpp::xml::{Reader, XmlLimits};
+use tokio::net::TcpStream;
+
+use super::shard_link::ShardLink;
+use super::writing::Ending;
+use crate::inbox::Inbox;
+use crate::scratch::Scratch;
+use crate::shared::{Seat, Shared};
+use crate::timers::{Alarm, Timers};
+use crate::wire::{TlsEngine, Wire};
+
+/// A connection that was let in.
+pub(crate) struct Accepted {
+    /// The socket.
+    pub(crate) socket: TcpStream,
+    /// Where it comes from, and what its port speaks.
+    pub(crate) facts: ConnectionFacts,
+    /// Its place.
+    pub(crate) seat: Seat,
+}
+
+/// One client's connection.
+pub(crate) struct SessionActor {
+    pub(super) shared: Arc<Shared>,
+    pub(super) seat: Seat,
+    pub(super) machine: Session,
+    pub(super) reader: Reader,
+    pub(super) wire: Wire,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) link: ShardLink,
+    pub(super) bucket: Bucket,
+    pub(super) timers: Timers,
+    /// A password that is being verified.
+    pub(super) verification: Option<Pin<Box<dyn Future<Output = bool>>>>,
+    pub(super) ending: Ending,
+}
+
+impl SessionActor {
+    /// An actor for an accepted connection.
+    ///
+    /// # Errors
+    /// rustls refuses the configuration of its certificates.
+    pub(crate) fn new(shared: Arc<Shared>, accepted: Accepted) -> Result<Self, rustls::Error> {
+        let Accepted {
+            socket,
+            facts,
+            seat,
+        } = accepted;
+        let mut wire = Wire::new(socket);
+        if facts.direct_tls {
+            wire.start_tls(TlsEngine::new(shared.tls.current(), true)?);
+        }
+        let inbox = seat.inbox().clone();
+        Ok(Self {
+            machine: Session::new(shared.session.load_full(), facts),
+            reader: Reader::new(Content::Client, XmlLimits::before_authentication()),
+            wire,
+            link: ShardLink::new(shared.routers.clone(), inbox.clone()),
+            inbox,
+            bucket: Bucket::new(&shared.bandwidth, Timestamp::now()),
+            timers: Timers::default(),
+            verification: None,
+            ending: Ending::NotYet,
+            shared,
+            seat,
+        })
+    }
+
+    /// One turn. Ready when the connection is over.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.inbox.is_cut() {
+            return Poll::Ready(());
+        }
+        self.inbox.register(cx.waker());
+        let mut scratch = Scratch::take();
+        let now = Timestamp::now();
+        self.ring(cx, &mut scratch, now);
+        self.settle(cx, &mut scratch, now);
+        self.read(cx, &mut scratch, now);
+        self.collect(cx, &mut scratch, now);
+        let polled = self.write(cx, &mut scratch, now);
+        scratch.give_back();
+        polled
+    }
+
+    /// Tells the machine something and does what it wants.
+    pub(super) fn event(&mut self, event: Event<'_>, scratch: &mut Scratch, now: Timestamp) {
+        self.machine
+            .handle(event, now, &mut OsEntropy, &mut scratch.effects);
+        self.carry_out(scratch, now);
+    }
+
+    /// Timers that ran out.
+    fn ring(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Timestamp) {
+        while let Poll::Ready(alarm) = self.timers.poll(cx) {
+            match alarm {
+                Alarm::Session(timer) => self.event(Event::TimedOut(timer), scratch, now),
+                Alarm::Rested => {}
+                Alarm::Stalled => {
+                    tracing::debug!(address = %self.seat.address(), "client takes nothing, cut");
+                    self.lose(scratch, now);
+                }
+                Alarm::Lingered => self.ending = Ending::Over,
+            }
+        }
+    }
+
+    /// What was waited for.
+    fn settle(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Timestamp) {
+        self.link.poll(cx);
+        let Some(verification) = &mut self.verification else {
+            return;
+        };
+        if let Poll::Ready(right) = verification.as_mut().poll(cx) {
+            self.verification = None;
+            self.event(Event::PasswordVerified(right), scratch, now);
+        }
+    }
+
+    /// The socket is of no use any more.
+    pub(super) fn lose(&mut self, scratch: &mut Scratch, now: Timestamp) {
+        self.event(Event::Lost, scratch, now);
+        self.ending = Ending::Over;
+    }
+}
+
+impl Actor for SessionActor {
+    type Context = actix::Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let mut scratch = Scratch::take();
+        self.event(Event::Connected, &mut scratch, Timestamp::now());
+        scratch.give_back();
+        ctx.spawn(Turns);
+    }
+}
+
+/// Runs an actor's turns until its connection is over.
+struct Turns;
+
+impl ActorFuture<SessionActor> for Turns {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut SessionActor,
+        ctx: &mut actix::Context<SessionActor>,
+        task: &mut Context<'_>,
+    ) -> Poll<()> {
+        let polled = actor.turn(task);
+        if polled.is_ready() {
+            ctx.stop();
+        }
+        polled
+    }
+}

@@ -1,0 +1,163 @@
+//! From the socket to machine and shard.
+
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rookery_session::event::Event;
+use rookery_session::is_stream_business;
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::element::Element;
+use rookery_xmpp::stanza::{Batch, Header, Kind, Rec};
+use rookery_xmpp::xml::{Item, StreamHeader};
+
+use super::actor::SessionActor;
+use super::writing::Ending;
+use crate::scratch::Scratch;
+use crate::timers::Alarm;
+use crate::wire::Read;
+
+/// An item of the stream, freed from the reader.
+enum Found {
+    Open(StreamHeader),
+    /// A stanza for the shard.
+    Stanza(Rec),
+    /// What concerns the machine.
+    Element(Element),
+    Close,
+}
+
+impl SessionActor {
+    /// Reads what the socket has, up to a bound, and hands it on.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Timestamp) {
+        for _ in 0..READS_A_TURN {
+            if !self.may_read() {
+                return;
+            }
+            let Poll::Ready(read) = self.wire.poll_read(cx, scratch) else {
+                return;
+            };
+            match read {
+                Ok(Read::Some { more, secured }) => {
+                    self.received(secured, scratch, now);
+                    if more {
+                        cx.waker().wake_by_ref();
+                        return;
+                    }
+                }
+                Ok(Read::Broken) => return self.event(Event::Lost, scratch, now),
+                Ok(Read::End) | Err(_) => return self.lose(scratch, now),
+            }
+        }
+        // The socket must be polled until it has nothing, or it wakes nobody.
+        cx.waker().wake_by_ref();
+    }
+
+    /// A stream is not read while it rests, while its shard has no room, and while its client does not read.
+    fn may_read(&self) -> bool {
+        matches!(self.ending, Ending::NotYet)
+            && !self.machine.is_ended()
+            && !self.timers.is_armed(Alarm::Rested)
+            && self.link.has_room()
+            && self.wire.unsent_bytes() < UNSENT_BYTES_MAX
+    }
+
+    fn received(&mut self, secured: bool, scratch: &mut Scratch, now: Timestamp) {
+        if secured && let Some(tls) = self.wire.tls() {
+            let facts = tls.facts();
+            self.event(Event::Secured(facts), scratch, now);
+        }
+        let bytes = scratch.plain.len();
+        if bytes == 0 {
+            return;
+        }
+        scratch.meters.bytes_read.increment(bytes as u64);
+        self.machine.heard(now);
+        let rest_ms = self.bucket.take(bytes, now);
+        if rest_ms > 0 {
+            scratch.meters.rests.increment(1);
+            self.timers
+                .arm(Alarm::Rested, Duration::from_millis(rest_ms));
+        }
+        let plain = std::mem::take(&mut scratch.plain);
+        self.digest(&plain, scratch, now);
+        scratch.plain = plain;
+        scratch.plain.clear();
+        self.reader.release_temporaries();
+    }
+
+    /// Gives the stream's items to whom they concern, in their order.
+    fn digest(&mut self, plain: &[u8], scratch: &mut Scratch, now: Timestamp) {
+        let mut input = plain;
+        while !self.machine.is_ended() {
+            let in_clear = self.wire.tls().is_none();
+            match self.next(&mut input, scratch) {
+                Ok(None) => break,
+                Ok(Some(Found::Stanza(rec))) => scratch.recs.push(rec),
+                Ok(Some(Found::Open(header))) => self.event(Event::Opened(&header), scratch, now),
+                Ok(Some(Found::Element(element))) => {
+                    self.hand_over(scratch);
+                    self.event(Event::Element(&element), scratch, now);
+                }
+                Ok(Some(Found::Close)) => {
+                    self.hand_over(scratch);
+                    self.event(Event::Closed, scratch, now);
+                }
+                Err(error) => {
+                    self.hand_over(scratch);
+                    self.event(Event::Malformed(&error), scratch, now);
+                    break;
+                }
+            }
+            // What was sent in clear behind <starttls/> anybody may have put there (x04).
+            if in_clear && self.wire.tls().is_some() && !input.is_empty() {
+                return self.event(Event::Lost, scratch, now);
+            }
+        }
+        self.hand_over(scratch);
+    }
+
+    fn next(
+        &mut self,
+        input: &mut &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<Option<Found>, rookery_xmpp::xml::ReadError> {
+        let bound = self.machine.is_bound();
+        let item = self.reader.next(input, &mut scratch.canonical)?;
+        Ok(item.map(|item| match item {
+            Item::Open(header) => Found::Open(header),
+            Item::Close => Found::Close,
+            Item::Stanza(header) if bound && is_for_shard(header, &scratch.canonical) => {
+                Found::Stanza(Rec::of(header))
+            }
+            Item::Stanza(header) => {
+                let parsed = Element::parse(header.whole.of(&scratch.canonical));
+                Found::Element(parsed.expect("the reader writes canonical elements"))
+            }
+        }))
+    }
+
+    /// Sends the stanzas that were read to the shard, as one batch.
+    fn hand_over(&mut self, scratch: &mut Scratch) {
+        if !scratch.recs.is_empty() {
+            scratch.meters.batches.increment(1);
+            scratch.meters.stanzas.increment(scratch.recs.len() as u64);
+            let buf = bytes::Bytes::copy_from_slice(&scratch.canonical);
+            self.link.stanzas(Batch {
+                buf,
+                recs: scratch.recs.clone(),
+            });
+            scratch.recs.clear();
+        }
+        scratch.canonical.clear();
+    }
+}
+
+fn is_for_shard(header: &Header, canonical: &[u8]) -> bool {
+    header.kind != Kind::Other && !is_stream_business(header, canonical)
+}
+
+/// The second read finds nothing and leaves the waker, unless the client is fast.
+const READS_A_TURN: usize = 2;
+
+/// Sealed bytes that wait for a slow client before it is read no further: its own requests make no more answers.
+const UNSENT_BYTES_MAX: usize = 64 * 1024;

@@ -1,0 +1,201 @@
+//! What all connections of a process share.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use metrics::{counter, gauge};
+use rookery_session::carrier::{RoutersRef, SessionId, Sink};
+use rookery_session::{BandwidthOptions, LoginGuard, SessionConfig};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::xml::XmlLimits;
+use tokio::sync::{Notify, Semaphore};
+
+use crate::admission::{Admission, Refusal};
+use crate::inbox::Inbox;
+use crate::{ConnectionConfig, ConnectionOptions, TlsHosts};
+
+/// The surroundings of a connection.
+pub(crate) struct Shared {
+    pub(crate) tls: Arc<TlsHosts>,
+    pub(crate) session: Arc<ArcSwap<SessionConfig>>,
+    pub(crate) routers: RoutersRef,
+    pub(crate) options: ConnectionOptions,
+    pub(crate) bandwidth: BandwidthOptions,
+    pub(crate) xml: XmlLimits,
+    pub(crate) write_stall: Duration,
+    /// Key derivation costs milliseconds of a core: only so many at once.
+    pub(crate) verifications: Semaphore,
+    login_guard: Mutex<LoginGuard>,
+    node: u32,
+    serial: AtomicU64,
+    places: Mutex<Places>,
+    /// Rings when a connection leaves.
+    left: Notify,
+}
+
+/// Who is here.
+struct Places {
+    admission: Admission,
+    inboxes: HashMap<u64, Arc<Inbox>>,
+    /// Nobody comes in any more.
+    closed: bool,
+}
+
+impl Shared {
+    /// The surroundings of a role that starts now.
+    pub(crate) fn new(
+        config: ConnectionConfig,
+        tls: Arc<TlsHosts>,
+        session: Arc<ArcSwap<SessionConfig>>,
+        routers: RoutersRef,
+    ) -> Arc<Self> {
+        let ConnectionConfig {
+            node,
+            options,
+            bandwidth,
+            xml,
+            login_guard,
+        } = config;
+        let admission = Admission::new(&options);
+        Arc::new(Self {
+            tls,
+            session,
+            routers,
+            bandwidth,
+            xml,
+            write_stall: Duration::from_millis(options.write_stall_ms),
+            verifications: Semaphore::new(options.verifications_max.max(1) as usize),
+            login_guard: Mutex::new(LoginGuard::new(login_guard)),
+            node,
+            serial: AtomicU64::new(first_serial(Timestamp::now())),
+            places: Mutex::new(Places {
+                admission,
+                inboxes: HashMap::new(),
+                closed: false,
+            }),
+            left: Notify::new(),
+            options,
+        })
+    }
+
+    /// Lets a connection in, or says why not.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Refusal> {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let inbox = Arc::new(Inbox::new(
+            SessionId {
+                node: self.node,
+                serial,
+            },
+            &self.options,
+        ));
+        let mut places = self.places();
+        let entered = if places.closed {
+            Err(Refusal::Full)
+        } else {
+            places.admission.enter(address)
+        };
+        if let Err(refusal) = entered {
+            counter!("rookery_connections_refused_total", "cause" => refusal.cause()).increment(1);
+            return Err(refusal);
+        }
+        places.inboxes.insert(serial, inbox.clone());
+        drop(places);
+        counter!("rookery_connections_accepted_total").increment(1);
+        gauge!("rookery_connections").increment(1);
+        Ok(Seat {
+            shared: self.clone(),
+            address,
+            inbox,
+            stranger: true,
+        })
+    }
+
+    /// Lets nobody in any more; those who are here.
+    pub(crate) fn close(&self) -> Vec<Arc<Inbox>> {
+        let mut places = self.places();
+        places.closed = true;
+        places.inboxes.values().cloned().collect()
+    }
+
+    /// Those who are here.
+    pub(crate) fn inboxes(&self) -> Vec<Arc<Inbox>> {
+        self.places().inboxes.values().cloned().collect()
+    }
+
+    /// How many are here.
+    pub(crate) fn connections(&self) -> usize {
+        self.places().admission.connections()
+    }
+
+    /// Completes when nobody is here.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.connections() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// The failed logins of this process.
+    pub(crate) fn login_guard(&self) -> MutexGuard<'_, LoginGuard> {
+        // Its counts are right after each change, and a lost one does no harm.
+        self.login_guard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        // Every change is complete before anything could panic.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's place, given back when it is dropped.
+pub(crate) struct Seat {
+    shared: Arc<Shared>,
+    address: IpAddr,
+    inbox: Arc<Inbox>,
+    stranger: bool,
+}
+
+impl Seat {
+    /// Where shards send what is for this connection.
+    pub(crate) fn inbox(&self) -> &Arc<Inbox> {
+        &self.inbox
+    }
+
+    /// Where the client connects from.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The client proved who it is.
+    pub(crate) fn authenticated(&mut self) {
+        if std::mem::replace(&mut self.stranger, false) {
+            self.shared.places().admission.authenticated();
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut places = self.shared.places();
+        places.admission.leave(self.address, self.stranger);
+        places.inboxes.remove(&self.inbox.session().serial);
+        drop(places);
+        gauge!("rookery_connections").decrement(1);
+        self.shared.left.notify_waiters();
+    }
+}
+
+/// Above every serial of this node's earlier lives: they began at earlier milliseconds, and no life takes 2²² connections
+/// in each of its milliseconds.
+fn first_serial(now: Timestamp) -> u64 {
+    now.as_millis() << 22
+}
