@@ -66,7 +66,7 @@ impl Wire {
     }
 
     /// Says that nothing more will be written.
-    pub(crate) fn close_writing(&mut self) -> Result<()> {
+    pub(crate) fn close_writing(&self) -> Result<()> {
         if let Socket::Plain(socket) = &self.socket {
             socket.shutdown(std::net::Shutdown::Write)?;
         }

@@ -72,7 +72,7 @@ pub struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(turn: &mut Turn<'_>, jid: Arc<Jid>, loaded: Loaded) -> Self {
+    pub(crate) fn new(turn: &Turn<'_>, jid: Arc<Jid>, loaded: Loaded) -> Self {
         let mut account = Self {
             jid,
             offline: offline::Offline::new(turn.env.epoch, loaded.log_tail, loaded.log_count),

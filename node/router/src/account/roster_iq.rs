@@ -22,7 +22,7 @@ use crate::shard::{Reply, Request, Turn};
 
 impl Account {
     /// Answers `jabber:iq:roster` of one of the account's sessions.
-    pub(super) fn roster_iq(&mut self, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
+    pub(super) fn roster_iq(&mut self, turn: &Turn<'_>, iq: &Iq) -> Outcome {
         if iq.payload.name() != "query" {
             return Outcome::Error(StanzaError::new(Condition::BadRequest));
         }
@@ -51,7 +51,7 @@ impl Account {
         Outcome::Result(Some(query))
     }
 
-    fn roster_put(&mut self, turn: &Turn<'_>, change: ItemChange) -> Outcome {
+    fn roster_put(&self, turn: &Turn<'_>, change: ItemChange) -> Outcome {
         if self.jid().same_bare(&change.jid) {
             return Outcome::Error(StanzaError::new(Condition::NotAllowed));
         }
@@ -81,7 +81,7 @@ impl Account {
     }
 
     /// RFC 6121 2.5: the contact goes, and both subscriptions with it.
-    fn roster_remove(&mut self, contact: &Jid) -> Outcome {
+    fn roster_remove(&self, contact: &Jid) -> Outcome {
         let Some(item) = self
             .roster
             .get(contact)

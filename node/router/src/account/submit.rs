@@ -108,7 +108,7 @@ impl Account {
         Ok(Some(jid))
     }
 
-    fn submit_message(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
+    fn submit_message(&self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
         let Stanza { buf, rec, from, to } = stanza;
         match to {
             None => {

@@ -64,7 +64,7 @@ impl Account {
     }
 
     fn pass_outbound(
-        &mut self,
+        &self,
         turn: &mut Turn<'_>,
         step: Step,
         contact: &Arc<Jid>,
@@ -123,7 +123,7 @@ impl Account {
     }
 
     fn pass_inbound(
-        &mut self,
+        &self,
         turn: &mut Turn<'_>,
         step: Step,
         contact: &Arc<Jid>,
@@ -192,7 +192,7 @@ impl Account {
     }
 
     /// Before the account disappears: nobody stays subscribed to it, and it to nobody.
-    pub(super) fn cancel_all_subscriptions(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn cancel_all_subscriptions(&self, turn: &mut Turn<'_>) {
         let own = self.jid().clone();
         for (contact, item) in self.roster.all() {
             if item.ask || matches!(item.subscription, Subscription::To | Subscription::Both) {

@@ -30,35 +30,35 @@ use rookery_xmpp::stanza::{Batch, HeadChanges, Rec, rewrite_head};
 use rookery_xmpp::xml::{Content, XmlLimits, canonicalize};
 
 /// The moment at which every test begins.
-pub const START: Timestamp = Timestamp(1_700_000_000_000);
+pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
 
 /// One shard, its store, and its clients.
-pub struct World {
+pub(crate) struct World {
     shard: Shard,
-    pub store: Arc<MemoryStore>,
-    pub now: Timestamp,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) now: Timestamp,
     entropy: Seeded,
     sinks: Vec<Arc<Mailbox>>,
     /// What the registration throttle says; `None` lets everybody through.
-    pub throttle: Option<RegistrationRefused>,
+    pub(crate) throttle: Option<RegistrationRefused>,
     /// Reservations that are neither committed nor released.
-    pub reserved: i64,
+    pub(crate) reserved: i64,
     /// What the store answers to everything that writes; `None` lets it work.
-    pub store_fails: Option<StoreError>,
+    pub(crate) store_fails: Option<StoreError>,
     /// Writes are held back until [`World::release`].
-    pub hold: bool,
+    pub(crate) hold: bool,
     /// Accounts that are loaded are held back too.
-    pub hold_loads: bool,
+    pub(crate) hold_loads: bool,
     /// A committed reservation turns out to have expired.
-    pub commits_late: bool,
+    pub(crate) commits_late: bool,
     held: VecDeque<Input>,
 }
 
 /// A bound client.
 #[derive(Clone)]
-pub struct Client {
-    pub id: SessionId,
-    pub jid: Arc<Jid>,
+pub(crate) struct Client {
+    pub(crate) id: SessionId,
+    pub(crate) jid: Arc<Jid>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -90,7 +90,7 @@ impl Sink for Mailbox {
 
 impl Client {
     /// The stanzas that came since the last look.
-    pub fn stanzas(&self) -> Vec<String> {
+    pub(crate) fn stanzas(&self) -> Vec<String> {
         let mut frames = self.mailbox.frames.lock().expect("no test panics inside");
         let mut stanzas = Vec::new();
         frames.retain(|frame| match frame {
@@ -105,7 +105,7 @@ impl Client {
     }
 
     /// How many batches came since the last look.
-    pub fn batches(&self) -> usize {
+    pub(crate) fn batches(&self) -> usize {
         let frames = self.mailbox.frames.lock().expect("no test panics inside");
         frames
             .iter()
@@ -114,20 +114,20 @@ impl Client {
     }
 
     /// The only stanza that came since the last look.
-    pub fn stanza(&self) -> String {
+    pub(crate) fn stanza(&self) -> String {
         let mut stanzas = self.stanzas();
         assert_eq!(stanzas.len(), 1, "{} got {stanzas:#?}", self.jid);
         stanzas.remove(0)
     }
 
     /// Nothing came since the last look.
-    pub fn nothing(&self) {
+    pub(crate) fn nothing(&self) {
         let stanzas = self.stanzas();
         assert!(stanzas.is_empty(), "{} got {stanzas:#?}", self.jid);
     }
 
     /// The stream error with which the session was closed, if it was.
-    pub fn closed_with(&self) -> Option<String> {
+    pub(crate) fn closed_with(&self) -> Option<String> {
         let frames = self.mailbox.frames.lock().expect("no test panics inside");
         frames.iter().find_map(|frame| match frame {
             ToSession::Close(error) => {
@@ -140,19 +140,19 @@ impl Client {
     }
 
     /// Whether the session's queue is full.
-    pub fn set_full(&self, full: bool) {
+    pub(crate) fn set_full(&self, full: bool) {
         *self.mailbox.full.lock().expect("no test panics inside") = full;
     }
 }
 
 impl World {
     /// A world with `localhost` and these accounts, all with the password `secret`.
-    pub fn with(accounts: &[&str]) -> Self {
+    pub(crate) fn with(accounts: &[&str]) -> Self {
         Self::with_options(accounts, RouterOptions::default())
     }
 
     /// The same with other limits.
-    pub fn with_options(accounts: &[&str], options: RouterOptions) -> Self {
+    pub(crate) fn with_options(accounts: &[&str], options: RouterOptions) -> Self {
         let options = RouterOptions {
             shards: 1,
             scram_iterations: 1,
@@ -165,7 +165,7 @@ impl World {
             Registry::new(all()),
             START,
         );
-        let mut world = Self {
+        let world = Self {
             shard: Shard::new(ShardId(0), env),
             store: Arc::new(MemoryStore::new()),
             now: START,
@@ -184,7 +184,7 @@ impl World {
     }
 
     /// Creates an account behind the server's back.
-    pub fn create(&mut self, name: &str) {
+    pub(crate) fn create(&self, name: &str) {
         let account = NewAccount {
             jid: jid(&format!("{name}@localhost")),
             credentials: Credentials::derive("secret", b"salt", 1).expect("a password"),
@@ -201,7 +201,7 @@ impl World {
     }
 
     /// Binds a session.
-    pub fn bind(&mut self, name: &str, resource: &str) -> Client {
+    pub(crate) fn bind(&mut self, name: &str, resource: &str) -> Client {
         let (mailbox, answer) = self.try_bind(name, resource);
         let Some(Answer::Bound(jid)) = answer else {
             panic!("{name}/{resource}: {answer:?}")
@@ -214,7 +214,7 @@ impl World {
     }
 
     /// Asks to bind a session without waiting for the answer.
-    pub fn bind_later(&mut self, name: &str, resource: &str) -> Client {
+    pub(crate) fn bind_later(&mut self, name: &str, resource: &str) -> Client {
         let (mailbox, _) = self.try_bind(name, resource);
         let jid = Arc::new(jid(&format!("{name}@localhost/{resource}")));
         Client {
@@ -225,7 +225,7 @@ impl World {
     }
 
     /// Asks to bind a session, and gives the answer.
-    pub fn bind_answer(&mut self, name: &str, resource: &str) -> Option<Answer> {
+    pub(crate) fn bind_answer(&mut self, name: &str, resource: &str) -> Option<Answer> {
         self.try_bind(name, resource).1
     }
 
@@ -241,7 +241,7 @@ impl World {
     }
 
     /// Binds a session, gets the roster and becomes available.
-    pub fn online(&mut self, name: &str, resource: &str) -> Client {
+    pub(crate) fn online(&mut self, name: &str, resource: &str) -> Client {
         let client = self.bind(name, resource);
         self.send(
             &client,
@@ -253,14 +253,14 @@ impl World {
     }
 
     /// Becomes available, and gives what came of it: the log, above all.
-    pub fn online_with_log(&mut self, name: &str, resource: &str) -> Vec<String> {
+    pub(crate) fn online_with_log(&mut self, name: &str, resource: &str) -> Vec<String> {
         let client = self.bind(name, resource);
         self.send(&client, "<presence/>");
         client.stanzas()
     }
 
     /// Makes two accounts see each other, by their clients' own stanzas.
-    pub fn befriend(&mut self, one: &Client, two: &Client) {
+    pub(crate) fn befriend(&mut self, one: &Client, two: &Client) {
         for (from, to) in [(one, two), (two, one)] {
             let (to_bare, from_bare) = (to.jid.to_bare(), from.jid.to_bare());
             self.send(
@@ -277,7 +277,7 @@ impl World {
     }
 
     /// Asks a question and gives the answer.
-    pub fn ask(&mut self, question: Question) -> Option<Answer> {
+    pub(crate) fn ask(&mut self, question: Question) -> Option<Answer> {
         let mailbox = self.mailbox();
         self.ask_from(mailbox, question)
     }
@@ -314,7 +314,7 @@ impl World {
     }
 
     /// A client sends stanzas, in one batch.
-    pub fn send_all(&mut self, client: &Client, stanzas: &[&str]) {
+    pub(crate) fn send_all(&mut self, client: &Client, stanzas: &[&str]) {
         let mut out = Vec::new();
         let recs = stanzas
             .iter()
@@ -334,24 +334,24 @@ impl World {
     }
 
     /// A client sends a stanza.
-    pub fn send(&mut self, client: &Client, stanza: &str) {
+    pub(crate) fn send(&mut self, client: &Client, stanza: &str) {
         self.send_all(client, &[stanza]);
     }
 
     /// A client's stream ends.
-    pub fn leave(&mut self, client: &Client) {
+    pub(crate) fn leave(&mut self, client: &Client) {
         let (session, jid) = (client.id, client.jid.clone());
         self.step(Input::Session(ToShard::Closed { session, jid }));
     }
 
     /// A second goes by.
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         self.now = Timestamp(self.now.0 + 1_000);
         self.step(Input::Tick);
     }
 
     /// Everything that was held back is answered.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.hold = false;
         self.hold_loads = false;
         while let Some(input) = self.held.pop_front() {
@@ -360,7 +360,7 @@ impl World {
     }
 
     /// The machine starts anew over the same store, as after a restart.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let options = RouterOptions {
             shards: 1,
             scram_iterations: 1,
@@ -459,7 +459,7 @@ impl World {
         }
     }
 
-    fn ask_store(&mut self, request: Request) -> Reply {
+    fn ask_store(&self, request: Request) -> Reply {
         let reads = matches!(
             request,
             Request::Load(_)
@@ -479,17 +479,17 @@ impl World {
 }
 
 /// A refusal without a quorum.
-pub fn no_quorum() -> RegistrationRefused {
+pub(crate) fn no_quorum() -> RegistrationRefused {
     RegistrationRefused::Unavailable(Unavailable::NoQuorum)
 }
 
 /// A JID of a test.
-pub fn jid(text: &str) -> Jid {
+pub(crate) fn jid(text: &str) -> Jid {
     Jid::parse(text).expect("a valid JID")
 }
 
 /// What the reader makes of an element.
-pub fn canonical(text: &str) -> Vec<u8> {
+pub(crate) fn canonical(text: &str) -> Vec<u8> {
     let read = canonicalize(text.as_bytes(), Content::Client, XmlLimits::default());
     read.unwrap_or_else(|error| panic!("{text}: {error:?}")).0
 }
