@@ -34,9 +34,14 @@ pub(super) fn committed(shared: &Shared, took: Duration, operations: usize) {
     gauge!(TAIL_ENTRIES).set(shared.tail.count() as f64);
 }
 
-/// So much waits for the writer.
+/// So much more waits for the writer.
 pub(super) fn queued(kib: usize) {
-    gauge!(QUEUE_KIB).set(kib as f64);
+    gauge!(QUEUE_KIB).increment(kib as f64);
+}
+
+/// So much less waits for the writer.
+pub(super) fn unqueued(kib: usize) {
+    gauge!(QUEUE_KIB).decrement(kib as f64);
 }
 
 /// A commit or a read failed.

@@ -24,9 +24,12 @@ pub(super) struct ReadQueue {
     wait_max: Duration,
 }
 
+/// Reads through the view, or learns why there is none, and answers whoever waits.
+type Read = dyn FnOnce(Result<View<'_>, StoreError>) -> Answered + Send;
+
 /// A read, with whoever waits for it.
 struct Request {
-    read: Box<dyn FnOnce(Result<View<'_>, StoreError>) -> Answered + Send>,
+    read: Box<Read>,
     _room: OwnedSemaphorePermit,
 }
 

@@ -11,9 +11,10 @@ use std::rc::Rc;
 
 use rusqlite::Connection;
 use rusqlite::backup::{Backup as Copy, StepResult};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::Writer;
+use super::queue::Room;
 use super::session::Session;
 use crate::error::StoreError;
 use crate::sqlite::files::{io_error, private_file};
@@ -22,14 +23,14 @@ use crate::sqlite::files::{io_error, private_file};
 pub(super) struct Backup {
     path: PathBuf,
     reply: oneshot::Sender<Result<(), StoreError>>,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl Backup {
     pub(super) fn new(
         path: PathBuf,
         reply: oneshot::Sender<Result<(), StoreError>>,
-        room: OwnedSemaphorePermit,
+        room: Room,
     ) -> Self {
         Self {
             path,

@@ -1,8 +1,9 @@
 //! A mutation on its way through the writer: queued, applied in a group, answered behind the group's commit.
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::Group;
+use super::queue::Room;
 use crate::error::StoreError;
 use crate::sqlite::error::Failure;
 
@@ -43,7 +44,7 @@ pub(super) struct Pending<M: Mutation> {
     operations: usize,
     reply: oneshot::Sender<Result<M::Output, StoreError>>,
     /// Its room in the queue, free again when it is answered.
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 enum Stage<M: Mutation> {
@@ -56,7 +57,7 @@ impl<M: Mutation> Pending<M> {
     pub(super) fn new(
         mutation: M,
         reply: oneshot::Sender<Result<M::Output, StoreError>>,
-        room: OwnedSemaphorePermit,
+        room: Room,
     ) -> Self {
         let operations = mutation.operations();
         Self {

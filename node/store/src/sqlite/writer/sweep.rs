@@ -107,7 +107,7 @@ impl Sweep {
 }
 
 /// Adds entries of one owner, in order of position, to the index.
-fn index_entries(group: &mut Group<'_>, owner: i64, entries: &[TailEntry]) -> rusqlite::Result<()> {
+fn index_entries(group: &Group<'_>, owner: i64, entries: &[TailEntry]) -> rusqlite::Result<()> {
     let mut usage = LogUsage::default();
     let mut high = 0;
     let mut insert = group.prepare("INSERT OR IGNORE INTO idx VALUES (?1, ?2, ?3)")?;
