@@ -21,14 +21,17 @@ use crate::operator::Operator;
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {
-    /// Takes over as the process's recorder; before that nothing is counted. `None` if there is one already.
+    /// Takes over as the process's recorder; before that nothing is counted. `None` if there is one
+    /// already.
     pub fn install() -> Option<Self> {
         PrometheusBuilder::new().install_recorder().ok().map(Self)
     }
 
     /// Everything counted so far, in Prometheus' text form.
     pub fn render(&self) -> String {
-        let usage = ProcessUsage::read().map(ProcessUsage::to_prometheus).unwrap_or_default();
+        let usage = ProcessUsage::read()
+            .map(ProcessUsage::to_prometheus)
+            .unwrap_or_default();
         self.0.render() + &usage
     }
 }
@@ -59,7 +62,9 @@ impl HttpPort {
             .with_state(Shared { metrics, operator });
         let mut bound = Vec::new();
         for &address in addresses {
-            let listener = TcpListener::bind(address).await.map_err(|cause| (address, cause))?;
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(|cause| (address, cause))?;
             let at = listener.local_addr().map_err(|cause| (address, cause))?;
             let routes = routes.clone();
             tokio::spawn(async move {
@@ -81,16 +86,26 @@ impl HttpPort {
 }
 
 async fn show_metrics(State(shared): State<Shared>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.metrics.render())
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        shared.metrics.render(),
+    )
 }
 
 async fn show_readiness(State(shared): State<Shared>) -> impl IntoResponse {
     let components = shared.operator.components().await;
     let ready = components.iter().all(|component| component.healthy);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let lines = components.iter().map(|component| {
         let state = if component.healthy { "ok" } else { "not ready" };
-        format!("{}: {state} {}", component.name, component.detail).trim_end().to_owned() + "\n"
+        format!("{}: {state} {}", component.name, component.detail)
+            .trim_end()
+            .to_owned()
+            + "\n"
     });
     (status, lines.collect::<String>())
 }

@@ -1,4 +1,5 @@
-//! Floor 3: the node. It reads the configuration, starts the roles, and gives the operator his handles.
+//! Floor 3: the node. It reads the configuration, starts the roles, and gives the operator his
+//! handles.
 //!
 //! ```text
 //! command line ─► cli ─► config ─► server ─► roles: store, control, router, connection
@@ -12,6 +13,7 @@
 //! * [`config`]: the one file, its sections, what is wrong with it.
 //! * [`server`]: start, signals, drain.
 //! * [`roles`]: who is handed what.
+//! * [`session_settings`]: what sessions are told when they begin.
 //! * [`operator`]: what an operator can ask and tell the running node.
 //! * [`admin`]: the gRPC API for it.
 //! * [`http`]: metrics and health.
@@ -20,11 +22,12 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
-//WAIT pub mod http;
+pub mod http;
 pub mod operation;
-//WAIT pub mod operator;
-//WAIT pub mod roles;
-//WAIT pub mod server;
+pub mod operator;
+pub mod roles;
+pub mod server;
+pub mod session_settings;
 
 /// The software's name, as it is told to operators.
 pub const NAME: &str = "Rookery";

@@ -2,21 +2,15 @@
 
 use std::process::ExitCode;
 
-use rookery_node::cli::{self, Cli, Failure};
+use rookery_node::cli::{self, Cli};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let not_yet = |launch: cli::Launch| {
-        let checked = launch.source.load_checked();
-        checked.map_err(|error| Failure::config(error.to_string()))?;
-        Err(Failure::software("the roles are not wired yet"))
-    };
-    match Cli::read()
-        .and_then(Cli::run)
-        .and_then(|launch| launch.map_or(Ok(()), not_yet))
-    {
+    // Fails only where there is one already, and this is the first line that runs.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match Cli::read().and_then(Cli::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             cli::complain(&failure.to_string());

@@ -1,4 +1,5 @@
-//! What the operator can ask of the running node and tell it, from the admin API, from HTTP and by signals.
+//! What the operator can ask of the running node and tell it, from the admin API, from HTTP and by
+//! signals.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -6,15 +7,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rookery_connection::{ConnectionRole, TlsHosts, TlsLoadError};
-use rookery_control::Control;
+use rookery_control::{Control, Unavailable};
 use rookery_proto::admin::{Component, HostStatus, Listener, ShowStatusResponse};
 use rookery_router::environment::Environment;
 use rookery_store::Store;
 use rookery_xmpp::clock::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::config::{Config, Problems, Role, Source, changed_options};
 use crate::operation::{FilterError, LogHandle};
+use crate::session_settings::SessionSettings;
 
 /// The handle: cheap to clone, for any thread.
 #[derive(Clone)]
@@ -36,6 +38,8 @@ pub struct Parts {
     pub environment: Arc<Environment>,
     /// The virtual hosts' certificates.
     pub tls: Arc<TlsHosts>,
+    /// What new sessions are told.
+    pub sessions: SessionSettings,
 }
 
 struct Inner {
@@ -45,6 +49,8 @@ struct Inner {
     /// Filled when the roles accept clients.
     serving: OnceLock<Serving>,
     stopping: watch::Sender<bool>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
 }
 
 /// What there is once clients are accepted.
@@ -74,6 +80,9 @@ pub enum ReloadError {
     /// The log filter is wrong.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// The control group does not take over the registration policy.
+    #[error("the control group is out of reach: {0}")]
+    Control(#[from] Unavailable),
 }
 
 impl Operator {
@@ -82,13 +91,23 @@ impl Operator {
         let running = ArcSwap::from_pointee(parts.config.clone());
         let (stopping, _) = watch::channel(false);
         let started = Timestamp::now();
-        Self(Arc::new(Inner { parts, running, started, serving: OnceLock::new(), stopping }))
+        Self(Arc::new(Inner {
+            parts,
+            running,
+            started,
+            serving: OnceLock::new(),
+            stopping,
+            reloading: Mutex::default(),
+        }))
     }
 
     /// The node accepts clients from now on.
     pub fn serves(&self, connection: Arc<ConnectionRole>, listeners: Vec<Listener>) {
         // Only the start of the server calls this, once.
-        let _ = self.0.serving.set(Serving { connection, listeners });
+        let _ = self.0.serving.set(Serving {
+            connection,
+            listeners,
+        });
     }
 
     /// The running log.
@@ -140,9 +159,16 @@ impl Operator {
         ShowStatusResponse {
             version: crate::VERSION.to_owned(),
             started_ms: self.0.started.as_millis(),
-            uptime_ms: Timestamp::now().as_millis().saturating_sub(self.0.started.as_millis()),
+            uptime_ms: Timestamp::now()
+                .as_millis()
+                .saturating_sub(self.0.started.as_millis()),
             process_id: std::process::id(),
-            roles: roles.iter().copied().map(Role::name).map(str::to_owned).collect(),
+            roles: roles
+                .iter()
+                .copied()
+                .map(Role::name)
+                .map(str::to_owned)
+                .collect(),
             connections,
             hosts: self.host_counts().await,
             ready: components.iter().all(|component| component.healthy),
@@ -151,29 +177,47 @@ impl Operator {
         }
     }
 
-    /// Reads the configuration and the certificates again. Applies all that can be, or nothing when something is wrong.
-    pub fn reload(&self) -> Result<ReloadReport, ReloadError> {
-        let parts = &self.0.parts;
-        let fresh = parts.source.load_checked()?;
+    /// Reads the configuration and the certificates again. Applies all that can be, or nothing when
+    /// something is wrong.
+    pub async fn reload(&self) -> Result<ReloadReport, ReloadError> {
+        let _one_at_a_time = self.0.reloading.lock().await;
+        let fresh = self.0.parts.source.load_checked()?;
         let running = self.0.running.load_full();
-        // The certificates are the part that fails, so they go first.
-        parts.tls.reload(&fresh.tls)?;
-        let mut report = ReloadReport::default();
-        report.applied.push("certificates".to_owned());
-        if parts.log.filter() != fresh.log.filter {
-            parts.log.set_filter(&fresh.log.filter)?;
-        }
-        parts.environment.options.store(Arc::new(fresh.router.clone()));
-        for option in changed_options(&running, &fresh) {
-            let live = LIVE.iter().any(|prefix| option.starts_with(prefix));
-            let fixed = FIXED.contains(&option.as_str());
-            let list = if live && !fixed { &mut report.applied } else { &mut report.needs_restart };
-            list.push(option);
-        }
-        let ReloadReport { applied, needs_restart } = &report;
+        let changed = changed_options(&running, &fresh);
+        let (live, needs_restart): (Vec<_>, Vec<_>) =
+            changed.into_iter().partition(|option| is_live(option));
+        let next = running.with_options_of(&fresh, &live);
+        self.apply(&running, &next).await?;
+        self.0.running.store(Arc::new(next));
+        let applied = ["certificates".to_owned()]
+            .into_iter()
+            .chain(live)
+            .collect();
         tracing::info!(?applied, ?needs_restart, "configuration reloaded");
-        self.0.running.store(Arc::new(running.with_live_parts_of(&fresh)));
-        Ok(report)
+        Ok(ReloadReport {
+            applied,
+            needs_restart,
+        })
+    }
+
+    /// What can fail goes first, so that nothing has changed when it does.
+    async fn apply(&self, running: &Config, next: &Config) -> Result<(), ReloadError> {
+        let parts = &self.0.parts;
+        TlsHosts::load(&next.tls)?;
+        if running.registration != next.registration {
+            let policy = next.registration.policy();
+            parts.control.configure_registration(policy).await?;
+        }
+        parts.tls.reload(&next.tls)?;
+        if parts.log.filter() != next.log.filter {
+            parts.log.set_filter(&next.log.filter)?;
+        }
+        parts
+            .environment
+            .options
+            .store(Arc::new(next.router.clone()));
+        parts.sessions.reconfigure(next);
+        Ok(())
     }
 
     /// Tells the node to drain and stop; it has stopped within the returned number of milliseconds.
@@ -218,16 +262,29 @@ impl Operator {
 }
 
 fn component(name: &str, healthy: bool, detail: String) -> Component {
-    Component { name: name.to_owned(), healthy, detail }
+    Component {
+        name: name.to_owned(),
+        healthy,
+        detail,
+    }
+}
+
+fn is_live(option: &str) -> bool {
+    LIVE.iter().any(|prefix| option.starts_with(prefix)) && !FIXED.contains(&option)
 }
 
 /// Sections and options whose new values hold without a restart.
-const LIVE: &[&str] = &["log.filter", "tls.", "router."];
+const LIVE: &[&str] = &["log.filter", "tls.", "session.", "registration.", "router."];
 
 /// Exceptions from [`LIVE`].
-const FIXED: &[&str] = &["router.shards", "router.derivations_max", "router.shard_queue_max"];
+const FIXED: &[&str] = &[
+    "router.shards",
+    "router.derivations_max",
+    "router.shard_queue_max",
+];
 
-/// How long a part may take to say how it does: shorter than what a load balancer grants a health check.
+/// How long a part may take to say how it does: shorter than what a load balancer grants a health
+/// check.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// After the last client is gone: the shards' last writes, one fsync, the control group's stop.

@@ -1,8 +1,8 @@
 //! Wires the roles of one process: who is handed what.
 //!
 //! ```text
-//! found: store ─┐
-//!        control ┴─► start: arbiters ─► router (shards) ─► connection (listeners)
+//! found: certificates, store, control ─► start: arbiters ─► router (shards) ─► connection (listeners)
+//! stop:  shards settle ─► arbiters ─► control ─► store
 //! ```
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use actix::{Arbiter, ArbiterHandle};
 use rookery_connection::{ConnectionConfig, ConnectionRole, TlsHosts, TlsLoadError};
 use rookery_control::{Control, NodeId};
 use rookery_router::environment::Environment;
-use rookery_router::modules::{Registry, registry};
+use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
 use rookery_router::{RouterRole, StartError as RouterError};
 use rookery_session::carrier::RoutersRef;
@@ -21,7 +21,8 @@ use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
 
 use crate::admin::Shards;
 use crate::config::Config;
-use crate::operation::Folder;
+use crate::operation::{Folder, FolderError};
+use crate::session_settings::SessionSettings;
 
 /// What the roles stand on.
 pub struct Foundation {
@@ -33,6 +34,8 @@ pub struct Foundation {
     pub environment: Arc<Environment>,
     /// The virtual hosts' certificates.
     pub tls: Arc<TlsHosts>,
+    /// What new sessions are told.
+    pub sessions: SessionSettings,
 }
 
 /// The roles, running.
@@ -46,6 +49,9 @@ pub struct Roles {
 /// Why a role does not start; for the operator to solve.
 #[derive(Debug, thiserror::Error)]
 pub enum RolesError {
+    /// The data folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The store.
     #[error("the store does not start: {0}")]
     Store(#[from] StoreError),
@@ -75,32 +81,57 @@ impl Roles {
     /// Opens the store and the control group in the folder. Blocks for some milliseconds.
     pub fn found(config: &Config, folder: &Folder) -> Result<Foundation, RolesError> {
         let tls = Arc::new(TlsHosts::load(&config.tls)?);
+        let hosts = hosts(config)?;
+        let environment = environment(config, &hosts)?;
         let store = SqliteStore::open(&folder.join("store"), config.store.clone())?;
-        let node = NodeId::new(u64::from(config.server.node)).unwrap_or(FIRST_NODE);
-        let policy = config.registration.policy();
-        let control =
-            Control::start(config.control.clone(), &folder.join("control"), node, policy)?;
-        Ok(Foundation { store: Arc::new(store), control, environment: environment(config)?, tls })
+        let node = NodeId::new(u64::from(config.server.node)).unwrap_or(NodeId::FIRST);
+        let (options, policy) = (config.control.clone(), config.registration.policy());
+        let control = Control::start(options, &folder.join("control"), node, policy)?;
+        let secret = folder.secret("decoy.secret")?;
+        let policy = control.policy();
+        let sessions = SessionSettings::new(config, &hosts, &environment, secret, &policy);
+        Ok(Foundation {
+            store: Arc::new(store),
+            control,
+            environment,
+            tls,
+            sessions,
+        })
     }
 
-    /// Starts the roles on threads of their own. When it returns, clients are accepted.
+    /// Starts the roles on threads of their own. When it returns, clients are accepted. Must be
+    /// called inside an actix system.
     pub fn start(config: &Config, foundation: Foundation) -> Result<Self, RolesError> {
-        let arbiters: Vec<_> = (0..config.server.arbiters()).map(|_| Arbiter::new()).collect();
+        let arbiters: Vec<_> = (0..config.server.arbiters())
+            .map(|_| Arbiter::new())
+            .collect();
         let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
-        let Foundation { store, control, environment, tls } = &foundation;
+        let Foundation {
+            store,
+            control,
+            environment,
+            tls,
+            sessions,
+        } = &foundation;
         let derivations = config.router.derivations_max;
         let services = Services::new(store.clone(), control.clone(), derivations);
         let router = RouterRole::start(environment.clone(), &services, &handles)?;
         let connection = ConnectionConfig {
             node: config.server.node,
             options: config.connection.clone(),
+            bandwidth: config.bandwidth.clone(),
             xml: config.xml.clone(),
-            login_guard: LoginGuard::new(config.login_guard.clone()),
+            login_guard: config.login_guard.clone(),
         };
-        let session = Arc::new(session_config(config));
-        let connection =
-            ConnectionRole::start(connection, tls.clone(), session, router.routers(), &handles)?;
-        Ok(Self { foundation, router, connection: Arc::new(connection), arbiters })
+        let (tls, shared, routers) = (tls.clone(), sessions.shared(), router.routers());
+        let connection = ConnectionRole::start(connection, tls, shared, routers, &handles)?;
+        tokio::spawn(sessions.clone().follow(control.watch()));
+        Ok(Self {
+            foundation,
+            router,
+            connection: Arc::new(connection),
+            arbiters,
+        })
     }
 
     /// The way to the shards.
@@ -113,25 +144,76 @@ impl Roles {
         &self.connection
     }
 
-    /// Stops what serves no client any more: shards when they have carried out what came before, then the control
-    /// group, then the store.
+    /// Stops what serves no client any more: shards when they have carried out what came before,
+    /// then the control group. The store writes what is queued when the last of its users lets it
+    /// go.
     pub async fn stop(self, shards: &Shards) {
-        shards.settle().await;
+        for _ in 0..SETTLING_ROUNDS {
+            shards.settle().await;
+            self.written().await;
+        }
         for arbiter in &self.arbiters {
             arbiter.stop();
         }
+        let arbiters = self.arbiters;
+        let joined = tokio::task::spawn_blocking(move || {
+            arbiters.into_iter().all(|arbiter| arbiter.join().is_ok())
+        });
+        if !joined.await.is_ok_and(|all_ended_well| all_ended_well) {
+            tracing::error!("a thread of the roles has panicked");
+        }
         self.foundation.control.stop().await;
+    }
+
+    /// Completes when the store has written what was queued: this write changes nothing, and comes
+    /// last.
+    async fn written(&self) {
+        let Some(host) = self.foundation.environment.hosts.first() else {
+            return;
+        };
+        let Ok(host) = host.parse::<Jid>() else {
+            return;
+        };
+        if let Err(error) = self
+            .foundation
+            .store
+            .delete_document(&host, "none", "none")
+            .await
+        {
+            tracing::warn!(%error, "store did not write what was queued");
+        }
     }
 }
 
-fn environment(config: &Config) -> Result<Arc<Environment>, RolesError> {
-    let address = |text: &String, cause| RolesError::Address { text: text.clone(), cause };
-    let host = |text: &String| {
-        prepare_domain(text).map(|host| host.into_owned()).map_err(|cause| address(text, cause))
-    };
-    let admin = |text: &String| text.parse::<Jid>().map_err(|cause| address(text, cause));
-    let hosts = config.server.hosts.iter().map(host).collect::<Result<Vec<_>, _>>()?;
-    let admins = config.server.admins.iter().map(admin).collect::<Result<Vec<_>, _>>()?;
-    let modules = Registry::new(registry::all());
-    Ok(Environment::new(hosts, admins, config.router.clone(), modules, Timestamp::now()))
+fn hosts(config: &Config) -> Result<Vec<String>, RolesError> {
+    let prepared = config.server.hosts.iter().map(|text| {
+        let prepared = prepare_domain(text).map(|host| host.into_owned());
+        prepared.map_err(|cause| RolesError::Address {
+            text: text.clone(),
+            cause,
+        })
+    });
+    prepared.collect()
 }
+
+fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, RolesError> {
+    let admins = config.server.admins.iter().map(|text| {
+        text.parse::<Jid>().map_err(|cause| RolesError::Address {
+            text: text.clone(),
+            cause,
+        })
+    });
+    let admins = admins.collect::<Result<Vec<_>, _>>()?;
+    let (options, modules) = (config.router.clone(), Registry::new(all()));
+    Ok(Environment::new(
+        hosts.to_vec(),
+        admins,
+        options,
+        modules,
+        Timestamp::now(),
+    ))
+}
+
+/// The longest way of a stanza through shards and store: an account is read, a message is stored
+/// for it, an error for its sender finds another account that must be read.
+const SETTLING_ROUNDS: u32 = 3;

@@ -5,13 +5,13 @@
 //! drain: listeners close ─► clients hear system-shutdown ─► shards write what they hold ─► control, store
 //! ```
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
 use rookery_proto::admin::Listener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::admin::{AdminPort, AdminPortError, Shards};
@@ -28,6 +28,7 @@ pub struct Server {
     shards: Shards,
     listeners: Vec<Listener>,
     drain_within: Duration,
+    signals: Signals,
     // In the order in which they go.
     _admin: AdminPort,
     _pid: PidFile,
@@ -68,14 +69,32 @@ pub enum StopCause {
     Operator,
 }
 
+/// Signals that came since the start; until then they end the process at once.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl fmt::Display for StopCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signal(name) => name,
+            Self::Operator => "operator",
+        })
+    }
+}
+
 impl Server {
-    /// Starts everything. When it returns, clients are accepted. Must be called inside an actix system.
+    /// Starts everything. When it returns, clients are accepted. Must be called inside an actix
+    /// system.
     pub async fn start(
         config: Config,
         source: Source,
         log: LogHandle,
         metrics: Metrics,
     ) -> Result<Self, StartError> {
+        let signals = Signals::receive().map_err(StartError::Signals)?;
         raise_open_files(config.connection.connections_max);
         let folder = Folder::open(&config.server.data_dir)?;
         let foundation = Roles::found(&config, &folder)?;
@@ -87,14 +106,21 @@ impl Server {
             control: foundation.control.clone(),
             environment: foundation.environment.clone(),
             tls: foundation.tls.clone(),
+            sessions: foundation.sessions.clone(),
         });
         let store = foundation.store.clone();
         let roles = Roles::start(&config, foundation)?;
         let within = Duration::from_millis(config.admin.answer_ms_max);
         let shards = Shards::new(roles.routers(), within);
         let socket = config.admin.socket(&config.server);
-        let admin =
-            AdminPort::start(&config.admin, socket, operator.clone(), store, shards.clone()).await?;
+        let admin = AdminPort::start(
+            &config.admin,
+            socket,
+            operator.clone(),
+            store,
+            shards.clone(),
+        )
+        .await?;
         let http = HttpPort::start(&config.http.listen, metrics, operator.clone())
             .await
             .map_err(|(address, cause)| StartError::Http { address, cause })?;
@@ -105,6 +131,7 @@ impl Server {
             operator,
             shards,
             listeners,
+            signals,
             drain_within: Duration::from_millis(config.connection.drain_ms_max),
             _admin: admin,
             _pid: PidFile::write(config.server.pid_file())?,
@@ -123,18 +150,14 @@ impl Server {
     }
 
     /// Serves until it is told to stop. SIGHUP reloads.
-    pub async fn serve(&self) -> Result<StopCause, StartError> {
-        let receive = |kind| signal(kind).map_err(StartError::Signals);
-        let mut terminate = receive(SignalKind::terminate())?;
-        let mut interrupt = receive(SignalKind::interrupt())?;
-        let mut hangup = receive(SignalKind::hangup())?;
+    pub async fn serve(&mut self) -> StopCause {
         loop {
             tokio::select! {
-                _ = terminate.recv() => return Ok(StopCause::Signal("SIGTERM")),
-                _ = interrupt.recv() => return Ok(StopCause::Signal("SIGINT")),
-                () = self.operator.told_to_stop() => return Ok(StopCause::Operator),
-                _ = hangup.recv() => {
-                    if let Err(error) = self.operator.reload() {
+                _ = self.signals.terminate.recv() => return StopCause::Signal("SIGTERM"),
+                _ = self.signals.interrupt.recv() => return StopCause::Signal("SIGINT"),
+                () = self.operator.told_to_stop() => return StopCause::Operator,
+                _ = self.signals.hangup.recv() => {
+                    if let Err(error) = self.operator.reload().await {
                         warn!(%error, "reload refused, everything stays as it is");
                     }
                 }
@@ -148,16 +171,32 @@ impl Server {
         let left = self.roles.connection().drain(self.drain_within).await;
         let flushed = tokio::time::timeout(FLUSH, self.roles.stop(&self.shards)).await;
         if left > 0 || flushed.is_err() {
-            warn!(sessions_cut = left, flushed = flushed.is_ok(), "drain reached its bound");
+            warn!(
+                sessions_cut = left,
+                flushed = flushed.is_ok(),
+                "drain reached its bound"
+            );
         }
         info!("stopped");
     }
 }
 
+impl Signals {
+    fn receive() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 fn listeners(roles: &Roles, admin: &AdminPort, http: &HttpPort) -> Vec<Listener> {
     let named = |name: &'static str, addresses: &[SocketAddr]| {
-        let listener =
-            |at: &SocketAddr| Listener { name: name.to_owned(), address: at.to_string() };
+        let listener = |at: &SocketAddr| Listener {
+            name: name.to_owned(),
+            address: at.to_string(),
+        };
         addresses.iter().map(listener).collect::<Vec<_>>()
     };
     let connection = roles.connection();
@@ -165,7 +204,10 @@ fn listeners(roles: &Roles, admin: &AdminPort, http: &HttpPort) -> Vec<Listener>
     all.extend(named("direct-tls", connection.direct_tls_addresses()));
     all.extend(named("http", http.addresses()));
     let socket: PathBuf = admin.socket().to_owned();
-    all.push(Listener { name: "admin".to_owned(), address: socket.display().to_string() });
+    all.push(Listener {
+        name: "admin".to_owned(),
+        address: socket.display().to_string(),
+    });
     all.extend(named("admin", admin.addresses()));
     all
 }

@@ -136,7 +136,7 @@ fn values_that_contradict_one_another_are_refused_where_they_were_given() {
     .unwrap();
     let told = rookery(["serve", "--config", file.to_str().unwrap()]).expect_failure(64);
     for words in [
-        "odd.toml:4: `control.proposal_retry_ms` (9000) cannot be above",
+        "odd.toml:4: `control.proposal_retry_ms` (9000) must be below",
         "odd.toml:6: `admin.listen` opens the API to the network and needs `admin.certificate`",
         "odd.toml:8: `log.filter` cannot be understood",
     ] {

@@ -8,15 +8,15 @@
 //! ```
 
 mod authorization;
-//WAIT mod port;
+mod port;
 mod registration;
-//WAIT mod server;
-//WAIT mod sessions;
+mod server;
+mod sessions;
 mod shards;
 mod socket;
-//WAIT mod status;
-//WAIT mod users;
+mod status;
+mod users;
 
 pub use authorization::{Caller, Right, required_right};
-//WAIT pub use port::{AdminPort, AdminPortError};
+pub use port::{AdminPort, AdminPortError};
 pub use shards::Shards;

@@ -72,12 +72,17 @@ impl AdminPort {
         let routes = routes(operator, store, shards);
         let layer = AuthorizationLayer::new(options);
         let listener = socket::bind(&socket)?;
-        let server = Server::builder().layer(layer.clone()).add_routes(routes.clone());
+        let server = Server::builder()
+            .layer(layer.clone())
+            .add_routes(routes.clone());
         let incoming = UnixListenerStream::new(listener);
         tokio::spawn(async move { report(server.serve_with_incoming(incoming).await) });
         info!(path = %socket.display(), port = "admin", "listening");
 
-        let mut port = Self { socket, addresses: Vec::new() };
+        let mut port = Self {
+            socket,
+            addresses: Vec::new(),
+        };
         if options.listen.is_empty() {
             return Ok(port);
         }
@@ -86,7 +91,9 @@ impl AdminPort {
             let incoming = TcpIncoming::bind(address)
                 .map_err(|cause| AdminPortError::Listen { address, cause })?;
             let at = incoming.local_addr().unwrap_or(address);
-            let builder = Server::builder().tls_config(tls.clone()).map_err(AdminPortError::Tls)?;
+            let builder = Server::builder()
+                .tls_config(tls.clone())
+                .map_err(AdminPortError::Tls)?;
             let server = builder.layer(layer.clone()).add_routes(routes.clone());
             tokio::spawn(async move { report(server.serve_with_incoming(incoming).await) });
             info!(address = %at, port = "admin", "listening");
@@ -126,8 +133,12 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards) -> Routes {
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let v1 = reflection().build_v1().expect("the descriptors were made by our build");
-    let v1alpha = reflection().build_v1alpha().expect("the descriptors were made by our build");
+    let v1 = reflection()
+        .build_v1()
+        .expect("the descriptors were made by our build");
+    let v1alpha = reflection()
+        .build_v1alpha()
+        .expect("the descriptors were made by our build");
     Routes::new(users)
         .add_service(sessions)
         .add_service(registration)
@@ -139,12 +150,17 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards) -> Routes {
 
 fn mutual_tls(options: &AdminOptions) -> Result<ServerTlsConfig, AdminPortError> {
     let read = |path: &Path| {
-        let unreadable = |cause| AdminPortError::Unreadable { path: path.to_owned(), cause };
+        let unreadable = |cause| AdminPortError::Unreadable {
+            path: path.to_owned(),
+            cause,
+        };
         std::fs::read(path).map_err(unreadable)
     };
     let identity = Identity::from_pem(read(&options.certificate)?, read(&options.key)?);
     let client_ca = Certificate::from_pem(read(&options.client_ca)?);
-    Ok(ServerTlsConfig::new().identity(identity).client_ca_root(client_ca))
+    Ok(ServerTlsConfig::new()
+        .identity(identity)
+        .client_ca_root(client_ca))
 }
 
 fn report(ended: Result<(), tonic::transport::Error>) {

@@ -42,7 +42,9 @@ impl Server for ServerService {
         &self,
         _: Request<ShowLogLevelRequest>,
     ) -> Result<Response<ShowLogLevelResponse>, Status> {
-        Ok(Response::new(ShowLogLevelResponse { filter: self.operator.log().filter() }))
+        Ok(Response::new(ShowLogLevelResponse {
+            filter: self.operator.log().filter(),
+        }))
     }
 
     async fn set_log_level(
@@ -51,21 +53,23 @@ impl Server for ServerService {
     ) -> Result<Response<SetLogLevelResponse>, Status> {
         let filter = request.into_inner().filter;
         let previous = self.operator.log().set_filter(&filter).map_err(|error| {
-            Status::invalid_argument(format!("{error}; write `info` or `info,rookery_router=debug`"))
+            Status::invalid_argument(format!(
+                "{error}; write `info` or `info,rookery_router=debug`"
+            ))
         })?;
         tracing::info!(%filter, %previous, "log filter changed");
         Ok(Response::new(SetLogLevelResponse { previous }))
     }
 
-    async fn reload(
-        &self,
-        _: Request<ReloadRequest>,
-    ) -> Result<Response<ReloadResponse>, Status> {
-        let report = self.operator.reload().map_err(|error| {
+    async fn reload(&self, _: Request<ReloadRequest>) -> Result<Response<ReloadResponse>, Status> {
+        let report = self.operator.reload().await.map_err(|error| {
             Status::failed_precondition(format!("nothing was changed:\n{error}"))
         })?;
         let (applied, needs_restart) = (report.applied, report.needs_restart);
-        Ok(Response::new(ReloadResponse { applied, needs_restart }))
+        Ok(Response::new(ReloadResponse {
+            applied,
+            needs_restart,
+        }))
     }
 
     async fn stop(&self, _: Request<StopRequest>) -> Result<Response<StopResponse>, Status> {

@@ -29,8 +29,16 @@ impl Sessions for SessionsService {
         &self,
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
-        let ListSessionsRequest { jid, page_size: size, page_token } = request.into_inner();
-        let owner = if jid.is_empty() { None } else { Some(account(&jid)?) };
+        let ListSessionsRequest {
+            jid,
+            page_size: size,
+            page_token,
+        } = request.into_inner();
+        let owner = if jid.is_empty() {
+            None
+        } else {
+            Some(account(&jid)?)
+        };
         let mut found = self.shards.sessions(owner.as_ref()).await?;
         found.sort_by(|a, b| a.jid.as_str().cmp(b.jid.as_str()));
         let (total, size) = (found.len() as u64, page_size(size));
@@ -38,9 +46,16 @@ impl Sessions for SessionsService {
         let start = if page_token.is_empty() { 0 } else { start };
         let more = found.len() > start + size;
         let page: Vec<_> = found.drain(start..).take(size).map(to_session).collect();
-        let last = page.last().filter(|_| more).map(|session| session.jid.clone());
+        let last = page
+            .last()
+            .filter(|_| more)
+            .map(|session| session.jid.clone());
         let next_page_token = last.unwrap_or_default();
-        Ok(Response::new(ListSessionsResponse { sessions: page, next_page_token, total }))
+        Ok(Response::new(ListSessionsResponse {
+            sessions: page,
+            next_page_token,
+            total,
+        }))
     }
 
     async fn show_session(
@@ -61,20 +76,28 @@ impl Sessions for SessionsService {
                 "there is no session {text}: `rookery admin sessions list` shows those that exist"
             ))
         })?;
-        Ok(Response::new(ShowSessionResponse { session: Some(to_session(session)) }))
+        Ok(Response::new(ShowSessionResponse {
+            session: Some(to_session(session)),
+        }))
     }
 
     async fn close_sessions(
         &self,
         request: Request<CloseSessionsRequest>,
     ) -> Result<Response<CloseSessionsResponse>, Status> {
-        let CloseSessionsRequest { jid: text, text: reason } = request.into_inner();
+        let CloseSessionsRequest {
+            jid: text,
+            text: reason,
+        } = request.into_inner();
         let jid = any_jid(&text)?;
         let mut error = StreamError::new(StreamCondition::PolicyViolation);
         if !reason.is_empty() {
             error = error.with_text(reason);
         }
-        let question = AdminQuestion::CloseSessions { jid: jid.clone(), error };
+        let question = AdminQuestion::CloseSessions {
+            jid: jid.clone(),
+            error,
+        };
         match self.shards.ask(&jid, question).await? {
             AdminAnswer::Closed(closed) => Ok(Response::new(CloseSessionsResponse { closed })),
             AdminAnswer::NotFound => {

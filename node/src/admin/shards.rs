@@ -80,6 +80,28 @@ impl Shards {
             .unwrap_or_else(|_| Err(late()))
     }
 
+    /// Makes an account; false if it is there. `Err` says why it cannot be made.
+    pub async fn create_account(&self, account: &str, password: &str) -> Result<bool, String> {
+        let jid: Jid = account
+            .parse()
+            .map_err(|error| format!("{account}: {error}"))?;
+        let (account, password) = (jid.clone(), password.to_owned());
+        let question = AdminQuestion::CreateAccount { account, password };
+        match self.ask(&jid, question).await {
+            Ok(AdminAnswer::Done) => Ok(true),
+            Ok(AdminAnswer::AlreadyExists) => Ok(false),
+            Ok(other) => Err(unexpected(&other).message().to_owned()),
+            Err(status) => Err(status.message().to_owned()),
+        }
+    }
+
+    /// Completes when every shard has handled what it was given before, or time is up.
+    pub async fn settle(&self) {
+        if let Err(status) = self.sessions(None).await {
+            tracing::warn!(reason = status.message(), "shards did not settle");
+        }
+    }
+
     async fn ask_shard(
         &self,
         shard: ShardId,

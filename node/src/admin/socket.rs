@@ -29,8 +29,8 @@ pub enum SocketError {
 
 /// Listens on `path`, in place of a socket that a dead server left.
 ///
-/// The socket is made under another name, closed to others, and then moved into place: at no time does one stand there
-/// that others could open.
+/// The socket is made under another name, closed to others, and then moved into place: at no time
+/// does one stand there that others could open.
 pub(super) fn bind(path: &Path) -> Result<UnixListener, SocketError> {
     let refused = |cause| SocketError::Refused {
         path: path.to_owned(),

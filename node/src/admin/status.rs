@@ -17,11 +17,13 @@ pub(super) fn account(text: &str) -> Result<Jid, Status> {
 
 /// Any JID with a local part, with or without a resource.
 pub(super) fn any_jid(text: &str) -> Result<Jid, Status> {
-    let jid: Jid = text
-        .parse()
-        .map_err(|error| Status::invalid_argument(format!("`{text}` is not an address: {error}")))?;
+    let jid: Jid = text.parse().map_err(|error| {
+        Status::invalid_argument(format!("`{text}` is not an address: {error}"))
+    })?;
     if jid.local().is_none() {
-        return Err(Status::invalid_argument(format!("`{text}` names a host, not an account")));
+        return Err(Status::invalid_argument(format!(
+            "`{text}` names a host, not an account"
+        )));
     }
     Ok(jid)
 }

@@ -11,7 +11,8 @@ use rookery_proto::admin::{
     ShowUserResponse, User,
 };
 use rookery_session::carrier::{AdminAnswer, AdminQuestion};
-use rookery_store::{AccountRecord, Store};
+use rookery_store::Store;
+use rookery_store::account::AccountRecord;
 use rookery_xmpp::jid::Jid;
 use tonic::{Request, Response, Status};
 
@@ -28,7 +29,11 @@ pub(super) struct UsersService {
 
 impl UsersService {
     pub(super) fn new(store: Arc<dyn Store>, shards: Shards, hosts: BTreeSet<String>) -> Self {
-        Self { store, shards, hosts }
+        Self {
+            store,
+            shards,
+            hosts,
+        }
     }
 
     /// Asks for a change and expects no more than that it is done.
@@ -36,9 +41,10 @@ impl UsersService {
         match self.shards.ask(jid, question).await? {
             AdminAnswer::Done => Ok(()),
             AdminAnswer::NotFound => Err(no_account(jid)),
-            AdminAnswer::AlreadyExists => {
-                Err(Status::already_exists(format!("the account {} exists already", jid.as_str())))
-            }
+            AdminAnswer::AlreadyExists => Err(Status::already_exists(format!(
+                "the account {} exists already",
+                jid.as_str()
+            ))),
             other => Err(unexpected(&other)),
         }
     }
@@ -47,12 +53,17 @@ impl UsersService {
         if self.hosts.contains(wanted) {
             return Ok(wanted);
         }
-        let known = self.hosts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let known = self
+            .hosts
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         match self.hosts.first() {
             Some(only) if wanted.is_empty() && self.hosts.len() == 1 => Ok(only),
-            _ if wanted.is_empty() => {
-                Err(Status::invalid_argument(format!("name one of the hosts: {known}")))
-            }
+            _ if wanted.is_empty() => Err(Status::invalid_argument(format!(
+                "name one of the hosts: {known}"
+            ))),
             _ => Err(Status::invalid_argument(format!(
                 "`{wanted}` is not served here; the hosts are: {known}"
             ))),
@@ -61,7 +72,14 @@ impl UsersService {
 
     async fn set_enabled(&self, text: &str, enabled: bool) -> Result<(), Status> {
         let jid = account(text)?;
-        self.change(&jid, AdminQuestion::SetEnabled { account: jid.clone(), enabled }).await
+        self.change(
+            &jid,
+            AdminQuestion::SetEnabled {
+                account: jid.clone(),
+                enabled,
+            },
+        )
+        .await
     }
 }
 
@@ -75,7 +93,14 @@ impl Users for UsersService {
         let jid = account(&jid)?;
         self.host(jid.domain())?;
         let prepared = jid.as_str().to_owned();
-        self.change(&jid, AdminQuestion::CreateAccount { account: jid.clone(), password }).await?;
+        self.change(
+            &jid,
+            AdminQuestion::CreateAccount {
+                account: jid.clone(),
+                password,
+            },
+        )
+        .await?;
         Ok(Response::new(CreateUserResponse { jid: prepared }))
     }
 
@@ -84,7 +109,13 @@ impl Users for UsersService {
         request: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
         let jid = account(&request.into_inner().jid)?;
-        self.change(&jid, AdminQuestion::DeleteAccount { account: jid.clone() }).await?;
+        self.change(
+            &jid,
+            AdminQuestion::DeleteAccount {
+                account: jid.clone(),
+            },
+        )
+        .await?;
         Ok(Response::new(DeleteUserResponse {}))
     }
 
@@ -94,7 +125,14 @@ impl Users for UsersService {
     ) -> Result<Response<SetPasswordResponse>, Status> {
         let SetPasswordRequest { jid, password } = request.into_inner();
         let jid = account(&jid)?;
-        self.change(&jid, AdminQuestion::SetPassword { account: jid.clone(), password }).await?;
+        self.change(
+            &jid,
+            AdminQuestion::SetPassword {
+                account: jid.clone(),
+                password,
+            },
+        )
+        .await?;
         Ok(Response::new(SetPasswordResponse {}))
     }
 
@@ -103,13 +141,19 @@ impl Users for UsersService {
         request: Request<ShowUserRequest>,
     ) -> Result<Response<ShowUserResponse>, Status> {
         let jid = account(&request.into_inner().jid)?;
-        let question = AdminQuestion::ShowAccount { account: jid.clone() };
+        let question = AdminQuestion::ShowAccount {
+            account: jid.clone(),
+        };
         let summary = match self.shards.ask(&jid, question).await? {
             AdminAnswer::Account(summary) => summary,
             AdminAnswer::NotFound => return Err(no_account(&jid)),
             other => return Err(unexpected(&other)),
         };
-        let record = self.store.account(&jid).await.map_err(|error| of_store(&error))?;
+        let record = self
+            .store
+            .account(&jid)
+            .await
+            .map_err(|error| of_store(&error))?;
         Ok(Response::new(ShowUserResponse {
             user: Some(record.map(to_user).ok_or_else(|| no_account(&jid))?),
             last_seen_ms: summary.last_seen.map(|at| at.as_millis()),
@@ -123,7 +167,11 @@ impl Users for UsersService {
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        let ListUsersRequest { host, page_size: size, page_token } = request.into_inner();
+        let ListUsersRequest {
+            host,
+            page_size: size,
+            page_token,
+        } = request.into_inner();
         let (host, size) = (self.host(&host)?, page_size(size));
         let after = Some(page_token.as_str()).filter(|token| !token.is_empty());
         // One more than asked for tells whether there is another page.
@@ -134,10 +182,16 @@ impl Users for UsersService {
             .map_err(|error| of_store(&error))?;
         let more = records.len() > size;
         records.truncate(size);
-        let last = records.last().filter(|_| more).and_then(|record| record.jid.local());
+        let last = records
+            .last()
+            .filter(|_| more)
+            .and_then(|record| record.jid.local());
         let next_page_token = last.unwrap_or_default().to_owned();
         let users = records.into_iter().map(to_user).collect();
-        Ok(Response::new(ListUsersResponse { users, next_page_token }))
+        Ok(Response::new(ListUsersResponse {
+            users,
+            next_page_token,
+        }))
     }
 
     async fn disable_user(
@@ -163,7 +217,10 @@ fn to_user(record: AccountRecord) -> User {
         created_ms: record.created.as_millis(),
         enabled: record.enabled,
         details: record.details.into_iter().collect(),
-        registered_from: record.address.map(|address| address.to_string()).unwrap_or_default(),
+        registered_from: record
+            .address
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
     }
 }
 

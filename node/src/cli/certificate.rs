@@ -1,4 +1,5 @@
-//! The certificate of a server for development: signed by an authority of its own, kept in the folder.
+//! The certificate of a server for development: signed by an authority of its own, kept in the
+//! folder.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -39,7 +40,8 @@ struct Made {
     key: String,
 }
 
-/// The authority's key is not kept: nothing else can ever be signed with it, so trusting it is safe.
+/// The authority's key is not kept: nothing else can ever be signed with it, so trusting it is
+/// safe.
 fn make() -> Result<Made, rcgen::Error> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.distinguished_name = named("Rookery development authority");

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 use rookery_proto::admin::Listener;
 use toml::{Table, Value};
 
@@ -18,7 +19,7 @@ pub struct DevArgs {
     #[arg(long, value_name = "DIR", default_value = "rookery-data")]
     dir: PathBuf,
     /// Added to the ports 5222 (STARTTLS), 5223 (direct TLS) and 5280 (HTTP).
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=60_000))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = offset())]
     port_offset: u16,
     /// Lift rate limits and registration throttles, for measuring.
     #[arg(long)]
@@ -43,35 +44,56 @@ impl DevArgs {
         let files = certificate::for_localhost(&dir.join("tls"))
             .map_err(|cause| failed("make a certificate in", &cause))?;
         let mut presets = Table::new();
-        section(&mut presets, "server", [
-            ("hosts", strings(["localhost"])),
-            ("admins", strings([ADMIN])),
-            ("data_dir", path(&dir)),
-        ]);
+        section(
+            &mut presets,
+            "server",
+            [
+                ("hosts", strings(["localhost"])),
+                ("admins", strings([ADMIN])),
+                ("data_dir", path(&dir)),
+            ],
+        );
         section(&mut presets, "log", [("filter", Value::from("warn"))]);
         section(&mut presets, "http", [("listen", self.loopback(5280))]);
         section(&mut presets, "registration", [("mode", Value::from("on"))]);
-        section(&mut presets, "connection", [
-            ("starttls", self.loopback(5222)),
-            ("direct_tls", self.loopback(5223)),
-        ]);
+        section(
+            &mut presets,
+            "connection",
+            [
+                ("starttls", self.loopback(5222)),
+                ("direct_tls", self.loopback(5223)),
+            ],
+        );
         let certificate = Table::from_iter([
             ("host".to_owned(), Value::from("localhost")),
             ("chain".to_owned(), path(&files.chain)),
             ("key".to_owned(), path(&files.key)),
         ]);
-        section(&mut presets, "tls", [("certificates", Value::from(vec![certificate]))]);
+        section(
+            &mut presets,
+            "tls",
+            [("certificates", Value::from(vec![certificate]))],
+        );
         if self.unlimited {
             lift_limits(&mut presets);
         }
-        let source = Source { file: None, presets, set: self.set };
-        Ok(Launch { source, dev: Some(Greeting { dir }) })
+        let source = Source {
+            file: None,
+            presets,
+            set: self.set,
+        };
+        Ok(Launch {
+            source,
+            dev: Some(Greeting { dir }),
+        })
     }
 
     fn loopback(&self, port: u16) -> Value {
         let port = port + self.port_offset;
-        let addresses: [SocketAddr; 2] =
-            [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()];
+        let addresses: [SocketAddr; 2] = [
+            (Ipv4Addr::LOCALHOST, port).into(),
+            (Ipv6Addr::LOCALHOST, port).into(),
+        ];
         strings(addresses.map(|address| address.to_string()))
     }
 }
@@ -89,7 +111,10 @@ impl Greeting {
     fn summary(&self, listeners: &[Listener], account: &dev_account::Outcome) -> String {
         let at = |name: &str| {
             let found = listeners.iter().filter(|listener| listener.name == name);
-            found.map(|listener| listener.address.as_str()).collect::<Vec<_>>().join(", ")
+            found
+                .map(|listener| listener.address.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         let dir = self.dir.display();
         let password = match account {
@@ -97,7 +122,9 @@ impl Greeting {
                 format!("{ADMIN}, password {password} (kept in {dir}/admin.password)")
             }
             dev_account::Outcome::Known => format!("{ADMIN} (password in {dir}/admin.password)"),
-            dev_account::Outcome::Elsewhere => format!("{ADMIN} (made earlier, password not kept here)"),
+            dev_account::Outcome::Elsewhere => {
+                format!("{ADMIN} (made earlier, password not kept here)")
+            }
         };
         let (socket, http) = (at("admin"), at("http"));
         let first_http = http.split(',').next().unwrap_or_default();
@@ -123,16 +150,39 @@ impl Greeting {
     }
 }
 
-fn lift_limits(presets: &mut Table) {
-    section(presets, "registration", [("mode", Value::from("off"))]);
-    section(presets, "connection", UNLIMITED_CONNECTION.map(|(key, value)| (key, value.into())));
-    section(presets, "login_guard", UNLIMITED_LOGINS.map(|(key, value)| (key, value.into())));
+/// The highest port stays a port.
+fn offset() -> impl TypedValueParser<Value = u16> {
+    clap::value_parser!(u16).range(..=60_000)
 }
 
-fn section<const N: usize>(presets: &mut Table, name: &str, options: [(&str, Value); N]) {
-    let table = presets.entry(name).or_insert_with(|| Value::Table(Table::new()));
+fn lift_limits(presets: &mut Table) {
+    for (name, options) in UNLIMITED {
+        section(
+            presets,
+            name,
+            options
+                .iter()
+                .map(|(key, value)| (*key, Value::from(*value))),
+        );
+    }
+    section(presets, "registration", [("mode", Value::from("off"))]);
+    section(presets, "login_guard", [("enabled", Value::from(false))]);
+}
+
+fn section<'a>(
+    presets: &mut Table,
+    name: &str,
+    options: impl IntoIterator<Item = (&'a str, Value)>,
+) {
+    let table = presets
+        .entry(name)
+        .or_insert_with(|| Value::Table(Table::new()));
     let table = table.as_table_mut().expect("presets are tables of tables");
-    table.extend(options.map(|(key, value)| (key.to_owned(), value)));
+    table.extend(
+        options
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value)),
+    );
 }
 
 fn strings<T: Into<Value>, const N: usize>(texts: [T; N]) -> Value {
@@ -146,13 +196,34 @@ fn path(path: &Path) -> Value {
 /// The operator's account.
 const ADMIN: &str = "admin@localhost";
 
-/// All clients of a measurement come from one address, and as fast as they can.
-const UNLIMITED_CONNECTION: [(&str, i64); 4] = [
-    ("connections_max", 1_000_000),
-    ("connections_per_address_max", 1_000_000),
-    ("handshakes_max", 1_000_000),
-    ("read_bytes_per_second", 0),
+/// All clients of a measurement come from one address, as fast as they can, and some wait long for
+/// their turn.
+const UNLIMITED: &[(&str, &[(&str, i64)])] = &[
+    ("bandwidth", &[("bytes_per_second", 0)]),
+    (
+        "connection",
+        &[
+            ("connections_max", 1_000_000),
+            ("connections_per_address_max", 1_000_000),
+            ("handshakes_max", 1_000_000),
+            ("backlog", 65_535),
+        ],
+    ),
+    (
+        "session",
+        &[
+            ("login_timeout_ms", 600_000),
+            ("registration_timeout_ms", 600_000),
+            ("registration_requests_max", 1_000_000),
+        ],
+    ),
+    (
+        "router",
+        &[
+            ("resources_max", 10_000),
+            ("presence_fanout_per_s", 100_000_000),
+            ("presence_fanout_burst", 1_000_000_000),
+            ("offline_messages_max", 1_000_000),
+        ],
+    ),
 ];
-
-/// Whatever a measurement does wrong, it must not be slowed.
-const UNLIMITED_LOGINS: [(&str, i64); 0] = [];

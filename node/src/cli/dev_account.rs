@@ -19,12 +19,15 @@ pub(super) enum Outcome {
 
 /// Makes sure that the account exists; `file` keeps its password.
 pub(super) async fn ensure(shards: &Shards, jid: &str, file: &Path) -> Result<Outcome, String> {
-    let kept = std::fs::read_to_string(file).ok().map(|text| text.trim().to_owned());
+    let kept = std::fs::read_to_string(file)
+        .ok()
+        .map(|text| text.trim().to_owned());
     let password = match &kept {
         Some(password) => password.clone(),
         None => {
             let password = SystemEntropy.token();
-            // Before the account: a crash in between must not leave one whose password nobody knows.
+            // Before the account: a crash in between must not leave one whose password nobody
+            // knows.
             write_private(file, &format!("{password}\n")).map_err(|error| error.to_string())?;
             password
         }

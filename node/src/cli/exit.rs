@@ -1,4 +1,5 @@
-//! How a command ends when it fails: what it says, and the code by which scripts tell failures apart (sysexits.h).
+//! How a command ends when it fails: what it says, and the code by which scripts tell failures
+//! apart (sysexits.h).
 
 use std::fmt;
 

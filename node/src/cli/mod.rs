@@ -2,11 +2,12 @@
 
 mod admin;
 mod certificate;
-//WAIT mod check;
+mod check;
 mod config;
-//WAIT mod dev;
-//WAIT mod dev_account;
+mod dev;
+mod dev_account;
 mod exit;
+mod launch;
 mod terminal;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::config::Source;
 
 pub use exit::Failure;
+pub use launch::Launch;
 pub use terminal::{complain, say};
 
 /// An XMPP server for people who run public servers.
@@ -38,11 +40,11 @@ pub enum Command {
     /// Run a server from a configuration.
     Serve(SourceArgs),
     /// Run a whole server for `localhost`, to try things out.
-    //WAIT Dev(dev::DevArgs),
+    Dev(dev::DevArgs),
     /// Print every option with its default, unit and reason, as a configuration to start from.
     Config(config::ConfigArgs),
     /// Test a configuration: certificates, ports, file limits, DNS, weak settings.
-    //WAIT Check(check::CheckArgs),
+    Check(check::CheckArgs),
     /// Talk to a running server.
     Admin(admin::AdminArgs),
     /// Print the completion script of a shell.
@@ -65,14 +67,6 @@ pub struct SourceArgs {
     set: Vec<String>,
 }
 
-/// A server that is to run.
-pub struct Launch {
-    /// Its configuration.
-    pub source: Source,
-    /// What `rookery dev` says and does once it runs.
-    pub dev: Option<()>,
-}
-
 impl SourceArgs {
     fn source(self) -> Source {
         Source {
@@ -92,26 +86,22 @@ impl Cli {
         })
     }
 
-    /// Carries out everything that ends by itself; gives back the server that is to run.
-    pub fn run(self) -> Result<Option<Launch>, Failure> {
+    /// Does what the command line says, to its end.
+    pub fn run(self) -> Result<(), Failure> {
         match self.command {
-            Command::Serve(args) => serve(args).map(Some),
-            //WAIT Command::Dev(args) => args.launch().map(Some),
-            Command::Config(args) => args.run().map(|()| None),
-            //WAIT Command::Check(args) => args.run().map(|()| None),
-            Command::Admin(args) => args.run().map(|()| None),
+            Command::Serve(args) => serve(args)?.run(),
+            Command::Dev(args) => args.launch()?.run(),
+            Command::Config(args) => args.run(),
+            Command::Check(args) => args.run(),
+            Command::Admin(args) => args.run(),
             Command::Completion { shell } => {
-                clap_complete::generate(
-                    shell,
-                    &mut Self::command(),
-                    "rookery",
-                    &mut std::io::stdout(),
-                );
-                Ok(None)
+                let command = &mut Self::command();
+                clap_complete::generate(shell, command, "rookery", &mut std::io::stdout());
+                Ok(())
             }
             Command::Version => {
                 say(&format!("{} {}", crate::NAME, crate::VERSION));
-                Ok(None)
+                Ok(())
             }
         }
     }

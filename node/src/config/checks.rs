@@ -1,5 +1,8 @@
 //! Values that cannot be, and values that contradict one another: all rules in one place.
 
+use std::collections::BTreeSet;
+
+use rookery_xmpp::jid::{Jid, prepare_domain};
 use toml::{Table, Value};
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +19,8 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
         problems.extend(order.problem(&table, &place));
     }
     problems.extend(server(config, &place));
+    problems.extend(addresses(config, &place));
+    problems.extend(mechanisms(config, &place));
     problems.extend(log(config, &place));
     problems.extend(admin(config, &place));
     problems
@@ -29,7 +34,7 @@ struct Bound {
     why: &'static str,
 }
 
-/// A number that must not be above another.
+/// A number that must be below another.
 struct Order {
     lower: &'static str,
     upper: &'static str,
@@ -37,6 +42,18 @@ struct Order {
 }
 
 const BOUNDS: &[Bound] = &[
+    Bound {
+        key: "server.node",
+        min: 1,
+        max: 4_294_967_295,
+        why: "0 is what asks shards without being a node",
+    },
+    Bound {
+        key: "server.arbiters",
+        min: 0,
+        max: 1_024,
+        why: "each is a thread",
+    },
     Bound {
         key: "admin.answer_ms_max",
         min: 100,
@@ -56,10 +73,202 @@ const BOUNDS: &[Bound] = &[
         why: "nothing could be decided",
     },
     Bound {
-        key: "server.arbiters",
+        key: "connection.connections_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "nobody could connect",
+    },
+    Bound {
+        key: "connection.connections_per_address_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "nobody could connect",
+    },
+    Bound {
+        key: "connection.handshakes_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "nobody could log in",
+    },
+    Bound {
+        key: "connection.backlog",
+        min: 1,
+        max: 2_147_483_647,
+        why: "nobody could connect",
+    },
+    Bound {
+        key: "connection.outbound_stanzas_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "nothing could be sent",
+    },
+    Bound {
+        key: "connection.write_stall_ms",
+        min: 1_000,
+        max: 3_600_000,
+        why: "a slow network takes seconds",
+    },
+    Bound {
+        key: "connection.drain_ms_max",
         min: 0,
+        max: 600_000,
+        why: "whoever stops the server waits for it",
+    },
+    Bound {
+        key: "connection.verifications_max",
+        min: 1,
         max: 1_024,
-        why: "each is a thread",
+        why: "nobody could log in with PLAIN",
+    },
+    Bound {
+        key: "session.login_timeout_ms",
+        min: 1_000,
+        max: 3_600_000,
+        why: "a login takes some round trips and a key derivation",
+    },
+    Bound {
+        key: "session.registration_timeout_ms",
+        min: 1_000,
+        max: 3_600_000,
+        why: "a person has to fill in a form",
+    },
+    Bound {
+        key: "session.close_timeout_ms",
+        min: 100,
+        max: 600_000,
+        why: "the other side needs a round trip to close its stream",
+    },
+    Bound {
+        key: "session.ping_timeout_ms",
+        min: 1_000,
+        max: 3_600_000,
+        why: "a slow network takes seconds",
+    },
+    Bound {
+        key: "session.idle_ms",
+        min: 1_000,
+        max: 2_147_483_647,
+        why: "every client would be pinged all the time",
+    },
+    Bound {
+        key: "session.login_attempts_max",
+        min: 1,
+        max: 1_000,
+        why: "nobody could log in",
+    },
+    Bound {
+        key: "session.bind_attempts_max",
+        min: 1,
+        max: 1_000,
+        why: "nobody could bind a resource",
+    },
+    Bound {
+        key: "session.sasl_message_bytes_max",
+        min: 512,
+        max: 6_000,
+        why: "a name and a nonce must fit, in base64, into what is read before authentication",
+    },
+    Bound {
+        key: "login_guard.entries_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "nothing would be remembered",
+    },
+    Bound {
+        key: "xml.stanza_bytes_max",
+        min: 10_000,
+        max: 67_108_864,
+        why: "RFC 6120 13.12 forbids less than 10000",
+    },
+    Bound {
+        key: "xml.depth_max",
+        min: 8,
+        max: 1_000,
+        why: "roster pushes and forms are 4 deep, forwarded messages more",
+    },
+    Bound {
+        key: "xml.attributes_max",
+        min: 8,
+        max: 10_000,
+        why: "a stanza has 5, and namespaces beside them",
+    },
+    Bound {
+        key: "xml.namespaces_max",
+        min: 4,
+        max: 10_000,
+        why: "a client's stanza has two, and often more",
+    },
+    Bound {
+        key: "router.shards",
+        min: 1,
+        max: 65_535,
+        why: "every account lives in one",
+    },
+    Bound {
+        key: "router.resources_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "nobody could bind a resource",
+    },
+    Bound {
+        key: "router.shard_queue_max",
+        min: 1,
+        max: 1_000_000,
+        why: "nothing could reach a shard",
+    },
+    Bound {
+        key: "router.waiting_stanzas_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "nothing could wait for an account that is read",
+    },
+    Bound {
+        key: "router.scram_iterations",
+        min: 1,
+        max: 10_000_000,
+        why: "each login would take minutes",
+    },
+    Bound {
+        key: "router.derivations_max",
+        min: 1,
+        max: 1_024,
+        why: "nobody could get a password",
+    },
+    Bound {
+        key: "store.write_queue_kib_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "the store could not work",
+    },
+    Bound {
+        key: "store.read_queue_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "the store could not work",
+    },
+    Bound {
+        key: "store.readers",
+        min: 1,
+        max: 1_000_000_000,
+        why: "the store could not work",
+    },
+    Bound {
+        key: "store.group_operations_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "the store could not work",
+    },
+    Bound {
+        key: "store.index_round_stanzas",
+        min: 1,
+        max: 1_000_000_000,
+        why: "the store could not work",
+    },
+    Bound {
+        key: "store.checkpoint_pages",
+        min: 1,
+        max: 1_000_000_000,
+        why: "the store could not work",
     },
 ];
 
@@ -79,6 +288,21 @@ const ORDERS: &[Order] = &[
         upper: "registration.reservation_ms",
         why: "a reservation must live until its registration is settled",
     },
+    Order {
+        lower: "login_guard.delay_ms_max",
+        upper: "session.login_timeout_ms",
+        why: "a slowed client would never get its answer",
+    },
+    Order {
+        lower: "xml.stanza_bytes_max",
+        upper: "connection.outbound_bytes_max",
+        why: "the largest stanza must fit into what may wait for a client",
+    },
+    Order {
+        lower: "xml.stanza_bytes_max",
+        upper: "router.waiting_bytes_max",
+        why: "the largest stanza must fit into what may wait for an account",
+    },
 ];
 
 impl Bound {
@@ -96,7 +320,7 @@ impl Bound {
 impl Order {
     fn problem(&self, table: &Table, place: impl Fn(&str) -> Location) -> Option<Problem> {
         let (lower, upper) = (number(table, self.lower)?, number(table, self.upper)?);
-        if lower <= upper {
+        if lower < upper {
             return None;
         }
         // The one that was given is to blame, not a default.
@@ -105,7 +329,7 @@ impl Order {
             given => given,
         };
         let reason = format!(
-            "`{}` ({lower}) cannot be above `{}` ({upper}): {}",
+            "`{}` ({lower}) must be below `{}` ({upper}): {}",
             self.lower, self.upper, self.why
         );
         Some(Problem::new(at, reason))
@@ -134,6 +358,49 @@ fn server(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
         }
     }
     problems
+}
+
+fn addresses(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut seen = BTreeSet::new();
+    for host in &config.server.hosts {
+        let at = place("server.hosts");
+        match prepare_domain(host) {
+            Ok(prepared) if seen.insert(prepared.clone().into_owned()) => {}
+            Ok(_) => problems.push(Problem::new(
+                at,
+                format!("`server.hosts` names {host} twice"),
+            )),
+            Err(cause) => {
+                let reason = format!("`{host}` in `server.hosts` is no host: {cause}");
+                problems.push(Problem::new(at, reason).with_hint("such as \"example.org\""));
+            }
+        }
+    }
+    for admin in &config.server.admins {
+        if admin
+            .parse::<Jid>()
+            .map_or(true, |jid| jid.local().is_none() || !jid.is_bare())
+        {
+            let reason = format!("`{admin}` in `server.admins` is not the address of an account");
+            let problem = Problem::new(place("server.admins"), reason);
+            problems.push(problem.with_hint("such as \"juliet@example.org\""));
+        }
+    }
+    problems
+}
+
+fn mechanisms(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {
+    let session = &config.session;
+    let offers = [
+        session.plain,
+        session.scram_sha_1,
+        session.scram_sha_256,
+        session.scram_sha_512,
+    ];
+    let reason = "no login mechanism is left: `session.plain` and all `session.scram_…` are false";
+    let problem = Problem::new(place("session.scram_sha_256"), reason);
+    (!offers.contains(&true)).then(|| problem.with_hint("at least scram_sha_256 should be true"))
 }
 
 fn log(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {

@@ -44,7 +44,8 @@ impl Source {
         reading.finish()
     }
 
-    /// Reads, then checks that the values make sense by themselves and together: what a server needs before it starts.
+    /// Reads, then checks that the values make sense by themselves and together: what a server
+    /// needs before it starts.
     pub fn load_checked(&self) -> Result<Config, Problems> {
         let loaded = self.load()?;
         let mut problems = loaded.contradictions();

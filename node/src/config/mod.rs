@@ -1,4 +1,5 @@
-//! The configuration: one TOML file, joined from sections that belong to the parts which they configure.
+//! The configuration: one TOML file, joined from sections that belong to the parts which they
+//! configure.
 //!
 //! ```text
 //! file ─┐
@@ -71,12 +72,30 @@ sections! {
     log: LogOptions;
     /// The operator's API (gRPC), which the command line uses too.
     admin: AdminOptions;
-    /// The HTTP port for monitoring. It has no access control: keep it on loopback or behind a firewall.
+    /// The HTTP port for monitoring. It has no access control: keep it on loopback or behind a
+    /// firewall.
     http: HttpOptions;
-    /// Who may make an account over XMPP, and how fast. The admin API can override these values while the server runs.
+    /// Who may make an account over XMPP, and how fast. The admin API can override these values
+    /// while the server runs.
     registration: rookery_control::RegistrationOptions;
+    /// Where clients connect, and what their connections may cost.
+    connection: rookery_connection::ConnectionOptions;
+    /// The certificates of the virtual hosts. They are read again at each reload.
+    tls: rookery_connection::TlsOptions;
+    /// Streams of clients: how long each step may take, how often it may be tried, and how a client
+    /// may log in.
+    session: rookery_session::SessionOptions;
+    /// What becomes of failed logins.
+    login_guard: rookery_session::LoginGuardOptions;
+    /// How fast a client's stream is read.
+    bandwidth: rookery_session::BandwidthOptions;
     /// What a client may send once it is authenticated. Before that it is held to far less.
     xml: rookery_xmpp::xml::XmlLimits;
+    /// What one account may hold and do, and what a shard keeps in memory.
+    router: rookery_router::RouterOptions;
+    /// The embedded store (SQLite). The defaults suit a server from ten to a hundred thousand
+    /// accounts.
+    store: rookery_store::SqliteOptions;
     /// The control group: how its members agree and how much they keep.
     control: rookery_control::ControlOptions;
 }
@@ -85,6 +104,17 @@ impl Config {
     /// The configuration as a TOML table of sections.
     pub fn to_table(&self) -> Table {
         Table::try_from(self).expect("sections hold only what TOML can express")
+    }
+
+    /// This configuration with some options, as `section.key`, of another.
+    pub fn with_options_of(&self, other: &Self, options: &[String]) -> Self {
+        let (mut table, other) = (self.to_table(), other.to_table());
+        for option in options {
+            if let Some((section, key)) = option.split_once('.') {
+                table[section][key] = other[section][key].clone();
+            }
+        }
+        Self::deserialize(table).expect("each option is one that a configuration had")
     }
 }
 

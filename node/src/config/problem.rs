@@ -93,7 +93,8 @@ pub(super) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Below this a guess would rather mislead: `hsts` finds `hosts` (0.6), `port` does not find `hosts` (0.2).
+/// Below this a guess would rather mislead: `hsts` finds `hosts` (0.6), `port` does not find
+/// `hosts` (0.2).
 const LIKENESS_MIN: f64 = 0.5;
 
 #[cfg(test)]

@@ -1,28 +1,30 @@
 //! The sections that belong to the node itself: the server, its log, its admin API, its HTTP port.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 rookery_xmpp::options! {
     /// The server as a whole.
     pub struct ServerOptions {
-        /// The virtual hosts: the domains of the accounts that live here. At least one. Each needs a certificate
-        /// under `tls.certificates`.
+        /// The virtual hosts: the domains of the accounts that live here. At least one. Each needs
+        /// a certificate under `tls.certificates`.
         pub hosts: Vec<String> = Vec::new(), "";
-        /// The folder that holds everything the server writes. One server a folder; it is created with access for
-        /// its owner only.
+        /// The folder that holds everything the server writes. One server a folder; it is created
+        /// with access for its owner only.
         pub data_dir: PathBuf = PathBuf::from("/var/lib/rookery"), "";
-        /// What this process does: `connection` holds the clients' sockets, `router` the accounts, `control` the
-        /// decisions of the whole cluster. A single server does all three.
+        /// What this process does: `connection` holds the clients' sockets, `router` the accounts,
+        /// `control` the decisions of the whole cluster. A single server does all three.
         pub roles: Vec<Role> = vec![Role::Connection, Role::Router, Role::Control], "";
-        /// The number of this node in its cluster. It becomes part of every session's id, so no two nodes may share it.
+        /// The number of this node in its cluster. It becomes part of every session's id, so no two
+        /// nodes may share it.
         pub node: u32 = 1, "";
-        /// Accounts whose owners operate the server. They are told to the modules that ask who may do what.
+        /// Accounts whose owners operate the server. They are told to the modules that ask who may
+        /// do what.
         pub admins: Vec<String> = Vec::new(), "";
-        /// Threads that serve clients and accounts; 0 takes one for every two cores, for the rest of a core's time
-        /// goes to the kernel's network work.
+        /// Threads that serve clients and accounts; 0 takes one for every two cores, for the rest
+        /// of a core's time goes to the kernel's network work.
         pub arbiters: u32 = 0, "threads";
         /// Where the process id is written; empty for `rookery.pid` in the data folder.
         pub pid_file: PathBuf = PathBuf::new(), "";
@@ -32,8 +34,8 @@ rookery_xmpp::options! {
 rookery_xmpp::options! {
     /// What is logged, and how.
     pub struct LogOptions {
-        /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, also by part of the server as in
-        /// `info,rookery_router=debug`. The admin API changes it while the server runs.
+        /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, also by part of the server
+        /// as in `info,rookery_router=debug`. The admin API changes it while the server runs.
         pub filter: String = "info".to_owned(), "";
         /// `human` for terminals and the journal, `json` for log collectors: one object a line.
         pub format: LogFormat = LogFormat::Human, "";
@@ -45,28 +47,32 @@ rookery_xmpp::options! {
     pub struct AdminOptions {
         /// The Unix socket, for its owner and root only; empty for `admin.sock` in the data folder.
         pub socket: PathBuf = PathBuf::new(), "";
-        /// Addresses for operators on other machines. They need the three files below: both sides show certificates.
+        /// Addresses for operators on other machines. They need the three files below: both sides
+        /// show certificates.
         pub listen: Vec<SocketAddr> = Vec::new(), "";
         /// The certificate chain shown to operators on TCP, a PEM file.
         pub certificate: PathBuf = PathBuf::new(), "";
         /// Its private key, a PEM file.
         pub key: PathBuf = PathBuf::new(), "";
-        /// The certificates that issue operators' certificates, a PEM file. Nobody else gets through.
+        /// The certificates that issue operators' certificates, a PEM file. Nobody else gets
+        /// through.
         pub client_ca: PathBuf = PathBuf::new(), "";
-        /// Names (a DNS name, or the common name) in the certificates of those who may do everything over TCP.
+        /// Names (a DNS name, or the common name) in the certificates of those who may do
+        /// everything over TCP.
         pub operators: Vec<String> = Vec::new(), "";
-        /// Names in the certificates of those who may only look, such as a dashboard. Whoever is on neither list is
-        /// refused, for a certificate says who somebody is and not what they may do.
+        /// Names in the certificates of those who may only look, such as a dashboard. Whoever is on
+        /// neither list is refused, for a certificate says who somebody is and not what they may
+        /// do.
         pub observers: Vec<String> = Vec::new(), "";
-        /// How long one call may wait for the shards, the store and the control group. Longer than the slowest of
-        /// them (a control group that elects a leader).
+        /// How long one call may wait for the shards, the store and the control group. Longer than
+        /// the slowest of them (a control group that elects a leader).
         pub answer_ms_max: u64 = 10_000, "ms";
     }
 }
 
 rookery_xmpp::options! {
-    /// The HTTP port: `/metrics` for Prometheus, `/healthz`, `/readyz`. It has no access control, so it listens on
-    /// loopback unless told otherwise.
+    /// The HTTP port: `/metrics` for Prometheus, `/healthz`, `/readyz`. It has no access control,
+    /// so it listens on loopback unless told otherwise.
     pub struct HttpOptions {
         /// Addresses; an empty list switches the port off.
         pub listen: Vec<SocketAddr> =
@@ -130,10 +136,10 @@ impl AdminOptions {
     }
 }
 
-fn or_in(given: &PathBuf, dir: &std::path::Path, name: &str) -> PathBuf {
+fn or_in(given: &Path, dir: &Path, name: &str) -> PathBuf {
     if given.as_os_str().is_empty() {
         dir.join(name)
     } else {
-        given.clone()
+        given.to_owned()
     }
 }

@@ -100,7 +100,8 @@ impl Folder {
 pub struct PidFile(PathBuf);
 
 impl PidFile {
-    /// Writes it, over one that an earlier process left: the folder's lock is what keeps servers apart.
+    /// Writes it, over one that an earlier process left: the folder's lock is what keeps servers
+    /// apart.
     pub fn write(path: PathBuf) -> Result<Self, FolderError> {
         std::fs::write(&path, format!("{}\n", std::process::id())).map_err(|cause| {
             FolderError::Refused {

@@ -4,6 +4,7 @@ mod folder;
 mod logging;
 mod open_files;
 mod process_usage;
+mod secret;
 
 pub use folder::{Folder, FolderError, PidFile};
 pub use logging::{FilterError, LogHandle};

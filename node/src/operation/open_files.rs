@@ -42,7 +42,8 @@ impl OpenFiles {
     }
 }
 
-/// Database, log, listeners, admin clients, epoll and event descriptors of each thread: below 200; the rest is for safety.
+/// Database, log, listeners, admin clients, epoll and event descriptors of each thread: below 200;
+/// the rest is for safety.
 const OWN_FILES: u64 = 512;
 
 #[cfg(test)]

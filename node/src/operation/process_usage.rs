@@ -18,7 +18,8 @@ impl ProcessUsage {
     /// Reads it; `None` where there is no `/proc`.
     pub fn read() -> Option<Self> {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
-        // The second field is the program's name in brackets and may hold anything, so count from behind it.
+        // The second field is the program's name in brackets and may hold anything, so count from
+        // behind it.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         let ticks = number(11)? + number(12)?;

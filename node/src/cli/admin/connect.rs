@@ -27,7 +27,7 @@ impl Target {
 
     async fn over_tls(&self, address: &str) -> Result<Channel, Failure> {
         let read = |path: &Option<PathBuf>| {
-            let path = path.as_deref().unwrap_or(Path::new(""));
+            let path = path.as_deref().unwrap_or_else(|| Path::new(""));
             std::fs::read(path).map_err(|cause| {
                 Failure::config(format!("cannot read {}: {cause}", path.display()))
             })

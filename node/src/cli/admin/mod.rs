@@ -28,7 +28,8 @@ pub struct AdminArgs {
 /// Which server, and how to reach it.
 #[derive(Args, Debug)]
 struct Target {
-    /// The server's Unix socket; without it those of `./rookery-data` and `/var/lib/rookery` are tried.
+    /// The server's Unix socket; without it those of `./rookery-data` and `/var/lib/rookery` are
+    /// tried.
     #[arg(long, global = true, value_name = "PATH", env = "ROOKERY_ADMIN_SOCKET")]
     socket: Option<PathBuf>,
     /// A server on another machine, as in `xmpp1.example.org:5270`. Needs the three files below.

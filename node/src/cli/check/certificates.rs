@@ -13,7 +13,11 @@ use crate::config::Config;
 pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = Vec::new();
     for host in &config.server.hosts {
-        let files = config.tls.certificates.iter().find(|files| files.host.eq_ignore_ascii_case(host));
+        let files = config
+            .tls
+            .certificates
+            .iter()
+            .find(|files| files.host.eq_ignore_ascii_case(host));
         match files {
             Some(files) => findings.extend(of_host(host, files, now)),
             None => findings.push(Finding::error(
@@ -28,23 +32,44 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
         }
     }
     for files in &config.tls.certificates {
-        if !config.server.hosts.iter().any(|host| host.eq_ignore_ascii_case(&files.host)) {
-            let what = format!("there is a certificate for {}, which is no host of this server", files.host);
-            findings.push(Finding::warning(TOPIC, what, "remove it, or add the host to server.hosts"));
+        if !config
+            .server
+            .hosts
+            .iter()
+            .any(|host| host.eq_ignore_ascii_case(&files.host))
+        {
+            let what = format!(
+                "there is a certificate for {}, which is no host of this server",
+                files.host
+            );
+            findings.push(Finding::warning(
+                TOPIC,
+                what,
+                "remove it, or add the host to server.hosts",
+            ));
         }
     }
-    // Only the files as a whole tell whether a key fits; what `facts` said already is not said twice.
+    // Only the files as a whole tell whether a key fits; what `facts` said already is not said
+    // twice.
     if !findings.iter().any(|found| found.fix == UNREADABLE)
         && let Err(error) = TlsHosts::load(&config.tls)
     {
-        findings.push(Finding::error(TOPIC, error.to_string(), "use the key that the certificate was issued for"));
+        findings.push(Finding::error(
+            TOPIC,
+            error.to_string(),
+            "use the key that the certificate was issued for",
+        ));
     }
     findings
 }
 
 fn of_host(host: &str, files: &CertificateFiles, now: Timestamp) -> Vec<Finding> {
     match files.facts() {
-        Err(error) => vec![Finding::error(TOPIC, format!("{host}: {error}"), UNREADABLE)],
+        Err(error) => vec![Finding::error(
+            TOPIC,
+            format!("{host}: {error}"),
+            UNREADABLE,
+        )],
         Ok(facts) => {
             let mut findings = of_time(host, &facts, now);
             findings.extend(of_names(host, &facts));
@@ -57,11 +82,22 @@ fn of_time(host: &str, facts: &CertificateFacts, now: Timestamp) -> Vec<Finding>
     let until = moment(facts.not_after.as_millis());
     if facts.not_after < now {
         let what = format!("{host}: the certificate expired on {until}");
-        return vec![Finding::error(TOPIC, what, "renew it (certbot renew), then `rookery admin server reload`")];
+        return vec![Finding::error(
+            TOPIC,
+            what,
+            "renew it (certbot renew), then `rookery admin server reload`",
+        )];
     }
     if facts.not_before > now {
-        let what = format!("{host}: the certificate is not valid before {}", moment(facts.not_before.as_millis()));
-        return vec![Finding::error(TOPIC, what, "check this machine's clock, or wait")];
+        let what = format!(
+            "{host}: the certificate is not valid before {}",
+            moment(facts.not_before.as_millis())
+        );
+        return vec![Finding::error(
+            TOPIC,
+            what,
+            "check this machine's clock, or wait",
+        )];
     }
     if facts.not_after < now.plus(RENEWAL) {
         let what = format!("{host}: the certificate expires on {until}");
@@ -74,13 +110,20 @@ fn of_time(host: &str, facts: &CertificateFacts, now: Timestamp) -> Vec<Finding>
 fn of_names(host: &str, facts: &CertificateFacts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if !facts.is_for(host) {
-        let what = format!("{host}: the certificate is for {}", facts.dns_names.join(", "));
+        let what = format!(
+            "{host}: the certificate is for {}",
+            facts.dns_names.join(", ")
+        );
         let fix = format!("get one whose names include {host} (certbot certonly -d {host})");
         findings.push(Finding::error(TOPIC, what, fix));
     }
     if facts.self_signed {
         let what = format!("{host}: the certificate is self-signed, clients will warn or refuse");
-        findings.push(Finding::warning(TOPIC, what, "get one from an authority that clients know"));
+        findings.push(Finding::warning(
+            TOPIC,
+            what,
+            "get one from an authority that clients know",
+        ));
     } else if facts.chain_length == 1 {
         let what = format!("{host}: the chain holds only the host's own certificate");
         let fix = "use the file with the intermediate certificates (fullchain.pem), or some clients refuse";

@@ -26,13 +26,23 @@ enum Answer<T> {
 
 /// Everything about the hosts' records.
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
-    let hosts: Vec<_> = config.server.hosts.iter().filter(|host| is_public(host)).collect();
+    let hosts: Vec<_> = config
+        .server
+        .hosts
+        .iter()
+        .filter(|host| is_public(host))
+        .collect();
     if hosts.is_empty() {
         return Vec::new();
     }
     let Some(resolver) = resolver() else {
-        let what = "this machine has no usable /etc/resolv.conf, so the DNS was not asked".to_owned();
-        return vec![Finding::warning(TOPIC, what, "run `rookery check` where the DNS works")];
+        let what =
+            "this machine has no usable /etc/resolv.conf, so the DNS was not asked".to_owned();
+        return vec![Finding::warning(
+            TOPIC,
+            what,
+            "run `rookery check` where the DNS works",
+        )];
     };
     let mut findings = Vec::new();
     for host in hosts {
@@ -42,21 +52,34 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
 }
 
 async fn of_host(resolver: &TokioResolver, host: &str, config: &Config) -> Vec<Finding> {
-    let ports = |addresses: &[std::net::SocketAddr]| addresses.iter().map(|at| at.port()).collect::<Vec<_>>();
+    let ports = |addresses: &[std::net::SocketAddr]| {
+        addresses.iter().map(|at| at.port()).collect::<Vec<_>>()
+    };
     let starttls = ports(&config.connection.starttls);
     let direct = ports(&config.connection.direct_tls);
-    let services = [("_xmpp-client._tcp", &starttls), ("_xmpps-client._tcp", &direct)];
+    let services = [
+        ("_xmpp-client._tcp", &starttls),
+        ("_xmpps-client._tcp", &direct),
+    ];
     let (mut findings, mut targets) = (Vec::new(), Vec::new());
     for (service, ports) in services {
         let name = format!("{service}.{host}.");
         match srv(resolver, &name).await {
             Answer::Silence => {
                 let what = format!("nobody answered for {name}");
-                return vec![Finding::warning(TOPIC, what, "is the DNS reachable from here?")];
+                return vec![Finding::warning(
+                    TOPIC,
+                    what,
+                    "is the DNS reachable from here?",
+                )];
             }
             Answer::Nothing => findings.extend(without_record(&name, host, ports)),
             Answer::Found(found) => {
-                findings.extend(found.iter().filter_map(|target| wrong_port(&name, target, ports)));
+                findings.extend(
+                    found
+                        .iter()
+                        .filter_map(|target| wrong_port(&name, target, ports)),
+                );
                 targets.extend(found.into_iter().map(|target| target.name));
             }
         }
@@ -80,7 +103,11 @@ fn without_record(name: &str, host: &str, ports: &[u16]) -> Option<Finding> {
     let works = name.starts_with("_xmpp-client") && port == 5222;
     Some(match works {
         true => Finding::note(TOPIC, format!("{what}; clients try {host} itself"), record),
-        false => Finding::warning(TOPIC, format!("{what}; clients do not find port {port}"), record),
+        false => Finding::warning(
+            TOPIC,
+            format!("{what}; clients do not find port {port}"),
+            record,
+        ),
     })
 }
 
@@ -89,8 +116,12 @@ fn wrong_port(name: &str, target: &Target, ports: &[u16]) -> Option<Finding> {
         let what = format!("{name} says that the service does not exist (target `.`)");
         return Some(Finding::error(TOPIC, what, "remove that record"));
     }
-    let what = format!("{name} sends clients to port {}, where this server does not listen", target.port);
-    let fix = format!("listen there, forward it, or correct the record (this server has {ports:?})");
+    let what = format!(
+        "{name} sends clients to port {}, where this server does not listen",
+        target.port
+    );
+    let fix =
+        format!("listen there, forward it, or correct the record (this server has {ports:?})");
     (!ports.contains(&target.port)).then(|| Finding::warning(TOPIC, what, fix))
 }
 
@@ -103,18 +134,35 @@ async fn of_target(
     let addresses = match addresses(resolver, target).await {
         Answer::Silence => {
             let what = format!("nobody answered for {target}");
-            return Some(Finding::warning(TOPIC, what, "is the DNS reachable from here?"));
+            return Some(Finding::warning(
+                TOPIC,
+                what,
+                "is the DNS reachable from here?",
+            ));
         }
         Answer::Nothing => {
             let what = format!("{host} leads to {target}, which has no address");
-            return Some(Finding::error(TOPIC, what, format!("publish an A or AAAA record for {target}")));
+            return Some(Finding::error(
+                TOPIC,
+                what,
+                format!("publish an A or AAAA record for {target}"),
+            ));
         }
         Answer::Found(addresses) => addresses,
     };
-    let listens_v6 = config.connection.starttls.iter().any(|address| address.is_ipv6());
+    let listens_v6 = config
+        .connection
+        .starttls
+        .iter()
+        .any(|address| address.is_ipv6());
     if listens_v6 && !addresses.iter().any(IpAddr::is_ipv6) {
-        let what = format!("{target} has no AAAA record: clients with IPv6 alone do not get through");
-        return Some(Finding::note(TOPIC, what, "publish one, if this machine has an IPv6 address"));
+        let what =
+            format!("{target} has no AAAA record: clients with IPv6 alone do not get through");
+        return Some(Finding::note(
+            TOPIC,
+            what,
+            "publish one, if this machine has an IPv6 address",
+        ));
     }
     None
 }
@@ -129,13 +177,19 @@ fn resolver() -> Option<TokioResolver> {
 async fn srv(resolver: &TokioResolver, name: &str) -> Answer<Target> {
     match resolver.srv_lookup(name).await {
         Ok(lookup) => {
-            let targets = lookup.answers().iter().filter_map(|record| match &record.data {
-                RData::SRV(srv) => {
-                    let name = srv.target.to_utf8().trim_end_matches('.').to_owned();
-                    Some(Target { name, port: srv.port })
-                }
-                _ => None,
-            });
+            let targets = lookup
+                .answers()
+                .iter()
+                .filter_map(|record| match &record.data {
+                    RData::SRV(srv) => {
+                        let name = srv.target.to_utf8().trim_end_matches('.').to_owned();
+                        Some(Target {
+                            name,
+                            port: srv.port,
+                        })
+                    }
+                    _ => None,
+                });
             Answer::Found(targets.collect())
         }
         Err(error) if error.is_no_records_found() => Answer::Nothing,
@@ -167,15 +221,30 @@ mod tests {
     #[test]
     fn reserved_names_and_addresses_are_not_looked_up() {
         assert!(is_public("xmpp.example.org"));
-        let private = ["localhost", "a.test", "b.invalid", "192.0.2.1", "printer.local"];
+        let private = [
+            "localhost",
+            "a.test",
+            "b.invalid",
+            "192.0.2.1",
+            "printer.local",
+        ];
         assert!(private.into_iter().all(|host| !is_public(host)));
     }
 
     #[test]
     fn a_record_for_another_port_is_told_with_what_this_server_has() {
-        let target = Target { name: "x.example.org".into(), port: 443 };
+        let target = Target {
+            name: "x.example.org".into(),
+            port: 443,
+        };
         let finding = wrong_port("_xmpps-client._tcp.example.org.", &target, &[5223]).unwrap();
-        assert!(finding.what.contains("port 443") && finding.fix.contains("[5223]"), "{finding}");
-        assert_eq!(wrong_port("_xmpps-client._tcp.example.org.", &target, &[443]), None);
+        assert!(
+            finding.what.contains("port 443") && finding.fix.contains("[5223]"),
+            "{finding}"
+        );
+        assert_eq!(
+            wrong_port("_xmpps-client._tcp.example.org.", &target, &[443]),
+            None
+        );
     }
 }

@@ -29,15 +29,30 @@ pub(super) struct Finding {
 
 impl Finding {
     pub(super) fn error(topic: &'static str, what: String, fix: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, topic, what, fix: fix.into() }
+        Self {
+            severity: Severity::Error,
+            topic,
+            what,
+            fix: fix.into(),
+        }
     }
 
     pub(super) fn warning(topic: &'static str, what: String, fix: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, topic, what, fix: fix.into() }
+        Self {
+            severity: Severity::Warning,
+            topic,
+            what,
+            fix: fix.into(),
+        }
     }
 
     pub(super) fn note(topic: &'static str, what: String, fix: impl Into<String>) -> Self {
-        Self { severity: Severity::Note, topic, what, fix: fix.into() }
+        Self {
+            severity: Severity::Note,
+            topic,
+            what,
+            fix: fix.into(),
+        }
     }
 
     pub(super) fn from_problem(problem: Problem) -> Self {
@@ -67,7 +82,17 @@ impl Severity {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<7}  {}: {}", self.severity.name(), self.topic, self.what)?;
-        if self.fix.is_empty() { Ok(()) } else { write!(f, "\n         → {}", self.fix) }
+        write!(
+            f,
+            "{:<7}  {}: {}",
+            self.severity.name(),
+            self.topic,
+            self.what
+        )?;
+        if self.fix.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "\n         → {}", self.fix)
+        }
     }
 }

@@ -20,7 +20,11 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         ("admin.listen", &config.admin.listen),
     ];
     for (option, addresses) in listens {
-        findings.extend(addresses.iter().filter_map(|address| port(option, *address, running)));
+        findings.extend(
+            addresses
+                .iter()
+                .filter_map(|address| port(option, *address, running)),
+        );
     }
     findings.extend(open_files(config.connection.connections_max));
     findings
@@ -33,7 +37,10 @@ fn port(option: &str, address: SocketAddr, running: bool) -> Option<Finding> {
         // That is the server's own.
         ErrorKind::AddrInUse if running => return None,
         ErrorKind::AddrInUse => {
-            let fix = format!("find who does with `ss -ltnp 'sport = :{}'` and stop it", address.port());
+            let fix = format!(
+                "find who does with `ss -ltnp 'sport = :{}'` and stop it",
+                address.port()
+            );
             Finding::error("port", what, fix)
         }
         ErrorKind::PermissionDenied => {
@@ -63,22 +70,39 @@ fn folder(path: &Path) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     if metadata.permissions().mode() & 0o077 != 0 {
-        let what = format!("others can look into {shown}, where passwords' keys and messages are kept");
-        findings.push(Finding::warning("folder", what, format!("chmod 700 {shown}")));
+        let what =
+            format!("others can look into {shown}, where passwords' keys and messages are kept");
+        findings.push(Finding::warning(
+            "folder",
+            what,
+            format!("chmod 700 {shown}"),
+        ));
     }
     let user = rustix::process::geteuid().as_raw();
     if metadata.uid() != user && user != 0 {
         let what = format!("{shown} belongs to another user (id {})", metadata.uid());
-        findings.push(Finding::error("folder", what, format!("run this as that user, or chown it to id {user}")));
+        findings.push(Finding::error(
+            "folder",
+            what,
+            format!("run this as that user, or chown it to id {user}"),
+        ));
         return findings;
     }
     match Folder::open(path) {
         Err(FolderError::InUse { holder, .. }) => {
             let what = format!("a server {RUNS} {shown} (process {holder})");
-            findings.push(Finding::note("folder", what, "its own ports were not tested"));
+            findings.push(Finding::note(
+                "folder",
+                what,
+                "its own ports were not tested",
+            ));
         }
         Err(error) => {
-            findings.push(Finding::error("folder", error.to_string(), "let the server's user write there"));
+            findings.push(Finding::error(
+                "folder",
+                error.to_string(),
+                "let the server's user write there",
+            ));
         }
         Ok(_) => {}
     }
@@ -87,14 +111,22 @@ fn folder(path: &Path) -> Vec<Finding> {
 }
 
 fn missing(path: &Path) -> Vec<Finding> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
+    let parent = path.parent().unwrap_or_else(|| Path::new("/"));
     let shown = path.display();
     if !parent.exists() {
         let fix = format!("install -d -m 700 -o rookery {shown}");
-        return vec![Finding::error("folder", format!("{shown} does not exist, nor does what it is in"), fix)];
+        return vec![Finding::error(
+            "folder",
+            format!("{shown} does not exist, nor does what it is in"),
+            fix,
+        )];
     }
     let fix = "the server makes it at its first start, if it may";
-    vec![Finding::note("folder", format!("{shown} does not exist yet"), fix)]
+    vec![Finding::note(
+        "folder",
+        format!("{shown} does not exist yet"),
+        fix,
+    )]
 }
 
 fn free_space(path: &Path) -> Option<Finding> {

@@ -14,8 +14,8 @@ use self::finding::{Finding, Severity};
 use super::{Failure, SourceArgs, block_on, say};
 use crate::config::Config;
 
-/// Test a configuration: certificates, ports, file limits, DNS, weak settings. Exits with 1 for errors, 2 for warnings
-/// alone.
+/// Test a configuration: certificates, ports, file limits, DNS, weak settings. Exits with 1 for
+/// errors, 2 for warnings alone.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     #[command(flatten)]
@@ -34,7 +34,12 @@ impl CheckArgs {
         let source = self.source.source();
         match source.load() {
             Ok(loaded) => {
-                findings.extend(loaded.contradictions().into_iter().map(Finding::from_problem));
+                findings.extend(
+                    loaded
+                        .contradictions()
+                        .into_iter()
+                        .map(Finding::from_problem),
+                );
                 findings.extend(examine(&loaded.config));
                 if !self.no_dns {
                     findings.extend(block_on(dns::examine(&loaded.config))?);
@@ -55,7 +60,12 @@ fn examine(config: &Config) -> Vec<Finding> {
 }
 
 fn report(findings: &[Finding], as_json: bool) -> Result<(), Failure> {
-    let count = |severity| findings.iter().filter(|found| found.severity == severity).count();
+    let count = |severity| {
+        findings
+            .iter()
+            .filter(|found| found.severity == severity)
+            .count()
+    };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let sum = format!("{errors} errors, {warnings} warnings");
     if as_json {
@@ -63,12 +73,18 @@ fn report(findings: &[Finding], as_json: bool) -> Result<(), Failure> {
         let json = json!({"errors": errors, "warnings": warnings, "findings": findings});
         say(&format!("{json:#}"));
     } else {
-        findings.iter().for_each(|finding| say(&finding.to_string()));
+        findings
+            .iter()
+            .for_each(|finding| say(&finding.to_string()));
         say(&sum);
     }
     match (errors, warnings) {
         (0, 0) => Ok(()),
-        (0, _) => Err(Failure::warned("the configuration works, but see the warnings")),
-        _ => Err(Failure::refused("the configuration would not work as it is")),
+        (0, _) => Err(Failure::warned(
+            "the configuration works, but see the warnings",
+        )),
+        _ => Err(Failure::refused(
+            "the configuration would not work as it is",
+        )),
     }
 }

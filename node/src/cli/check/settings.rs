@@ -15,7 +15,12 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
             "set it to \"on\", which keeps registration open within limits, or to \"closed\"",
         ));
     }
-    if config.http.listen.iter().any(|address| !address.ip().is_loopback()) {
+    if config
+        .http
+        .listen
+        .iter()
+        .any(|address| !address.ip().is_loopback())
+    {
         findings.push(warn(
             "http.listen is open to other machines: everybody who reaches it reads your metrics",
             "listen on 127.0.0.1 and [::1], or let a firewall admit only your Prometheus",
@@ -28,9 +33,9 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
             "add the names of the certificates that may use it; until then it refuses all",
         ));
     }
-    if config.connection.read_bytes_per_second == 0 {
+    if config.bandwidth.bytes_per_second == 0 {
         findings.push(warn(
-            "clients may send without limit (connection.read_bytes_per_second = 0)",
+            "clients may send without limit (bandwidth.bytes_per_second = 0)",
             "leave it at its default: a single client can otherwise take all of the machine",
         ));
     }

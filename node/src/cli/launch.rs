@@ -1,0 +1,49 @@
+//! Runs a server: `rookery serve` and `rookery dev`.
+
+use std::fmt::Display;
+
+use tracing::info;
+
+use super::{Failure, dev, say};
+use crate::config::{Config, Source};
+use crate::http::Metrics;
+use crate::operation::LogHandle;
+use crate::server::Server;
+
+/// A server that is to run.
+pub struct Launch {
+    /// Its configuration.
+    pub source: Source,
+    /// What `rookery dev` says and does once it runs.
+    pub dev: Option<dev::Greeting>,
+}
+
+impl Launch {
+    /// Runs the server until it is told to stop and has drained.
+    pub fn run(self) -> Result<(), Failure> {
+        let config = self
+            .source
+            .load_checked()
+            .map_err(|error| Failure::config(error.to_string()))?;
+        let log = LogHandle::start(&config.log).map_err(software)?;
+        let metrics = Metrics::install().ok_or_else(|| Failure::software("metrics run already"))?;
+        actix::System::new().block_on(self.serve(config, log, metrics))
+    }
+
+    async fn serve(self, config: Config, log: LogHandle, metrics: Metrics) -> Result<(), Failure> {
+        let started = Server::start(config, self.source, log, metrics).await;
+        let mut server = started.map_err(software)?;
+        if let Some(greeting) = self.dev {
+            greeting.greet(&server).await?;
+        }
+        say("ready");
+        let cause = server.serve().await;
+        info!(%cause, "draining");
+        server.drain().await;
+        Ok(())
+    }
+}
+
+fn software(error: impl Display) -> Failure {
+    Failure::software(error.to_string())
+}
