@@ -220,6 +220,16 @@ impl Control {
         }
     }
 
+    /// Takes over what the configuration says now, durably; an administrator's override stays in force. Returns the
+    /// version of the policy.
+    pub async fn configure_registration(
+        &self,
+        policy: RegistrationPolicy,
+    ) -> Result<u64, Unavailable> {
+        self.change_policy(Command::ConfigureRegistration { policy })
+            .await
+    }
+
     /// Overrides the configuration's policy, durably, until it is reset. Returns the version of the policy, which this
     /// node has applied.
     pub async fn set_registration(&self, policy: RegistrationPolicy) -> Result<u64, Unavailable> {
