@@ -41,7 +41,7 @@ rookery_xmpp::options! {
         /// it, a first presence also for each contact that is asked). More is refused with
         /// `resource-constraint`.
         pub presence_fanout_per_s: u32 = 1000, "stanzas/s";
-        /// The same, at once.
+        /// The same, at once: a login with a large roster, several times over.
         pub presence_fanout_burst: u32 = 20_000, "stanzas";
         /// Stanzas that wait for one account while it is loaded or while a change of it is written.
         pub waiting_stanzas_max: u32 = 2000, "stanzas";
