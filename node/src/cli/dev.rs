@@ -1,6 +1,6 @@
 //! `rookery dev`: a whole server for `localhost`, below one folder.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::{Failure, Launch, certificate, dev_account, say};
 use crate::config::Source;
+use crate::operation::OpenFiles;
 use crate::server::Server;
 
 /// Run a whole server for `localhost`, to try things out.
@@ -43,43 +44,9 @@ impl DevArgs {
         let dir = std::path::absolute(&self.dir).map_err(|cause| failed("find", &cause))?;
         let files = certificate::for_localhost(&dir.join("tls"))
             .map_err(|cause| failed("make a certificate in", &cause))?;
-        let mut presets = Table::new();
-        section(
-            &mut presets,
-            "server",
-            [
-                ("hosts", strings(["localhost"])),
-                ("admins", strings([ADMIN])),
-                ("data_dir", path(&dir)),
-            ],
-        );
-        section(&mut presets, "log", [("filter", Value::from("warn"))]);
-        section(&mut presets, "http", [("listen", self.loopback(5280))]);
-        section(&mut presets, "registration", [("mode", Value::from("on"))]);
-        section(
-            &mut presets,
-            "connection",
-            [
-                ("starttls", self.loopback(5222)),
-                ("direct_tls", self.loopback(5223)),
-            ],
-        );
-        let certificate = Table::from_iter([
-            ("host".to_owned(), Value::from("localhost")),
-            ("chain".to_owned(), path(&files.chain)),
-            ("key".to_owned(), path(&files.key)),
-        ]);
-        section(
-            &mut presets,
-            "tls",
-            [("certificates", Value::from(vec![certificate]))],
-        );
-        if self.unlimited {
-            lift_limits(&mut presets);
-        }
         let source = Source {
             file: None,
-            presets,
+            presets: self.presets(&dir, &files),
             set: self.set,
         };
         Ok(Launch {
@@ -88,13 +55,45 @@ impl DevArgs {
         })
     }
 
+    fn presets(&self, dir: &Path, files: &certificate::Files) -> Table {
+        let mut presets = Table::new();
+        let mut set = |name, options: &[(&str, Value)]| section(&mut presets, name, options);
+        let server = [
+            ("hosts", strings(["localhost"])),
+            ("admins", strings([ADMIN])),
+            ("data_dir", path(dir)),
+        ];
+        set("server", &server);
+        set("log", &[("filter", Value::from("warn"))]);
+        set("http", &[("listen", self.loopback(5280))]);
+        set("registration", &[("mode", Value::from("on"))]);
+        let connection = [
+            ("starttls", self.loopback(5222)),
+            ("direct_tls", self.loopback(5223)),
+            ("connections_max", connections(CONNECTIONS_MAX)),
+        ];
+        set("connection", &connection);
+        let certificate = Table::from_iter([
+            ("host".to_owned(), Value::from("localhost")),
+            ("chain".to_owned(), path(&files.chain)),
+            ("key".to_owned(), path(&files.key)),
+        ]);
+        set("tls", &[("certificates", Value::from(vec![certificate]))]);
+        if self.unlimited {
+            lift_limits(&mut presets);
+        }
+        presets
+    }
+
+    /// Both loopback addresses, where the machine has IPv6.
     fn loopback(&self, port: u16) -> Value {
         let port = port + self.port_offset;
-        let addresses: [SocketAddr; 2] = [
-            (Ipv4Addr::LOCALHOST, port).into(),
-            (Ipv6Addr::LOCALHOST, port).into(),
-        ];
-        strings(addresses.map(|address| address.to_string()))
+        let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        let v6 = v6.then(|| SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+        let all = [SocketAddr::from((Ipv4Addr::LOCALHOST, port))]
+            .into_iter()
+            .chain(v6);
+        strings(all.map(|address| address.to_string()))
     }
 }
 
@@ -156,37 +155,38 @@ fn offset() -> impl TypedValueParser<Value = u16> {
 }
 
 fn lift_limits(presets: &mut Table) {
-    for (name, options) in UNLIMITED {
-        section(
-            presets,
-            name,
-            options
-                .iter()
-                .map(|(key, value)| (*key, Value::from(*value))),
-        );
+    for (name, key, value) in UNLIMITED {
+        section(presets, name, &[(*key, Value::from(*value))]);
     }
-    section(presets, "registration", [("mode", Value::from("off"))]);
-    section(presets, "login_guard", [("enabled", Value::from(false))]);
+    section(
+        presets,
+        "connection",
+        &[("connections_max", connections(usize::MAX))],
+    );
+    section(presets, "registration", &[("mode", Value::from("off"))]);
+    section(presets, "login_guard", &[("enabled", Value::from(false))]);
 }
 
-fn section<'a>(
-    presets: &mut Table,
-    name: &str,
-    options: impl IntoIterator<Item = (&'a str, Value)>,
-) {
+fn section(presets: &mut Table, name: &str, options: &[(&str, Value)]) {
     let table = presets
         .entry(name)
         .or_insert_with(|| Value::Table(Table::new()));
     let table = table.as_table_mut().expect("presets are tables of tables");
     table.extend(
         options
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value)),
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), value.clone())),
     );
 }
 
-fn strings<T: Into<Value>, const N: usize>(texts: [T; N]) -> Value {
-    Value::Array(texts.map(Into::into).into())
+/// So many, or as many as the process can ever hold open.
+fn connections(wanted: usize) -> Value {
+    let possible = OpenFiles::reachable().connections().clamp(1, 1_000_000);
+    Value::from(i64::try_from(possible.min(wanted)).unwrap_or(i64::MAX))
+}
+
+fn strings<T: Into<Value>>(texts: impl IntoIterator<Item = T>) -> Value {
+    Value::Array(texts.into_iter().map(Into::into).collect())
 }
 
 fn path(path: &Path) -> Value {
@@ -196,34 +196,21 @@ fn path(path: &Path) -> Value {
 /// The operator's account.
 const ADMIN: &str = "admin@localhost";
 
+/// As in a configuration without the option.
+const CONNECTIONS_MAX: usize = 50_000;
+
 /// All clients of a measurement come from one address, as fast as they can, and some wait long for
 /// their turn.
-const UNLIMITED: &[(&str, &[(&str, i64)])] = &[
-    ("bandwidth", &[("bytes_per_second", 0)]),
-    (
-        "connection",
-        &[
-            ("connections_max", 1_000_000),
-            ("connections_per_address_max", 1_000_000),
-            ("handshakes_max", 1_000_000),
-            ("backlog", 65_535),
-        ],
-    ),
-    (
-        "session",
-        &[
-            ("login_timeout_ms", 600_000),
-            ("registration_timeout_ms", 600_000),
-            ("registration_requests_max", 1_000_000),
-        ],
-    ),
-    (
-        "router",
-        &[
-            ("resources_max", 10_000),
-            ("presence_fanout_per_s", 100_000_000),
-            ("presence_fanout_burst", 1_000_000_000),
-            ("offline_messages_max", 1_000_000),
-        ],
-    ),
+const UNLIMITED: &[(&str, &str, i64)] = &[
+    ("bandwidth", "bytes_per_second", 0),
+    ("connection", "connections_per_address_max", 1_000_000),
+    ("connection", "handshakes_max", 1_000_000),
+    ("connection", "backlog", 65_535),
+    ("session", "login_timeout_ms", 600_000),
+    ("session", "registration_timeout_ms", 600_000),
+    ("session", "registration_requests_max", 1_000_000),
+    ("router", "resources_max", 10_000),
+    ("router", "presence_fanout_per_s", 100_000_000),
+    ("router", "presence_fanout_burst", 1_000_000_000),
+    ("router", "offline_messages_max", 1_000_000),
 ];

@@ -95,8 +95,9 @@ impl Cli {
             Command::Check(args) => args.run(),
             Command::Admin(args) => args.run(),
             Command::Completion { shell } => {
-                let command = &mut Self::command();
-                clap_complete::generate(shell, command, "rookery", &mut std::io::stdout());
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), "rookery", &mut script);
+                say(String::from_utf8_lossy(&script).trim_end());
                 Ok(())
             }
             Command::Version => {

@@ -34,6 +34,11 @@ impl OpenFiles {
         }
     }
 
+    /// How many clients that leaves room for.
+    pub fn connections(self) -> usize {
+        usize::try_from(self.max.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX)
+    }
+
     /// How many files this many clients need, the server's own included.
     pub fn needed(connections: usize) -> u64 {
         u64::try_from(connections)
