@@ -6,12 +6,12 @@
 //!                                                   withdrawn ─► the pair's count falls again
 //! ```
 //!
-//! Failures are counted for each address (IPv6 by /64) and for each pair of account and address, a pair's already when it
-//! tries, so that guesses on many connections at once are slowed like guesses one after the other.
-//! Both counts decay: they halve every `half_life_s`. A pair is slowed with every failure; an address
-//! that fails often, at whatever names, is refused. An account is never counted by its name alone, so
-//! nobody can lock its owner out from elsewhere. A guess from many addresses costs the attacker an
-//! address for every few guesses.
+//! Failures are counted for each address (IPv6 by /64) and for each pair of account and address, a
+//! pair's already when it tries, so that guesses on many connections at once are slowed like guesses
+//! one after the other. Both counts decay: they halve every `half_life_s`. A pair is slowed with every
+//! failure; an address that fails often, at whatever names, is refused. An account is never counted by
+//! its name alone, so nobody can lock its owner out from elsewhere. A guess from many addresses costs
+//! the attacker an address for every few guesses.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
