@@ -164,7 +164,7 @@ fn profanity(suite: &Suite) -> Result<()> {
     let (port, direct) = (server.starttls_port(), server.direct_tls_port());
     let juliet = Terminal::open()?;
     juliet.shows("Profanity")?;
-    juliet.type_line(&format!("/register juliet 127.0.0.1 port {port} tls trust"))?;
+    juliet.type_line(&format!("/register juliet localhost port {port} tls trust"))?;
     juliet.shows("password")?;
     juliet.type_line("balcony-4-ever")?;
     juliet.type_line("balcony-4-ever")?;

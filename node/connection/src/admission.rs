@@ -1,12 +1,13 @@
-//! Who may hold a connection: a place for each, counted in all, by address, and among those that have not proved who they
-//! are.
+//! Who may hold a connection: a place for each, counted in all, by address, and among those that
+//! have not proved who they are.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::ConnectionOptions;
 
-/// The places of a process. Every connection that was let in must be given back with [`leave`](Self::leave).
+/// The places of a process. Every connection that was let in must be given back with
+/// [`leave`](Self::leave).
 #[derive(Debug)]
 pub(crate) struct Admission {
     connections_max: usize,

@@ -11,8 +11,9 @@ use crate::ConnectionOptions;
 
 /// A bounded queue into one session actor, which it wakes once for all that is there.
 ///
-/// Deliveries are refused when it holds `outbound_stanzas_max` or `outbound_bytes_max`, but one of any size fits into an
-/// empty queue. Answers and closes always fit: a session asks one thing at a time and is closed once.
+/// Deliveries are refused when it holds `outbound_stanzas_max` or `outbound_bytes_max`, but one of
+/// any size fits into an empty queue. Answers and closes always fit: a session asks one thing at a
+/// time and is closed once.
 pub(crate) struct Inbox {
     session: SessionId,
     stanzas_max: usize,

@@ -1,4 +1,5 @@
-//! Floor 2: the connection role. It holds the clients' sockets, and decides nothing that the session machine can decide.
+//! Floor 2: the connection role. It holds the clients' sockets, and decides nothing that the
+//! session machine can decide.
 //!
 //! ```text
 //! listener ─accept─► Admission ─► SessionActor on the arbiter that accepted

@@ -1,7 +1,8 @@
 //! A port: lets connections in and starts their actors.
 //!
-//! The socket is bound once and accepted from on every arbiter, each with a descriptor of its own: whichever is idle takes
-//! the next connection. (With SO_REUSEPORT a second server could take half of the clients without anybody noticing.)
+//! The socket is bound once and accepted from on every arbiter, each with a descriptor of its own:
+//! whichever is idle takes the next connection. (With SO_REUSEPORT a second server could take half
+//! of the clients without anybody noticing.)
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -95,7 +96,8 @@ fn begin(shared: &Arc<Shared>, socket: TcpStream, from: SocketAddr, direct_tls: 
     let Ok(seat) = shared.enter(from.ip()) else {
         return;
     };
-    // Without it a small stanza may wait for the acknowledgement of the one before; it fails only on a dead socket.
+    // Without it a small stanza may wait for the acknowledgement of the one before; it fails only
+    // on a dead socket.
     let _ = socket.set_nodelay(true);
     let facts = ConnectionFacts {
         address: from.ip().to_canonical(),

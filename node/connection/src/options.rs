@@ -11,13 +11,14 @@ rookery_xmpp::options! {
         /// Addresses for streams that begin with TLS (XEP-0368).
         pub direct_tls: Vec<SocketAddr> =
             vec![(Ipv4Addr::UNSPECIFIED, 5223).into(), (Ipv6Addr::UNSPECIFIED, 5223).into()], "";
-        /// Connections at once; more are closed as they come. Each needs a file descriptor and some 10 kB.
+        /// Connections at once; more are closed as they come. Each needs a file descriptor and some
+        /// 10 kB.
         pub connections_max: usize = 50_000, "connections";
-        /// Connections of one address at once (IPv6: of one /64); more are closed as they come. A household or a small
-        /// office fits; a carrier's NAT may need more.
+        /// Connections of one address at once (IPv6: of one /64); more are closed as they come. A
+        /// household or a small office fits; a carrier's NAT may need more.
         pub connections_per_address_max: u32 = 100, "connections";
-        /// Connections at once that are not yet authenticated; more are closed as they come, so that those who only
-        /// knock never take the places of users.
+        /// Connections at once that are not yet authenticated; more are closed as they come, so
+        /// that those who only knock never take the places of users.
         pub handshakes_max: usize = 4_000, "connections";
         /// Connections that may wait in the kernel to be accepted.
         pub backlog: u32 = 1_024, "connections";
@@ -25,11 +26,13 @@ rookery_xmpp::options! {
         pub outbound_stanzas_max: u32 = 500, "stanzas";
         /// Bytes that may wait for one slow client, for the same reason.
         pub outbound_bytes_max: u32 = 1_048_576, "bytes";
-        /// How long a client may take nothing of what is written to it before its connection is cut: it is gone.
+        /// How long a client may take nothing of what is written to it before its connection is
+        /// cut: it is gone.
         pub write_stall_ms: u64 = 30_000, "ms";
         /// How long a stop waits for clients to end their streams; those that are left are cut.
         pub drain_ms_max: u64 = 5_000, "ms";
-        /// Passwords of PLAIN that are verified at once; more wait. Each occupies a core for some milliseconds.
+        /// Passwords of PLAIN that are verified at once; more wait. Each occupies a core for some
+        /// milliseconds.
         pub verifications_max: u32 = 2, "threads";
     }
 }

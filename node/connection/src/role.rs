@@ -56,8 +56,9 @@ pub struct ConnectionRole {
 }
 
 impl ConnectionRole {
-    /// Binds every address and accepts clients on every arbiter. When it returns, connections are accepted. Sessions that
-    /// begin later take `session` as it is then. Must be called inside an actix system.
+    /// Binds every address and accepts clients on every arbiter. When it returns, connections are
+    /// accepted. Sessions that begin later take `session` as it is then. Must be called inside an
+    /// actix system.
     ///
     /// # Errors
     /// An address cannot be bound, or there is no arbiter.
@@ -106,8 +107,8 @@ impl ConnectionRole {
         self.shared.login_guard().set_options(options);
     }
 
-    /// Accepts nobody any more, tells every client `<system-shutdown/>`, and waits until all are gone or the time is up.
-    /// Gives the number of connections that had to be cut.
+    /// Accepts nobody any more, tells every client `<system-shutdown/>`, and waits until all are
+    /// gone or the time is up. Gives the number of connections that had to be cut.
     pub async fn drain(&self, within: Duration) -> usize {
         self.open.send_replace(false);
         let error = StreamError::new(StreamCondition::SystemShutdown);

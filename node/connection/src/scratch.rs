@@ -1,4 +1,5 @@
-//! The memory to work in, one set a thread: sessions borrow it for a turn, so that an idle one holds none.
+//! The memory to work in, one set a thread: sessions borrow it for a turn, so that an idle one
+//! holds none.
 
 use std::cell::Cell;
 

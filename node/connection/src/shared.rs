@@ -194,8 +194,8 @@ impl Drop for Seat {
     }
 }
 
-/// Above every serial of this node's earlier lives: they began at earlier milliseconds, and no life takes 2²² connections
-/// in each of its milliseconds.
+/// Above every serial of this node's earlier lives: they began at earlier milliseconds, and no life
+/// takes 2²² connections in each of its milliseconds.
 fn first_serial(now: Timestamp) -> u64 {
     now.as_millis() << 22
 }

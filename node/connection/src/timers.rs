@@ -57,7 +57,8 @@ impl Timers {
         self.deadlines[place(alarm)].is_some()
     }
 
-    /// Makes sure that the task is woken at the nearest deadline, also at one that was set after it polled.
+    /// Makes sure that the task is woken at the nearest deadline, also at one that was set after it
+    /// polled.
     pub(crate) fn wake_later(&mut self, cx: &mut Context<'_>) {
         if self.changed && self.nearest(cx).is_ready() {
             cx.waker().wake_by_ref();

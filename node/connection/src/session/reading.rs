@@ -52,7 +52,8 @@ impl SessionActor {
         cx.waker().wake_by_ref();
     }
 
-    /// A stream is not read while it rests, while its shard has no room, and while its client does not read.
+    /// A stream is not read while it rests, while its shard has no room, and while its client does
+    /// not read.
     fn may_read(&self) -> bool {
         matches!(self.ending, Ending::NotYet)
             && !self.machine.is_ended()
@@ -159,5 +160,6 @@ fn is_for_shard(header: &Header, canonical: &[u8]) -> bool {
 /// The second read finds nothing and leaves the waker, unless the client is fast.
 const READS_A_TURN: usize = 2;
 
-/// Sealed bytes that wait for a slow client before it is read no further: its own requests make no more answers.
+/// Sealed bytes that wait for a slow client before it is read no further: its own requests make no
+/// more answers.
 const UNSENT_BYTES_MAX: usize = 64 * 1024;

@@ -14,7 +14,8 @@ use rookery_xmpp::stanza::Batch;
 
 use crate::inbox::Inbox;
 
-/// Carries frames in order. What a full shard gives back is kept, and the session reads no further until it is gone.
+/// Carries frames in order. What a full shard gives back is kept, and the session reads no further
+/// until it is gone.
 pub(crate) struct ShardLink {
     routers: RoutersRef,
     inbox: Arc<Inbox>,
@@ -52,7 +53,8 @@ impl ShardLink {
             Question::Credentials { account } | Question::Bind { account, .. } => {
                 self.shard_of(account)
             }
-            // Whom it concerns is in the IQ, and any shard can look: by session, so that all share a flood.
+            // Whom it concerns is in the IQ, and any shard can look: by session, so that all share
+            // a flood.
             Question::Register { .. } | Question::Admin(_) => {
                 let shards = u64::from(self.routers.shards().max(1));
                 ShardId((self.inbox.session().serial % shards) as u16)
@@ -114,7 +116,8 @@ impl ShardLink {
         }
     }
 
-    /// The session is over: the shard hears of it behind everything else, and nothing is taken from it any more.
+    /// The session is over: the shard hears of it behind everything else, and nothing is taken from
+    /// it any more.
     pub(crate) fn detach(&mut self) {
         if std::mem::replace(&mut self.detached, true) {
             return;
@@ -135,7 +138,8 @@ impl ShardLink {
         });
     }
 
-    /// Closes the inbox; what the shard must be told if the session was bound, or was about to hear that it is.
+    /// Closes the inbox; what the shard must be told if the session was bound, or was about to hear
+    /// that it is.
     fn closed(&mut self) -> Option<(ShardId, ToShard)> {
         let left = self.inbox.close();
         if self.bound.is_none() {
@@ -171,7 +175,8 @@ impl ShardLink {
     }
 }
 
-/// An actor that ends without its machine's word (a panic, a thread that stops) must not leave a session behind.
+/// An actor that ends without its machine's word (a panic, a thread that stops) must not leave a
+/// session behind.
 impl Drop for ShardLink {
     fn drop(&mut self) {
         if self.detached {

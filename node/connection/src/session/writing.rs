@@ -125,8 +125,8 @@ fn render(batch: &Batch, out: &mut Vec<u8>) {
 /// Bytes of deliveries in one turn: about as much as one read of the thread's other sessions.
 const WRITE_BYTES_MAX: usize = 16 * 1024;
 
-/// How long the client's last bytes are dropped. Closing with unread bytes would reset the connection and take back an
-/// error that the client has not read yet.
+/// How long the client's last bytes are dropped. Closing with unread bytes would reset the
+/// connection and take back an error that the client has not read yet.
 const LINGER: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

@@ -62,7 +62,8 @@ impl Wire {
         self.tls.as_deref()
     }
 
-    /// Reads once; what it says is appended to `scratch.plain`, what TLS answers to `scratch.sealed`.
+    /// Reads once; what it says is appended to `scratch.plain`, what TLS answers to
+    /// `scratch.sealed`.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -121,8 +122,8 @@ impl Wire {
         }
     }
 
-    /// Writes what waits and what is sealed, in this order. Ready when nothing is left; what the kernel does not take is
-    /// kept. Also gives the number of bytes written.
+    /// Writes what waits and what is sealed, in this order. Ready when nothing is left; what the
+    /// kernel does not take is kept. Also gives the number of bytes written.
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -174,7 +175,8 @@ impl Wire {
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 
-    /// Reads and drops: a socket that is closed with unread bytes takes back what was just written. Ready at the end.
+    /// Reads and drops: a socket that is closed with unread bytes takes back what was just written.
+    /// Ready at the end.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
         for _ in 0..DISCARDS_A_TURN {
             let mut buffer = ReadBuf::new(&mut scratch.raw);

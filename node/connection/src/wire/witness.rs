@@ -1,8 +1,8 @@
-//! What a handshake shows only while it lasts: the name the client asked for, and the secret of `tls-exporter` channel
-//! binding (RFC 9266).
+//! What a handshake shows only while it lasts: the name the client asked for, and the secret of
+//! `tls-exporter` channel binding (RFC 9266).
 //!
-//! rustls exports keying material from its buffered connections only. The exporter's secret it tells to a key log, though,
-//! and what follows from it is one page of RFC 8446 7.5:
+//! rustls exports keying material from its buffered connections only. The exporter's secret it
+//! tells to a key log, though, and what follows from it is one page of RFC 8446 7.5:
 //!
 //! ```text
 //! derived  = HKDF-Expand-Label(exporter_secret, "EXPORTER-Channel-Binding", Hash(""), Hash.length)
@@ -26,7 +26,8 @@ pub(super) struct Witness {
 }
 
 impl Witness {
-    /// A witness, and the configuration for the one handshake that it is to see. It is dropped when that is over.
+    /// A witness, and the configuration for the one handshake that it is to see. It is dropped when
+    /// that is over.
     pub(super) fn of(shared: &ServerConfig) -> (Arc<Self>, Arc<ServerConfig>) {
         let witness = Arc::new(Self {
             resolver: shared.cert_resolver.clone(),
@@ -44,8 +45,8 @@ impl Witness {
         self.server_name.get().map(String::as_str)
     }
 
-    /// The 32 bytes that RFC 9266 binds to; `None` before the handshake ended, and under TLS 1.2, where they would need
-    /// the extended master secret to mean anything.
+    /// The 32 bytes that RFC 9266 binds to; `None` before the handshake ended, and under TLS 1.2,
+    /// where they would need the extended master secret to mean anything.
     pub(super) fn channel_binding(&self) -> Option<[u8; 32]> {
         let secret = self.exporter_secret.get()?;
         match secret.len() {

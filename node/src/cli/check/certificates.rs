@@ -24,7 +24,8 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
                 TOPIC,
                 format!("{host} has no certificate"),
                 format!(
-                    "add to the configuration:\n           [[tls.certificates]]\n           host = \"{host}\"\n           \
+                    "add to the configuration:\n           [[tls.certificates]]\n           \
+                     host = \"{host}\"\n           \
                      chain = \"/etc/letsencrypt/live/{host}/fullchain.pem\"\n           \
                      key = \"/etc/letsencrypt/live/{host}/privkey.pem\""
                 ),

@@ -1,4 +1,5 @@
-//! TLS of one connection, without IO and without buffers of its own: idle, it holds its keys and nothing else.
+//! TLS of one connection, without IO and without buffers of its own: idle, it holds its keys and
+//! nothing else.
 
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use rustls::{Error, ProtocolVersion};
 use super::witness::Witness;
 use crate::tls::TlsGeneration;
 
-/// Bytes of unfinished records that are kept for a connection: one record of the largest size (RFC 8446 5.2), or as much of
-/// a handshake. A handshake message that does not fit is no browser's and no client's.
+/// Bytes of unfinished records that are kept for a connection: one record of the largest size (RFC
+/// 8446 5.2), or as much of a handshake. A handshake message that does not fit is no browser's and
+/// no client's.
 pub(crate) const TLS_PENDING_BYTES_MAX: usize = 18 * 1024;
 
 /// The server's end of one TLS connection.
@@ -68,8 +70,8 @@ impl TlsEngine {
         self.pending = raw.to_vec();
     }
 
-    /// Takes records from `incoming`: what they say is appended to `plain`, what answers them to `sealed`. What is
-    /// unfinished of a record is kept.
+    /// Takes records from `incoming`: what they say is appended to `plain`, what answers them to
+    /// `sealed`. What is unfinished of a record is kept.
     ///
     /// # Errors
     /// The client breaks TLS; the alert is among `sealed`.
@@ -122,7 +124,8 @@ impl TlsEngine {
             return Err(Error::General("too long a handshake".to_owned()));
         }
         self.pending = left.to_vec();
-        // A server may write before the client's last flight, but must not believe anything before it.
+        // A server may write before the client's last flight, but must not believe anything before
+        // it.
         received.secured = !self.secured && !self.connection.is_handshaking();
         self.secured |= received.secured;
         Ok(received)
@@ -189,8 +192,8 @@ impl TlsEngine {
             .map_err(|error| Error::General(error.to_string()))
     }
 
-    /// Appends the alert about what the client broke. That is the last that rustls may be asked: it panics when a
-    /// connection fails twice.
+    /// Appends the alert about what the client broke. That is the last that rustls may be asked: it
+    /// panics when a connection fails twice.
     fn alert(&mut self, sealed: &mut Vec<u8>) {
         self.broken = true;
         while self.connection.wants_write() {
@@ -227,7 +230,8 @@ fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, sealed: &mut Vec<u8>) -> Res
 /// Plaintext in one record (RFC 8446 5.1).
 const RECORD_PLAIN_BYTES_MAX: usize = 16 * 1024;
 
-/// Header, nonce, type and tag of one record under any suite that is offered; a key update may come before it.
+/// Header, nonce, type and tag of one record under any suite that is offered; a key update may come
+/// before it.
 const RECORD_OVERHEAD_BYTES_MAX: usize = 64;
 
 /// Room for a usual flight; a long certificate chain needs more and asks for it.
