@@ -137,6 +137,10 @@ impl Fast {
     }
 
     /// Counts bytes looked at, in test builds.
+    #[cfg_attr(
+        not(feature = "testing"),
+        allow(clippy::needless_pass_by_ref_mut, reason = "only test builds count")
+    )]
     #[inline(always)]
     fn count(&mut self, bytes: usize) {
         #[cfg(feature = "testing")]
