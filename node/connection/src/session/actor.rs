@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext, AsyncContext};
+use rookery_session::carrier::AskId;
 use rookery_session::event::Event;
 use rookery_session::{Bucket, ConnectionFacts, Session};
 use rookery_xmpp::clock::Timestamp;
@@ -45,7 +46,7 @@ pub(crate) struct SessionActor {
     pub(super) bucket: Bucket,
     pub(super) timers: Timers,
     /// A password that is being verified.
-    pub(super) verification: Option<Pin<Box<dyn Future<Output = bool>>>>,
+    pub(super) verification: Option<(AskId, Pin<Box<dyn Future<Output = bool>>>)>,
     pub(super) ending: Ending,
 }
 
@@ -122,12 +123,13 @@ impl SessionActor {
     /// What was waited for.
     fn settle(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Timestamp) {
         self.link.poll(cx);
-        let Some(verification) = &mut self.verification else {
+        let Some((ask, verification)) = &mut self.verification else {
             return;
         };
         if let Poll::Ready(right) = verification.as_mut().poll(cx) {
+            let ask = *ask;
             self.verification = None;
-            self.event(Event::PasswordVerified(right), scratch, now);
+            self.event(Event::PasswordVerified(ask, right), scratch, now);
         }
     }
 

@@ -62,11 +62,12 @@ impl SessionActor {
                     .withdraw(address, account.as_ref(), now);
             }
             Effect::VerifyPassword {
+                ask,
                 credentials,
                 password,
             } => {
                 let verification = verify(self.shared.clone(), credentials, password.0);
-                self.verification = Some(Box::pin(verification));
+                self.verification = Some((ask, Box::pin(verification)));
             }
             Effect::Bound(jid) => {
                 self.reader.stamp_from(Some(jid.as_str()));
