@@ -217,6 +217,9 @@ impl Operator {
             .options
             .store(Arc::new(next.router.clone()));
         parts.sessions.reconfigure(next);
+        if let Some(serving) = self.0.serving.get() {
+            serving.connection.set_login_guard(next.login_guard.clone());
+        }
         Ok(())
     }
 
@@ -274,7 +277,14 @@ fn is_live(option: &str) -> bool {
 }
 
 /// Sections and options whose new values hold without a restart.
-const LIVE: &[&str] = &["log.filter", "tls.", "session.", "registration.", "router."];
+const LIVE: &[&str] = &[
+    "log.filter",
+    "tls.",
+    "session.",
+    "login_guard.",
+    "registration.",
+    "router.",
+];
 
 /// Exceptions from [`LIVE`].
 const FIXED: &[&str] = &[

@@ -56,7 +56,9 @@ fn make() -> Result<Made, rcgen::Error> {
     let issuer = Issuer::new(authority, authority_key);
 
     // The addresses too, for clients that are told one compare it instead of the account's domain.
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let names = ["localhost", "127.0.0.1", "::1"]
+        .map(str::to_owned)
+        .to_vec();
     let mut server = CertificateParams::new(names)?;
     server.distinguished_name = named("localhost");
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -1,0 +1,154 @@
+//! A real server as its operator sees it: `rookery dev`, the admin commands, HTTP, signals.
+
+mod program;
+
+use std::os::unix::fs::PermissionsExt;
+
+use program::server::Server;
+use rustix::process::Signal;
+use serde_json::Value;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// One server for all of it: a start costs more than the rest.
+#[test]
+fn an_operator_manages_accounts_registration_and_the_log_and_all_but_the_log_survives_a_restart() {
+    let mut server = Server::start(&[]);
+    accounts(&server);
+    registration(&server);
+    log_filter(&server);
+    monitoring(&server);
+    let secret = std::fs::read(server.dir().join("decoy.secret")).unwrap();
+
+    server.signal(Signal::TERM);
+    assert!(server.ended().success());
+    for gone in ["rookery.pid", "admin.sock"] {
+        assert!(!server.dir().join(gone).exists(), "{gone}");
+    }
+    server.restart(&[]);
+    let users = server.admin(&["users", "list", "--json"]).expect_success();
+    assert_eq!(json(&users).as_array().unwrap().len(), 2);
+    let policy = server.admin(&["registration", "show"]).expect_success();
+    assert!(
+        policy.contains("closed") && policy.contains("set by an administrator"),
+        "{policy}"
+    );
+    assert_eq!(
+        std::fs::read(server.dir().join("decoy.secret")).unwrap(),
+        secret
+    );
+
+    let told = server.admin(&["server", "stop"]).expect_success();
+    assert!(told.starts_with("stops within"), "{told}");
+    assert!(server.ended().success());
+}
+
+fn accounts(server: &Server) {
+    let password = ["--password", "something long"];
+    let admin = |first: &[&str], more: &[&str]| server.admin(&[first, more].concat());
+    admin(&["users", "create", "juliet@localhost"], &password).expect_success();
+    let told = admin(&["users", "create", "juliet@localhost"], &password).expect_failure(1);
+    assert!(told.contains("exists already"), "{told}");
+    let told = admin(&["users", "create", "juliet@elsewhere"], &password).expect_failure(1);
+    assert!(told.contains("the hosts are: localhost"), "{told}");
+    admin(&["users", "disable", "juliet@localhost"], &[]).expect_success();
+    let shown = admin(&["users", "show", "juliet@localhost"], &[]).expect_success();
+    assert!(shown.contains("disabled"), "{shown}");
+    admin(&["users", "enable", "juliet@localhost"], &[]).expect_success();
+    admin(&["users", "create", "romeo@localhost"], &password).expect_success();
+    admin(&["users", "delete", "romeo@localhost"], &[]).expect_success();
+    let listed = admin(&["users", "list", "--json"], &[]).expect_success();
+    let names: Vec<_> = json(&listed)
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|u| u["jid"].clone())
+        .collect();
+    assert_eq!(names, ["admin@localhost", "juliet@localhost"]);
+    assert!(
+        admin(&["sessions", "list"], &[])
+            .expect_success()
+            .contains("no sessions")
+    );
+}
+
+fn registration(server: &Server) {
+    let shown = server.admin(&["registration", "show"]).expect_success();
+    assert!(shown.contains("on: open"), "{shown}");
+    server
+        .admin(&["registration", "set", "--mode", "closed"])
+        .expect_success();
+}
+
+fn log_filter(server: &Server) {
+    server
+        .admin(&["server", "log-level", "error"])
+        .expect_success();
+    let told = server
+        .admin(&["server", "log-level", "a=b=c"])
+        .expect_failure(1);
+    assert!(told.contains("cannot be understood"), "{told}");
+    assert_eq!(
+        server
+            .admin(&["server", "log-level"])
+            .expect_success()
+            .trim(),
+        "error"
+    );
+    server.admin(&["server", "reload"]).expect_success();
+    assert_eq!(
+        server
+            .admin(&["server", "log-level"])
+            .expect_success()
+            .trim(),
+        "warn"
+    );
+}
+
+fn monitoring(server: &Server) {
+    for path in ["/healthz", "/readyz"] {
+        let answer = server.http(path);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let metrics = server.http("/metrics");
+    for name in [
+        "rookery_control_is_leader 1",
+        "process_resident_memory_bytes ",
+    ] {
+        assert!(metrics.contains(name), "{name} in {metrics}");
+    }
+    let status = server
+        .admin(&["server", "status", "--json"])
+        .expect_success();
+    assert_eq!(json(&status)["ready"], true);
+}
+
+#[test]
+fn what_the_server_writes_is_for_its_owner_and_a_second_one_is_refused() {
+    let server = Server::start(&[]);
+    for secret in [
+        "admin.password",
+        "admin.sock",
+        "decoy.secret",
+        "store/store.db",
+        "tls/localhost.key",
+    ] {
+        let mode = std::fs::metadata(server.dir().join(secret))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{secret}");
+    }
+    let dir = server.dir().to_str().unwrap();
+    let told = program::rookery(["dev", "--dir", dir, "--port-offset", "9"]).expect_failure(70);
+    assert!(told.contains("in use by another server"), "{told}");
+}
+
+#[test]
+fn unlimited_lifts_what_slows_a_measurement() {
+    let server = Server::start(&["--unlimited"]);
+    let shown = server.admin(&["registration", "show"]).expect_success();
+    assert!(shown.contains("off: open, without any throttle"), "{shown}");
+}
