@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 fn json(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
+    serde_json::from_str(text).expect("JSON")
 }
 
 /// One server for all of it: a start costs more than the rest.
@@ -62,7 +62,7 @@ fn accounts(server: &Server) {
     let listed = admin(&["users", "list", "--json"], &[]).expect_success();
     let names: Vec<_> = json(&listed)
         .as_array()
-        .unwrap()
+        .expect("a list")
         .iter()
         .map(|u| u["jid"].clone())
         .collect();

@@ -8,6 +8,7 @@
 //! ```
 
 mod authorization;
+mod health;
 mod port;
 mod registration;
 mod server;

@@ -18,6 +18,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::{info, warn};
 
 use super::authorization::AuthorizationLayer;
+use super::health;
 use super::registration::RegistrationService;
 use super::server::ServerService;
 use super::sessions::SessionsService;
@@ -126,8 +127,9 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards) -> Routes {
     let users = UsersServer::new(UsersService::new(store, shards.clone(), hosts));
     let sessions = SessionsServer::new(SessionsService::new(shards));
     let registration = RegistrationServer::new(RegistrationService::new(control));
+    let (reporter, health) = tonic_health::server::health_reporter();
+    tokio::spawn(health::follow(reporter, operator.clone()));
     let server = ServerServer::new(ServerService::new(operator));
-    let (_, health) = tonic_health::server::health_reporter();
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
