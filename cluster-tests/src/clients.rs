@@ -168,7 +168,7 @@ fn profanity(suite: &Suite) -> Result<()> {
     juliet.shows("password")?;
     juliet.type_line("balcony-4-ever")?;
     juliet.type_line("balcony-4-ever")?;
-    juliet.shows("successfully")?;
+    juliet.shows("Registration successful")?;
     connect(&juliet, "juliet@localhost", port, "trust", "balcony-4-ever")?;
     let nurse = Terminal::open()?;
     nurse.shows("Profanity")?;

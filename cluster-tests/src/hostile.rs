@@ -189,8 +189,11 @@ fn no_sasl_before_tls(suite: &Suite) -> Result<()> {
         "SASL is offered in the clear: {features}"
     );
     wire.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>")?;
-    let answer = wire.read_to_end()?;
-    ensure!(!answer.contains("<success"), "{answer}");
+    let answer = wire.read_until("</failure>")?;
+    ensure!(
+        answer.contains("encryption-required") && !answer.contains("<success"),
+        "{answer}"
+    );
     Ok(())
 }
 
@@ -370,7 +373,13 @@ fn deaf_client(suite: &Suite) -> Result<()> {
 fn idle_stranger(suite: &Suite) -> Result<()> {
     let server = Server::start(
         suite,
-        &["--unlimited", "--set", "session.login_timeout_ms=1000"],
+        &[
+            "--unlimited",
+            "--set",
+            "session.login_timeout_ms=1000",
+            "--set",
+            "login_guard.delay_ms_max=500",
+        ],
     )?;
     for wire in [Wire::plain(&server)?, Wire::tls(&server)?] {
         let mut wire = wire;

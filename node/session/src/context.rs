@@ -68,9 +68,15 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn ask(&mut self, question: Question) -> AskId {
+        let ask = self.next_ask();
+        self.effects.push(Effect::Ask(ask, question));
+        ask
+    }
+
+    /// A number that no question of this session has had.
+    pub(crate) fn next_ask(&mut self) -> AskId {
         let ask = AskId(self.stream.next_ask);
         self.stream.next_ask = self.stream.next_ask.wrapping_add(1);
-        self.effects.push(Effect::Ask(ask, question));
         ask
     }
 
@@ -85,6 +91,11 @@ impl<'a> Context<'a> {
         if self.stream.take_timer(timer) {
             self.effects.push(Effect::Disarm(timer));
         }
+    }
+
+    fn disarm_all(&mut self) {
+        let armed = std::mem::take(&mut self.stream.armed);
+        self.effects.extend(armed.into_iter().map(Effect::Disarm));
     }
 
     /// Writes our stream header, and behind it what `more` writes, in one piece.
@@ -109,9 +120,7 @@ impl<'a> Context<'a> {
     /// The same with a ready error.
     pub(crate) fn end_with(&mut self, error: &StreamError) -> Phase {
         self.send_end(Some(error));
-        for timer in [Timer::Login, Timer::Answer, Timer::Idle] {
-            self.disarm(timer);
-        }
+        self.disarm_all();
         self.arm(Timer::Close, self.config.options.close_timeout_ms);
         Phase::Closing
     }
@@ -124,6 +133,7 @@ impl<'a> Context<'a> {
 
     /// Ends the connection without a word.
     pub(crate) fn hang_up(&mut self) -> Phase {
+        self.disarm_all();
         self.effects.push(Effect::CloseSocket);
         Phase::Ended
     }

@@ -24,7 +24,8 @@ pub enum Effect {
     Authenticated(Arc<Jid>),
     /// Ask a shard.
     Ask(AskId, Question),
-    /// Ask the login guard whether this try may go on; the answer is [`Event::Admitted`](crate::event::Event).
+    /// Ask the login guard whether this try may go on; the answer is [`Event::Admitted`](crate::event::Event), and comes
+    /// before any other event: a try that was counted must not be forgotten.
     Admit {
         /// Where the client connects from.
         address: IpAddr,
@@ -48,8 +49,11 @@ pub enum Effect {
         /// The account it wanted.
         account: Option<Jid>,
     },
-    /// Derive keys from a password and compare, off the arbiter: it costs milliseconds (PLAIN only).
+    /// Derive keys from a password and compare, off the arbiter: it costs milliseconds (PLAIN only). The answer is
+    /// [`Event::PasswordVerified`](crate::event::Event).
     VerifyPassword {
+        /// Comes back with the answer, so that it proves nothing for another try.
+        ask: AskId,
         /// The stored keys; for an account that does not exist those of a decoy, so that it takes as long.
         credentials: Arc<Credentials>,
         /// The password that the client sent.

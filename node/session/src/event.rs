@@ -9,7 +9,7 @@ use crate::carrier::{Answer, AskId};
 /// Something happened to a session.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// The socket was accepted, before any byte. On a direct TLS port [`Event::Secured`] comes instead.
+    /// The socket was accepted, before any byte. The time to log in begins, also where TLS must be made first.
     Connected,
     /// TLS is up: after [`Effect::StartTls`](crate::effect::Effect::StartTls), or at once on a direct TLS port.
     Secured(TlsFacts),
@@ -25,7 +25,7 @@ pub enum Event<'a> {
     /// The answer to an [`Effect::Ask`](crate::effect::Effect::Ask).
     Answered(AskId, Answer),
     /// Whether the password of an [`Effect::VerifyPassword`](crate::effect::Effect::VerifyPassword) is right.
-    PasswordVerified(bool),
+    PasswordVerified(AskId, bool),
     /// The login guard's answer to an [`Effect::Admit`](crate::effect::Effect::Admit).
     Admitted(Admission),
     /// A timer that was armed ran out.

@@ -25,6 +25,9 @@ mod options;
 mod phase;
 mod sasl;
 mod session;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 
 pub use bucket::{BandwidthOptions, Bucket};
 pub use config::{ConnectionFacts, HostConfig, SessionConfig};

@@ -24,8 +24,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session for an accepted connection. Its first event is [`Event::Connected`], or [`Event::Secured`] where TLS
-    /// begins with the first byte.
+    /// A session for an accepted connection. Its first event is [`Event::Connected`].
     ///
     /// # Panics
     ///

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rookery_session::carrier::{Answer, AskId, Question};
 use rookery_session::effect::Effect;
-use rookery_session::event::{Admission, Event, TlsFacts};
+use rookery_session::event::{Admission, Event, Timer, TlsFacts};
 use rookery_session::{ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
@@ -31,6 +31,7 @@ impl Dialogue {
     /// A direct TLS connection whose stream is open.
     fn open() -> Self {
         let mut dialogue = Self::accepted(true);
+        dialogue.event(Event::Connected);
         dialogue.event(Event::Secured(TlsFacts {
             tls13: true,
             exporter: Some(EXPORTER),
@@ -112,6 +113,14 @@ impl Dialogue {
         asked.expect("the shard was asked")
     }
 
+    fn verifying(&self) -> AskId {
+        let asked = self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::VerifyPassword { ask, .. } => Some(*ask),
+            _ => None,
+        });
+        asked.expect("a password is to be verified")
+    }
+
     /// Everything that was sent since the last look.
     fn sent(&mut self) -> String {
         let mut sent = String::new();
@@ -132,6 +141,22 @@ impl Dialogue {
             .and_then(|rest| rest.split(['>', '<']).nth(1));
         let decoded = STANDARD.decode(text.expect("a challenge")).expect("base64");
         String::from_utf8(decoded).expect("UTF-8")
+    }
+
+    /// How many tries were reported or withdrawn, and how many timers run after it.
+    fn settled(&self) -> (usize, isize) {
+        let ends = |effect: &&Effect| {
+            matches!(
+                effect,
+                Effect::ReportLogin { .. } | Effect::WithdrawLogin { .. }
+            )
+        };
+        let timers = self.effects.iter().map(|effect| match effect {
+            Effect::Arm(..) => 1,
+            Effect::Disarm(_) => -1,
+            _ => 0,
+        });
+        (self.effects.iter().filter(ends).count(), timers.sum())
     }
 
     fn authenticated(&self) -> Option<Jid> {
@@ -282,13 +307,8 @@ fn plain_is_compared_off_the_arbiter_and_bounded() {
     for failures in 1..=3 {
         dialogue.auth("PLAIN", "\0juliet\0wrong");
         dialogue.admit(Some(credentials()));
-        assert!(
-            dialogue
-                .effects
-                .iter()
-                .any(|e| matches!(e, Effect::VerifyPassword { .. }))
-        );
-        dialogue.event(Event::PasswordVerified(false));
+        let ask = dialogue.verifying();
+        dialogue.event(Event::PasswordVerified(ask, false));
         let sent = dialogue.sent();
         assert!(sent.contains("not-authorized"), "{sent}");
         assert_eq!(sent.contains("policy-violation"), failures == 3, "{sent}");
@@ -313,4 +333,62 @@ fn nobody_authenticates_or_binds_before_tls() {
             .any(|e| matches!(e, Effect::Admit { .. } | Effect::Ask(..)))
     );
     assert!(dialogue.authenticated().is_none());
+}
+
+#[test]
+fn a_login_that_is_broken_off_is_a_failed_try() {
+    let elements = [
+        Element::new("message", ns::CLIENT),
+        Element::new("iq", ns::CLIENT),
+        Element::new("enable", "urn:xmpp:sm:3"),
+        Element::new("auth", ns::SASL),
+        Element::new("unknown", ns::SASL),
+    ];
+    for element in elements {
+        let mut dialogue = Dialogue::open();
+        dialogue.auth("SCRAM-SHA-256", "n,,n=juliet,r=abc");
+        dialogue.admit(Some(credentials()));
+        dialogue.event(Event::Element(&element));
+        assert_eq!(dialogue.settled().0, 1, "{element}");
+    }
+    let mut dialogue = Dialogue::open();
+    dialogue.auth("SCRAM-SHA-256", "n,,n=juliet,r=abc");
+    dialogue.admit(Some(credentials()));
+    dialogue.header();
+    assert_eq!(dialogue.settled().0, 1);
+}
+
+#[test]
+fn a_password_that_was_verified_for_another_try_proves_nothing() {
+    let mut dialogue = Dialogue::open();
+    dialogue.auth("PLAIN", "\0romeo\0pencil");
+    dialogue.admit(Some(credentials()));
+    let first = dialogue.verifying();
+    dialogue.event(Event::Element(&Element::new("abort", ns::SASL)));
+    dialogue.auth("PLAIN", "\0juliet\0wrong");
+    dialogue.admit(Some(credentials()));
+    dialogue.event(Event::PasswordVerified(first, true));
+    assert_eq!(dialogue.authenticated(), None);
+    let second = dialogue.verifying();
+    dialogue.event(Event::PasswordVerified(second, true));
+    let account = dialogue.authenticated().expect("an answer to this try");
+    assert_eq!(account.as_str(), "juliet@localhost");
+}
+
+#[test]
+fn the_time_to_log_in_begins_once_and_nothing_runs_after_the_end() {
+    for direct_tls in [true, false] {
+        let mut dialogue = Dialogue::accepted(direct_tls);
+        dialogue.event(Event::Connected);
+        if !direct_tls {
+            dialogue.header();
+            dialogue.event(Event::Element(&Element::new("starttls", ns::TLS)));
+        }
+        dialogue.event(Event::Secured(TlsFacts::default()));
+        let logins = |effect: &&Effect| matches!(effect, Effect::Arm(Timer::Login, _));
+        assert_eq!(dialogue.effects.iter().filter(logins).count(), 1);
+        dialogue.header();
+        dialogue.event(Event::Closed);
+        assert_eq!(dialogue.settled().1, 0);
+    }
 }

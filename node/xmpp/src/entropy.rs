@@ -67,6 +67,37 @@ impl Entropy for Seeded {
     }
 }
 
+/// A fuzzer's bytes as choices, then zeros: it steers a generator instead of being one's seed.
+#[cfg(feature = "testing")]
+#[derive(Clone, Debug)]
+pub struct Steered<'a>(&'a [u8]);
+
+#[cfg(feature = "testing")]
+impl<'a> Steered<'a> {
+    /// A source that gives these bytes.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Entropy for Steered<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        let len = self.0.len().min(bytes.len());
+        bytes[..len].copy_from_slice(&self.0[..len]);
+        bytes[len..].fill(0);
+        self.0 = &self.0[len..];
+    }
+
+    // One byte decides most choices, so that one changed byte changes one choice.
+    fn below(&mut self, bound: u64) -> u64 {
+        let mut raw = [0; 8];
+        let needed = if bound <= 256 { 1 } else { 3 };
+        self.fill(&mut raw[..needed]);
+        u64::from_le_bytes(raw) % bound
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

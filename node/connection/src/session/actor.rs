@@ -90,9 +90,10 @@ impl SessionActor {
         let mut scratch = Scratch::take();
         let now = Timestamp::now();
         self.ring(cx, &mut scratch, now);
-        self.settle(cx, &mut scratch, now);
+        self.link.poll(cx);
         self.read(cx, &mut scratch, now);
         self.collect(cx, &mut scratch, now);
+        self.settle(cx, &mut scratch, now);
         let polled = self.write(cx, &mut scratch, now);
         scratch.give_back();
         polled
@@ -120,16 +121,21 @@ impl SessionActor {
         }
     }
 
-    /// What was waited for.
+    /// What is waited for, this turn's beginnings included: each must be polled, or it wakes nobody.
     fn settle(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Timestamp) {
-        self.link.poll(cx);
-        let Some((ask, verification)) = &mut self.verification else {
-            return;
-        };
-        if let Poll::Ready(right) = verification.as_mut().poll(cx) {
+        if let Some((ask, verification)) = &mut self.verification
+            && let Poll::Ready(right) = verification.as_mut().poll(cx)
+        {
             let ask = *ask;
             self.verification = None;
             self.event(Event::PasswordVerified(ask, right), scratch, now);
+        }
+        if !self.link.has_room() {
+            self.link.poll(cx);
+            if self.link.has_room() {
+                // The socket was not read for want of it.
+                cx.waker().wake_by_ref();
+            }
         }
     }
 

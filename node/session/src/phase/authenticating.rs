@@ -81,11 +81,13 @@ impl Authenticating {
         match event {
             Event::Element(element) if element.ns() == ns::SASL => self.sasl(element, cx),
             Event::Element(element) if element.is("iq", ns::CLIENT) => self.register(element, cx),
-            Event::Element(element) => misplaced(element, cx),
-            Event::Opened(_) => unexpected_header(cx),
+            Event::Element(element) => self.leave(cx, |cx| misplaced(element, cx)),
+            Event::Opened(_) => self.leave(cx, unexpected_header),
             Event::Answered(ask, answer) => self.answered(ask, answer, cx),
             Event::Admitted(admission) => self.login(cx, |a, cx| a.admitted(admission, cx)),
-            Event::PasswordVerified(right) => self.login(cx, |a, cx| a.verified(right, cx)),
+            Event::PasswordVerified(ask, right) => {
+                self.login(cx, |a, cx| a.verified(ask, right, cx))
+            }
             Event::TimedOut(Timer::Answer) => self.login(cx, Attempt::delayed),
             _ => Phase::Authenticating(self),
         }
@@ -110,13 +112,29 @@ impl Authenticating {
                 let text = "no login is going on";
                 Outcome::Failed(Failure::new(Condition::MalformedRequest, text))
             }
-            ("auth" | "response", Step::Login(attempt)) => {
-                attempt.abandon(cx);
-                return cx.end(StreamCondition::PolicyViolation, "wait for the answer");
+            (name, step) => {
+                self.step = step;
+                let known = matches!(name, "auth" | "response" | "abort");
+                return self.leave(cx, |cx| {
+                    if known {
+                        hasty(cx)
+                    } else {
+                        misplaced(element, cx)
+                    }
+                });
             }
-            _ => return misplaced(element, cx),
         };
         self.conclude(outcome, cx)
+    }
+
+    /// Ends the stream, and before it the login that is going on: nobody gets a try for nothing by breaking off.
+    fn leave(
+        self: Box<Self>,
+        cx: &mut Context<'_>,
+        end: impl FnOnce(&mut Context<'_>) -> Phase,
+    ) -> Phase {
+        self.abandon(cx);
+        end(cx)
     }
 
     /// Lets a login go on; events that it does not await change nothing.
@@ -175,8 +193,7 @@ impl Authenticating {
 
     fn register(mut self: Box<Self>, iq: &Element, cx: &mut Context<'_>) -> Phase {
         if !matches!(self.step, Step::Free) {
-            self.abandon(cx);
-            return cx.end(StreamCondition::PolicyViolation, "wait for the answer");
+            return self.leave(cx, hasty);
         }
         match self.registration.request(iq, cx) {
             Ok(Some(ask)) => self.step = Step::Registering(ask),
@@ -198,4 +215,9 @@ impl Authenticating {
             _ => Phase::Authenticating(self),
         }
     }
+}
+
+/// The client must wait for each answer.
+fn hasty(cx: &mut Context<'_>) -> Phase {
+    cx.end(StreamCondition::PolicyViolation, "wait for the answer")
 }

@@ -28,9 +28,7 @@ impl Handshaking {
                 Phase::Handshaking(self)
             }
             Event::Secured(tls) => {
-                if cx.facts.direct_tls {
-                    cx.arm(Timer::Login, cx.config.options.login_timeout_ms);
-                } else {
+                if !cx.facts.direct_tls {
                     cx.restart_stream();
                 }
                 Phase::Opening(Opening::new(Standing::Secured(Secured { tls })))

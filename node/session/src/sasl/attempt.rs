@@ -55,7 +55,7 @@ enum State {
     /// The client's last message (SCRAM).
     Final(Claimed, AwaitFinal),
     /// The comparison of the password (PLAIN).
-    Password(Claimed),
+    Password(AskId, Claimed),
 }
 
 /// Who the client claims to be, and how it is to prove it.
@@ -132,7 +132,7 @@ impl Attempt {
     /// would be free; before that nothing was tried.
     pub(crate) fn abandon(&self, cx: &mut Context<'_>) {
         match &self.0 {
-            State::Final(who, _) | State::Password(who) => report(who.clone(), false, cx),
+            State::Final(who, _) | State::Password(_, who) => report(who.clone(), false, cx),
             State::Delay(claim) | State::Keys(_, claim) => withdraw(claim.who.clone(), cx),
             State::First(_) | State::Guard(_) => {}
         }
@@ -185,9 +185,9 @@ impl Attempt {
     }
 
     /// The password was compared (PLAIN).
-    pub(crate) fn verified(self, right: bool, cx: &mut Context<'_>) -> Outcome {
+    pub(crate) fn verified(self, ask: AskId, right: bool, cx: &mut Context<'_>) -> Outcome {
         match self.0 {
-            State::Password(who) => conclude(who, right, Vec::new(), cx),
+            State::Password(asked, who) if asked == ask => conclude(who, right, Vec::new(), cx),
             other => Outcome::Wait(Self(other)),
         }
     }
@@ -275,11 +275,13 @@ fn prove(claim: Claim, keys: Option<Arc<Credentials>>, cx: &mut Context<'_>) -> 
     let credentials = keys.unwrap_or_else(decoy);
     match how {
         Method::Plain(password) => {
+            let ask = cx.next_ask();
             cx.effects.push(Effect::VerifyPassword {
+                ask,
                 credentials,
                 password,
             });
-            Outcome::Wait(Attempt(State::Password(who)))
+            Outcome::Wait(Attempt(State::Password(ask, who)))
         }
         Method::Scram(first, channel, hash) => {
             let keys = credentials.keys(hash).clone();

@@ -21,6 +21,8 @@ mod scram;
 
 pub(crate) use self::attempt::{Attempt, Outcome};
 pub(crate) use self::failure::{Condition, Failure};
+#[cfg(feature = "testing")]
+pub(crate) use self::message::check_parsers;
 pub(crate) use self::message::encode;
 pub(crate) use self::offer::Offer;
 pub(crate) use self::proof::Proof;
