@@ -2,15 +2,15 @@
 
 use rookery_xmpp::element::Element;
 use rookery_xmpp::ns;
-use rookery_xmpp::stanza::Content;
-use rookery_xmpp::xml::testing::{Generator, STANZAS};
-use rookery_xmpp::xml::{STREAM_CLOSE, StreamOpen, write_stream_open};
+use rookery_xmpp::xml::STREAM_CLOSE;
+use rookery_xmpp::xml::testing::STANZAS;
 
 use super::choices::Choices;
-use super::corpus::{self, BINDING, FINAL, FIRST, MECHANISMS, NONCE, PLAIN, PROOF};
+use super::corpus::{self, BINDING, FINAL, NONCE, PROOF};
 use super::scram::{First, HashName, base64, decoded, escape, nonce_of};
 use super::view::Seen;
-use super::world::{Account, HOSTS, World, account, accounts_at};
+use super::words;
+use super::world::{Account, World, account, accounts_at};
 
 /// A client at one end of a connection.
 #[derive(Debug, Default)]
@@ -22,6 +22,11 @@ pub(super) struct Client {
     /// Its first message in the login that is going on.
     first: Vec<u8>,
     challenge: String,
+    /// Who it wants to be, and whether the server agreed.
+    account: Option<&'static Account>,
+    authenticated: bool,
+    /// What it says when something else is next, and keeps to for a while.
+    pub(super) habit: usize,
     /// What the server must prove in the end.
     wanted: Option<String>,
     /// What the server said that a client who means well would not take.
@@ -64,6 +69,7 @@ impl Client {
                 if self.wanted.is_some() && self.wanted != last {
                     self.complaint = Some(format!("the server did not prove itself: {last:?}"));
                 }
+                self.authenticated = true;
                 Next::Open
             }
             (ns::SASL, "failure") => Next::LogIn,
@@ -99,11 +105,11 @@ impl Client {
     pub(super) fn speak(&mut self, choices: &mut Choices<'_>, world: &World) -> Option<Vec<u8>> {
         let said = match self.next {
             Next::Wait => return None,
-            Next::Open => open(Some(world.host)),
+            Next::Open => self.open(choices, world),
             Next::StartTls => Element::new("starttls", ns::TLS).to_bytes().to_vec(),
             Next::LogIn => self.log_in(choices, world),
             Next::Respond => self.respond(choices, world),
-            Next::Bind => bind(choices.pick(&[None, Some("garden"), Some("ｇarden")])),
+            Next::Bind => words::bind(choices.pick(&[None, Some("garden"), Some("ｇarden")])),
             Next::Talk => return Some(choices.pick(STANZAS).as_bytes().to_vec()),
             Next::Close => STREAM_CLOSE.to_vec(),
         };
@@ -111,16 +117,24 @@ impl Client {
         Some(said)
     }
 
+    /// A stream's header, which names the client only if it is the one.
+    fn open(&self, choices: &mut Choices<'_>, world: &World) -> Vec<u8> {
+        let known = self.account.filter(|_| self.authenticated);
+        let from = known.filter(|_| choices.either()).map(|a| a.jid.as_str());
+        words::open(Some(world.host), from)
+    }
+
     fn log_in(&mut self, choices: &mut Choices<'_>, world: &World) -> Vec<u8> {
         let at = choices.below(self.mechanisms.len().max(1));
         let mechanism = self.mechanisms.get(at).cloned().unwrap_or_default();
         let account = choices.pick(&accounts_at(world.host));
+        self.account = Some(account);
         let first = self.right_first(choices, &mechanism, account);
         self.auth(choices, &mechanism, first)
     }
 
     /// A first message that begins a login that will succeed.
-    fn right_first(
+    pub(super) fn right_first(
         &self,
         choices: &mut Choices<'_>,
         mechanism: &str,
@@ -132,33 +146,44 @@ impl Client {
             let authzid = if own { account.jid.as_str() } else { "" };
             return format!("{authzid}\0{name}\0{}", account.password).into_bytes();
         }
-        let plus = self.mechanisms.iter().any(|name| name.ends_with("-PLUS"));
-        let flag = match mechanism.ends_with("-PLUS") {
-            true => format!(
-                "p={}",
-                choices.pick(&self.bindings.iter().collect::<Vec<_>>())
-            ),
-            false if plus || choices.either() => "n".to_owned(),
-            false => "y".to_owned(),
-        };
-        let authzid = if own {
-            format!("a={}", escape(account.jid.as_str()))
-        } else {
-            String::new()
-        };
+        let own = own.then(|| format!("a={}", escape(account.jid.as_str())));
+        let (flag, authzid) = (self.right_flag(choices, mechanism), own.unwrap_or_default());
         let nonce = choices.pick(&["abc", "fyko+d2lbbFgONRv9qkxdawL", "!~"]);
         format!("{flag},{authzid},n={},r={nonce}", escape(name)).into_bytes()
     }
 
+    /// What a client that can bind to the channel says of it (RFC 5802 6).
+    fn right_flag(&self, choices: &mut Choices<'_>, mechanism: &str) -> String {
+        let offered = self.mechanisms.iter().any(|name| name.ends_with("-PLUS"));
+        if mechanism.ends_with("-PLUS") {
+            let at = choices.below(self.bindings.len().max(1));
+            return format!(
+                "p={}",
+                self.bindings.get(at).map_or("tls-exporter", |name| name)
+            );
+        }
+        let unbound = if offered || choices.either() {
+            "n"
+        } else {
+            "y"
+        };
+        unbound.to_owned()
+    }
+
     /// `<auth/>`, with its first message in it or held back until it is asked for.
-    fn auth(&mut self, choices: &mut Choices<'_>, mechanism: &str, first: Vec<u8>) -> Vec<u8> {
+    pub(super) fn auth(
+        &mut self,
+        choices: &mut Choices<'_>,
+        mechanism: &str,
+        first: Vec<u8>,
+    ) -> Vec<u8> {
         let text = if choices.below(4) == 1 {
             String::new()
         } else {
             coded(choices, &first)
         };
         self.begin(mechanism, first);
-        auth(mechanism, &text)
+        words::auth(mechanism, &text)
     }
 
     fn begin(&mut self, mechanism: &str, first: Vec<u8>) {
@@ -175,7 +200,7 @@ impl Client {
             let template = choices.pick(&[FINAL[0], FINAL[1], FINAL[2]]);
             self.fill_in(template, world)
         };
-        response(choices, &message)
+        words::response(&coded(choices, &message))
     }
 
     /// A last message out of a template.
@@ -219,134 +244,15 @@ impl Client {
         if self.next == Next::LogIn {
             self.next = Next::Wait;
             self.begin(mechanism, message.to_vec());
-            return auth(mechanism, &base64(message));
+            return words::auth(mechanism, &base64(message));
         }
         let message = self.fill_in(message, world);
-        Element::new("response", ns::SASL)
-            .with_text(&base64(&message))
-            .to_bytes()
-            .to_vec()
+        words::response(&base64(&message))
     }
-
-    /// Something else than what is next.
-    pub(super) fn blurt(&mut self, choices: &mut Choices<'_>, world: &World) -> Vec<u8> {
-        let mut said = match choices.below(12) {
-            0 | 1 => self.odd_auth(choices),
-            2 | 3 => self.odd_response(choices, world),
-            4 => choices.pick(ODDITIES).as_bytes().to_vec(),
-            5 => open(choices.pick(&[
-                Some(HOSTS[0]),
-                Some(HOSTS[1]),
-                Some("other.example"),
-                Some("a b"),
-                None,
-            ])),
-            6 => bind(choices.pick(&[None, Some("r"), Some("\u{200b}"), Some(" ")])),
-            7 => choices.pick(STANZAS).as_bytes().to_vec(),
-            8 => registration(choices),
-            9 => Generator::new(choices.entropy()).element(),
-            _ => self.speak(choices, world).unwrap_or_default(),
-        };
-        if choices.below(6) == 1 {
-            Generator::new(choices.entropy()).mutate(&mut said);
-        }
-        if choices.below(6) == 1 {
-            said.extend(self.speak(choices, world).unwrap_or_default());
-        }
-        said
-    }
-
-    fn odd_auth(&mut self, choices: &mut Choices<'_>) -> Vec<u8> {
-        let mechanism = choices.pick(MECHANISMS);
-        let corpus = if mechanism == "PLAIN" { PLAIN } else { FIRST };
-        let mut first = choices.pick(corpus).to_vec();
-        if choices.either() {
-            corpus::spoil(choices, &mut first);
-        }
-        self.auth(choices, mechanism, first)
-    }
-
-    fn odd_response(&mut self, choices: &mut Choices<'_>, world: &World) -> Vec<u8> {
-        let mut template = choices.pick(FINAL).to_vec();
-        if choices.either() {
-            corpus::spoil(choices, &mut template);
-        }
-        let mut message = self.fill_in(&template, world);
-        if choices.either() {
-            corpus::spoil(choices, &mut message);
-        }
-        response(choices, &message)
-    }
-}
-
-/// Elements that are not expected anywhere, or only somewhere.
-const ODDITIES: &[&str] = &[
-    "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
-    "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
-    "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
-    "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
-    "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
-    "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'/>",
-    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
-    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'><x/></auth>",
-    "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
-    "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>=</response>",
-    "<iq type='set' id='s'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>",
-    "<iq type='get'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
-    "<iq type='result' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
-    "<iq/>",
-    "<x xmlns='urn:x'/>",
-    "</stream:stream>",
-    " ",
-    "text",
-    "<!-- x -->",
-    "\0",
-];
-
-/// A stream's header.
-pub(super) fn open(to: Option<&str>) -> Vec<u8> {
-    let mut out = Vec::new();
-    let open = StreamOpen {
-        to,
-        ..StreamOpen::default()
-    };
-    write_stream_open(&mut out, Content::Client, &open);
-    out
-}
-
-fn auth(mechanism: &str, text: &str) -> Vec<u8> {
-    let auth = Element::new("auth", ns::SASL).with_attr("mechanism", mechanism);
-    auth.with_text(text).to_bytes().to_vec()
-}
-
-fn bind(resource: Option<&str>) -> Vec<u8> {
-    let resource = resource.map(|text| Element::new("resource", ns::BIND).with_text(text));
-    let bind = Element::new("bind", ns::BIND).with_children(resource);
-    let iq = Element::new("iq", ns::CLIENT)
-        .with_attr("type", "set")
-        .with_attr("id", "b");
-    iq.with_child(bind).to_bytes().to_vec()
-}
-
-fn registration(choices: &mut Choices<'_>) -> Vec<u8> {
-    let kind = choices.pick(&["get", "set", "result"]);
-    let query = Element::new("query", ns::REGISTER);
-    let iq = Element::new("iq", ns::CLIENT)
-        .with_attr("type", kind)
-        .with_attr("id", "r");
-    iq.with_child(query).to_bytes().to_vec()
-}
-
-fn response(choices: &mut Choices<'_>, message: &[u8]) -> Vec<u8> {
-    let text = coded(choices, message);
-    Element::new("response", ns::SASL)
-        .with_text(&text)
-        .to_bytes()
-        .to_vec()
 }
 
 /// A message in base64, which somebody may have damaged.
-fn coded(choices: &mut Choices<'_>, message: &[u8]) -> String {
+pub(super) fn coded(choices: &mut Choices<'_>, message: &[u8]) -> String {
     let mut text = base64(message);
     if choices.odd() && choices.either() {
         corpus::damage(choices, &mut text);

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use rookery_xmpp::jid::Jid;
+use rookery_xmpp::jid::{Jid, prepare_domain};
 use rookery_xmpp::ns;
+use rookery_xmpp::xml::StreamHeader;
 
 use super::proofs::Proofs;
 use super::tries::Tries;
 use super::view::{Seen, View};
-use super::world::World;
+use super::world::{HOSTS, World};
 use super::{Reached, Verdict, ensure};
 use crate::Session;
 use crate::carrier::{Answer, AskId, Question};
@@ -28,6 +29,8 @@ pub(super) struct Judge {
     timers: BTreeSet<Timer>,
     /// Whether an event came that must change nothing.
     stale: bool,
+    /// Whether an event came that must end the stream.
+    fatal: bool,
     /// Bytes of the largest element that the client sent: an error echoes its id.
     element_bytes: usize,
     /// Bytes that were sent by this event.
@@ -88,6 +91,7 @@ impl Judge {
             connected: false,
             timers: BTreeSet::new(),
             stale: false,
+            fatal: false,
             element_bytes: 0,
             sent_bytes: 0,
             stream_ids: BTreeSet::new(),
@@ -105,9 +109,14 @@ impl Judge {
     /// Before the machine hears of an event.
     pub(super) fn hear(&mut self, event: &Event<'_>) {
         self.stale = false;
+        self.fatal = false;
         self.sent_bytes = 0;
         match event {
             Event::Connected => self.connected = true,
+            Event::Opened(header) => self.fatal = !self.may_open(header),
+            Event::Malformed(_) | Event::Lost | Event::Kicked(_) | Event::Closed => {
+                self.fatal = true;
+            }
             Event::Secured(_) if self.wire == Wire::Starting => self.wire = Wire::Secured,
             Event::Element(element) => {
                 self.element_bytes = self.element_bytes.max(element.to_bytes().len());
@@ -124,6 +133,22 @@ impl Judge {
             Event::TimedOut(timer) => self.stale = !self.timers.remove(timer),
             _ => {}
         }
+    }
+
+    /// A stream keeps its host, and is its own client's (RFC 6120 4.7, 4.9.3.9).
+    fn may_open(&self, header: &StreamHeader) -> bool {
+        let to = header.to.as_deref().map(prepare_domain);
+        let host = self.host.as_deref();
+        let served = match &to {
+            None => true,
+            Some(Ok(to)) => HOSTS.contains(&&**to) && host.is_none_or(|host| host == *to),
+            Some(Err(_)) => false,
+        };
+        let own = match (&header.from, &self.authenticated) {
+            (Some(from), Some(own)) => Jid::parse(from).is_ok_and(|from| from.same_bare(own)),
+            _ => true,
+        };
+        served && own
     }
 
     /// After it: what the machine wants done, in order. What the client sees of it comes back.
@@ -319,6 +344,8 @@ impl Judge {
             (true, _) => Ended::Stream,
             _ => Ended::Nothing,
         };
+        let over = !self.fatal || ended != Ended::Nothing;
+        ensure(over, "the stream goes on after what must end it")?;
         ensure(
             self.ended == ended,
             "the machine and what it did disagree about the end",

@@ -3,9 +3,10 @@
 use rookery_xmpp::entropy::{Entropy, Seeded};
 
 use super::choices::Choices;
-use super::client::{Client, open};
+use super::client::Client;
 use super::corpus::{self, FINAL, FIRST, MECHANISMS, PLAIN};
 use super::mover::Mover;
+use super::words;
 use super::world::World;
 use super::{Reached, Verdict};
 use crate::sasl;
@@ -32,7 +33,7 @@ pub fn check_messages(data: &[u8]) -> Result<Reached, String> {
     let mut mover = Mover::accept(World::open(), Choices::orderly(&mut entropy))?;
     while mover.work()? {}
     let host = mover.world.host;
-    mover.receive(&open(Some(host)))?;
+    mover.receive(&words::open(Some(host), None))?;
     let mut client = Client::default();
     for message in messages.split(|byte| *byte == b'\n').take(MESSAGES_MAX) {
         check_message(message)?;

@@ -22,11 +22,13 @@ mod corpus;
 mod dialogue;
 mod judge;
 mod messages;
+mod mischief;
 mod mover;
 mod proofs;
 mod scram;
 mod tries;
 mod view;
+mod words;
 mod world;
 
 pub use self::dialogue::check_dialogue;
