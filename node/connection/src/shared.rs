@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub(crate) xml: XmlLimits,
     pub(crate) write_stall: Duration,
     /// Key derivation costs milliseconds of a core: only so many at once.
-    pub(crate) verifications: Semaphore,
+    pub(crate) verifications: Arc<Semaphore>,
     login_guard: Mutex<LoginGuard>,
     node: u32,
     serial: AtomicU64,
@@ -68,7 +68,7 @@ impl Shared {
             bandwidth,
             xml,
             write_stall: Duration::from_millis(options.write_stall_ms),
-            verifications: Semaphore::new(options.verifications_max.max(1) as usize),
+            verifications: Arc::new(Semaphore::new(options.verifications_max.max(1) as usize)),
             login_guard: Mutex::new(LoginGuard::new(login_guard)),
             node,
             serial: AtomicU64::new(first_serial(Timestamp::now())),

@@ -6,11 +6,11 @@ use rookery_session::effect::Effect;
 use rookery_session::event::Event;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::Credentials;
+use tokio::sync::Semaphore;
 
 use super::actor::SessionActor;
 use super::writing::Ending;
 use crate::scratch::Scratch;
-use crate::shared::Shared;
 use crate::timers::Alarm;
 use crate::wire::TlsEngine;
 
@@ -66,7 +66,8 @@ impl SessionActor {
                 credentials,
                 password,
             } => {
-                let verification = verify(self.shared.clone(), credentials, password.0);
+                let verification =
+                    verify(self.shared.verifications.clone(), credentials, password.0);
                 self.verification = Some((ask, Box::pin(verification)));
             }
             Effect::Bound(jid) => {
@@ -99,11 +100,37 @@ impl SessionActor {
     }
 }
 
-/// Derives and compares, off the arbiter and only so many at once.
-async fn verify(shared: Arc<Shared>, credentials: Arc<Credentials>, password: String) -> bool {
-    let Ok(_place) = shared.verifications.acquire().await else {
+/// Derives and compares, off the arbiter and only so many at once. The place belongs to the work and not to who waits for
+/// it: a client that breaks off does not make room for more of the same.
+async fn verify(places: Arc<Semaphore>, credentials: Arc<Credentials>, password: String) -> bool {
+    let Ok(place) = places.acquire_owned().await else {
         return false;
     };
-    let derived = tokio::task::spawn_blocking(move || credentials.verify_password(&password));
+    let derived = tokio::task::spawn_blocking(move || {
+        let right = credentials.verify_password(&password);
+        drop(place);
+        right
+    });
     derived.await.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_that_nobody_waits_for_any_more_keeps_its_place_until_it_is_done() {
+        let places = Arc::new(Semaphore::new(1));
+        // Some tenths of a second.
+        let credentials = Credentials::derive("pencil", b"0123456789abcdef", 100_000);
+        let credentials = Arc::new(credentials.expect("a good password"));
+        let verification = verify(places.clone(), credentials, "pencil".into());
+        let broken_off = tokio::time::timeout(Duration::ZERO, verification).await;
+        assert!(broken_off.is_err());
+        assert_eq!(places.available_permits(), 0);
+        let next = places.acquire_owned().await;
+        assert!(next.is_ok(), "the place is given back");
+    }
 }

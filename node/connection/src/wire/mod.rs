@@ -69,6 +69,9 @@ impl Wire {
         cx: &mut Context<'_>,
         scratch: &mut Scratch,
     ) -> Poll<io::Result<Read>> {
+        if self.tls.as_ref().is_some_and(|tls| tls.has_ended()) {
+            return Poll::Ready(Ok(Read::End));
+        }
         let kept = self
             .tls
             .as_mut()

@@ -27,6 +27,8 @@ pub(crate) struct TlsEngine {
     /// What was read of an unfinished record.
     pending: Vec<u8>,
     secured: bool,
+    /// The client ended TLS.
+    ended: bool,
     /// The client broke TLS: neither reading nor writing is possible any more.
     broken: bool,
 }
@@ -36,7 +38,7 @@ pub(crate) struct TlsEngine {
 pub(crate) struct Received {
     /// The handshake ended with them.
     pub(crate) secured: bool,
-    /// The client ended TLS with them.
+    /// The client has ended TLS.
     pub(crate) ended: bool,
 }
 
@@ -53,6 +55,7 @@ impl TlsEngine {
             witness,
             pending: Vec::new(),
             secured: false,
+            ended: false,
             broken: false,
         })
     }
@@ -84,7 +87,40 @@ impl TlsEngine {
         if self.broken {
             return Err(Error::HandshakeNotComplete);
         }
-        let mut received = Received::default();
+        match self.take_records(incoming, plain, sealed) {
+            Ok(taken) => {
+                // Nothing that follows the end is read any more.
+                let left = if self.ended { &[] } else { &incoming[taken..] };
+                self.pending = left.to_vec();
+            }
+            Err(error) => {
+                // rustls panics when a connection fails twice, and when bytes that it has seen are gone.
+                self.broken = true;
+                return Err(error);
+            }
+        }
+        // A server may write before the client's last flight, but must not believe anything before
+        // it.
+        let secured = !self.secured && !self.connection.is_handshaking();
+        self.secured |= secured;
+        Ok(Received {
+            secured,
+            ended: self.ended,
+        })
+    }
+
+    /// Whether the client has ended TLS: nothing more comes from it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Gives the number of bytes of `incoming` that are done with.
+    fn take_records(
+        &mut self,
+        incoming: &mut [u8],
+        plain: &mut Vec<u8>,
+        sealed: &mut Vec<u8>,
+    ) -> Result<usize, Error> {
         let mut at = 0;
         loop {
             let UnbufferedStatus { mut discard, state } =
@@ -105,7 +141,7 @@ impl TlsEngine {
                 Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, sealed)?,
                 // It is queued, so it counts as sent.
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => received.ended = true,
+                Ok(ConnectionState::PeerClosed) => self.ended = true,
                 Ok(
                     ConnectionState::WriteTraffic(_)
                     | ConnectionState::BlockedHandshake
@@ -119,16 +155,10 @@ impl TlsEngine {
                 break;
             }
         }
-        let left = &incoming[at..];
-        if left.len() > TLS_PENDING_BYTES_MAX {
+        if !self.ended && incoming.len() - at > TLS_PENDING_BYTES_MAX {
             return Err(Error::General("too long a handshake".to_owned()));
         }
-        self.pending = left.to_vec();
-        // A server may write before the client's last flight, but must not believe anything before
-        // it.
-        received.secured = !self.secured && !self.connection.is_handshaking();
-        self.secured |= received.secured;
-        Ok(received)
+        Ok(at)
     }
 
     /// Appends what is to be sent as records.
@@ -192,10 +222,8 @@ impl TlsEngine {
             .map_err(|error| Error::General(error.to_string()))
     }
 
-    /// Appends the alert about what the client broke. That is the last that rustls may be asked: it
-    /// panics when a connection fails twice.
+    /// Appends the alert about what the client broke. That is the last that rustls may be asked.
     fn alert(&mut self, sealed: &mut Vec<u8>) {
-        self.broken = true;
         while self.connection.wants_write() {
             let state = self.connection.process_tls_records(&mut []).state;
             let Ok(ConnectionState::EncodeTlsData(mut data)) = state else {

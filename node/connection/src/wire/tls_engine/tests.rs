@@ -1,13 +1,21 @@
 //! The engine against a buffered rustls client.
 
-use std::io::{Read, Write};
+use std::future::poll_fn;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+
+mod random;
 
 use super::*;
+use crate::scratch::Scratch;
 use crate::tls::{CertificateFiles, TlsHosts, TlsOptions};
+use crate::wire::{Read, Wire};
 
 /// Certificates of a host, and the roots that trust them.
 fn generation(host: &str) -> (Arc<TlsGeneration>, RootCertStore) {
@@ -46,7 +54,7 @@ struct Pair {
 impl Pair {
     fn new(version: &'static SupportedProtocolVersion) -> Self {
         let (generation, roots) = generation("localhost");
-        let client = client(version, roots);
+        let client = client(version, roots, None);
         let engine = TlsEngine::new(generation, false).expect("a good configuration");
         Self {
             client,
@@ -99,13 +107,19 @@ impl Pair {
     }
 }
 
-fn client(version: &'static SupportedProtocolVersion, roots: RootCertStore) -> ClientConnection {
+/// A client that puts at most so much of its words into one record.
+fn client(
+    version: &'static SupportedProtocolVersion,
+    roots: RootCertStore,
+    fragment: Option<usize>,
+) -> ClientConnection {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])
         .expect("a known version")
         .with_root_certificates(roots)
         .with_no_client_auth();
+    config.max_fragment_size = fragment;
     let name = ServerName::try_from("localhost").expect("a name");
     ClientConnection::new(Arc::new(config), name).expect("a good configuration")
 }
@@ -184,6 +198,34 @@ fn an_end_is_told_from_a_cut() {
     assert!(pair.give(&wire).expect("TLS").ended);
 }
 
+#[tokio::test]
+async fn an_end_that_comes_with_the_last_words_ends_the_reading() {
+    let Pair {
+        mut client, engine, ..
+    } = Pair::secured(&rustls::version::TLS13);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut theirs = TcpStream::connect(address).await.expect("a connection");
+    let (ours, _) = listener.accept().await.expect("a connection");
+    let mut wire = Wire::new(ours);
+    wire.start_tls(engine);
+    client.writer().write_all(b"<presence/>").expect("room");
+    client.send_close_notify();
+    let mut sealed = vec![];
+    while client.wants_write() {
+        client.write_tls(&mut sealed).expect("memory takes all");
+    }
+    theirs.write_all(&sealed).await.expect("an open socket");
+    let mut scratch = Scratch::take();
+    let words = poll_fn(|cx| wire.poll_read(cx, &mut scratch)).await;
+    assert!(matches!(words, Ok(Read::Some { .. })), "{words:?}");
+    assert_eq!(scratch.plain, b"<presence/>");
+    // The client waits for our end: the socket says nothing more.
+    let end = poll_fn(|cx| wire.poll_read(cx, &mut scratch));
+    let end = tokio::time::timeout(Duration::from_secs(10), end).await;
+    assert!(matches!(end, Ok(Ok(Read::End))), "{end:?}");
+}
+
 #[test]
 fn what_is_no_tls_is_answered_with_an_alert() {
     let mut pair = Pair::new(&rustls::version::TLS13);
@@ -199,12 +241,19 @@ fn what_is_no_tls_is_answered_with_an_alert() {
 
 #[test]
 fn an_endless_handshake_is_bounded() {
-    let mut pair = Pair::new(&rustls::version::TLS13);
-    // Records of a ClientHello that claims 16 MB.
-    let mut hello = vec![22, 3, 1, 0x40, 0, 1, 0xff, 0xff, 0xff];
-    hello.resize(5 + 0x4000, 0);
-    let failed = (0..8).any(|_| pair.give(&hello).is_err());
-    assert!(failed && pair.engine.pending.len() <= TLS_PENDING_BYTES_MAX);
+    // Records of a ClientHello that claims what nobody takes, and of one that claims what TLS does.
+    for claimed in [[0xff, 0xff, 0xff], [0, 0xff, 0xf0]] {
+        let mut pair = Pair::new(&rustls::version::TLS13);
+        let mut hello = [&[22, 3, 1, 0x40, 0, 1], &claimed[..]].concat();
+        hello.resize(5 + 0x4000, 0);
+        let failed = (0..8).any(|_| pair.give(&hello).is_err());
+        assert!(failed && pair.engine.pending.is_empty());
+        // The mover says goodbye to everybody.
+        let sealed = pair.sealed.len();
+        pair.engine.seal_end(&mut pair.sealed);
+        assert_eq!(pair.sealed.len(), sealed);
+        assert!(pair.give(b"more").is_err());
+    }
 }
 
 #[test]
