@@ -22,6 +22,9 @@ pub(super) struct Client {
     /// Its first message in the login that is going on.
     first: Vec<u8>,
     challenge: String,
+    /// Whether it may register, and has asked how.
+    may_register: bool,
+    registers: bool,
     /// Who it wants to be, and whether the server agreed.
     account: Option<&'static Account>,
     authenticated: bool,
@@ -74,10 +77,9 @@ impl Client {
             }
             (ns::SASL, "failure") => Next::LogIn,
             (ns::CLIENT, "iq") if element.child("bind", ns::BIND).is_some() => Next::Talk,
-            (ns::CLIENT, "iq")
-                if self.next == Next::Wait && element.attr("type") == Some("error") =>
-            {
-                Next::Bind
+            (ns::CLIENT, "iq") if self.next == Next::Wait => {
+                let registers = std::mem::take(&mut self.registers);
+                if registers { Next::LogIn } else { Next::Bind }
             }
             _ => self.next,
         };
@@ -98,6 +100,7 @@ impl Client {
         self.bindings = texts("sasl-channel-binding", ns::SASL_CHANNEL_BINDING)
             .filter_map(|binding| binding.attr("type").map(str::to_owned))
             .collect();
+        self.may_register = features.child("register", ns::REGISTER_FEATURE).is_some();
         Next::LogIn
     }
 
@@ -107,6 +110,12 @@ impl Client {
             Next::Wait => return None,
             Next::Open => self.open(choices, world),
             Next::StartTls => Element::new("starttls", ns::TLS).to_bytes().to_vec(),
+            Next::LogIn if self.may_register && choices.below(6) == 1 => {
+                // One request is allowed everywhere.
+                self.may_register = choices.odd() || choices.odd();
+                self.registers = true;
+                words::registration("get")
+            }
             Next::LogIn => self.log_in(choices, world),
             Next::Respond => self.respond(choices, world),
             Next::Bind => words::bind(choices.pick(&[None, Some("garden"), Some("ｇarden")])),

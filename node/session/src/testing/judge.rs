@@ -122,7 +122,9 @@ impl Judge {
                 self.element_bytes = self.element_bytes.max(element.to_bytes().len());
                 self.proofs.hear(element);
             }
-            Event::Answered(ask, Answer::Credentials(Some(_))) => self.proofs.answered(*ask),
+            Event::Answered(ask, Answer::Credentials(keys)) => {
+                self.proofs.answered(*ask, keys.is_some());
+            }
             Event::Answered(ask, Answer::Bound(jid))
                 if self.binding.take_if(|b| b == ask).is_some() =>
             {
@@ -234,7 +236,7 @@ impl Judge {
                 return self.tries.end(account.as_ref(), *succeeded);
             }
             Effect::WithdrawLogin { account, .. } => return self.tries.withdraw(account.as_ref()),
-            Effect::VerifyPassword { ask, .. } => self.proofs.verifying(*ask),
+            Effect::VerifyPassword { ask, .. } => return self.proofs.verifying(*ask),
             Effect::Bound(jid) => return self.bind(jid),
             Effect::Arm(timer, after) => {
                 ensure(!after.is_zero(), "a timer of no time")?;

@@ -26,8 +26,8 @@ struct Login {
     challenge: Option<String>,
     /// The account whose keys were asked for.
     asked: Option<(AskId, Jid)>,
-    /// Whether the shard gave them.
-    answered: bool,
+    /// Whether the shard gave them, once it answered.
+    given: Option<bool>,
     verifying: Option<AskId>,
     /// Whether the password was found to be right.
     verified: bool,
@@ -71,6 +71,7 @@ impl Proofs {
         if element.is("challenge", ns::SASL) && !element.text().is_empty() {
             let text = decoded(&element.text()).and_then(|bytes| String::from_utf8(bytes).ok());
             let text = text.ok_or("a challenge is no text")?;
+            self.check_keys()?;
             self.check_challenge(&text, world)?;
             self.login.challenge = Some(text);
         }
@@ -82,18 +83,31 @@ impl Proofs {
         self.login.asked = Some((ask, account.clone()));
     }
 
-    /// The shard gave keys.
-    pub(super) fn answered(&mut self, ask: AskId) {
-        self.login.answered |= self
+    /// The shard gave keys, or has none.
+    pub(super) fn answered(&mut self, ask: AskId, given: bool) {
+        let current = self
             .login
             .asked
             .as_ref()
             .is_some_and(|(asked, _)| *asked == ask);
+        if current && self.login.given.is_none() {
+            self.login.given = Some(given);
+        }
     }
 
     /// A password is to be verified.
-    pub(super) fn verifying(&mut self, ask: AskId) {
+    ///
+    /// # Errors
+    /// It is not known yet against which keys.
+    pub(super) fn verifying(&mut self, ask: AskId) -> Verdict {
         self.login.verifying = Some(ask);
+        self.check_keys()
+    }
+
+    /// Nothing is to be proved before the shard has answered this try; names that cannot exist are not asked for.
+    fn check_keys(&self) -> Verdict {
+        let known = self.login.asked.is_none() || self.login.given.is_some();
+        ensure(known, "somebody else's keys are used")
     }
 
     /// It was verified.
@@ -114,7 +128,7 @@ impl Proofs {
         )?;
         let asked = login.asked.as_ref().is_some_and(|(_, asked)| asked == jid);
         ensure(
-            asked && login.answered,
+            asked && login.given == Some(true),
             "logged in without the account's keys",
         )?;
         let account = account(jid).ok_or("logged in to no account")?;
