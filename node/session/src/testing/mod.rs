@@ -16,6 +16,8 @@
 //!   authenticated, at the stream's host | `judge` |
 //! | a client that does all right is bound, and the server proves itself | `dialogue` |
 
+#[cfg(test)]
+mod canaries;
 mod choices;
 mod client;
 mod corpus;
