@@ -24,7 +24,7 @@ pub enum Effect {
     Authenticated(Arc<Jid>),
     /// Ask a shard.
     Ask(AskId, Question),
-    /// Ask the login guard whether this try may go on; the answer is [`Event::Admitted`](crate::event::Event), and comes
+    /// Ask the login guard whether this try may go on. The answer is [`Event::Admitted`](crate::event::Event) and comes
     /// before any other event: a try that was counted must not be forgotten.
     Admit {
         /// Where the client connects from.

@@ -100,8 +100,8 @@ impl SessionActor {
     }
 }
 
-/// Derives and compares, off the arbiter and only so many at once. The place belongs to the work and not to who waits for
-/// it: a client that breaks off does not make room for more of the same.
+/// Derives and compares, off the arbiter and only so many at once. The place belongs to the work
+/// and not to who waits for it: a client that breaks off does not make room for more of the same.
 async fn verify(places: Arc<Semaphore>, credentials: Arc<Credentials>, password: String) -> bool {
     let Ok(place) = places.acquire_owned().await else {
         return false;
