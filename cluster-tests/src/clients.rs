@@ -176,7 +176,7 @@ fn profanity(suite: &Suite) -> Result<()> {
         &nurse,
         "nurse@localhost",
         direct,
-        "direct",
+        "legacy",
         "peter-and-potpan",
     )?;
     juliet.type_line("/sub request nurse@localhost")?;
@@ -187,7 +187,14 @@ fn profanity(suite: &Suite) -> Result<()> {
     nurse.shows("juliet")?;
     nurse.type_line("/msg juliet@localhost \"Lord, how my head aches!\"")?;
     juliet.shows("how my head aches")?;
-    Ok(())
+    juliet.type_line("/changepassword")?;
+    juliet.shows("new password")?;
+    juliet.type_line("a-rose-by-any-name")?;
+    juliet.type_line("a-rose-by-any-name")?;
+    juliet.shows("Password successfully changed")?;
+    juliet.type_line("/disconnect")?;
+    juliet.shows("disconnected")?;
+    connect(&juliet, "juliet@localhost", port, "trust", "a-rose-by-any-name")
 }
 
 fn connect(terminal: &Terminal, jid: &str, port: u16, tls: &str, password: &str) -> Result<()> {
@@ -196,5 +203,10 @@ fn connect(terminal: &Terminal, jid: &str, port: u16, tls: &str, password: &str)
     ))?;
     terminal.shows("password")?;
     terminal.type_line(password)?;
+    if tls == "legacy" {
+        // It knows no other way to trust a certificate where TLS comes first.
+        terminal.shows("/tls allow")?;
+        terminal.type_line("/tls allow")?;
+    }
     terminal.shows("logged in")
 }

@@ -381,8 +381,8 @@ fn idle_stranger(suite: &Suite) -> Result<()> {
             "login_guard.delay_ms_max=500",
         ],
     )?;
-    for wire in [Wire::plain(&server)?, Wire::tls(&server)?] {
-        let mut wire = wire;
+    for connect in [Wire::plain, Wire::tls] {
+        let mut wire = connect(&server)?;
         wire.send(HEADER)?;
         let answer = wire.read_to_end()?;
         ensure!(answer.contains("connection-timeout"), "{answer}");

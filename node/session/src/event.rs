@@ -18,6 +18,8 @@ pub enum Event<'a> {
     /// A top-level element before the session is bound; afterwards one that is not a stanza, or a stanza that
     /// [`is_stream_business`](crate::is_stream_business).
     Element(&'a Element),
+    /// A bound client wrote a stanza in the name of somebody else (RFC 6120 8.1.2.1).
+    Forged,
     /// The client closed its stream (RFC 6120 4.4).
     Closed,
     /// The reader refused what the client sent.

@@ -34,6 +34,9 @@ pub(crate) struct Accepted {
     pub(crate) seat: Seat,
 }
 
+/// A password that is being verified, and the try that waits for it.
+pub(super) type Verification = (AskId, Pin<Box<dyn Future<Output = bool>>>);
+
 /// One client's connection.
 pub(crate) struct SessionActor {
     pub(super) shared: Arc<Shared>,
@@ -45,8 +48,7 @@ pub(crate) struct SessionActor {
     pub(super) link: ShardLink,
     pub(super) bucket: Bucket,
     pub(super) timers: Timers,
-    /// A password that is being verified.
-    pub(super) verification: Option<(AskId, Pin<Box<dyn Future<Output = bool>>>)>,
+    pub(super) verification: Option<Verification>,
     pub(super) ending: Ending,
 }
 

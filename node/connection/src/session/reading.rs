@@ -7,7 +7,7 @@ use rookery_session::event::Event;
 use rookery_session::is_stream_business;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
-use rookery_xmpp::stanza::{Batch, Header, Kind, Rec};
+use rookery_xmpp::stanza::{Batch, Flags, Header, Kind, Rec};
 use rookery_xmpp::xml::{Item, StreamHeader};
 
 use super::actor::SessionActor;
@@ -21,6 +21,8 @@ enum Found {
     Open(StreamHeader),
     /// A stanza for the shard.
     Stanza(Rec),
+    /// A stanza that its sender wrote in somebody else's name.
+    Forged,
     /// What concerns the machine.
     Element(Element),
     Close,
@@ -99,6 +101,11 @@ impl SessionActor {
                     self.hand_over(scratch);
                     self.event(Event::Element(&element), scratch, now);
                 }
+                Ok(Some(Found::Forged)) => {
+                    // Those before it count; it does not.
+                    self.hand_over(scratch);
+                    self.event(Event::Forged, scratch, now);
+                }
                 Ok(Some(Found::Close)) => {
                     self.hand_over(scratch);
                     self.event(Event::Closed, scratch, now);
@@ -127,6 +134,7 @@ impl SessionActor {
         Ok(item.map(|item| match item {
             Item::Open(header) => Found::Open(header),
             Item::Close => Found::Close,
+            Item::Stanza(header) if header.flags.contains(Flags::FROM_MISMATCH) => Found::Forged,
             Item::Stanza(header) if bound && is_for_shard(header, &scratch.canonical) => {
                 Found::Stanza(Rec::of(header))
             }

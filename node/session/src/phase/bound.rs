@@ -42,6 +42,7 @@ impl Bound {
                 StreamCondition::UnsupportedStanzaType,
                 "this element is not supported",
             ),
+            Event::Forged => cx.end(StreamCondition::InvalidFrom, "`from` is not who logged in"),
             Event::Opened(_) => unexpected_header(cx),
             Event::TimedOut(Timer::Idle) => self.silent(cx),
             _ => Phase::Bound(self),
