@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::stanza::{Children, parse_rec};
 
 fn parsed(text: &str) -> Element {
     Element::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -206,7 +207,9 @@ proptest! {
         let bytes = element.to_bytes();
         let again = Element::parse(&bytes).map_err(|e| TestCaseError::fail(format!("{element}: {e}")))?;
         prop_assert_eq!(&again, &element);
-        prop_assert_eq!(again.to_bytes(), bytes);
+        prop_assert_eq!(again.to_bytes(), &bytes);
+        let rec = parse_rec(&bytes).expect("whatever is canonical has a record");
+        prop_assert_eq!(Children::of(&bytes, &rec).count(), element.elements().count());
     }
 
     #[test]

@@ -109,6 +109,8 @@ mod tests {
             "<presence type=\"subscribed\"/>",
             "<iq type=\"error\" id=\"&lt;\"><error type=\"wait\"><z xmlns=\"urn:x\"/></error></iq>",
             "<r xmlns=\"urn:xmpp:sm:3\"/>",
+            "<iq type=\"get\" id=\"1\"><query xmlns=\"u\"/><_x xmlns=\"u\"><_/></_x></iq>",
+            "<_ xmlns=\"u\"/>",
         ] {
             let limits = XmlLimits::default();
             let (bytes, header) = canonicalize(stanza.as_bytes(), Content::Client, limits).unwrap();

@@ -27,7 +27,8 @@ impl<'a> Tag<'a> {
     pub(crate) fn scan(bytes: &'a [u8]) -> Option<Self> {
         let end = memchr(b'>', bytes)?;
         let tag = Self::of(&bytes[..=end]);
-        let named = bytes[0] == b'<' && tag.name().first().is_some_and(u8::is_ascii_alphabetic);
+        let begins_name = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_';
+        let named = bytes[0] == b'<' && tag.name().first().is_some_and(begins_name);
         let clean = tag.attrs().map(|attr| attr.whole.len()).sum::<usize>() + tag.name_len + 1;
         (named && clean == tag.close_at()).then_some(tag)
     }
