@@ -114,6 +114,7 @@ impl Judge {
         match event {
             Event::Connected => self.connected = true,
             Event::Opened(header) => self.fatal = !self.may_open(header),
+            Event::Forged => self.fatal = self.bound.is_some(),
             Event::Malformed(_) | Event::Lost | Event::Kicked(_) | Event::Closed => {
                 self.fatal = true;
             }

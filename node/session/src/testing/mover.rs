@@ -10,7 +10,7 @@ use rookery_xmpp::element::Element;
 use rookery_xmpp::entropy::Seeded;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
-use rookery_xmpp::stanza::{Content, Header, Kind, iq_result, parse_rec};
+use rookery_xmpp::stanza::{Content, Flags, Header, Kind, iq_result, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::xml::{Item, ReadError, Reader, StreamHeader, XmlLimits};
 
@@ -64,6 +64,8 @@ enum Found {
     Element(Element),
     /// For the shard, past the machine.
     Stanza,
+    /// In somebody else's name.
+    Forged,
     Close,
 }
 
@@ -138,6 +140,7 @@ impl<'a> Mover<'a> {
             match self.next(&mut input) {
                 Ok(None) => break,
                 Ok(Some(Found::Stanza)) => {}
+                Ok(Some(Found::Forged)) => self.event(Event::Forged)?,
                 Ok(Some(Found::Open(header))) => self.event(Event::Opened(&header))?,
                 Ok(Some(Found::Element(element))) => self.event(Event::Element(&element))?,
                 Ok(Some(Found::Close)) => self.event(Event::Closed)?,
@@ -159,6 +162,7 @@ impl<'a> Mover<'a> {
         Ok(item.map(|item| match item {
             Item::Open(header) => Found::Open(header),
             Item::Close => Found::Close,
+            Item::Stanza(header) if header.flags.contains(Flags::FROM_MISMATCH) => Found::Forged,
             Item::Stanza(header) if bound && is_for_shard(header, &out) => Found::Stanza,
             Item::Stanza(header) => {
                 let parsed = Element::parse(header.whole.of(&out));
