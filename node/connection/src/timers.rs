@@ -67,8 +67,14 @@ impl Timers {
 
     /// A timer that ran out, which stops it. Pending: the task is woken at the nearest deadline.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Alarm> {
+        // The task's waker was left here when the deadline last changed, and never is another.
+        let elapsed = self.sleep.as_ref().is_some_and(|sleep| sleep.is_elapsed());
+        if !self.changed && !elapsed {
+            return Poll::Pending;
+        }
         self.nearest(cx).map(|place| {
             self.deadlines[place] = None;
+            self.changed = true;
             ALARMS[place]
         })
     }
