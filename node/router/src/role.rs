@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Actor, ArbiterHandle};
-use rookery_session::carrier::{RoutersRef, ShardId};
+use rookery_session::carrier::{RoutersRef, ShardId, ShardsRef};
 use thiserror::Error;
 
 use crate::carrier::InProcess;
@@ -49,6 +49,11 @@ impl RouterRole {
 
     /// The way to the shards, for the connection role and the admin API.
     pub fn routers(&self) -> RoutersRef {
+        self.carrier.clone()
+    }
+
+    /// The shards, for the links that bring frames from other nodes.
+    pub fn shards(&self) -> ShardsRef {
         self.carrier.clone()
     }
 

@@ -57,6 +57,7 @@ impl ShardId {
 pub struct AskId(pub u32);
 
 /// What a session tells a shard.
+#[derive(Clone)]
 pub enum ToShard {
     /// A question; the answer goes to `from`.
     Ask {
@@ -88,7 +89,7 @@ pub enum ToShard {
 }
 
 /// What may be asked of a shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Question {
     /// The SCRAM keys of an account. Answered alike, and as fast, for accounts that do not exist or are disabled.
     Credentials {
@@ -118,7 +119,7 @@ pub enum Question {
 }
 
 /// What the admin API asks of shards.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum AdminQuestion {
     /// Creates an account, past the registration throttle.
     CreateAccount {
@@ -168,7 +169,7 @@ pub enum AdminQuestion {
 }
 
 /// What a shard answers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Answer {
     /// The account's keys; `None` when there is no such account or it may not log in.
     Credentials(Option<Arc<Credentials>>),
@@ -185,7 +186,7 @@ pub enum Answer {
 }
 
 /// Answers to the admin API.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum AdminAnswer {
     /// It is done, durably.
     Done,
@@ -238,7 +239,7 @@ pub struct SessionSummary {
 }
 
 /// What a shard tells a session.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ToSession {
     /// The answer to a question.
     Answer {
@@ -251,6 +252,38 @@ pub enum ToSession {
     Deliver(Batch),
     /// The session must end with this stream error.
     Close(StreamError),
+}
+
+/// Stanzas from one sender to one recipient, on their way between two shards.
+#[derive(Clone, Debug)]
+pub struct PeerFrame {
+    /// Who sent them: a full JID for a client's stanzas, a bare one for what an account says
+    /// itself.
+    pub from: Arc<Jid>,
+    /// For whom they are; its bare form decides the shard.
+    pub to: Arc<Jid>,
+    /// The stanzas.
+    pub batch: Batch,
+}
+
+/// What reaches a shard from outside it, whoever carries it.
+#[derive(Clone)]
+pub enum ShardInput {
+    /// A session, or the admin API, speaks.
+    Session(ToShard),
+    /// Another shard forwards stanzas.
+    Peer(PeerFrame),
+    /// Stanzas of this shard that another one did not take come back.
+    Refused(PeerFrame),
+    /// A session did not take what it was sent: its queue is full or it is gone.
+    Undelivered {
+        /// Which session.
+        session: SessionId,
+        /// Its full JID.
+        jid: Arc<Jid>,
+        /// What it did not take.
+        batch: Batch,
+    },
 }
 
 /// The queue of a receiver is full; the frame comes back.
@@ -284,6 +317,28 @@ pub trait Routers: Send + Sync {
 
 /// A shared [`Routers`].
 pub type RoutersRef = Arc<dyn Routers>;
+
+/// The shards of this process, as whoever brings frames from other nodes reaches them.
+pub trait Shards: Send + Sync {
+    /// Queues an input at a shard; `Err` gives it back when the shard's queue is full.
+    fn offer(&self, shard: ShardId, input: ShardInput) -> Result<(), Full<ShardInput>>;
+
+    /// Waits until the shard takes the input.
+    fn offer_when_room(
+        &self,
+        shard: ShardId,
+        input: ShardInput,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// Shared [`Shards`].
+pub type ShardsRef = Arc<dyn Shards>;
+
+/// A shard's way to the other shards, wherever they are.
+pub trait Peers: Send + Sync {
+    /// Queues stanzas at another shard; gives them back when its queue is full.
+    fn forward(&self, shard: ShardId, frame: PeerFrame) -> Result<(), Full<PeerFrame>>;
+}
 
 #[cfg(test)]
 mod tests {

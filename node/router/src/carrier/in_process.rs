@@ -6,10 +6,11 @@ use std::sync::OnceLock;
 
 use actix::Addr;
 use actix::prelude::SendError;
-use rookery_session::carrier::{Full, Routers, ShardId, ToShard};
+use rookery_session::carrier::{
+    Full, PeerFrame, Peers, Routers, ShardId, ShardInput, Shards, ToShard,
+};
 
-use super::Peers;
-use crate::shard::{FromPeer, FromSession, PeerFrame, ShardActor};
+use crate::shard::{FromOutside, FromPeer, FromSession, ShardActor};
 
 /// Reaches every shard of this process. Shards are known once all are started.
 #[derive(Default)]
@@ -71,5 +72,31 @@ impl Peers for InProcess {
             Ok(()) => Ok(()),
             Err(SendError::Full(frame) | SendError::Closed(frame)) => Err(Full(frame.0)),
         }
+    }
+}
+
+impl Shards for InProcess {
+    fn offer(&self, shard: ShardId, input: ShardInput) -> Result<(), Full<ShardInput>> {
+        let Some(shard) = self.shard(shard) else {
+            return Err(Full(input));
+        };
+        match shard.try_send(FromOutside(input)) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full(input) | SendError::Closed(input)) => Err(Full(input.0)),
+        }
+    }
+
+    fn offer_when_room(
+        &self,
+        shard: ShardId,
+        input: ShardInput,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let shard = self.shard(shard).cloned();
+        Box::pin(async move {
+            if let Some(shard) = shard {
+                // Fails only when the shard is shutting down.
+                let _ = shard.send(FromOutside(input)).await;
+            }
+        })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use metrics::counter;
-use rookery_session::carrier::{Answer, Full, ShardId, ToSession, ToShard};
+use rookery_session::carrier::{Answer, Full, ShardId, ShardInput, ToSession, ToShard};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::OsEntropy;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
@@ -26,6 +26,11 @@ pub struct FromSession(pub ToShard);
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct FromPeer(pub PeerFrame);
+
+/// Whatever a link from another node brings.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FromOutside(pub ShardInput);
 
 /// One shard's actor.
 pub struct ShardActor {
@@ -171,5 +176,13 @@ impl Handler<FromPeer> for ShardActor {
 
     fn handle(&mut self, message: FromPeer, ctx: &mut Self::Context) {
         self.run(Input::Peer(message.0), ctx);
+    }
+}
+
+impl Handler<FromOutside> for ShardActor {
+    type Result = ();
+
+    fn handle(&mut self, message: FromOutside, ctx: &mut Self::Context) {
+        self.run(message.0.into(), ctx);
     }
 }

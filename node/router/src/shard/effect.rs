@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_control::{RegistrationRefused, ReservationId};
-use rookery_session::carrier::{Answer, AskId, SessionId, ShardId, SinkRef, ToShard};
+use rookery_session::carrier::{
+    Answer, AskId, PeerFrame, SessionId, ShardId, ShardInput, SinkRef, ToShard,
+};
 use rookery_store::StoreError;
 use rookery_store::account::{Loaded, NewAccount};
 use rookery_store::log::{Append, LogEntry, LogQuery, Position};
@@ -35,16 +37,19 @@ pub enum Input {
     Tick,
 }
 
-/// Stanzas from one sender to one recipient, on their way between two shards.
-#[derive(Clone, Debug)]
-pub struct PeerFrame {
-    /// Who sent them: a full JID for a client's stanzas, a bare one for what an account says
-    /// itself.
-    pub from: Arc<Jid>,
-    /// For whom they are; its bare form decides the shard.
-    pub to: Arc<Jid>,
-    /// The stanzas.
-    pub batch: Batch,
+impl From<ShardInput> for Input {
+    fn from(input: ShardInput) -> Self {
+        match input {
+            ShardInput::Session(frame) => Self::Session(frame),
+            ShardInput::Peer(frame) => Self::Peer(frame),
+            ShardInput::Refused(frame) => Self::Refused(frame),
+            ShardInput::Undelivered {
+                session,
+                jid,
+                batch,
+            } => Self::Undelivered(session, jid, batch),
+        }
+    }
 }
 
 /// Something that a shard wants done, in the order given.

@@ -6,8 +6,9 @@ mod machine;
 mod perform;
 mod turn;
 
-pub use actor::{FromPeer, FromSession, ShardActor};
-pub use effect::{Effect, Input, PeerFrame, Reply, Request, RequestId};
+pub use actor::{FromOutside, FromPeer, FromSession, ShardActor};
+pub use effect::{Effect, Input, Reply, Request, RequestId};
 pub use machine::Shard;
 pub use perform::{Services, ask_store};
+pub use rookery_session::carrier::PeerFrame;
 pub use turn::{Run, RunFree, Then, Turn};
