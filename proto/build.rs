@@ -6,21 +6,27 @@ use std::{env, fs};
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
-    let mut compiler = protox::Compiler::new(["."])?;
-    compiler.include_source_info(true).include_imports(true);
-    for file in FILES {
-        println!("cargo:rerun-if-changed={file}");
-        compiler.open_file(file)?;
-    }
+    let admin = compiler("admin.proto")?;
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     fs::write(
         out.join("descriptors.bin"),
-        compiler.encode_file_descriptor_set(),
+        admin.encode_file_descriptor_set(),
     )?;
     tonic_prost_build::configure()
         .bytes(".")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds(admin.file_descriptor_set())?;
+    // A parcel writes and reads itself.
+    tonic_prost_build::configure()
+        .codec_path("crate::carrier::ParcelCodec")
+        .extern_path(".rookery.carrier.v1.Parcel", "crate::carrier::Parcel")
+        .compile_fds(compiler("carrier.proto")?.file_descriptor_set())?;
     Ok(())
 }
 
-const FILES: &[&str] = &["admin.proto"];
+fn compiler(file: &str) -> Result<protox::Compiler, Failure> {
+    println!("cargo:rerun-if-changed={file}");
+    let mut compiler = protox::Compiler::new(["."])?;
+    compiler.include_source_info(true).include_imports(true);
+    compiler.open_file(file)?;
+    Ok(compiler)
+}

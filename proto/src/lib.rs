@@ -1,7 +1,24 @@
-//! Floor 0: the gRPC interfaces, generated from the .proto files beside this crate. Nothing here is written by hand.
+//! Floor 0: the gRPC interfaces, generated from the .proto files beside this crate. Only the codec of the carrier's
+//! parcels is written by hand.
 //!
 //! * [`admin`]: the operator's API (`admin.proto`).
-//! * [`DESCRIPTORS`]: all of them as data, for reflection.
+//! * [`carrier`]: what carries frames between nodes (`carrier.proto`).
+//! * [`DESCRIPTORS`]: the operator's API as data, for reflection.
+
+/// The way between nodes.
+pub mod carrier {
+    #![allow(
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        reason = "generated"
+    )]
+    mod parcel;
+
+    pub use parcel::{Content, Parcel, ParcelCodec};
+
+    tonic::include_proto!("rookery.carrier.v1");
+}
 
 /// The operator's API.
 pub mod admin {
@@ -14,5 +31,5 @@ pub mod admin {
     tonic::include_proto!("rookery.admin.v1");
 }
 
-/// The encoded `FileDescriptorSet` of all interfaces, with comments.
+/// The encoded `FileDescriptorSet` of the operator's API, with comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
