@@ -1,0 +1,261 @@
+//! One link that another node has dialled.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use bytes::Bytes;
+use metrics::counter;
+use rookery_session::carrier::{SessionId, ShardId, ShardInput, SinkRef, ToSession, ToShard};
+
+use super::Inner;
+use super::proxy::Proxy;
+use super::waiting::Waiting;
+use crate::broken::Broken;
+use crate::half::Half;
+use crate::wire::{Cause, Down, DownBody, Hello, Incoming, Malformed, ToLink, UpIn, read_parcel};
+
+/// A link as its accepting side knows it.
+pub(crate) struct Accepted {
+    pub(crate) node: u32,
+    /// Which life of the node.
+    pub(super) life: u64,
+    /// Which link of that life.
+    pub(super) link: u64,
+    pub(crate) half: Arc<Half<Down>>,
+    pub(super) hall: Arc<Inner>,
+    proxies: Mutex<HashMap<SessionId, Weak<Proxy>>>,
+    pub(super) waiting: Waiting,
+    /// Held while a parcel is handled. The shards for which frames are given back, until the peer says that it has them all.
+    receiving: Mutex<HashSet<ShardId>>,
+}
+
+/// What became of a frame.
+enum Verdict {
+    Taken,
+    Held,
+    NotMine(u64),
+}
+
+impl Accepted {
+    pub(super) fn new(hall: Arc<Inner>, hello: &Hello) -> Arc<Self> {
+        let limits = hall.config.options.down_limits();
+        Arc::new(Self {
+            node: hello.from,
+            life: hello.life,
+            link: hello.link,
+            half: Arc::new(Half::new(limits, hall.clock.now())),
+            hall,
+            proxies: Mutex::default(),
+            waiting: Waiting::default(),
+            receiving: Mutex::default(),
+        })
+    }
+
+    /// A connection begins: its number, and what to answer.
+    pub(super) fn connect(
+        &self,
+        hello: &Hello,
+        version: u8,
+        resumed: bool,
+    ) -> Result<(u64, Hello), Malformed> {
+        // Nothing of the connection before is half handled.
+        let receiving = self.receiving();
+        let generation = self.half.connect();
+        let mut line = self.half.line();
+        let config = &self.hall.config;
+        let reply = Hello {
+            newest: config.options.version,
+            oldest: config.options.version_oldest,
+            from: config.node,
+            to: self.node,
+            life: config.life,
+            link: self.link,
+            resumed,
+            received: line.received(),
+            forget: line.forgettable(),
+        };
+        line.open(generation, version, hello.received, hello.forget)?;
+        drop(line);
+        drop(receiving);
+        Ok((generation, reply))
+    }
+
+    /// Handles a parcel.
+    pub(crate) fn receive(self: &Arc<Self>, generation: u64, parcel: Bytes) -> Result<(), Broken> {
+        let size = parcel.len();
+        let mut giving_back = self.receiving();
+        let Incoming::Frames(header, frames) = read_parcel(parcel, UpIn::read)? else {
+            return Err(Malformed("a second hello").into());
+        };
+        let repeats = self
+            .half
+            .line()
+            .repeats(generation, &header, frames.len())?;
+        let count = frames.len() - repeats;
+        let numbers = header.first..;
+        let mut words = Vec::new();
+        for (number, frame) in numbers.zip(frames).skip(repeats) {
+            let taken = frame.into_input(|session| self.sink(session));
+            let verdict = match taken {
+                Ok((shard, input)) => self.take(shard, input, &mut giving_back),
+                Err(ToLink::NotTaken(number)) => {
+                    self.not_taken(number);
+                    Verdict::Taken
+                }
+                Err(ToLink::Again(shard)) => {
+                    giving_back.remove(&shard);
+                    Verdict::Taken
+                }
+            };
+            match verdict {
+                Verdict::Taken => {}
+                Verdict::Held => words.push(DownBody::Held(number)),
+                Verdict::NotMine(version) => {
+                    words.push(DownBody::Refused(number, Cause::NotMine(version)));
+                }
+            }
+        }
+        counter!("rookery_link_parcels_received_total").increment(1);
+        counter!("rookery_link_frames_received_total").increment(count as u64);
+        let mut line = self.half.line();
+        for body in words {
+            line.push_always(Down { body });
+        }
+        line.handled(count, size);
+        line.forget(header.forget)?;
+        let wake = line.has_to_send();
+        drop(line);
+        if wake {
+            self.half.wake();
+        }
+        self.waiting.start(self);
+        Ok(())
+    }
+
+    /// The peer has gone for good: its sessions are closed at their shards, and what they were to get comes back.
+    pub(super) fn lose(self: &Arc<Self>) {
+        let left = self.half.line().close(self.hall.clock.now());
+        let generation = self.half.line().generation();
+        self.half.changed(generation);
+        for down in left {
+            self.undelivered(&down);
+        }
+        let proxies: Vec<_> = self.proxies().values().filter_map(Weak::upgrade).collect();
+        for proxy in proxies {
+            if let Some(jid) = proxy.jid() {
+                let session = proxy.id();
+                self.hand(
+                    self.hall.shard_of(jid),
+                    ShardInput::Session(ToShard::Closed {
+                        session,
+                        jid: jid.clone(),
+                    }),
+                );
+            }
+        }
+    }
+
+    /// Ends the queue of a shard that has taken everything, and tells the peer. Not while a parcel is handled, so that the
+    /// peer hears of the room behind what it is told to wait for.
+    pub(super) fn room(&self, shard: ShardId) -> bool {
+        let receiving = self.receiving();
+        let ended = self.waiting.end(shard);
+        if ended {
+            let body = DownBody::Room(shard);
+            self.half.push_always(Down { body });
+        }
+        drop(receiving);
+        ended
+    }
+
+    /// Forgets the sink of a session that nobody needs any more.
+    pub(super) fn forget(&self, session: SessionId) {
+        let mut proxies = self.proxies();
+        if proxies
+            .get(&session)
+            .is_some_and(|proxy| proxy.strong_count() == 0)
+        {
+            proxies.remove(&session);
+        }
+    }
+
+    /// Gives a frame to its shard, if this node owns it.
+    fn take(
+        self: &Arc<Self>,
+        shard: ShardId,
+        input: ShardInput,
+        giving_back: &mut HashSet<ShardId>,
+    ) -> Verdict {
+        let map = self.hall.config.map.load();
+        if map.owner(shard) != Some(self.hall.config.node) || giving_back.contains(&shard) {
+            giving_back.insert(shard);
+            return Verdict::NotMine(map.version);
+        }
+        match self.waiting.give(self, shard, input) {
+            true => Verdict::Taken,
+            false => Verdict::Held,
+        }
+    }
+
+    /// Gives a shard what comes back to it.
+    fn hand(self: &Arc<Self>, shard: ShardId, input: ShardInput) {
+        self.waiting.give(self, shard, input);
+        self.waiting.start(self);
+    }
+
+    /// A session did not take the frame of that number.
+    fn not_taken(self: &Arc<Self>, number: u64) {
+        let down = self.half.line().take_back(number);
+        if let Some(down) = down {
+            counter!("rookery_link_deliveries_refused_total").increment(1);
+            self.undelivered(&down);
+        }
+    }
+
+    /// What a session did not take goes back to its shard.
+    fn undelivered(self: &Arc<Self>, down: &Down) {
+        let DownBody::Session {
+            session,
+            round,
+            jid: Some(jid),
+            frame: ToSession::Deliver(batch),
+        } = &down.body
+        else {
+            return;
+        };
+        // The lock is not held when the last of a proxy goes.
+        let proxy = self.proxies().get(session).and_then(Weak::upgrade);
+        if let Some(proxy) = proxy {
+            proxy.behind(*round);
+        }
+        self.hand(
+            self.hall.shard_of(jid),
+            ShardInput::Undelivered {
+                session: *session,
+                jid: jid.clone(),
+                batch: batch.clone(),
+            },
+        );
+    }
+
+    /// The sink of a session of that node.
+    fn sink(self: &Arc<Self>, session: SessionId) -> SinkRef {
+        let mut proxies = self.proxies();
+        if let Some(proxy) = proxies.get(&session).and_then(Weak::upgrade) {
+            return proxy;
+        }
+        let proxy = Arc::new(Proxy::new(session, self.clone()));
+        proxies.insert(session, Arc::downgrade(&proxy));
+        proxy
+    }
+
+    fn proxies(&self) -> MutexGuard<'_, HashMap<SessionId, Weak<Proxy>>> {
+        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn receiving(&self) -> MutexGuard<'_, HashSet<ShardId>> {
+        self.receiving
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,164 @@
+//! The accepting side: links of other nodes that need shards of this one.
+
+mod accepted;
+mod proxy;
+mod waiting;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rookery_session::carrier::{ShardId, ShardsRef};
+use rookery_xmpp::jid::Jid;
+use tokio::runtime::Handle;
+
+pub(crate) use accepted::Accepted;
+
+use crate::LinkOptions;
+use crate::SharedMap;
+use crate::broken::Broken;
+use crate::clock::Clock;
+use crate::wire::Hello;
+
+/// Whether a connection, by what its TLS or an interceptor left in the request's extensions, may speak for a node.
+pub type Admit = Arc<dyn Fn(u32, &tonic::Extensions) -> bool + Send + Sync>;
+
+/// What the accepting side is told at its start.
+pub struct HallConfig {
+    /// The number of this node.
+    pub node: u32,
+    /// Which life of the node this is: larger than in any life before.
+    pub life: u64,
+    /// Bounds and times.
+    pub options: LinkOptions,
+    /// Who owns which shard.
+    pub map: SharedMap,
+    /// The shards of this process.
+    pub shards: ShardsRef,
+    /// Who may speak for which node.
+    pub admit: Admit,
+    /// The thread that moves: that of an arbiter, so that one thread owns all links.
+    pub runtime: Handle,
+}
+
+/// The accepting side of all links, and the gRPC service to add to a server. Cheap to clone.
+#[derive(Clone)]
+pub struct Hall {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) config: HallConfig,
+    pub(crate) clock: Clock,
+    links: Mutex<HashMap<u32, Arc<Accepted>>>,
+}
+
+impl Hall {
+    /// Accepts links from now on, as soon as the service is served.
+    pub fn start(config: HallConfig) -> Self {
+        let runtime = config.runtime.clone();
+        let inner = Arc::new(Inner {
+            config,
+            clock: Clock::start(),
+            links: Mutex::default(),
+        });
+        runtime.spawn(crate::mover::tick(
+            Arc::downgrade(&inner),
+            |hall: &Arc<Inner>| hall.tick(),
+        ));
+        Self { inner }
+    }
+
+    /// Bytes that wait for the sessions of each node, for metrics.
+    pub fn outboxes(&self) -> Vec<(u32, usize)> {
+        let links = self.inner.links();
+        let outboxes = links
+            .iter()
+            .map(|(node, link)| (*node, link.half.line().bytes()));
+        outboxes.collect()
+    }
+}
+
+impl Inner {
+    /// A connection begins with this hello: its link, its number, and what to answer.
+    pub(crate) fn welcome(
+        self: &Arc<Self>,
+        hello: &Hello,
+        extensions: &tonic::Extensions,
+    ) -> Result<(Arc<Accepted>, u64, Hello), Broken> {
+        let HallConfig { node, options, .. } = &self.config;
+        if hello.to != *node {
+            return Err(Broken::WrongNode {
+                found: *node,
+                wanted: hello.to,
+            });
+        }
+        if !(self.config.admit)(hello.from, extensions) {
+            return Err(Broken::Forbidden(hello.from));
+        }
+        let version = hello
+            .common(options.version, options.version_oldest)
+            .ok_or(Broken::Version {
+                oldest: hello.oldest,
+                newest: hello.newest,
+                own_oldest: options.version_oldest,
+                own_newest: options.version,
+            })?;
+        let (link, resumed) = self.link(hello)?;
+        let (generation, reply) = link.connect(hello, version, resumed)?;
+        Ok((link, generation, reply))
+    }
+
+    /// The link that a hello asks for, and whether it was here before.
+    fn link(self: &Arc<Self>, hello: &Hello) -> Result<(Arc<Accepted>, bool), Broken> {
+        let mut links = self.links();
+        if let Some(link) = links.get(&hello.from) {
+            if hello.life < link.life {
+                return Err(Broken::Outlived(hello.from));
+            }
+            if (hello.life, hello.link) == (link.life, link.link) {
+                return Ok((link.clone(), true));
+            }
+        }
+        let link = Accepted::new(self.clone(), hello);
+        let before = links.insert(hello.from, link.clone());
+        drop(links);
+        if let Some(before) = before {
+            tracing::info!(node = hello.from, "node begins a new link");
+            before.lose();
+        }
+        Ok((link, false))
+    }
+
+    /// Gives up nodes that are away for too long.
+    fn tick(&self) {
+        let (now, max) = (self.clock.now(), self.config.options.away_max());
+        let mut lost = Vec::new();
+        self.links().retain(|_, link| {
+            let away = link
+                .half
+                .line()
+                .down_for(now)
+                .is_some_and(|down| down > max);
+            if away {
+                lost.push(link.clone());
+            }
+            !away
+        });
+        for link in lost {
+            tracing::warn!(
+                node = link.node,
+                "node is away for too long, its sessions end"
+            );
+            link.lose();
+        }
+    }
+
+    /// The shard of an address.
+    fn shard_of(&self, jid: &Jid) -> ShardId {
+        ShardId::of(jid.bare_str(), self.config.map.load().shards())
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<u32, Arc<Accepted>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

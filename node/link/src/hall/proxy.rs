@@ -1,0 +1,95 @@
+//! A session of another node, as a shard sees it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rookery_session::carrier::{Answer, Full, SessionId, Sink, ToSession};
+use rookery_xmpp::jid::Jid;
+
+use super::Accepted;
+use crate::machine::NoRoom;
+use crate::wire::{Down, DownBody};
+
+/// Puts what a shard says to a session on the link. What the session does not take comes back to the shard as
+/// undelivered: later than within a process, and in order, since all that was sent in the same round comes back as well.
+pub(crate) struct Proxy {
+    session: SessionId,
+    link: Arc<Accepted>,
+    /// Its address, known once it is bound.
+    jid: OnceLock<Arc<Jid>>,
+    /// How often it did not take something.
+    round: AtomicU32,
+}
+
+impl Proxy {
+    pub(super) fn new(session: SessionId, link: Arc<Accepted>) -> Self {
+        Self {
+            session,
+            link,
+            jid: OnceLock::new(),
+            round: AtomicU32::new(0),
+        }
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.session
+    }
+
+    pub(super) fn jid(&self) -> Option<&Arc<Jid>> {
+        self.jid.get()
+    }
+
+    /// The session did not take something of this round: the next one begins.
+    pub(super) fn behind(&self, round: u32) {
+        // Everything else of the round comes back as well, and changes nothing.
+        let next = round.wrapping_add(1);
+        let _ = self
+            .round
+            .compare_exchange(round, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    fn down(&self, frame: ToSession) -> Down {
+        Down {
+            body: DownBody::Session {
+                session: self.session,
+                round: self.round.load(Ordering::Relaxed),
+                jid: self.jid.get().cloned(),
+                frame,
+            },
+        }
+    }
+}
+
+impl Sink for Proxy {
+    fn session(&self) -> SessionId {
+        self.session
+    }
+
+    fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
+        if let ToSession::Answer {
+            answer: Answer::Bound(jid),
+            ..
+        } = &frame
+        {
+            // A session is bound once.
+            let _ = self.jid.set(jid.clone());
+        }
+        if matches!(frame, ToSession::Deliver(_)) {
+            let pushed = self.link.half.push(self.down(frame), 0);
+            return pushed.map_err(|NoRoom(down)| match down.body {
+                DownBody::Session { frame, .. } => Full(frame),
+                _ => unreachable!("a frame for a session was pushed"),
+            });
+        }
+        match self.link.half.push_always(self.down(frame.clone())) {
+            true => Ok(()),
+            false => Err(Full(frame)),
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.link.forget(self.session);
+    }
+}

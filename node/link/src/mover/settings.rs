@@ -1,0 +1,35 @@
+//! What both ends of a connection must be set to.
+
+use std::time::Duration;
+
+use tonic::transport::{Endpoint, Server};
+
+use crate::LinkOptions;
+
+/// What a peer may send before it is read, on one stream: it stands in this process's memory.
+const STREAM_WINDOW: u32 = 1_048_576;
+
+/// The same for a whole connection.
+const CONNECTION_WINDOW: u32 = 2_097_152;
+
+/// Sets windows, keep-alive, and no delay.
+pub fn client_settings(endpoint: Endpoint, options: &LinkOptions) -> Endpoint {
+    endpoint
+        .tcp_nodelay(true)
+        .connect_timeout(options.connect_max())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(Duration::from_millis(options.keep_alive_ms))
+        .keep_alive_timeout(Duration::from_millis(options.keep_alive_timeout_ms))
+        .keep_alive_while_idle(true)
+}
+
+/// Sets windows and keep-alive. Whoever serves over a listener of its own sets nodelay on each connection.
+pub fn server_settings(server: Server, options: &LinkOptions) -> Server {
+    server
+        .tcp_nodelay(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keepalive_interval(Some(Duration::from_millis(options.keep_alive_ms)))
+        .http2_keepalive_timeout(Some(Duration::from_millis(options.keep_alive_timeout_ms)))
+}

@@ -1,0 +1,152 @@
+//! Frames from the node that was dialled: what its shards say to sessions of the other node, and what became of frames.
+
+use std::sync::Arc;
+
+use rookery_session::carrier::{AskId, SessionId, ShardId, ToSession};
+use rookery_xmpp::jid::Jid;
+
+use super::out::{Counter, length};
+use super::up::{SESSION, read_session, write_session};
+use super::{Frame, Malformed, Out, Reader, answer, batch, errors};
+
+/// A frame for a session, or for the link itself.
+#[derive(Clone)]
+pub(crate) struct Down {
+    pub body: DownBody,
+}
+
+/// What a session, or the link, is told.
+#[derive(Clone)]
+pub(crate) enum DownBody {
+    /// By its shard.
+    Session {
+        session: SessionId,
+        /// Counts how often the session did not take something: what was sent before its shard heard of that is not
+        /// taken either, so that stanzas stay in order.
+        round: u32,
+        /// Its address, for what comes back; not on the wire.
+        jid: Option<Arc<Jid>>,
+        frame: ToSession,
+    },
+    /// The frame of that number is given back.
+    Refused(u64, Cause),
+    /// The frame of that number waits for its shard, which is full: nothing more for it.
+    Held(u64),
+    /// All that waited for that shard was taken.
+    Room(ShardId),
+}
+
+/// Why a frame is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The node does not own the shard, by the map of this version.
+    NotMine(u64),
+}
+
+/// A frame as it arrives.
+#[derive(Debug)]
+pub(crate) enum DownIn {
+    Session {
+        session: SessionId,
+        round: u32,
+        frame: ToSession,
+    },
+    Refused(u64, Cause),
+    Held(u64),
+    Room(ShardId),
+}
+
+const DELIVER: u8 = 64;
+const ANSWER: u8 = 65;
+const CLOSE: u8 = 66;
+const NOT_MINE: u8 = 67;
+const HELD: u8 = 68;
+const ROOM: u8 = 69;
+
+impl Frame for Down {
+    fn write(&self, out: &mut impl Out) {
+        match &self.body {
+            DownBody::Session {
+                session,
+                round,
+                frame,
+                ..
+            } => write_for_session(*session, *round, frame, out),
+            DownBody::Refused(number, Cause::NotMine(version)) => {
+                out.u8(NOT_MINE);
+                out.u32(16);
+                out.u64(*number);
+                out.u64(*version);
+            }
+            DownBody::Held(number) => {
+                out.u8(HELD);
+                out.u32(8);
+                out.u64(*number);
+            }
+            DownBody::Room(shard) => {
+                out.u8(ROOM);
+                out.u32(2);
+                out.u16(shard.0);
+            }
+        }
+    }
+}
+
+fn write_for_session(session: SessionId, round: u32, frame: &ToSession, out: &mut impl Out) {
+    match frame {
+        ToSession::Deliver(batch) => {
+            out.u8(DELIVER);
+            out.u32(length(SESSION + 4 + batch::size(batch)));
+            write_session(session, out);
+            out.u32(round);
+            batch::write(batch, out);
+        }
+        ToSession::Answer { ask, answer } => {
+            let mut body = Counter(0);
+            answer::write(answer, &mut body);
+            out.u8(ANSWER);
+            out.u32(length(SESSION + 4 + body.0));
+            write_session(session, out);
+            out.u32(ask.0);
+            answer::write(answer, out);
+        }
+        ToSession::Close(error) => {
+            let mut body = Counter(0);
+            errors::write_stream_error(error, &mut body);
+            out.u8(CLOSE);
+            out.u32(length(SESSION + body.0));
+            write_session(session, out);
+            errors::write_stream_error(error, out);
+        }
+    }
+}
+
+impl DownIn {
+    /// Reads a frame of that kind.
+    pub(crate) fn read(kind: u8, input: &mut Reader) -> Result<Self, Malformed> {
+        match kind {
+            DELIVER => Ok(Self::Session {
+                session: read_session(input)?,
+                round: input.u32()?,
+                frame: ToSession::Deliver(batch::read(input)?),
+            }),
+            ANSWER => Ok(Self::Session {
+                session: read_session(input)?,
+                round: 0,
+                frame: ToSession::Answer {
+                    ask: AskId(input.u32()?),
+                    answer: answer::read(input)?,
+                },
+            }),
+            CLOSE => Ok(Self::Session {
+                session: read_session(input)?,
+                round: 0,
+                frame: ToSession::Close(errors::read_stream_error(input)?),
+            }),
+            NOT_MINE => Ok(Self::Refused(input.u64()?, Cause::NotMine(input.u64()?))),
+            HELD => Ok(Self::Held(input.u64()?)),
+            ROOM => Ok(Self::Room(ShardId(input.u16()?))),
+            _ => Err(Malformed("no such kind of frame for a session")),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Questions to shards.
+
+use rookery_session::carrier::{AdminQuestion, Question, ShardId};
+
+use super::{Malformed, Out, Reader, errors};
+
+pub(super) fn write(question: &Question, out: &mut impl Out) {
+    match question {
+        Question::Credentials { account } => {
+            out.u8(0);
+            out.text(account.as_str());
+        }
+        Question::Bind {
+            account,
+            resource,
+            address,
+        } => {
+            out.u8(1);
+            out.text(account.as_str());
+            out.some_text(resource.as_deref());
+            out.address(*address);
+        }
+        Question::Register { host, address, iq } => {
+            out.u8(2);
+            out.text(host);
+            out.address(*address);
+            out.bytes(iq);
+        }
+        Question::Admin(question) => write_admin(question, out),
+    }
+}
+
+fn write_admin(question: &AdminQuestion, out: &mut impl Out) {
+    match question {
+        AdminQuestion::CreateAccount { account, password } => {
+            out.u8(16);
+            out.text(account.as_str());
+            out.text(password);
+        }
+        AdminQuestion::DeleteAccount { account } => {
+            out.u8(17);
+            out.text(account.as_str());
+        }
+        AdminQuestion::SetPassword { account, password } => {
+            out.u8(18);
+            out.text(account.as_str());
+            out.text(password);
+        }
+        AdminQuestion::SetEnabled { account, enabled } => {
+            out.u8(19);
+            out.text(account.as_str());
+            out.bool(*enabled);
+        }
+        AdminQuestion::ShowAccount { account } => {
+            out.u8(20);
+            out.text(account.as_str());
+        }
+        AdminQuestion::ListSessions { account, shard } => {
+            out.u8(21);
+            out.some_text(account.as_ref().map(|account| account.as_str()));
+            out.u16(shard.0);
+        }
+        AdminQuestion::CloseSessions { jid, error } => {
+            out.u8(22);
+            out.text(jid.as_str());
+            errors::write_stream_error(error, out);
+        }
+    }
+}
+
+pub(super) fn read(input: &mut Reader) -> Result<Question, Malformed> {
+    Ok(match input.u8()? {
+        0 => Question::Credentials {
+            account: input.jid()?,
+        },
+        1 => Question::Bind {
+            account: input.jid()?,
+            resource: input.some_text()?,
+            address: input.address()?,
+        },
+        2 => Question::Register {
+            host: input.text()?,
+            address: input.address()?,
+            iq: input.bytes()?,
+        },
+        kind => Question::Admin(read_admin(kind, input)?),
+    })
+}
+
+fn read_admin(kind: u8, input: &mut Reader) -> Result<AdminQuestion, Malformed> {
+    Ok(match kind {
+        16 => AdminQuestion::CreateAccount {
+            account: input.jid()?,
+            password: input.text()?,
+        },
+        17 => AdminQuestion::DeleteAccount {
+            account: input.jid()?,
+        },
+        18 => AdminQuestion::SetPassword {
+            account: input.jid()?,
+            password: input.text()?,
+        },
+        19 => AdminQuestion::SetEnabled {
+            account: input.jid()?,
+            enabled: input.bool()?,
+        },
+        20 => AdminQuestion::ShowAccount {
+            account: input.jid()?,
+        },
+        21 => AdminQuestion::ListSessions {
+            account: input.bool()?.then(|| input.jid()).transpose()?,
+            shard: ShardId(input.u16()?),
+        },
+        22 => AdminQuestion::CloseSessions {
+            jid: input.jid()?,
+            error: errors::read_stream_error(input)?,
+        },
+        _ => return Err(Malformed("no such question")),
+    })
+}

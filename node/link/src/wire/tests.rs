@@ -1,0 +1,512 @@
+//! Every kind of frame there and back, and what is not a frame.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use rookery_session::carrier::{
+    AccountSummary, AdminAnswer, AdminQuestion, Answer, AskId, Full, PeerFrame, Question,
+    SessionId, SessionSummary, ShardId, Sink, ToSession, ToShard,
+};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::element::Element;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::scram::Credentials;
+use rookery_xmpp::stanza::{Batch, parse_rec};
+use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
+use rookery_xmpp::stream_error::StreamError;
+
+use super::errors::STREAM_CONDITIONS;
+use super::*;
+
+struct Nobody;
+
+impl Sink for Nobody {
+    fn session(&self) -> SessionId {
+        SESSION
+    }
+
+    fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
+        Err(Full(frame))
+    }
+}
+
+const SESSION: SessionId = SessionId {
+    node: 7,
+    serial: u64::MAX - 3,
+};
+
+const SHARD: ShardId = ShardId(1023);
+
+fn jid(text: &str) -> Jid {
+    text.parse().unwrap()
+}
+
+fn shared(text: &str) -> Arc<Jid> {
+    Arc::new(jid(text))
+}
+
+/// Stanzas in one buffer with others between them, as a shard's batches are.
+fn batch(stanzas: &[&str]) -> Batch {
+    let mut buf = Vec::new();
+    let mut recs = Vec::new();
+    for stanza in stanzas {
+        buf.extend_from_slice(b"<presence/>");
+        let rec = parse_rec(stanza.as_bytes()).unwrap();
+        recs.push(rec.moved_to(buf.len() as u32));
+        buf.extend_from_slice(stanza.as_bytes());
+    }
+    let buf = buf.into();
+    Batch { buf, recs }
+}
+
+fn some_batch() -> Batch {
+    batch(&[
+        "<message from=\"a@b/c\" id=\"1&amp;2\" to=\"d@e\" type=\"chat\"><body>hi</body></message>",
+        "<presence from=\"a@b/c\" type=\"subscribe\" to=\"x@y\"/>",
+        "<iq from=\"a@b/c\" id=\"q\" type=\"get\"><ping xmlns=\"urn:xmpp:ping\"/></iq>",
+    ])
+}
+
+fn stream_errors() -> Vec<StreamError> {
+    let mut errors: Vec<_> = STREAM_CONDITIONS
+        .into_iter()
+        .map(StreamError::new)
+        .collect();
+    errors.push(StreamError::see_other_host("[::1]:5222").with_text("über"));
+    errors
+}
+
+fn questions() -> Vec<Question> {
+    let account = jid("juliet@example.net");
+    let v4 = IpAddr::from([192, 0, 2, 1]);
+    let v6: IpAddr = "2001:db8::1".parse().unwrap();
+    let bind = |resource: Option<&str>, address| Question::Bind {
+        account: account.clone(),
+        resource: resource.map(str::to_owned),
+        address,
+    };
+    let mut questions = vec![
+        Question::Credentials {
+            account: account.clone(),
+        },
+        bind(None, v4),
+        bind(Some("bälcony"), v6),
+        Question::Register {
+            host: "example.net".to_owned(),
+            address: v6,
+            iq: Bytes::from_static(b"<iq type=\"get\"/>"),
+        },
+    ];
+    let password = "pässword".to_owned();
+    questions.extend(
+        [
+            AdminQuestion::CreateAccount {
+                account: account.clone(),
+                password: password.clone(),
+            },
+            AdminQuestion::DeleteAccount {
+                account: account.clone(),
+            },
+            AdminQuestion::SetPassword {
+                account: account.clone(),
+                password,
+            },
+            AdminQuestion::SetEnabled {
+                account: account.clone(),
+                enabled: true,
+            },
+            AdminQuestion::ShowAccount {
+                account: account.clone(),
+            },
+            AdminQuestion::ListSessions {
+                account: None,
+                shard: SHARD,
+            },
+            AdminQuestion::ListSessions {
+                account: Some(account.clone()),
+                shard: SHARD,
+            },
+        ]
+        .map(Question::Admin),
+    );
+    questions.extend(stream_errors().into_iter().map(|error| {
+        Question::Admin(AdminQuestion::CloseSessions {
+            jid: account.clone(),
+            error,
+        })
+    }));
+    questions
+}
+
+fn answers() -> Vec<Answer> {
+    let credentials = Credentials::derive("secret", b"0123456789abcdef", 3).unwrap();
+    let summary = |priority, show: &str| SessionSummary {
+        jid: jid("juliet@example.net/a"),
+        address: IpAddr::from([192, 0, 2, 1]),
+        bound: Timestamp(1 << 41),
+        priority,
+        show: show.to_owned(),
+    };
+    let sessions = vec![summary(None, ""), summary(Some(-5), "away")];
+    let account = |last_seen| AccountSummary {
+        account: jid("juliet@example.net"),
+        created: Timestamp(5),
+        enabled: false,
+        last_seen,
+        roster_items: 9,
+        offline_messages: u64::MAX,
+        sessions: sessions.clone(),
+    };
+    let mut answers = vec![
+        Answer::Credentials(None),
+        Answer::Credentials(Some(Arc::new(credentials))),
+        Answer::Bound(shared("juliet@example.net/a")),
+        Answer::Iq(Bytes::from_static(b"<iq type=\"result\"/>")),
+        Answer::Unavailable,
+    ];
+    answers.extend(Condition::ALL.iter().map(|condition| {
+        Answer::Refused(
+            StanzaError::new(*condition)
+                .with_type(ErrorType::Wait)
+                .with_text("text"),
+        )
+    }));
+    answers.push(Answer::Refused(
+        StanzaError::new(Condition::Gone)
+            .with_new_address("xmpp:x@y")
+            .with_application(Element::new("a", "urn:b").with_text("&")),
+    ));
+    answers.extend(
+        [
+            AdminAnswer::Done,
+            AdminAnswer::NotFound,
+            AdminAnswer::AlreadyExists,
+            AdminAnswer::Invalid("no".to_owned()),
+            AdminAnswer::Account(Box::new(account(None))),
+            AdminAnswer::Account(Box::new(account(Some(Timestamp(8))))),
+            AdminAnswer::Sessions(sessions.clone()),
+            AdminAnswer::Sessions(vec![]),
+            AdminAnswer::Closed(3),
+        ]
+        .map(Answer::Admin),
+    );
+    answers
+}
+
+fn ups() -> Vec<Up> {
+    let mut bodies: Vec<_> = questions()
+        .into_iter()
+        .map(|question| {
+            UpBody::Session(ToShard::Ask {
+                from: Arc::new(Nobody),
+                ask: AskId(77),
+                question,
+            })
+        })
+        .collect();
+    for batch in [some_batch(), Batch::default()] {
+        bodies.push(UpBody::Session(ToShard::Stanzas {
+            session: SESSION,
+            from: shared("a@b/c"),
+            sequence: 1 << 40,
+            batch: batch.clone(),
+        }));
+        bodies.push(UpBody::Peer(PeerFrame {
+            from: shared("a@b/c"),
+            to: shared("d@e"),
+            batch,
+        }));
+    }
+    bodies.push(UpBody::Session(ToShard::Closed {
+        session: SESSION,
+        jid: shared("a@b/c"),
+    }));
+    bodies.push(UpBody::Again);
+    let shard = SHARD;
+    let mut ups: Vec<_> = bodies.into_iter().map(|body| Up { shard, body }).collect();
+    ups.push(Up {
+        shard: ShardId(0),
+        body: UpBody::NotTaken(u64::MAX),
+    });
+    ups
+}
+
+fn downs() -> Vec<Down> {
+    let mut frames: Vec<_> = answers()
+        .into_iter()
+        .map(|answer| {
+            (
+                0,
+                ToSession::Answer {
+                    ask: AskId(3),
+                    answer,
+                },
+            )
+        })
+        .collect();
+    frames.extend(
+        stream_errors()
+            .into_iter()
+            .map(|e| (0, ToSession::Close(e))),
+    );
+    frames.push((9, ToSession::Deliver(some_batch())));
+    frames.push((0, ToSession::Deliver(Batch::default())));
+    let mut bodies: Vec<_> = frames
+        .into_iter()
+        .map(|(round, frame)| DownBody::Session {
+            session: SESSION,
+            round,
+            jid: None,
+            frame,
+        })
+        .collect();
+    bodies.push(DownBody::Refused(5, Cause::NotMine(6)));
+    bodies.push(DownBody::Held(8));
+    bodies.push(DownBody::Room(SHARD));
+    bodies.into_iter().map(|body| Down { body }).collect()
+}
+
+fn bytes_of<F: Frame>(frames: &[F]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frames.iter().for_each(|frame| frame.write(&mut bytes));
+    bytes
+}
+
+fn up_again(up: UpIn) -> Up {
+    let shard = match &up {
+        UpIn::Ask { shard, .. } | UpIn::Stanzas { shard, .. } => *shard,
+        UpIn::Closed { shard, .. } | UpIn::Peer { shard, .. } | UpIn::Again(shard) => *shard,
+        UpIn::NotTaken(_) => ShardId(0),
+    };
+    let body = match up.into_input(|_| Arc::new(Nobody)) {
+        Ok((_, rookery_session::carrier::ShardInput::Session(frame))) => UpBody::Session(frame),
+        Ok((_, rookery_session::carrier::ShardInput::Peer(frame))) => UpBody::Peer(frame),
+        Ok(_) => panic!("neither of a session nor of a shard"),
+        Err(ToLink::NotTaken(number)) => UpBody::NotTaken(number),
+        Err(ToLink::Again(_)) => UpBody::Again,
+    };
+    Up { shard, body }
+}
+
+fn down_again(down: DownIn) -> Down {
+    let body = match down {
+        DownIn::Session {
+            session,
+            round,
+            frame,
+        } => DownBody::Session {
+            session,
+            round,
+            jid: None,
+            frame,
+        },
+        DownIn::Refused(number, cause) => DownBody::Refused(number, cause),
+        DownIn::Held(number) => DownBody::Held(number),
+        DownIn::Room(shard) => DownBody::Room(shard),
+    };
+    Down { body }
+}
+
+fn parcel<F: Frame + Clone>(frames: &[F]) -> Vec<u8> {
+    let header = Header {
+        version: VERSION,
+        forget: 4,
+        first: 9,
+    };
+    let size = frames.iter().map(Frame::size).sum();
+    let frames = frames.iter().cloned().map(Arc::new).collect();
+    let parcel = Outgoing::Frames(header, frames, size);
+    let mut bytes = Vec::new();
+    parcel.write_to(&mut bytes);
+    assert_eq!(bytes.len(), rookery_proto::carrier::Content::size(&parcel));
+    bytes
+}
+
+#[test]
+fn a_frame_says_its_size() {
+    for up in ups() {
+        assert_eq!(bytes_of(std::slice::from_ref(&up)).len(), up.size());
+    }
+    for down in downs() {
+        assert_eq!(bytes_of(std::slice::from_ref(&down)).len(), down.size());
+    }
+}
+
+#[test]
+fn every_frame_for_a_shard_comes_out_as_it_went_in() {
+    let ups = ups();
+    let read = read_parcel(parcel(&ups).into(), UpIn::read).unwrap();
+    let Incoming::Frames(header, frames) = read else {
+        panic!("frames were written");
+    };
+    assert_eq!(
+        (header.version, header.forget, header.first),
+        (VERSION, 4, 9)
+    );
+    assert_eq!(frames.len(), ups.len());
+    for (up, read) in ups.iter().zip(frames) {
+        let said = format!("{read:?}");
+        if let UpBody::Session(ToShard::Ask { question, .. }) = &up.body {
+            assert!(said.contains(&format!("{question:?}")), "{said}");
+        }
+        let again = up_again(read);
+        assert_eq!(again.shard, up.shard);
+        assert_eq!(
+            bytes_of(&[again]),
+            bytes_of(std::slice::from_ref(up)),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn every_frame_for_a_session_comes_out_as_it_went_in() {
+    let downs = downs();
+    let read = read_parcel(parcel(&downs).into(), DownIn::read).unwrap();
+    let Incoming::Frames(_, frames) = read else {
+        panic!("frames were written");
+    };
+    for (down, read) in downs.iter().zip(frames) {
+        let said = format!("{read:?}");
+        if let DownBody::Session {
+            frame: ToSession::Answer { answer, .. },
+            ..
+        } = &down.body
+        {
+            assert!(said.contains(&format!("{answer:?}")), "{said}");
+        }
+        let again = down_again(read);
+        assert_eq!(
+            bytes_of(&[again]),
+            bytes_of(std::slice::from_ref(down)),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn only_the_stanzas_of_a_batch_travel_and_their_records_still_fit() {
+    let before = some_batch();
+    let mut bytes = Vec::new();
+    batch::write(&before, &mut bytes);
+    let after = batch::read(&mut Reader::new(bytes.into())).unwrap();
+    assert_eq!(after.buf.len(), before.stanza_bytes());
+    for (was, is) in before.recs.iter().zip(&after.recs) {
+        assert_eq!(was.bytes(&before.buf), is.bytes(&after.buf));
+        assert_eq!(was.to(&before.buf), is.to(&after.buf));
+        assert_eq!(was.id(&before.buf), is.id(&after.buf));
+        assert_eq!(was.moved_to(is.start), *is);
+    }
+}
+
+#[test]
+fn a_hello_comes_out_as_it_went_in() {
+    let hello = Hello {
+        newest: 2,
+        oldest: 1,
+        from: 3,
+        to: 4,
+        life: 5,
+        link: 6,
+        resumed: true,
+        received: 7,
+        forget: 8,
+    };
+    let mut bytes = Vec::new();
+    Outgoing::<Up>::Hello(hello).write_to(&mut bytes);
+    let read = read_parcel(bytes.into(), UpIn::read).unwrap();
+    assert!(matches!(read, Incoming::Hello(read) if read == hello));
+}
+
+#[test]
+fn two_nodes_speak_the_newest_version_that_both_know() {
+    let hello = |newest, oldest| Hello {
+        newest,
+        oldest,
+        from: 1,
+        to: 2,
+        life: 1,
+        link: 0,
+        resumed: false,
+        received: 0,
+        forget: 0,
+    };
+    assert_eq!(hello(2, 1).common(2, 1), Some(2));
+    assert_eq!(hello(3, 2).common(2, 1), Some(2));
+    assert_eq!(hello(1, 0).common(2, 1), Some(1));
+    assert_eq!(hello(4, 3).common(2, 1), None);
+    assert_eq!(hello(1, 1).common(3, 2), None);
+}
+
+#[test]
+fn a_parcel_that_is_cut_short_anywhere_is_refused() {
+    let whole = parcel(&ups());
+    for cut in 0..whole.len() {
+        let bytes = Bytes::copy_from_slice(&whole[..cut]);
+        assert!(read_parcel(bytes, UpIn::read).is_err(), "{cut}");
+    }
+    let whole = parcel(&downs());
+    for cut in 0..whole.len() {
+        let bytes = Bytes::copy_from_slice(&whole[..cut]);
+        assert!(read_parcel(bytes, DownIn::read).is_err(), "{cut}");
+    }
+}
+
+#[test]
+fn lengths_larger_than_what_is_left_are_refused_before_room_is_made() {
+    let mut parcel = vec![VERSION, 1];
+    parcel.extend_from_slice(&[0; 16]);
+    parcel.extend_from_slice(&u32::MAX.to_le_bytes());
+    assert!(read_parcel(parcel.into(), UpIn::read).is_err());
+    for count in [u32::MAX, 1 << 20] {
+        let mut bytes = count.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&[0xff; 64]);
+        assert!(batch::read(&mut Reader::new(bytes.clone().into())).is_err());
+        assert!(Reader::new(bytes.clone().into()).bytes().is_err());
+        assert!(Reader::new(bytes.into()).text().is_err());
+    }
+}
+
+#[test]
+fn a_small_part_of_a_large_parcel_does_not_keep_it_in_memory() {
+    let large = Bytes::from(vec![0; 100_000]);
+    let range = large.as_ptr_range();
+    let small = Reader::new(large.clone()).payload(100).unwrap();
+    assert!(!range.contains(&small.as_ptr()));
+    let most = Reader::new(large.clone()).payload(50_000).unwrap();
+    assert!(range.contains(&most.as_ptr()));
+}
+
+proptest! {
+    #[test]
+    fn whatever_arrives_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let bytes = Bytes::from(bytes);
+        let _ = read_parcel(bytes.clone(), UpIn::read);
+        let _ = read_parcel(bytes, DownIn::read);
+    }
+
+    #[test]
+    fn whatever_is_changed_in_a_parcel_never_points_outside_it(
+        places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        which in any::<prop::sample::Index>(),
+    ) {
+        let ups = ups();
+        let mut bytes = parcel(&ups[which.index(ups.len())..][..1]);
+        for (place, byte) in places {
+            let at = place.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let read = read_parcel(bytes.into(), UpIn::read);
+        if let Ok(Incoming::Frames(_, frames)) = read {
+            for frame in frames {
+                if let UpIn::Stanzas { batch, .. } | UpIn::Peer { frame: PeerFrame { batch, .. }, .. } = frame {
+                    for rec in &batch.recs {
+                        let _ = (rec.bytes(&batch.buf), rec.to(&batch.buf), rec.id(&batch.buf));
+                    }
+                }
+            }
+        }
+    }
+}
