@@ -74,7 +74,12 @@ impl Accepted {
             received: line.received(),
             forget: line.forgettable(),
         };
-        line.open(generation, version, hello.received, hello.forget)?;
+        // What the peer says of a link that is not known here is about another one; it will notice.
+        let (received, forget) = match resumed {
+            true => (hello.received, hello.forget),
+            false => (0, 0),
+        };
+        line.open(generation, version, received, forget)?;
         drop(line);
         drop(receiving);
         Ok((generation, reply))
