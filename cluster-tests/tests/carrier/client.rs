@@ -26,12 +26,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Binds a session and makes it available.
-    pub(crate) async fn online(
-        world: &World,
-        name: &str,
-        resource: &str,
-        capacity: usize,
-    ) -> Self {
+    pub(crate) async fn online(world: &World, name: &str, resource: &str, capacity: usize) -> Self {
         let mailbox = world.mailbox(capacity);
         let bind = Question::Bind {
             account: format!("{name}@localhost").parse().unwrap(),
@@ -121,7 +116,9 @@ impl Client {
                 ToSession::Deliver(batch) => {
                     let text =
                         |rec: &Rec| String::from_utf8_lossy(rec.bytes(&batch.buf)).into_owned();
-                    self.stanzas.borrow_mut().extend(batch.recs.iter().map(text));
+                    self.stanzas
+                        .borrow_mut()
+                        .extend(batch.recs.iter().map(text));
                 }
                 other => panic!("{} got {other:?}", self.jid),
             }

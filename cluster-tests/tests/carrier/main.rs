@@ -155,9 +155,26 @@ async fn questions_of_all_kinds_are_answered(world: World) {
     assert!(matches!(answer, Answer::Credentials(None)), "{answer:?}");
     let password = "a new one".to_owned();
     for (question, done) in [
-        (AdminQuestion::SetPassword { account: account(), password }, true),
-        (AdminQuestion::DeleteAccount { account: "nobody@localhost".parse().unwrap() }, false),
-        (AdminQuestion::SetEnabled { account: account(), enabled: false }, true),
+        (
+            AdminQuestion::SetPassword {
+                account: account(),
+                password,
+            },
+            true,
+        ),
+        (
+            AdminQuestion::DeleteAccount {
+                account: "nobody@localhost".parse().unwrap(),
+            },
+            false,
+        ),
+        (
+            AdminQuestion::SetEnabled {
+                account: account(),
+                enabled: false,
+            },
+            true,
+        ),
     ] {
         let answer = world.ask("romeo", Question::Admin(question)).await;
         let was_done = matches!(answer, Answer::Admin(AdminAnswer::Done));
@@ -177,7 +194,10 @@ async fn questions_of_all_kinds_are_answered(world: World) {
         .0,
     };
     let answer = world.ask("romeo", registration).await;
-    assert!(matches!(answer, Answer::Iq(_) | Answer::Refused(_)), "{answer:?}");
+    assert!(
+        matches!(answer, Answer::Iq(_) | Answer::Refused(_)),
+        "{answer:?}"
+    );
     // The world has more than one shard, and each keeps its own.
     assert!(Arc::strong_count(&world.mailbox(1)) > 0);
 }

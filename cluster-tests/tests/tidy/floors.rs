@@ -20,6 +20,10 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "node/link",
+        &["rookery-xmpp", "rookery-proto", "rookery-session"],
+    ),
+    (
         "node/connection",
         &[
             "rookery-xmpp",

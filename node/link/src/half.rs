@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use metrics::counter;
 use rookery_proto::carrier::Parcel;
 use tokio::sync::watch;
 
@@ -61,7 +62,11 @@ impl<F: Frame> Half<F> {
     ) -> Poll<Option<Parcel>> {
         self.waker.register(cx.waker());
         match self.line().poll(generation) {
-            Polled::Parcel(parcel) => Poll::Ready(Some(parcel.into())),
+            Polled::Parcel(parcel) => {
+                counter!("rookery_link_parcels_sent_total").increment(1);
+                counter!("rookery_link_frames_sent_total").increment(parcel.frames() as u64);
+                Poll::Ready(Some(parcel.into()))
+            }
             Polled::Pending => Poll::Pending,
             Polled::Ended => Poll::Ready(None),
         }

@@ -26,6 +26,7 @@ mod machine;
 mod map;
 mod mover;
 mod options;
+mod ticket;
 mod ways;
 mod wire;
 

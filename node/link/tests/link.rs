@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rookery_link::{LinkOptions, ShardMap, SharedMap, Ways};
 use rookery_session::carrier::{
-    Answer, AskId, Full, PeerFrame, Peers, Question, Routers, ShardId, ShardInput, Sink, SinkRef,
-    ToSession, ToShard,
+    Answer, AskId, Delivery, Full, PeerFrame, Peers, Question, Routers, ShardId, ShardInput, Sink,
+    SinkRef, ToSession, ToShard,
 };
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
@@ -121,7 +121,8 @@ async fn a_link_that_is_cut_again_and_again_loses_and_doubles_nothing() {
     let (ways, id) = (pair.ways.clone(), session.session());
     let send = async {
         for number in 0..COUNT {
-            ways.send_when_room(ShardId(0), stanzas(id, number, 700)).await;
+            ways.send_when_room(ShardId(0), stanzas(id, number, 700))
+                .await;
         }
     };
     let shards = &pair.shards;
@@ -140,7 +141,10 @@ async fn a_link_that_is_cut_again_and_again_loses_and_doubles_nothing() {
             }
         }
     };
-    soon("all stanzas over a broken link", async { tokio::join!(send, take) }).await;
+    soon("all stanzas over a broken link", async {
+        tokio::join!(send, take)
+    })
+    .await;
     for number in 0..COUNT {
         let ToSession::Deliver(batch) = session.next().await else {
             panic!("deliveries were sent");
@@ -167,13 +171,16 @@ async fn a_full_shard_stops_its_senders_and_no_others_and_memory_is_bounded() {
         tokio::task::yield_now().await;
     }
     // Another shard is not concerned.
-    pair.ways.send_when_room(ShardId(1), stanzas(id, 0, 1000)).await;
+    pair.ways
+        .send_when_room(ShardId(1), stanzas(id, 0, 1000))
+        .await;
     assert_eq!(stanza_of(&pair.shards.next(1).await), Some((id, 0)));
     // What waits arrives in order, and those who wait for room go on.
     let ways = pair.ways.clone();
     let send = async {
         for number in sent..sent + 100 {
-            ways.send_when_room(ShardId(0), stanzas(id, number, 1000)).await;
+            ways.send_when_room(ShardId(0), stanzas(id, number, 1000))
+                .await;
         }
     };
     let take = async {
@@ -219,6 +226,27 @@ async fn what_a_slow_session_does_not_take_comes_back_to_its_shard_in_order() {
         panic!("a delivery was sent");
     };
     assert_eq!(numbers(&batch), [20]);
+}
+
+#[tokio::test]
+async fn a_shard_that_keeps_stanzas_hears_whether_they_were_taken() {
+    let pair = pair(options(), 1000).await;
+    let session = Mailbox::new(1, 1);
+    let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
+    let (first, second) = (sink.deliver(message(0, 10)), sink.deliver(message(1, 10)));
+    let (Delivery::Pending(first), Delivery::Pending(second)) = (first, second) else {
+        panic!("they are on their way");
+    };
+    assert!(soon("word of the first", first).await);
+    assert!(!soon("word of the second", second).await);
+    // It was kept, so it does not come back.
+    let shard = ShardId::of("a@example.net", SHARDS).0;
+    assert_eq!(pair.shards.waiting(shard), 0);
+    session.next().await;
+    let Delivery::Pending(third) = sink.deliver(message(1, 10)) else {
+        panic!("it is on its way");
+    };
+    assert!(soon("word of the third", third).await);
 }
 
 #[tokio::test]
@@ -395,7 +423,9 @@ async fn frames_for_a_shard_that_has_moved_follow_it_in_order() {
     pair.addresses.set(3, router.address);
     let id = Mailbox::new(1, 10).session();
     for number in 0..300 {
-        pair.ways.send_when_room(ShardId(0), stanzas(id, number, 50)).await;
+        pair.ways
+            .send_when_room(ShardId(0), stanzas(id, number, 50))
+            .await;
         if number == 100 {
             // Some are still under way.
             pair.map.store(Arc::new(map.clone()));

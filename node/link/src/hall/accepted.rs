@@ -217,12 +217,13 @@ impl Accepted {
         }
     }
 
-    /// What a session did not take goes back to its shard.
+    /// What a session did not take goes back to its shard, unless that has kept it.
     fn undelivered(self: &Arc<Self>, down: &Down) {
         let DownBody::Session {
             session,
             round,
-            jid: Some(jid),
+            jid,
+            ticket,
             frame: ToSession::Deliver(batch),
         } = &down.body
         else {
@@ -233,14 +234,19 @@ impl Accepted {
         if let Some(proxy) = proxy {
             proxy.behind(*round);
         }
-        self.hand(
-            self.hall.shard_of(jid),
-            ShardInput::Undelivered {
-                session: *session,
-                jid: jid.clone(),
-                batch: batch.clone(),
-            },
-        );
+        match (ticket, jid) {
+            (Some(ticket), _) => ticket.tear(),
+            (None, Some(jid)) => self.hand(
+                self.hall.shard_of(jid),
+                ShardInput::Undelivered {
+                    session: *session,
+                    jid: jid.clone(),
+                    batch: batch.clone(),
+                },
+            ),
+            // Nothing is delivered to one that is not bound.
+            (None, None) => {}
+        }
     }
 
     /// The sink of a session of that node.

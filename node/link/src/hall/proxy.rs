@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rookery_session::carrier::{Answer, Full, SessionId, Sink, ToSession};
+use rookery_session::carrier::{Answer, Delivery, Full, SessionId, Sink, ToSession};
 use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stanza::Batch;
 
 use super::Accepted;
 use crate::machine::NoRoom;
+use crate::ticket::Ticket;
 use crate::wire::{Down, DownBody};
 
 /// Puts what a shard says to a session on the link. What the session does not take comes back to the shard as
@@ -48,12 +50,13 @@ impl Proxy {
             .compare_exchange(round, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    fn down(&self, frame: ToSession) -> Down {
+    fn down(&self, frame: ToSession, ticket: Option<Ticket>) -> Down {
         Down {
             body: DownBody::Session {
                 session: self.session,
                 round: self.round.load(Ordering::Relaxed),
                 jid: self.jid.get().cloned(),
+                ticket,
                 frame,
             },
         }
@@ -75,15 +78,24 @@ impl Sink for Proxy {
             let _ = self.jid.set(jid.clone());
         }
         if matches!(frame, ToSession::Deliver(_)) {
-            let pushed = self.link.half.push(self.down(frame), 0);
+            let pushed = self.link.half.push(self.down(frame, None), 0);
             return pushed.map_err(|NoRoom(down)| match down.body {
                 DownBody::Session { frame, .. } => Full(frame),
                 _ => unreachable!("a frame for a session was pushed"),
             });
         }
-        match self.link.half.push_always(self.down(frame.clone())) {
+        match self.link.half.push_always(self.down(frame.clone(), None)) {
             true => Ok(()),
             false => Err(Full(frame)),
+        }
+    }
+
+    fn deliver(&self, batch: Batch) -> Delivery {
+        let (ticket, taken) = Ticket::new();
+        let down = self.down(ToSession::Deliver(batch), Some(ticket));
+        match self.link.half.push(down, 0) {
+            Ok(()) => Delivery::Pending(Box::pin(taken)),
+            Err(NoRoom(_)) => Delivery::NotTaken,
         }
     }
 }

@@ -8,6 +8,7 @@ use rookery_xmpp::jid::Jid;
 use super::out::{Counter, length};
 use super::up::{SESSION, read_session, write_session};
 use super::{Frame, Malformed, Out, Reader, answer, batch, errors};
+use crate::ticket::Ticket;
 
 /// A frame for a session, or for the link itself.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub(crate) enum DownBody {
         round: u32,
         /// Its address, for what comes back; not on the wire.
         jid: Option<Arc<Jid>>,
+        /// For a shard that keeps the stanzas until they are taken; not on the wire.
+        ticket: Option<Ticket>,
         frame: ToSession,
     },
     /// The frame of that number is given back.

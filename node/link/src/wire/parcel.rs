@@ -55,6 +55,14 @@ impl<F: Frame> From<Outgoing<F>> for Parcel {
 }
 
 impl<F: Frame> Outgoing<F> {
+    /// How many frames it has.
+    pub(crate) fn frames(&self) -> usize {
+        match self {
+            Self::Hello(_) => 0,
+            Self::Frames(_, frames, _) => frames.len(),
+        }
+    }
+
     pub(super) fn write_to(&self, out: &mut impl Out) {
         match self {
             Self::Hello(hello) => {

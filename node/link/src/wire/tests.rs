@@ -259,6 +259,7 @@ fn downs() -> Vec<Down> {
             session: SESSION,
             round,
             jid: None,
+            ticket: None,
             frame,
         })
         .collect();
@@ -300,6 +301,7 @@ fn down_again(down: DownIn) -> Down {
             session,
             round,
             jid: None,
+            ticket: None,
             frame,
         },
         DownIn::Refused(number, cause) => DownBody::Refused(number, cause),

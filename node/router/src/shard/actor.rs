@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use metrics::counter;
-use rookery_session::carrier::{Answer, Full, ShardId, ShardInput, ToSession, ToShard};
+use rookery_session::carrier::{Answer, Delivery, Full, ShardId, ShardInput, ToSession, ToShard};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::OsEntropy;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
@@ -124,18 +124,31 @@ impl ShardActor {
     }
 
     fn request(&mut self, id: RequestId, request: Request, ctx: &mut Context<Self>) {
-        if let Request::Deliver { to, batch } = request {
-            let reply = match to.send(ToSession::Deliver(batch)) {
-                Ok(()) => Reply::Done,
-                Err(_) => Reply::NotTaken,
-            };
-            self.next.push_back(Input::Replied(id, reply));
-            return;
-        }
+        let request = match request {
+            Request::Deliver { to, batch } => return self.deliver(id, to.deliver(batch), ctx),
+            other => other,
+        };
         let work = perform(self.services.clone(), request);
         ctx.spawn(work.into_actor(self).map(move |reply, actor, ctx| {
             actor.run(Input::Replied(id, reply), ctx);
         }));
+    }
+
+    /// Says whether a session took what it was given, as soon as that is known.
+    fn deliver(&mut self, id: RequestId, delivery: Delivery, ctx: &mut Context<Self>) {
+        let reply = |taken| match taken {
+            true => Reply::Done,
+            false => Reply::NotTaken,
+        };
+        match delivery {
+            Delivery::Taken => self.next.push_back(Input::Replied(id, reply(true))),
+            Delivery::NotTaken => self.next.push_back(Input::Replied(id, reply(false))),
+            Delivery::Pending(taken) => {
+                ctx.spawn(taken.into_actor(self).map(move |taken, actor, ctx| {
+                    actor.run(Input::Replied(id, reply(taken)), ctx);
+                }));
+            }
+        }
     }
 
     /// The machine panicked: a bug. What it held in memory cannot be trusted any more, so its
