@@ -4,6 +4,11 @@
 //! * `over_grpc`: a link over loopback TCP.
 //! * `over_grpc_that_breaks`: the same, cut again and again while the suite runs.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what helpers cannot do ends the test, too"
+)]
+
 mod client;
 #[path = "../../../node/link/tests/support/mod.rs"]
 mod support;

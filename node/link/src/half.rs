@@ -9,7 +9,7 @@ use metrics::counter;
 use rookery_proto::carrier::Parcel;
 use tokio::sync::watch;
 
-use crate::machine::{Line, LineLimits, NoRoom, Polled};
+use crate::machine::{Line, LineLimits, NotQueued, Polled};
 use crate::wire::Frame;
 
 /// A [`Line`] that many may push to. A push wakes the connection once, which takes all that is queued by then.
@@ -41,13 +41,13 @@ impl<F: Frame> Half<F> {
     }
 
     /// Queues a frame that counts.
-    pub(crate) fn push(&self, frame: F, tag: u16) -> Result<(), NoRoom<F>> {
+    pub(crate) fn push(&self, frame: F, tag: u16) -> Result<(), NotQueued<F>> {
         self.line().push(frame, tag)?;
         self.waker.wake();
         Ok(())
     }
 
-    /// Queues a frame that is always taken; false only at the end of the link.
+    /// Queues a frame that is always taken; false at the end of the link, and for one that is too large.
     pub(crate) fn push_always(&self, frame: F) -> bool {
         let taken = self.line().push_always(frame);
         self.waker.wake();
@@ -55,11 +55,7 @@ impl<F: Frame> Half<F> {
     }
 
     /// The next parcel of a connection; `None` when it must end.
-    pub(crate) fn poll_parcel(
-        &self,
-        generation: u64,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Parcel>> {
+    pub(crate) fn poll_parcel(&self, generation: u64, cx: &Context<'_>) -> Poll<Option<Parcel>> {
         self.waker.register(cx.waker());
         match self.line().poll(generation) {
             Polled::Parcel(parcel) => {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::machine::LineLimits;
+use crate::mover::MESSAGE_BYTES_MAX;
 use crate::wire::{VERSION, VERSION_OLDEST};
 
 rookery_xmpp::options! {
@@ -45,6 +46,7 @@ impl LinkOptions {
             bytes_max: self.outbox_bytes as usize,
             tag_bytes_max: self.shard_bytes as usize,
             parcel_bytes_max: self.parcel_bytes as usize,
+            frame_bytes_max: FRAME_BYTES_MAX,
         }
     }
 
@@ -54,6 +56,7 @@ impl LinkOptions {
             bytes_max: self.sessions_bytes as usize,
             tag_bytes_max: self.sessions_bytes as usize,
             parcel_bytes_max: self.parcel_bytes as usize,
+            frame_bytes_max: FRAME_BYTES_MAX,
         }
     }
 
@@ -69,3 +72,6 @@ impl LinkOptions {
         Duration::from_millis(self.connect_max_ms)
     }
 }
+
+/// A frame must fit into a message with what stands before it.
+const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64;

@@ -1,5 +1,10 @@
 //! Two and three nodes over loopback TCP.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "what helpers cannot do ends the test, too"
+)]
+
 mod support;
 
 use std::sync::Arc;
@@ -90,6 +95,42 @@ async fn a_question_is_answered_over_the_link() {
     assert!(sink.send(ToSession::Close(error.clone())).is_ok());
     let closed = session.next().await;
     assert!(matches!(closed, ToSession::Close(told) if told == error));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_for_a_link_does_not_break_it() {
+    let pair = pair(options(), 10).await;
+    let session = Mailbox::new(1, 10);
+    let from: SinkRef = session.clone();
+    let ask = ToShard::Ask {
+        from,
+        ask: AskId(1),
+        question: Question::Credentials {
+            account: "a@example.net".parse().unwrap(),
+        },
+    };
+    assert!(pair.ways.send(ShardId(0), ask).is_ok());
+    let ShardInput::Session(ToShard::Ask { from, ask, .. }) = pair.shards.next(0).await else {
+        panic!("a question was sent");
+    };
+    let answer = Answer::Iq(vec![b' '; 2_000_000].into());
+    assert!(from.send(ToSession::Answer { ask, answer }).is_ok());
+    assert!(matches!(
+        session.next().await,
+        ToSession::Answer {
+            answer: Answer::Unavailable,
+            ..
+        }
+    ));
+    // Nor do stanzas, which are refused.
+    let id = session.session();
+    pair.ways
+        .send_when_room(ShardId(0), stanzas(id, 0, 2_000_000))
+        .await;
+    pair.ways
+        .send_when_room(ShardId(0), stanzas(id, 1, 600_000))
+        .await;
+    assert_eq!(stanza_of(&pair.shards.next(0).await), Some((id, 1)));
 }
 
 #[tokio::test]

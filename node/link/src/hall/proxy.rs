@@ -8,7 +8,6 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
 
 use super::Accepted;
-use crate::machine::NoRoom;
 use crate::ticket::Ticket;
 use crate::wire::{Down, DownBody};
 
@@ -79,15 +78,24 @@ impl Sink for Proxy {
         }
         if matches!(frame, ToSession::Deliver(_)) {
             let pushed = self.link.half.push(self.down(frame, None), 0);
-            return pushed.map_err(|NoRoom(down)| match down.body {
+            return pushed.map_err(|refused| match refused.into_frame().body {
                 DownBody::Session { frame, .. } => Full(frame),
                 _ => unreachable!("a frame for a session was pushed"),
             });
         }
-        match self.link.half.push_always(self.down(frame.clone(), None)) {
-            true => Ok(()),
-            false => Err(Full(frame)),
+        let half = &self.link.half;
+        if half.push_always(self.down(frame.clone(), None)) {
+            return Ok(());
         }
+        // Too large, perhaps: whoever asked must not wait in vain.
+        if let ToSession::Answer { ask, .. } = frame {
+            let answer = Answer::Unavailable;
+            if half.push_always(self.down(ToSession::Answer { ask, answer }, None)) {
+                tracing::warn!(node = self.link.node, "an answer is too large for a link");
+                return Ok(());
+            }
+        }
+        Err(Full(frame))
     }
 
     fn deliver(&self, batch: Batch) -> Delivery {
@@ -95,7 +103,7 @@ impl Sink for Proxy {
         let down = self.down(ToSession::Deliver(batch), Some(ticket));
         match self.link.half.push(down, 0) {
             Ok(()) => Delivery::Pending(Box::pin(taken)),
-            Err(NoRoom(_)) => Delivery::NotTaken,
+            Err(_) => Delivery::NotTaken,
         }
     }
 }

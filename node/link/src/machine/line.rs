@@ -15,6 +15,8 @@ pub(crate) struct LineLimits {
     pub tag_bytes_max: usize,
     /// Bytes in one parcel, a single larger frame aside.
     pub parcel_bytes_max: usize,
+    /// Bytes of a frame: the peer reads no larger parcel.
+    pub frame_bytes_max: usize,
 }
 
 /// What is sent one way, and how much of the other way was handled.
@@ -69,8 +71,22 @@ struct Share {
     busy: bool,
 }
 
-/// The line, or the tag's part of it, is full.
-pub(crate) struct NoRoom<F>(pub F);
+/// A frame is not queued.
+pub(crate) enum NotQueued<F> {
+    /// The line, or the tag's part of it, is full.
+    NoRoom(F),
+    /// It is larger than what the peer reads: it never will be.
+    TooLarge(F),
+}
+
+impl<F> NotQueued<F> {
+    /// The frame.
+    pub(crate) fn into_frame(self) -> F {
+        match self {
+            Self::NoRoom(frame) | Self::TooLarge(frame) => frame,
+        }
+    }
+}
 
 /// What a connection has to do.
 pub(crate) enum Polled<F> {
@@ -107,14 +123,17 @@ impl<F: Frame> Line<F> {
     }
 
     /// Queues a frame that counts. One of any size is taken where nothing else is under way.
-    pub(crate) fn push(&mut self, frame: F, tag: u16) -> Result<(), NoRoom<F>> {
+    pub(crate) fn push(&mut self, frame: F, tag: u16) -> Result<(), NotQueued<F>> {
         let size = frame.size();
+        if size > self.limits.frame_bytes_max {
+            return Err(NotQueued::TooLarge(frame));
+        }
         let share = self.share(tag);
         let fits_share = share.bytes == 0 || share.bytes + size <= self.limits.tag_bytes_max;
         let fits = self.bytes == 0 || self.bytes + size <= self.limits.bytes_max;
         if share.busy || self.closed || !fits_share || !fits {
             self.refused(tag);
-            return Err(NoRoom(frame));
+            return Err(NotQueued::NoRoom(frame));
         }
         self.bytes += size;
         self.shares[usize::from(tag)].bytes += size;
@@ -123,13 +142,14 @@ impl<F: Frame> Line<F> {
     }
 
     /// Queues a frame that is always taken: an answer, or word of what became of a frame. There are never more of them
-    /// than of what they answer. False only on a line that is closed.
+    /// than of what they answer. False on a line that is closed, and for a frame larger than what the peer reads.
     pub(crate) fn push_always(&mut self, frame: F) -> bool {
-        if !self.closed {
-            let size = frame.size();
+        let size = frame.size();
+        let taken = !self.closed && size <= self.limits.frame_bytes_max;
+        if taken {
             self.append(frame, 0, size, 0);
         }
-        !self.closed
+        taken
     }
 
     /// Notes that somebody waits until this tag has room.

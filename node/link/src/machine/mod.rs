@@ -17,4 +17,4 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use line::{Line, LineLimits, NoRoom, Polled};
+pub(crate) use line::{Line, LineLimits, NotQueued, Polled};

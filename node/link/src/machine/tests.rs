@@ -22,6 +22,7 @@ const LIMITS: LineLimits = LineLimits {
     bytes_max: 100,
     tag_bytes_max: 40,
     parcel_bytes_max: 30,
+    frame_bytes_max: 1000,
 };
 
 const NOW: Duration = Duration::ZERO;
@@ -64,6 +65,15 @@ fn a_frame_larger_than_all_bounds_passes_alone() {
     assert!(push(&mut line, 1, 500, 0));
     assert!(!push(&mut line, 2, 1, 0));
     assert_eq!(parcel(&mut line).unwrap().1, [1]);
+}
+
+#[test]
+fn a_frame_larger_than_what_a_peer_reads_is_never_queued() {
+    let mut line = open_line();
+    let pushed = line.push(Block(1, 1001), 0);
+    assert!(matches!(pushed, Err(NotQueued::TooLarge(Block(1, _)))));
+    assert!(!line.push_always(Block(2, 1001)));
+    assert!(parcel(&mut line).is_none());
 }
 
 #[test]

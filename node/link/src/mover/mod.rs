@@ -29,7 +29,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(50);
 const TELL_AFTER: Duration = Duration::from_millis(1);
 
 /// Parcels are far smaller, a single large frame aside; and no stanza is larger than 512 KiB.
-const MESSAGE_BYTES_MAX: usize = 1_048_576;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 1_048_576;
 
 /// Looks at something again and again, as long as it is there.
 pub(crate) async fn tick<T>(what: Weak<T>, look: impl Fn(&Arc<T>)) {

@@ -30,7 +30,7 @@ impl<F: Frame> Outbound<F> {
         }
     }
 
-    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Parcel>> {
+    fn next(&mut self, cx: &Context<'_>) -> Poll<Option<Parcel>> {
         match self.hello.take() {
             Some(hello) => Poll::Ready(Some(Outgoing::<F>::Hello(hello).into())),
             None => self.half.poll_parcel(self.generation, cx),

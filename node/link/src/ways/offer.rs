@@ -1,5 +1,10 @@
 //! Which way a frame goes, and whether it can go now.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "frames that cannot go come back by value, as everywhere on their way"
+)]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,7 +14,7 @@ use rookery_xmpp::jid::Jid;
 use tokio::sync::Notify;
 
 use super::{Dialled, Inner};
-use crate::machine::NoRoom;
+use crate::machine::NotQueued;
 use crate::wire::{Up, UpBody};
 
 /// What is known of the way to one shard.
@@ -32,7 +37,7 @@ pub(super) enum Lack {
     Room,
     /// Somebody who owns the shard.
     Owner,
-    /// The owner is away.
+    /// A way to the owner: it is away, or does not read what is as large.
     Peer,
 }
 
@@ -182,9 +187,14 @@ fn push(link: &Dialled, up: Up) -> Result<(), (Up, Lack)> {
     // Before it goes: the answer may be here before this returns.
     link.asked(&up);
     let tag = up.shard.0;
-    link.half.push(up, tag).map_err(|NoRoom(up)| {
+    link.half.push(up, tag).map_err(|refused| {
+        let lack = match refused {
+            NotQueued::NoRoom(_) => Lack::Room,
+            NotQueued::TooLarge(_) => Lack::Peer,
+        };
+        let up = refused.into_frame();
         link.answered(&up);
-        (up, Lack::Room)
+        (up, lack)
     })
 }
 

@@ -477,7 +477,7 @@ fn a_small_part_of_a_large_parcel_does_not_keep_it_in_memory() {
     let range = large.as_ptr_range();
     let small = Reader::new(large.clone()).payload(100).unwrap();
     assert!(!range.contains(&small.as_ptr()));
-    let most = Reader::new(large.clone()).payload(50_000).unwrap();
+    let most = Reader::new(large).payload(50_000).unwrap();
     assert!(range.contains(&most.as_ptr()));
 }
 
