@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use crate::machine::{Line, LineLimits, NotQueued, Polled};
 use crate::wire::Frame;
 
-/// A [`Line`] that many may push to. A push wakes the connection once, which takes all that is queued by then.
+/// A [`Line`] that many may push to. A push wakes the connection once, which takes all that is
+/// queued by then.
 pub(crate) struct Half<F> {
     line: Mutex<Line<F>>,
     waker: AtomicWaker,
@@ -29,7 +30,8 @@ impl<F: Frame> Half<F> {
         }
     }
 
-    /// The line, to change several things at once; [`wake`](Self::wake) afterwards if there is something to send.
+    /// The line, to change several things at once; [`wake`](Self::wake) afterwards if there is
+    /// something to send.
     pub(crate) fn line(&self) -> MutexGuard<'_, Line<F>> {
         // Every change is complete before anything could panic.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
@@ -47,7 +49,8 @@ impl<F: Frame> Half<F> {
         Ok(())
     }
 
-    /// Queues a frame that is always taken; false at the end of the link, and for one that is too large.
+    /// Queues a frame that is always taken; false at the end of the link, and for one that is too
+    /// large.
     pub(crate) fn push_always(&self, frame: F) -> bool {
         let taken = self.line().push_always(frame);
         self.waker.wake();

@@ -8,15 +8,16 @@
 //!                          └─ a session's own Sink
 //! ```
 //!
-//! A node dials each node whose shards it needs, on first use. What its sessions and shards say goes out by that link, and
-//! what is meant for its sessions comes back by it. A node that holds both roles has [`Ways`] and a [`Hall`].
+//! A node dials each node whose shards it needs, on first use. What its sessions and shards say
+//! goes out by that link, and what is meant for its sessions comes back by it. A node that holds
+//! both roles has [`Ways`] and a [`Hall`].
 //!
 //! * `wire`: the bytes. `machine`: numbers, credit, resends, without IO. `mover`: tonic, timers.
 //! * [`Ways`]: the dialling side. [`Hall`]: the accepting side. [`ShardMap`]: who owns which shard.
 //!
-//! What is promised: frames of one session for one shard stay in order and are handled once, also when connections break;
-//! everything that waits is bounded in bytes; what a peer does not take, or cannot be given, comes back, so that a shard can
-//! bounce it or a session be told.
+//! What is promised: frames of one session for one shard stay in order and are handled once, also
+//! when connections break; everything that waits is bounded in bytes; what a peer does not take, or
+//! cannot be given, comes back, so that a shard can bounce it or a session be told.
 
 mod broken;
 mod clock;

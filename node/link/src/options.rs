@@ -9,16 +9,18 @@ use crate::wire::{VERSION, VERSION_OLDEST};
 rookery_xmpp::options! {
     /// How much may be under way between two nodes, and how long a node may be away.
     pub struct LinkOptions {
-        /// What may wait for one node, from being queued until it is taken there. Past it sessions that send there stop
-        /// being read, and shards bounce.
+        /// What may wait for one node, from being queued until it is taken there. Past it sessions
+        /// that send there stop being read, and shards bounce.
         pub outbox_bytes: u32 = 1_048_576, "bytes";
         /// The part of it that may be for one shard.
         pub shard_bytes: u32 = 262_144, "bytes";
-        /// What may wait for the sessions of one node. Past it their shards are told that a delivery was not taken.
+        /// What may wait for the sessions of one node. Past it their shards are told that a
+        /// delivery was not taken.
         pub sessions_bytes: u32 = 4_194_304, "bytes";
         /// What is sent at once.
         pub parcel_bytes: u32 = 262_144, "bytes";
-        /// How long a node may be away before what waits for it is given back and its sessions here are ended.
+        /// How long a node may be away before what waits for it is given back and its sessions here
+        /// are ended.
         pub away_max_ms: u64 = 10_000, "ms";
         /// How long frames wait for a shard that nobody owns before they are given back.
         pub unowned_max_ms: u64 = 5_000, "ms";
@@ -28,7 +30,8 @@ rookery_xmpp::options! {
         pub keep_alive_ms: u64 = 1_000, "ms";
         /// How long to wait for that sign.
         pub keep_alive_timeout_ms: u64 = 1_000, "ms";
-        /// The first pause before connecting again; it doubles with each failure, and is drawn between half and all.
+        /// The first pause before connecting again; it doubles with each failure, and is drawn
+        /// between half and all.
         pub backoff_ms: u64 = 50, "ms";
         /// The longest pause.
         pub backoff_max_ms: u64 = 2_000, "ms";

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Goes with a delivery. It is forgotten with it when the delivery was taken, and torn when it was not.
+/// Goes with a delivery. It is forgotten with it when the delivery was taken, and torn when it was
+/// not.
 #[derive(Clone)]
 pub(crate) struct Ticket(Arc<Mutex<Option<oneshot::Sender<()>>>>);
 

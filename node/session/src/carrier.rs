@@ -296,12 +296,12 @@ pub trait Sink: Send + Sync {
     fn session(&self) -> SessionId;
 
     /// Queues a frame. `Err` when the session's queue is full (in frames, stanzas or bytes) or the session is gone;
-    /// answers and closes are always taken. A session on another node may refuse stanzas later: they come back to its
-    /// shard as [`ShardInput::Undelivered`].
+    /// answers and closes are always taken. A session on another node may refuse stanzas later: they
+    /// come back to its shard as [`ShardInput::Undelivered`].
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>>;
 
-    /// Queues stanzas that the shard keeps until it knows that the session's queue took them. What is not taken does not
-    /// come back.
+    /// Queues stanzas that the shard keeps until it knows that the session's queue took them. What is
+    /// not taken does not come back.
     fn deliver(&self, batch: Batch) -> Delivery {
         match self.send(ToSession::Deliver(batch)) {
             Ok(()) => Delivery::Taken,

@@ -1,5 +1,5 @@
-//! The parcels of `carrier.proto` without a copy: a codec that lets the frames write themselves into the stream's own
-//! buffer, and gives what was received as one piece of it.
+//! The parcels of `carrier.proto` without a copy: a codec that lets the frames write themselves
+//! into the stream's own buffer, and gives what was received as one piece of it.
 //!
 //! On the wire this is exactly the message of the .proto: one field of bytes.
 

@@ -25,7 +25,8 @@ pub(crate) struct Accepted {
     pub(super) hall: Arc<Inner>,
     proxies: Mutex<HashMap<SessionId, Weak<Proxy>>>,
     pub(super) waiting: Waiting,
-    /// Held while a parcel is handled. The shards for which frames are given back, until the peer says that it has them all.
+    /// Held while a parcel is handled. The shards for which frames are given back, until the peer
+    /// says that it has them all.
     receiving: Mutex<HashSet<ShardId>>,
 }
 
@@ -137,7 +138,8 @@ impl Accepted {
         Ok(())
     }
 
-    /// The peer has gone for good: its sessions are closed at their shards, and what they were to get comes back.
+    /// The peer has gone for good: its sessions are closed at their shards, and what they were to
+    /// get comes back.
     pub(super) fn lose(self: &Arc<Self>) {
         let left = self.half.line().close(self.hall.clock.now());
         let generation = self.half.line().generation();
@@ -160,8 +162,8 @@ impl Accepted {
         }
     }
 
-    /// Ends the queue of a shard that has taken everything, and tells the peer. Not while a parcel is handled, so that the
-    /// peer hears of the room behind what it is told to wait for.
+    /// Ends the queue of a shard that has taken everything, and tells the peer. Not while a parcel
+    /// is handled, so that the peer hears of the room behind what it is told to wait for.
     pub(super) fn room(&self, shard: ShardId) -> bool {
         let receiving = self.receiving();
         let ended = self.waiting.end(shard);

@@ -19,7 +19,8 @@ use crate::broken::Broken;
 use crate::clock::Clock;
 use crate::wire::Hello;
 
-/// Whether a connection, by what its TLS or an interceptor left in the request's extensions, may speak for a node.
+/// Whether a connection, by what its TLS or an interceptor left in the request's extensions, may
+/// speak for a node.
 pub type Admit = Arc<dyn Fn(u32, &tonic::Extensions) -> bool + Send + Sync>;
 
 /// What the accepting side is told at its start.

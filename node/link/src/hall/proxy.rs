@@ -11,8 +11,9 @@ use super::Accepted;
 use crate::ticket::Ticket;
 use crate::wire::{Down, DownBody};
 
-/// Puts what a shard says to a session on the link. What the session does not take comes back to the shard as
-/// undelivered: later than within a process, and in order, since all that was sent in the same round comes back as well.
+/// Puts what a shard says to a session on the link. What the session does not take comes back to
+/// the shard as undelivered: later than within a process, and in order, since all that was sent in
+/// the same round comes back as well.
 pub(crate) struct Proxy {
     session: SessionId,
     link: Arc<Accepted>,

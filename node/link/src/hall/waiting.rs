@@ -7,7 +7,8 @@ use rookery_session::carrier::{Full, ShardId, ShardInput};
 
 use super::Accepted;
 
-/// The inputs of one link that wait, by shard. A task for each full shard gives them to it one after the other.
+/// The inputs of one link that wait, by shard. A task for each full shard gives them to it one
+/// after the other.
 #[derive(Default)]
 pub(super) struct Waiting(Mutex<Queues>);
 

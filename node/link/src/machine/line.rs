@@ -141,8 +141,9 @@ impl<F: Frame> Line<F> {
         Ok(())
     }
 
-    /// Queues a frame that is always taken: an answer, or word of what became of a frame. There are never more of them
-    /// than of what they answer. False on a line that is closed, and for a frame larger than what the peer reads.
+    /// Queues a frame that is always taken: an answer, or word of what became of a frame. There are
+    /// never more of them than of what they answer. False on a line that is closed, and for a frame
+    /// larger than what the peer reads.
     pub(crate) fn push_always(&mut self, frame: F) -> bool {
         let size = frame.size();
         let taken = !self.closed && size <= self.limits.frame_bytes_max;
@@ -184,7 +185,8 @@ impl<F: Frame> Line<F> {
         self.received
     }
 
-    /// What a hello may tell to forget: everything before the first frame that the peer has yet to hear.
+    /// What a hello may tell to forget: everything before the first frame that the peer has yet to
+    /// hear.
     pub(crate) fn forgettable(&self) -> u64 {
         self.items
             .front()
@@ -297,7 +299,8 @@ impl<F: Frame> Line<F> {
         Ok(count.min(usize::try_from(repeated).unwrap_or(usize::MAX)))
     }
 
-    /// Frames were handled: the peer is told with the next parcel, at once if it may be short of credit.
+    /// Frames were handled: the peer is told with the next parcel, at once if it may be short of
+    /// credit.
     pub(crate) fn handled(&mut self, count: usize, bytes: usize) {
         self.received += count as u64;
         self.untold_bytes += bytes;
@@ -349,7 +352,8 @@ impl<F: Frame> Line<F> {
         frame
     }
 
-    /// The peer keeps this frame for a shard that is full: nothing more for it until it has [`room`](Self::room).
+    /// The peer keeps this frame for a shard that is full: nothing more for it until it has
+    /// [`room`](Self::room).
     pub(crate) fn held(&mut self, number: u64) {
         let Some(item) = self.item(number) else {
             return;
@@ -372,7 +376,8 @@ impl<F: Frame> Line<F> {
         }
     }
 
-    /// The peer is gone for good: what it may not have. The line begins anew, under the same connection numbers.
+    /// The peer is gone for good: what it may not have. The line begins anew, under the same
+    /// connection numbers.
     pub(crate) fn lose(&mut self, now: Duration) -> Vec<Arc<F>> {
         let fresh = Self {
             generation: self.generation + 1,

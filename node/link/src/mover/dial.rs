@@ -23,7 +23,8 @@ pub struct DialError(pub String);
 
 /// How nodes are reached: addresses and identities are the caller's.
 pub trait Dial: Send + Sync {
-    /// Connects to a node. The channel must be of its own, and of an endpoint with [`client_settings`].
+    /// Connects to a node. The channel must be of its own, and of an endpoint with
+    /// [`client_settings`].
     ///
     /// [`client_settings`]: crate::client_settings
     fn dial(

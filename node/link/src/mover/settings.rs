@@ -24,7 +24,8 @@ pub fn client_settings(endpoint: Endpoint, options: &LinkOptions) -> Endpoint {
         .keep_alive_while_idle(true)
 }
 
-/// Sets windows and keep-alive. Whoever serves over a listener of its own sets nodelay on each connection.
+/// Sets windows and keep-alive. Whoever serves over a listener of its own sets nodelay on each
+/// connection.
 pub fn server_settings(server: Server, options: &LinkOptions) -> Server {
     server
         .tcp_nodelay(true)

@@ -179,7 +179,8 @@ impl Dialled {
         Ok(())
     }
 
-    /// The link ends, and another one begins: what the peer may not have, and who waits for answers.
+    /// The link ends, and another one begins: what the peer may not have, and who waits for
+    /// answers.
     pub(super) fn begin_anew(&self, now: Duration) -> (Vec<Arc<Up>>, Vec<(AskId, SinkRef)>) {
         let mut link = self.receiving();
         link.number += 1;

@@ -1,4 +1,5 @@
-//! Frames that wait for an owner of their shard: given back by a node that does not own it, or sent while nobody did.
+//! Frames that wait for an owner of their shard: given back by a node that does not own it, or sent
+//! while nobody did.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
@@ -41,8 +42,8 @@ impl Lane {
 }
 
 impl Inner {
-    /// A frame was given back: it waits for the next owner, and all others of its shard behind it. Bounded by what was
-    /// under way.
+    /// A frame was given back: it waits for the next owner, and all others of its shard behind it.
+    /// Bounded by what was under way.
     pub(super) fn stray(&self, up: Up) {
         if let Some(place) = self.places.get(usize::from(up.shard.0)) {
             place.strayed.store(true, Ordering::Release);
@@ -122,5 +123,6 @@ impl Inner {
     }
 }
 
-/// How long nothing may be given back until a way counts as clear, and waiting is counted from zero again.
+/// How long nothing may be given back until a way counts as clear, and waiting is counted from zero
+/// again.
 const CLEAR_AFTER: Duration = Duration::from_secs(1);

@@ -20,7 +20,8 @@ use crate::wire::{Up, UpBody};
 /// What is known of the way to one shard.
 #[derive(Default)]
 pub(super) struct Place {
-    /// Where its frames went last; 0 before the first. They go elsewhere only when that node has answered for all of them.
+    /// Where its frames went last; 0 before the first. They go elsewhere only when that node has
+    /// answered for all of them.
     last: AtomicU32,
     /// Frames that were given back wait: newer ones must not overtake them.
     pub(super) strayed: AtomicBool,
@@ -86,7 +87,8 @@ impl Inner {
         settled
     }
 
-    /// Where the frames of a shard went last has given back some: it is told that what comes now is meant.
+    /// Where the frames of a shard went last has given back some: it is told that what comes now is
+    /// meant.
     pub(super) fn again(&self, place: &Place, shard: ShardId) -> bool {
         let last = place.last.load(Ordering::Relaxed);
         let settled = self.is_settled(last, shard);
@@ -114,7 +116,8 @@ impl Inner {
         })
     }
 
-    /// Sends a frame on its way as soon as there is room. A frame that nobody will ever take is refused.
+    /// Sends a frame on its way as soon as there is room. A frame that nobody will ever take is
+    /// refused.
     pub(super) async fn offer_when_room(self: Arc<Self>, mut up: Up) {
         let shard = up.shard;
         let Some(place) = self.places.get(usize::from(shard.0)) else {

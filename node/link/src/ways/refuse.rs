@@ -12,8 +12,8 @@ use super::{Dialled, Inner};
 use crate::wire::{Up, UpBody};
 
 impl Inner {
-    /// A node is gone for good, or has forgotten the link: the sessions that are bound there end, whoever waits for an
-    /// answer gets none, and stanzas of shards come back to them.
+    /// A node is gone for good, or has forgotten the link: the sessions that are bound there end,
+    /// whoever waits for an answer gets none, and stanzas of shards come back to them.
     pub(super) fn lose(self: &Arc<Self>, link: &Dialled) {
         let (left, asks) = link.begin_anew(self.clock.now());
         let sinks = self.seats.take_all_at(link.node);

@@ -18,7 +18,8 @@ pub(super) struct Seats(Mutex<HashMap<SessionId, Seat>>);
 struct Seat {
     sink: Weak<dyn Sink>,
     node: u32,
-    /// The round whose deliveries are taken; earlier ones were sent before the shard heard that one was not.
+    /// The round whose deliveries are taken; earlier ones were sent before the shard heard that one
+    /// was not.
     round: u32,
 }
 

@@ -5,7 +5,8 @@ use rookery_xmpp::stanza::{Batch, Flags, Kind, Rec, StanzaType};
 use super::out::{Out, length};
 use super::{Malformed, Reader};
 
-/// Bytes of a record: length, start tag's length, places of `to` and `id`, flags; lengths of `to` and `id`; kind, type.
+/// Bytes of a record: length, start tag's length, places of `to` and `id`, flags; lengths of `to`
+/// and `id`; kind, type.
 pub(super) const RECORD: usize = 5 * 4 + 2 * 2 + 2;
 
 /// Bytes of a batch.

@@ -1,4 +1,5 @@
-//! Frames from the node that was dialled: what its shards say to sessions of the other node, and what became of frames.
+//! Frames from the node that was dialled: what its shards say to sessions of the other node, and
+//! what became of frames.
 
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ pub(crate) enum DownBody {
     /// By its shard.
     Session {
         session: SessionId,
-        /// Counts how often the session did not take something: what was sent before its shard heard of that is not
-        /// taken either, so that stanzas stay in order.
+        /// Counts how often the session did not take something: what was sent before its shard
+        /// heard of that is not taken either, so that stanzas stay in order.
         round: u32,
         /// Its address, for what comes back; not on the wire.
         jid: Option<Arc<Jid>>,

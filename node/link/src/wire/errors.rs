@@ -1,4 +1,5 @@
-//! Errors of streams and stanzas. Conditions go by name, so that a version may know more of them than another.
+//! Errors of streams and stanzas. Conditions go by name, so that a version may know more of them
+//! than another.
 
 use rookery_xmpp::element::Element;
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};

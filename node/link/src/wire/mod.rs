@@ -8,9 +8,10 @@
 //! text   = length u32, UTF-8
 //! ```
 //!
-//! Numbers are little endian. Frames of stanzas are written for speed; questions and answers are rare, and written to be
-//! read. Every length is held against what is left before anything is allocated for it. Slices of a parcel keep the
-//! whole of it in memory, so a batch that is a small part of a large parcel is copied.
+//! Numbers are little endian. Frames of stanzas are written for speed; questions and answers are
+//! rare, and written to be read. Every length is held against what is left before anything is
+//! allocated for it. Slices of a parcel keep the whole of it in memory, so a batch that is a small
+//! part of a large parcel is copied.
 
 mod answer;
 mod batch;

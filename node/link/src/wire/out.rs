@@ -59,7 +59,8 @@ pub(crate) trait Out {
     }
 }
 
-/// A length as it is written. What is queued is far smaller than 4 GiB, for a link refuses it before.
+/// A length as it is written. What is queued is far smaller than 4 GiB, for a link refuses it
+/// before.
 pub(super) fn length(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

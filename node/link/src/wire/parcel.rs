@@ -42,7 +42,8 @@ pub(crate) const PARCEL_OVERHEAD: usize = 2 + 8 + 8 + 4;
 const HELLO: u8 = 0;
 const FRAMES: u8 = 1;
 
-/// A frame in memory is far larger than the smallest one on the wire: more room is made as they are read.
+/// A frame in memory is far larger than the smallest one on the wire: more room is made as they are
+/// read.
 const FRAMES_EXPECTED: usize = 1024;
 
 /// Bytes of a frame's kind and length.

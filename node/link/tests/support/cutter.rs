@@ -6,7 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Stands between two nodes: carries bytes, cuts all connections at any moment, and may refuse new ones.
+/// Stands between two nodes: carries bytes, cuts all connections at any moment, and may refuse new
+/// ones.
 pub(crate) struct Cutter {
     pub(crate) address: SocketAddr,
     to: Arc<Mutex<SocketAddr>>,

@@ -1,5 +1,5 @@
-//! Nodes in one process over loopback TCP: shards that are queues, sessions that are mailboxes, and a way between them
-//! that can be cut.
+//! Nodes in one process over loopback TCP: shards that are queues, sessions that are mailboxes, and
+//! a way between them that can be cut.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 
