@@ -4,6 +4,8 @@
 //! * `in_process`: the shards' mailboxes.
 //! * `over_grpc`: a link over loopback TCP.
 //! * `over_grpc_that_breaks`: the same, cut again and again while the suite runs.
+//! * `two_routers`, `two_routers_that_break`: the shards on two nodes, so that stanzas go from node to
+//!   node to node.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,6 +29,14 @@ macro_rules! suite {
         }
         mod over_grpc {
             $(#[test] fn $test() { super::run(super::Carrier::Grpc, super::scenarios::$test); })*
+        }
+        mod two_routers {
+            $(#[test] fn $test() { super::run(super::Carrier::TwoRouters, super::scenarios::$test); })*
+        }
+        mod two_routers_that_break {
+            $(#[test] fn $test() {
+                super::run(super::Carrier::BreakingTwoRouters, super::scenarios::$test);
+            })*
         }
         mod over_grpc_that_breaks {
             $(#[test] fn $test() { super::run(super::Carrier::BreakingGrpc, super::scenarios::$test); })*

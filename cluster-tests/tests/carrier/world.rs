@@ -1,17 +1,19 @@
 //! A router with real shards, and the way to it.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rookery_control::{Control, ControlOptions, NodeId, RegistrationPolicy};
-use rookery_link::{Hall, HallConfig, ShardMap, Ways, WaysConfig, server_settings};
+use rookery_link::{Hall, HallConfig, ShardMap, SharedMap, Ways, WaysConfig, server_settings};
+use rookery_router::carrier::InProcess;
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
 use rookery_router::{RouterOptions, RouterRole};
 use rookery_session::carrier::{
-    Answer, AskId, Question, RoutersRef, ShardId, SinkRef, ToSession, ToShard,
+    Answer, AskId, Question, RoutersRef, ShardId, ShardsRef, SinkRef, ToSession, ToShard,
 };
 use rookery_store::account::NewAccount;
 use rookery_store::{MemoryStore, Store};
@@ -30,19 +32,27 @@ pub(crate) enum Carrier {
     InProcess,
     Grpc,
     BreakingGrpc,
+    /// Two routers have half of the shards each.
+    TwoRouters,
+    BreakingTwoRouters,
+}
+
+impl Carrier {
+    fn breaks(self) -> bool {
+        matches!(self, Self::BreakingGrpc | Self::BreakingTwoRouters)
+    }
 }
 
 /// The way to the shards, and all that it stands on.
 pub(crate) struct World {
     pub(crate) routers: RoutersRef,
     serials: Cell<u64>,
-    _role: RouterRole,
+    _roles: Vec<RouterRole>,
     _folder: tempfile::TempDir,
 }
 
 impl World {
-    pub(crate) async fn start(carrier: Carrier, router: RouterOptions) -> Self {
-        let shards = router.shards;
+    pub(crate) async fn start(carrier: Carrier, options: RouterOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let control = Control::start(
             ControlOptions::default(),
@@ -55,27 +65,37 @@ impl World {
         for name in ["romeo", "juliet", "mercutio", "tybalt"] {
             create(&store, name).await;
         }
+        let shards = options.shards;
         let env = Environment::new(
             ["localhost".to_owned()],
             [],
-            router,
+            options,
             Registry::new(all()),
             Timestamp::now(),
         );
         let services = Services::new(store, control, 1);
-        let arbiters = [actix::Arbiter::current()];
-        let role = RouterRole::start(env, &services, &arbiters).unwrap();
-        let routers = match carrier {
-            Carrier::InProcess => role.routers(),
+        let (roles, routers) = match carrier {
+            Carrier::InProcess => {
+                let arbiters = [actix::Arbiter::current()];
+                let role = RouterRole::start(env, &services, &arbiters).unwrap();
+                let routers = role.routers();
+                (vec![role], routers)
+            }
             Carrier::Grpc | Carrier::BreakingGrpc => {
-                let breaks = carrier == Carrier::BreakingGrpc;
-                Arc::new(link(&role, shards, breaks).await)
+                cluster(ShardMap::all_on(2, shards), carrier, &env, &services).await
+            }
+            Carrier::TwoRouters | Carrier::BreakingTwoRouters => {
+                let map = ShardMap {
+                    version: 1,
+                    owners: (0..shards).map(|shard| 2 + u32::from(shard % 2)).collect(),
+                };
+                cluster(map, carrier, &env, &services).await
             }
         };
         Self {
             routers,
             serials: Cell::new(0),
-            _role: role,
+            _roles: roles,
             _folder: folder,
         }
     }
@@ -116,11 +136,47 @@ impl World {
     }
 }
 
-/// Node 1 reaches the shards of node 2.
-async fn link(role: &RouterRole, shards: u16, breaks: bool) -> Ways {
-    let map = ShardMap::all_on(2, shards).shared();
+/// Node 1 has sessions, nodes 2 and 3 have shards.
+async fn cluster(
+    map: ShardMap,
+    carrier: Carrier,
+    env: &Arc<Environment>,
+    services: &Arc<Services>,
+) -> (Vec<RouterRole>, RoutersRef) {
+    let (map, addresses) = (map.shared(), Addresses::default());
+    let mut roles = Vec::new();
+    for node in [2, 3] {
+        let role = RouterRole::start_among(
+            env.clone(),
+            services,
+            &[actix::Arbiter::current()],
+            |shards| Arc::new(ways(node, &map, Some(shards), &addresses)),
+        );
+        let role = role.unwrap();
+        let address = serve(node, &map, &role).await;
+        let cutter = Cutter::before(address).await;
+        addresses.set(node, cutter.address);
+        tokio::spawn(cut_again_and_again(cutter, carrier.breaks()));
+        roles.push(role);
+    }
+    (roles, Arc::new(ways(1, &map, None, &addresses)))
+}
+
+fn ways(node: u32, map: &SharedMap, local: Option<Arc<InProcess>>, dial: &Addresses) -> Ways {
+    Ways::start(WaysConfig {
+        node,
+        life: 1,
+        options: options(),
+        map: map.clone(),
+        local: local.map(|shards| shards as ShardsRef),
+        dial: Arc::new(dial.clone()),
+        runtime: Handle::current(),
+    })
+}
+
+async fn serve(node: u32, map: &SharedMap, role: &RouterRole) -> SocketAddr {
     let hall = Hall::start(HallConfig {
-        node: 2,
+        node,
         life: 1,
         options: options(),
         map: map.clone(),
@@ -133,31 +189,24 @@ async fn link(role: &RouterRole, shards: u16, breaks: bool) -> Ways {
     let mut server = server_settings(Server::builder(), &options());
     let server = server.add_service(hall.service());
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    let addresses = Addresses::default();
-    let cutter = Cutter::before(address).await;
-    addresses.set(2, cutter.address);
-    if breaks {
-        tokio::spawn(async move {
-            let mut moments = tokio::time::interval(Duration::from_millis(7));
-            loop {
-                moments.tick().await;
-                cutter.cut();
-            }
-        });
-    } else {
-        // It stays as long as the process.
-        std::mem::forget(cutter);
-    }
-    Ways::start(WaysConfig {
-        node: 1,
-        life: 1,
-        options: options(),
-        map,
-        local: None,
-        dial: Arc::new(addresses),
-        runtime: Handle::current(),
-    })
+    address
 }
+
+/// Keeps the way between nodes, and if it shall break cuts it so many times, at moments that have
+/// nothing to do with what goes over it.
+async fn cut_again_and_again(cutter: Cutter, breaks: bool) {
+    if breaks {
+        let mut moments = tokio::time::interval(Duration::from_millis(7));
+        for _ in 0..CUTS {
+            moments.tick().await;
+            cutter.cut();
+        }
+    }
+    std::future::pending().await
+}
+
+/// On a slow machine no connection comes to anything between two cuts.
+const CUTS: u32 = 300;
 
 async fn create(store: &MemoryStore, name: &str) {
     let account = NewAccount {

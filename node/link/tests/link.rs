@@ -8,7 +8,6 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rookery_link::{LinkOptions, ShardMap, SharedMap, Ways};
 use rookery_session::carrier::{
@@ -192,6 +191,47 @@ async fn a_link_that_is_cut_again_and_again_loses_and_doubles_nothing() {
         };
         assert_eq!(numbers(&batch), [number]);
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_stands_still_is_replaced_and_what_it_still_carries_changes_nothing() {
+    // The accepting side keeps the old connection for as long as it is there.
+    let options = LinkOptions {
+        keep_alive_ms: 60_000,
+        ..options()
+    };
+    let pair = pair(options, 1000).await;
+    let session = Mailbox::new(1, 1000);
+    let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
+    let id = session.session();
+    for round in 0..3_u64 {
+        let connections = pair.cutter.connections();
+        pair.cutter.freeze();
+        // These are written to the connection that stands still.
+        for number in 0..20 {
+            let number = 20 * round + number;
+            pair.ways
+                .send_when_room(ShardId(0), stanzas(id, number, 500))
+                .await;
+            assert!(sink.send(ToSession::Deliver(message(number, 500))).is_ok());
+        }
+        for number in 0..20 {
+            let number = 20 * round + number;
+            assert_eq!(stanza_of(&pair.shards.next(0).await), Some((id, number)));
+            let ToSession::Deliver(batch) = session.next().await else {
+                panic!("deliveries were sent");
+            };
+            assert_eq!(numbers(&batch), [number]);
+        }
+        assert!(pair.cutter.connections() > connections);
+        pair.cutter.thaw();
+    }
+    // Behind whatever the old connections had to say.
+    pair.ways
+        .send_when_room(ShardId(0), stanzas(id, 60, 1))
+        .await;
+    assert_eq!(stanza_of(&pair.shards.next(0).await), Some((id, 60)));
+    assert_eq!((pair.shards.waiting(0), session.waiting()), (0, 0));
 }
 
 #[tokio::test]
@@ -551,48 +591,68 @@ async fn a_peer_of_the_version_before_is_spoken_to_and_an_older_one_refused() {
             bind(&ways, &shards, &session, 0).await;
             continue;
         }
-        let from: SinkRef = session.clone();
-        let ask = ToShard::Ask {
-            from,
-            ask: AskId(1),
-            question: Question::Credentials {
-                account: "a@example.net".parse().unwrap(),
-            },
-        };
-        ways.send_when_room(ShardId(0), ask).await;
-        assert!(matches!(
-            session.next().await,
-            ToSession::Answer {
-                answer: Answer::Unavailable,
-                ..
-            }
-        ));
+        is_refused(&ways, 2).await;
         assert_eq!(shards.waiting(0), 0);
     }
 }
 
 #[tokio::test]
+async fn an_address_that_leads_to_another_node_gives_no_link() {
+    let options = LinkOptions {
+        away_max_ms: 100,
+        ..options()
+    };
+    let pair = pair(options, 10).await;
+    pair.addresses.set(5, pair.cutter.address);
+    pair.map.store(Arc::new(ShardMap::all_on(5, SHARDS)));
+    is_refused(&pair.ways, 5).await;
+    assert_eq!(pair.shards.waiting(0), 0);
+}
+
+#[tokio::test]
 async fn a_node_that_is_not_admitted_gets_no_link() {
-    // The pair's router admits all; what it refuses is an address that leads to another node.
-    let pair = pair(
-        LinkOptions {
+    let map = ShardMap::all_on(2, SHARDS).shared();
+    let place = |node| Place {
+        node,
+        life: 1,
+        options: LinkOptions {
             away_max_ms: 100,
             ..options()
         },
-        10,
-    )
-    .await;
-    pair.addresses.set(5, pair.cutter.address);
-    pair.map.store(Arc::new(ShardMap::all_on(5, SHARDS)));
-    let frame = forwarded(1, 1);
-    assert!(pair.ways.forward(ShardId(0), frame).is_ok());
-    let refused = async {
-        while pair.ways.forward(ShardId(0), forwarded(2, 1)).is_ok() {
-            tokio::time::timeout(Duration::from_millis(5), std::future::pending::<()>())
-                .await
-                .unwrap_err();
-        }
+        map: map.clone(),
     };
-    soon("the wrong node is given up", refused).await;
-    assert_eq!(pair.shards.waiting(0), 0);
+    let shards = FakeShards::new(SHARDS, 10);
+    let admit = Arc::new(|node, _: &tonic::Extensions| node == 1);
+    let router = RouterNode::start_with(place(2), &shards, admit).await;
+    let addresses = Addresses::default();
+    addresses.set(2, router.address);
+    is_refused(&ways(place(3), None, &addresses), 2).await;
+    assert_eq!(shards.waiting(0), 0);
+    let session = Mailbox::new(1, 10);
+    bind(&ways(place(1), None, &addresses), &shards, &session, 0).await;
+}
+
+/// Nothing gets to a node, which is given up in time.
+async fn is_refused(ways: &Ways, node: u32) {
+    let session = Mailbox::new(1, 10);
+    let from: SinkRef = session.clone();
+    let ask = ToShard::Ask {
+        from,
+        ask: AskId(1),
+        question: Question::Credentials {
+            account: "a@example.net".parse().unwrap(),
+        },
+    };
+    ways.send_when_room(ShardId(0), ask).await;
+    let answer = session.next().await;
+    assert!(
+        matches!(
+            answer,
+            ToSession::Answer {
+                answer: Answer::Unavailable,
+                ..
+            }
+        ),
+        "node {node} answered"
+    );
 }

@@ -6,7 +6,7 @@ use actix::{Actor, ArbiterHandle};
 use rookery_session::carrier::{RoutersRef, ShardId, ShardsRef};
 use thiserror::Error;
 
-use crate::carrier::InProcess;
+use crate::carrier::{InProcess, Peers};
 use crate::environment::Environment;
 use crate::shard::{Services, ShardActor};
 
@@ -25,18 +25,31 @@ pub enum StartError {
 }
 
 impl RouterRole {
-    /// Starts one actor a shard, spread over the arbiters. Must be called inside an actix system.
+    /// Starts one actor a shard, spread over the arbiters, all of which are in this process. Must be
+    /// called inside an actix system.
     pub fn start(
         env: Arc<Environment>,
         services: &Arc<Services>,
         arbiters: &[ArbiterHandle],
     ) -> Result<Self, StartError> {
+        Self::start_among(env, services, arbiters, |shards| shards)
+    }
+
+    /// Starts the role where shards may be on other nodes: `peers` is given this process's shards
+    /// and makes their way to all others.
+    pub fn start_among<P: Peers + 'static>(
+        env: Arc<Environment>,
+        services: &Arc<Services>,
+        arbiters: &[ArbiterHandle],
+        peers: impl FnOnce(Arc<InProcess>) -> Arc<P>,
+    ) -> Result<Self, StartError> {
         if arbiters.is_empty() {
             return Err(StartError::NoArbiter);
         }
         let carrier = Arc::new(InProcess::default());
+        let peers: Arc<dyn Peers> = peers(carrier.clone());
         let start = |id: u16| {
-            let (env, services, peers) = (env.clone(), services.clone(), carrier.clone());
+            let (env, services, peers) = (env.clone(), services.clone(), peers.clone());
             let arbiter = &arbiters[usize::from(id) % arbiters.len()];
             ShardActor::start_in_arbiter(arbiter, move |_| {
                 ShardActor::new(ShardId(id), env, services, peers)

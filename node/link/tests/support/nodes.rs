@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use rookery_link::{
-    Dial, DialError, Hall, HallConfig, LinkOptions, SharedMap, Ways, WaysConfig, client_settings,
-    server_settings,
+    Admit, Dial, DialError, Hall, HallConfig, LinkOptions, SharedMap, Ways, WaysConfig,
+    client_settings, server_settings,
 };
 use rookery_session::carrier::ShardsRef;
 use tokio::net::TcpListener;
@@ -46,7 +46,12 @@ impl Dial for Addresses {
             let address = address.ok_or_else(|| DialError("no address".to_owned()))?;
             let endpoint = Endpoint::from_shared(format!("http://{address}"))
                 .map_err(|error| DialError(error.to_string()))?;
-            let endpoint = client_settings(endpoint, &LinkOptions::default());
+            let options = LinkOptions {
+                keep_alive_ms: 100,
+                keep_alive_timeout_ms: 100,
+                ..LinkOptions::default()
+            };
+            let endpoint = client_settings(endpoint, &options);
             let connected = endpoint.connect().await;
             connected.map_err(|error| DialError(error.to_string()))
         })
@@ -62,6 +67,11 @@ pub(crate) struct Place {
     pub(crate) map: SharedMap,
 }
 
+/// Admits all.
+pub(crate) fn all() -> Admit {
+    Arc::new(|_, _| true)
+}
+
 /// A node with shards.
 pub(crate) struct RouterNode {
     pub(crate) hall: Hall,
@@ -71,13 +81,17 @@ pub(crate) struct RouterNode {
 
 impl RouterNode {
     pub(crate) async fn start(place: Place, shards: &Arc<FakeShards>) -> Self {
+        Self::start_with(place, shards, all()).await
+    }
+
+    pub(crate) async fn start_with(place: Place, shards: &Arc<FakeShards>, admit: Admit) -> Self {
         let hall = Hall::start(HallConfig {
             node: place.node,
             life: place.life,
             options: place.options.clone(),
             map: place.map,
             shards: shards.clone(),
-            admit: Arc::new(|_, _| true),
+            admit,
             runtime: Handle::current(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
