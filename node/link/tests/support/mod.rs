@@ -6,6 +6,7 @@
 mod cutter;
 mod mailbox;
 mod nodes;
+mod pair;
 mod shards;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub(crate) use cutter::Cutter;
 pub(crate) use mailbox::Mailbox;
 pub(crate) use nodes::{Addresses, Place, RouterNode, options, ways};
+pub(crate) use pair::{Pair, SHARDS, bind, pair};
 use rookery_session::carrier::{PeerFrame, SessionId, ShardInput, ToShard};
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Batch, parse_rec};

@@ -1,0 +1,279 @@
+//! Nodes that go away, come back, or are others; shards that move.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "what helpers cannot do ends the test, too"
+)]
+
+mod support;
+
+use std::sync::Arc;
+
+use rookery_link::{LinkOptions, ShardMap, Ways};
+use rookery_session::carrier::{
+    Answer, AskId, PeerFrame, Peers, Question, Routers, ShardId, ShardInput, Sink, SinkRef,
+    ToSession, ToShard,
+};
+
+use support::{
+    Addresses, FakeShards, Mailbox, Place, RouterNode, SHARDS, bind, forwarded, message, numbers,
+    options, pair, soon, stanza_of, stanzas, ways,
+};
+
+#[tokio::test]
+async fn a_node_that_stays_away_is_given_up_on_both_sides() {
+    let options = LinkOptions {
+        away_max_ms: 150,
+        ..options()
+    };
+    let pair = pair(options, 1000).await;
+    let (session, asking) = (Mailbox::new(1, 1000), Mailbox::new(2, 1000));
+    let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
+    pair.cutter.close(true);
+    pair.cutter.cut();
+    let from: SinkRef = asking.clone();
+    let ask = ToShard::Ask {
+        from,
+        ask: AskId(9),
+        question: Question::Credentials {
+            account: "a@example.net".parse().unwrap(),
+        },
+    };
+    pair.ways.send_when_room(ShardId(0), ask).await;
+    // Whoever asked hears that there is no answer, whoever is bound there that it is over.
+    assert!(matches!(
+        asking.next().await,
+        ToSession::Answer {
+            ask: AskId(9),
+            answer: Answer::Unavailable
+        }
+    ));
+    assert!(matches!(session.next().await, ToSession::Close(_)));
+    // The shard hears that the session is over, behind what could not be delivered to it.
+    let shard = ShardId::of("a@example.net", SHARDS).0;
+    let closed = async {
+        loop {
+            match pair.shards.next(shard).await {
+                ShardInput::Session(ToShard::Closed { session: id, .. }) => return id,
+                ShardInput::Session(ToShard::Ask { .. }) | ShardInput::Undelivered { .. } => {}
+                _ => panic!("nothing else was said"),
+            }
+        }
+    };
+    assert_eq!(soon("a close", closed).await, session.session());
+    assert!(sink.send(ToSession::Deliver(message(1, 1))).is_err());
+    // Both begin anew when it is back.
+    pair.cutter.close(false);
+    let again = Mailbox::new(3, 1000);
+    let bound = async {
+        loop {
+            let from: SinkRef = again.clone();
+            let ask = ToShard::Ask {
+                from,
+                ask: AskId(1),
+                question: Question::Credentials {
+                    account: "a@example.net".parse().unwrap(),
+                },
+            };
+            pair.ways.send_when_room(ShardId(2), ask).await;
+            // Refused at once while the node is away.
+            if pair.shards.waiting(2) > 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the node is back", bound).await;
+}
+
+#[tokio::test]
+async fn a_node_that_has_started_again_has_forgotten_its_sessions() {
+    let pair = pair(options(), 1000).await;
+    let session = Mailbox::new(1, 1000);
+    bind(&pair.ways, &pair.shards, &session, 0).await;
+    let place = Place {
+        node: 2,
+        life: 2,
+        options: options(),
+        map: pair.map.clone(),
+    };
+    let shards = FakeShards::new(SHARDS, 1000);
+    let next = RouterNode::start(place, &shards).await;
+    pair.cutter.lead_to(next.address);
+    pair.cutter.cut();
+    assert!(matches!(session.next().await, ToSession::Close(_)));
+    let again = Mailbox::new(2, 1000);
+    bind(&pair.ways, &shards, &again, 0).await;
+}
+
+#[tokio::test]
+async fn frames_for_a_shard_that_has_moved_follow_it_in_order() {
+    let pair = pair(options(), 100_000).await;
+    // The other node does not know the new map yet, and this one has the old one.
+    let third = FakeShards::new(SHARDS, 100_000);
+    let map = ShardMap {
+        version: 2,
+        owners: vec![3, 2, 2, 2],
+    };
+    let place = Place {
+        node: 3,
+        life: 1,
+        options: options(),
+        map: map.clone().shared(),
+    };
+    let router = RouterNode::start(place, &third).await;
+    pair.addresses.set(3, router.address);
+    let id = Mailbox::new(1, 10).session();
+    for number in 0..300 {
+        pair.ways
+            .send_when_room(ShardId(0), stanzas(id, number, 50))
+            .await;
+        if number == 100 {
+            // Some are still under way.
+            pair.map.store(Arc::new(map.clone()));
+        }
+    }
+    let mut expected = 0;
+    while pair.shards.waiting(0) > 0 {
+        assert_eq!(stanza_of(&pair.shards.next(0).await), Some((id, expected)));
+        expected += 1;
+    }
+    for number in expected..300 {
+        assert_eq!(stanza_of(&third.next(0).await), Some((id, number)));
+    }
+}
+
+#[tokio::test]
+async fn frames_for_a_shard_without_an_owner_wait_and_then_come_back() {
+    let own = FakeShards::new(SHARDS, 1000);
+    let map = ShardMap {
+        version: 1,
+        owners: vec![1, 0, 1, 1],
+    }
+    .shared();
+    let options = LinkOptions {
+        unowned_max_ms: 120,
+        shard_bytes: 2000,
+        ..options()
+    };
+    let place = Place {
+        node: 1,
+        life: 1,
+        options,
+        map: map.clone(),
+    };
+    let ways = ways(place, Some(own.clone()), &Addresses::default());
+    let mut kept = 0;
+    while ways.forward(ShardId(1), forwarded(kept, 500)).is_ok() {
+        kept += 1;
+        assert!(kept < 5, "more than the shard's part");
+    }
+    let back = ShardId::of("a@example.net", SHARDS).0;
+    for number in 0..kept {
+        let ShardInput::Refused(PeerFrame { batch, .. }) = own.next(back).await else {
+            panic!("it comes back");
+        };
+        assert_eq!(numbers(&batch), [number]);
+    }
+    // With an owner they go on.
+    let asking = Mailbox::new(1, 10);
+    assert!(ways.forward(ShardId(1), forwarded(7, 5)).is_ok());
+    map.store(Arc::new(ShardMap::all_on(1, SHARDS)));
+    let ShardInput::Peer(frame) = own.next(1).await else {
+        panic!("it was forwarded");
+    };
+    assert_eq!(numbers(&frame.batch), [7]);
+    assert_eq!(asking.waiting(), 0);
+}
+
+#[tokio::test]
+async fn a_peer_of_the_version_before_is_spoken_to_and_an_older_one_refused() {
+    for (version, oldest, understood) in [(1, 1, true), (3, 2, true), (4, 3, false)] {
+        let map = ShardMap::all_on(2, SHARDS).shared();
+        let shards = FakeShards::new(SHARDS, 10);
+        let place = |node, options| Place {
+            node,
+            life: 1,
+            options,
+            map: map.clone(),
+        };
+        let router = RouterNode::start(place(2, options()), &shards).await;
+        let addresses = Addresses::default();
+        addresses.set(2, router.address);
+        let other = LinkOptions {
+            version,
+            version_oldest: oldest,
+            away_max_ms: 100,
+            ..options()
+        };
+        let ways = ways(place(1, other), None, &addresses);
+        let session = Mailbox::new(1, 10);
+        if understood {
+            bind(&ways, &shards, &session, 0).await;
+            continue;
+        }
+        is_refused(&ways, 2).await;
+        assert_eq!(shards.waiting(0), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_leads_to_another_node_gives_no_link() {
+    let options = LinkOptions {
+        away_max_ms: 100,
+        ..options()
+    };
+    let pair = pair(options, 10).await;
+    pair.addresses.set(5, pair.cutter.address);
+    pair.map.store(Arc::new(ShardMap::all_on(5, SHARDS)));
+    is_refused(&pair.ways, 5).await;
+    assert_eq!(pair.shards.waiting(0), 0);
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_admitted_gets_no_link() {
+    let map = ShardMap::all_on(2, SHARDS).shared();
+    let place = |node| Place {
+        node,
+        life: 1,
+        options: LinkOptions {
+            away_max_ms: 100,
+            ..options()
+        },
+        map: map.clone(),
+    };
+    let shards = FakeShards::new(SHARDS, 10);
+    let admit = Arc::new(|node, _: &tonic::Extensions| node == 1);
+    let router = RouterNode::start_with(place(2), &shards, admit).await;
+    let addresses = Addresses::default();
+    addresses.set(2, router.address);
+    is_refused(&ways(place(3), None, &addresses), 2).await;
+    assert_eq!(shards.waiting(0), 0);
+    let session = Mailbox::new(1, 10);
+    bind(&ways(place(1), None, &addresses), &shards, &session, 0).await;
+}
+
+/// Nothing gets to a node, which is given up in time.
+async fn is_refused(ways: &Ways, node: u32) {
+    let session = Mailbox::new(1, 10);
+    let from: SinkRef = session.clone();
+    let ask = ToShard::Ask {
+        from,
+        ask: AskId(1),
+        question: Question::Credentials {
+            account: "a@example.net".parse().unwrap(),
+        },
+    };
+    ways.send_when_room(ShardId(0), ask).await;
+    let answer = session.next().await;
+    assert!(
+        matches!(
+            answer,
+            ToSession::Answer {
+                answer: Answer::Unavailable,
+                ..
+            }
+        ),
+        "node {node} answered"
+    );
+}
