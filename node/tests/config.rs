@@ -89,12 +89,12 @@ const WRONG: &[Wrong] = &[
     (
         "[log]\nfilter = \"info\"\nfilter = \"warn\"\n",
         3,
-        &["duplicate key"],
+        &["duplicate key", "`filter`"],
     ),
     (
         "[http]\nlisten = [\"localhost:80\"]\n",
         2,
-        &["`http.listen`", "socket address"],
+        &["`http.listen`", "socket address", "127.0.0.1:5222"],
     ),
 ];
 

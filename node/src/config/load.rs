@@ -48,8 +48,7 @@ impl Source {
     /// needs before it starts.
     pub fn load_checked(&self) -> Result<Config, Problems> {
         let loaded = self.load()?;
-        let mut problems = loaded.contradictions();
-        problems.sort_by(|a, b| a.location.cmp(&b.location));
+        let problems = loaded.contradictions();
         if problems.is_empty() {
             Ok(loaded.config)
         } else {
@@ -59,9 +58,11 @@ impl Source {
 }
 
 impl Loaded {
-    /// Values that cannot be, or that contradict one another.
+    /// Values that cannot be, or that contradict one another, in the order of their lines.
     pub fn contradictions(&self) -> Vec<Problem> {
-        checks::run(&self.config, |key| self.place(key))
+        let mut problems = checks::run(&self.config, |key| self.place(key));
+        problems.sort_by(|a, b| a.location.cmp(&b.location));
+        problems
     }
 
     fn place(&self, key: &str) -> Location {
@@ -95,9 +96,12 @@ impl Reading {
         let at = |offset: usize| Location::Line(name.to_owned(), line_of(text, offset));
         let (document, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
-            let offset = error.span().map_or(0, |span| span.start);
-            self.problems
-                .push(Problem::new(at(offset), error.message().to_owned()));
+            let span = error.span().unwrap_or(0..0);
+            let place = at(span.start);
+            self.problems.push(match error.message() {
+                "duplicate key" => twice(place, text.get(span).unwrap_or_default()),
+                other => Problem::new(place, other.to_owned()),
+            });
         }
         if !errors.is_empty() {
             return;
@@ -209,6 +213,11 @@ fn find_section(name: &str) -> Option<&'static SectionInfo> {
     SECTIONS.iter().find(|section| section.name == name)
 }
 
+fn twice(place: Location, name: &str) -> Problem {
+    let reason = format!("duplicate key: `{name}` stands already further up");
+    Problem::new(place, reason).with_hint("join the two, or remove one")
+}
+
 fn unknown_section(place: Location, name: &str) -> Problem {
     let homes: Vec<_> = SECTIONS
         .iter()
@@ -273,10 +282,12 @@ fn wrong_value(place: Location, section: &str, key: &str, message: &str) -> Prob
         .trim_start_matches("invalid type: ")
         .trim_start_matches("invalid value: ");
     let problem = Problem::new(place, format!("wrong value for `{section}.{key}`: {found}"));
-    if expected.is_empty() {
-        problem
-    } else {
-        problem.with_hint(format!("expected {expected}"))
+    match (expected, found) {
+        ("", "invalid socket address syntax") => {
+            problem.with_hint("addresses have a port, such as \"127.0.0.1:5222\" or \"[::]:5222\"")
+        }
+        ("", _) => problem,
+        _ => problem.with_hint(format!("expected {expected}")),
     }
 }
 

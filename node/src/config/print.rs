@@ -9,6 +9,8 @@ use toml::{Table, Value};
 use super::{Config, SECTIONS, SectionInfo};
 
 /// The configuration as a TOML file with comments, which parses back to the same configuration.
+/// What has its default is commented out, so that a file made from this follows the defaults of
+/// later versions, shows what its operator chose, and has room for `[[tls.certificates]]`.
 pub fn to_toml(config: &Config) -> String {
     let (values, defaults) = (config.to_table(), Config::default().to_table());
     let mut text = String::from(HEAD);
@@ -61,7 +63,8 @@ fn write_option(text: &mut String, option: &OptionInfo, value: &Value, default: 
         format!("unit: {}; ", option.unit)
     };
     let _ = writeln!(text, "# ({unit}default: {})", inline(default));
-    let _ = writeln!(text, "{} = {}", option.name, inline(value));
+    let mark = if value == default { "#" } else { "" };
+    let _ = writeln!(text, "{mark}{} = {}", option.name, inline(value));
 }
 
 fn value_of<'a>(tables: &'a Table, section: &SectionInfo, option: &OptionInfo) -> &'a Value {
@@ -97,8 +100,16 @@ fn flowing(doc: &str) -> String {
 }
 
 const HEAD: &str = "\
-# The configuration of Rookery. Every option is here with its value; what you leave out takes its default.
-# `rookery check --config FILE` tests a configuration before you use it.
+# The configuration of Rookery. Every option is here; those that begin with `#` have their default, as have those that
+# are left out. `rookery check --config FILE` tests a configuration before you use it. The least that a server needs:
+#
+#     [server]
+#     hosts = [\"example.org\"]
+#
+#     [[tls.certificates]]
+#     host = \"example.org\"
+#     chain = \"/etc/letsencrypt/live/example.org/fullchain.pem\"
+#     key = \"/etc/letsencrypt/live/example.org/privkey.pem\"
 ";
 
 #[cfg(test)]
@@ -115,6 +126,26 @@ mod tests {
             ..Source::default()
         };
         assert_eq!(source.load().unwrap().config, Config::default());
+    }
+
+    #[test]
+    fn what_the_operator_chose_stands_out_and_certificates_can_be_added_at_the_end() {
+        let set = vec!["server.hosts=[\"a.example\"]".to_owned()];
+        let source = Source {
+            set,
+            ..Source::default()
+        };
+        let mut text = to_toml(&source.load().unwrap().config);
+        assert!(text.contains("\nhosts = [\"a.example\"]\n"), "{text}");
+        assert!(text.contains("\n#data_dir = "), "{text}");
+        text += "[[tls.certificates]]\nhost = \"a.example\"\nchain = \"c\"\nkey = \"k\"\n";
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let source = Source {
+            file: Some(file.path().to_owned()),
+            ..Source::default()
+        };
+        assert_eq!(source.load().unwrap().config.tls.certificates.len(), 1);
     }
 
     #[test]
