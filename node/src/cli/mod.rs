@@ -68,6 +68,17 @@ pub struct SourceArgs {
 }
 
 impl SourceArgs {
+    /// The source for a command that means nothing without a file.
+    fn demanded(self, command: &str) -> Result<Source, Failure> {
+        if self.config.is_some() {
+            return Ok(self.source());
+        }
+        Err(Failure::config(format!(
+            "no configuration: `rookery config > rookery.toml` writes one, then `rookery {command} \
+             --config rookery.toml`; `rookery dev` runs a server without one"
+        )))
+    }
+
     fn source(self) -> Source {
         Source {
             file: self.config,
@@ -109,14 +120,8 @@ impl Cli {
 }
 
 fn serve(args: SourceArgs) -> Result<Launch, Failure> {
-    if args.config.is_none() {
-        return Err(Failure::config(
-            "no configuration: `rookery config > rookery.toml` writes one, then `rookery serve \
-             --config rookery.toml`; `rookery dev` runs a server without one",
-        ));
-    }
     Ok(Launch {
-        source: args.source(),
+        source: args.demanded("serve")?,
         dev: None,
     })
 }

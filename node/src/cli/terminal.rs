@@ -1,16 +1,57 @@
 //! The only place that writes to the terminal. A reader that went away (`| head`) is no error.
 
-use std::io::Write;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// A line, or several, on standard output.
 pub fn say(text: &str) {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
 /// A line, or several, on standard error.
 pub fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// A line of standard input without its end. At a terminal it is asked for with `prompt`, and what
+/// is typed is not shown.
+pub(super) fn read_secret(prompt: &str) -> io::Result<String> {
+    let stdin = io::stdin();
+    let hidden = stdin.is_terminal().then(|| Hidden::begin(prompt));
+    let mut line = String::new();
+    let read = stdin.lock().read_line(&mut line);
+    drop(hidden);
+    read?;
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    Ok(line)
+}
+
+/// A terminal that does not show what is typed, for as long as this value lives.
+struct Hidden(Option<Termios>);
+
+impl Hidden {
+    fn begin(prompt: &str) -> Self {
+        let before = tcgetattr(io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut hidden = before.clone();
+            hidden.local_modes.remove(LocalModes::ECHO);
+            // The line's end is still shown, so that the next output begins on a line of its own.
+            hidden.local_modes.insert(LocalModes::ECHONL);
+            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &hidden);
+        }
+        let _ = write!(io::stderr(), "{prompt}");
+        Self(before)
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
+    }
 }
 
 /// A table with a head; columns as wide as they must be, two spaces apart.
@@ -53,6 +94,12 @@ pub(super) fn duration(ms: u64) -> String {
         3_600..86_400 => format!("{} h {} min", s / 3_600, s % 3_600 / 60),
         _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3_600),
     }
+}
+
+/// So many of something, in the singular where there is one.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rookery_connection::{CertificateFacts, CertificateFiles, TlsHosts};
+use rookery_connection::{CertificateFacts, CertificateFiles, TlsHosts, TlsLoadError};
 use rookery_xmpp::clock::Timestamp;
 
 use super::super::terminal::moment;
@@ -24,9 +24,10 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
                 TOPIC,
                 format!("{host} has no certificate"),
                 format!(
-                    "add to the configuration:\n           [[tls.certificates]]\n           \
-                     host = \"{host}\"\n           \
-                     chain = \"/etc/letsencrypt/live/{host}/fullchain.pem\"\n           \
+                    "add to the end of the configuration:\n\
+                     [[tls.certificates]]\n\
+                     host = \"{host}\"\n\
+                     chain = \"/etc/letsencrypt/live/{host}/fullchain.pem\"\n\
                      key = \"/etc/letsencrypt/live/{host}/privkey.pem\""
                 ),
             )),
@@ -50,10 +51,10 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
             ));
         }
     }
-    // Only the files as a whole tell whether a key fits; what `facts` said already is not said
-    // twice.
+    // Only the files as a whole tell whether a key fits; what was said already is not said twice.
     if !findings.iter().any(|found| found.fix == UNREADABLE)
         && let Err(error) = TlsHosts::load(&config.tls)
+        && !matches!(error, TlsLoadError::NoCertificate)
     {
         findings.push(Finding::error(
             TOPIC,

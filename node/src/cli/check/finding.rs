@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::json;
 
-use crate::config::Problem;
+use crate::config::{Location, Problem};
 
 /// How bad it is; the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +56,10 @@ impl Finding {
     }
 
     pub(super) fn from_problem(problem: Problem) -> Self {
-        let what = format!("{}: {}", problem.location, problem.reason);
+        let what = match &problem.location {
+            Location::Absent => problem.reason,
+            place => format!("{place}: {}", problem.reason),
+        };
         Self::error("configuration", what, problem.hint.unwrap_or_default())
     }
 
@@ -92,7 +95,8 @@ impl fmt::Display for Finding {
         if self.fix.is_empty() {
             Ok(())
         } else {
-            write!(f, "\n         → {}", self.fix)
+            let fix = self.fix.replace('\n', "\n           ");
+            write!(f, "\n         → {fix}")
         }
     }
 }

@@ -11,6 +11,7 @@ use rookery_xmpp::clock::Timestamp;
 use serde_json::json;
 
 use self::finding::{Finding, Severity};
+use super::terminal::counted;
 use super::{Failure, SourceArgs, block_on, say};
 use crate::config::Config;
 
@@ -31,7 +32,7 @@ pub struct CheckArgs {
 impl CheckArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut findings = Vec::new();
-        let source = self.source.source();
+        let source = self.source.demanded("check")?;
         match source.load() {
             Ok(loaded) => {
                 findings.extend(
@@ -67,7 +68,11 @@ fn report(findings: &[Finding], as_json: bool) -> Result<(), Failure> {
             .count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let sum = format!("{errors} errors, {warnings} warnings");
+    let sum = format!(
+        "{}, {}",
+        counted(errors as u64, "error"),
+        counted(warnings as u64, "warning")
+    );
     if as_json {
         let findings: Vec<_> = findings.iter().map(Finding::to_json).collect();
         let json = json!({"errors": errors, "warnings": warnings, "findings": findings});
