@@ -22,7 +22,7 @@ pub(super) fn any_jid(text: &str) -> Result<Jid, Status> {
     })?;
     if jid.local().is_none() {
         return Err(Status::invalid_argument(format!(
-            "`{text}` names a host, not an account"
+            "`{text}` names a host, not an account: write name@host"
         )));
     }
     Ok(jid)

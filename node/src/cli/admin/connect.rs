@@ -14,14 +14,22 @@ impl Target {
     pub(super) async fn connect(&self) -> Result<Channel, Failure> {
         match &self.address {
             Some(address) => self.over_tls(address).await,
-            None => over_socket(&self.socket()).await,
+            None => over_socket(&self.socket()?).await,
         }
     }
 
-    fn socket(&self) -> PathBuf {
-        self.socket.clone().unwrap_or_else(|| {
-            let found = USUAL_SOCKETS.iter().find(|path| Path::new(path).exists());
-            PathBuf::from(found.unwrap_or(&USUAL_SOCKETS[0]))
+    fn socket(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.socket {
+            return Ok(path.clone());
+        }
+        // A folder that may not be searched may hold it: connecting says so.
+        let may_be = |path: &&&str| Path::new(path).try_exists().unwrap_or(true);
+        let found = USUAL_SOCKETS.iter().find(may_be);
+        found.map(PathBuf::from).ok_or_else(|| {
+            Failure::unavailable(format!(
+                "no server has its socket at {}\n    {NAME_IT}",
+                USUAL_SOCKETS.join(" or ")
+            ))
         })
     }
 
@@ -71,7 +79,7 @@ async fn over_socket(path: &Path) -> Result<Channel, Failure> {
             std::io::ErrorKind::ConnectionRefused => {
                 "a server left it behind: no server runs there now"
             }
-            _ => "name the running server's socket with --socket, or start one with `rookery dev`",
+            _ => NAME_IT,
         };
         let path = path.display();
         return Err(Failure::unavailable(format!(
@@ -99,5 +107,8 @@ fn deepest(error: &dyn Error) -> String {
 
 /// Where servers keep their socket unless told otherwise.
 const USUAL_SOCKETS: [&str; 2] = ["rookery-data/admin.sock", "/var/lib/rookery/admin.sock"];
+
+const NAME_IT: &str =
+    "name the running server's socket with --socket, or start one with `rookery dev`";
 
 const CONNECT: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use clap::{Subcommand, ValueEnum};
+use clap::{ArgGroup, Subcommand, ValueEnum};
 use rookery_proto::admin::registration_client::RegistrationClient;
 use rookery_proto::admin::{
     RegistrationMode, RegistrationPolicy, ResetRegistrationRequest, SetRegistrationRequest,
@@ -20,6 +20,7 @@ pub(super) enum RegistrationCommand {
     /// Show the policy in force.
     Show,
     /// Change the policy, in the whole cluster, until it is reset.
+    #[command(group(ArgGroup::new("change").required(true).multiple(true).args(["mode", "window"])))]
     Set {
         /// Who may register.
         #[arg(long)]
@@ -51,21 +52,16 @@ impl RegistrationCommand {
                     .show_registration(ShowRegistrationRequest {})
                     .await?
                     .into_inner();
-                let origin = if shown.overridden {
-                    "set by an administrator"
-                } else {
-                    "configured"
-                };
                 Ok(show(
                     &shown.policy.unwrap_or_default(),
                     shown.version,
-                    Some(origin),
+                    shown.overridden,
                 ))
             }
             Self::Set { mode, window } => {
                 let request = request(mode, &window)?;
                 let set = client.set_registration(request).await?.into_inner();
-                Ok(show(&set.policy.unwrap_or_default(), set.version, None))
+                Ok(show(&set.policy.unwrap_or_default(), set.version, true))
             }
             Self::Reset => {
                 let reset = client
@@ -75,7 +71,7 @@ impl RegistrationCommand {
                 Ok(show(
                     &reset.policy.unwrap_or_default(),
                     reset.version,
-                    Some("configured"),
+                    false,
                 ))
             }
         }
@@ -83,11 +79,6 @@ impl RegistrationCommand {
 }
 
 fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequest, Status> {
-    if mode.is_none() && windows.is_empty() {
-        return Err(Status::invalid_argument(
-            "nothing to set: give --mode or --window",
-        ));
-    }
     let mode = match mode {
         None => RegistrationMode::Unspecified,
         Some(Mode::On) => RegistrationMode::On,
@@ -110,7 +101,7 @@ fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequ
     })
 }
 
-fn show(policy: &RegistrationPolicy, version: u64, origin: Option<&str>) -> Shown {
+fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
     let mode = match policy.mode() {
         RegistrationMode::Off => "off",
         RegistrationMode::On => "on",
@@ -130,10 +121,11 @@ fn show(policy: &RegistrationPolicy, version: u64, origin: Option<&str>) -> Show
         ("per_host", policy.per_host),
         ("in_all", policy.in_all),
     ];
-    let origin = origin
-        .map(|origin| format!(" ({origin})"))
-        .unwrap_or_default();
-    let mut lines = vec![format!("mode           {mode}: {meaning}{origin}")];
+    let origin = match overridden {
+        true => "set by an administrator",
+        false => "configured",
+    };
+    let mut lines = vec![format!("mode           {mode}: {meaning} ({origin})")];
     lines.extend(
         windows
             .iter()
@@ -145,7 +137,12 @@ fn show(policy: &RegistrationPolicy, version: u64, origin: Option<&str>) -> Show
         .collect();
     Shown {
         text: lines.join("\n"),
-        json: json!({"mode": mode, "version": version, "windows": windows}),
+        json: json!({
+            "mode": mode,
+            "overridden": overridden,
+            "version": version,
+            "windows": windows,
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::super::terminal::duration;
+use super::super::terminal::{counted, duration};
 use super::Shown;
 
 /// The node itself.
@@ -111,17 +111,19 @@ fn status(status: ShowStatusResponse) -> Shown {
             status.process_id,
             status.roles.join(", ")
         ),
-        format!("connections  {}", status.connections),
     ];
     let hosts = status.hosts.iter();
-    lines.extend(
-        hosts.map(|host| format!("host         {}: {} accounts", host.host, host.accounts)),
-    );
+    lines.extend(hosts.map(|host| {
+        let accounts = counted(host.accounts, "account");
+        format!("host         {}: {accounts}", host.host)
+    }));
     lines.extend(status.components.iter().map(|part| {
         let state = if part.healthy { "ok" } else { "NOT OK" };
-        format!("{:<11}  {state} {}", part.name, part.detail)
-            .trim_end()
-            .to_owned()
+        let detail = match part.detail.as_str() {
+            "" => String::new(),
+            detail => format!(" ({detail})"),
+        };
+        format!("{:<11}  {state}{detail}", part.name)
     }));
     let listeners = status.listeners.iter();
     lines.extend(listeners.map(|at| format!("listens      {} on {}", at.name, at.address)));

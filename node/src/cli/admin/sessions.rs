@@ -9,7 +9,7 @@ use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::super::terminal::{moment, table};
+use super::super::terminal::{counted, moment, table};
 use super::Shown;
 
 /// Connected clients.
@@ -58,9 +58,8 @@ impl SessionsCommand {
             Self::Close { jid, reason } => {
                 let request = CloseSessionsRequest { jid, text: reason };
                 let closed = client.close_sessions(request).await?.into_inner().closed;
-                let plural = if closed == 1 { "" } else { "s" };
                 Ok(Shown::done(
-                    format!("{closed} session{plural} closed"),
+                    format!("{} closed", counted(closed.into(), "session")),
                     json!({"closed": closed}),
                 ))
             }

@@ -1,7 +1,5 @@
 //! `rookery admin users`.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use clap::{Args, Subcommand};
 use rookery_proto::admin::users_client::UsersClient;
 use rookery_proto::admin::{
@@ -12,7 +10,7 @@ use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::super::terminal::{moment, table};
+use super::super::terminal::{moment, read_secret, table};
 use super::Shown;
 use super::sessions::session_json;
 
@@ -49,7 +47,7 @@ pub(super) enum UsersCommand {
         #[arg(long, default_value = "")]
         host: String,
         /// How many at most; without it all.
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         limit: Option<u32>,
         /// Begin behind this name.
         #[arg(long, value_name = "NAME", default_value = "")]
@@ -151,14 +149,9 @@ impl PasswordArgs {
         if let Some(password) = self.password {
             return Ok(password);
         }
-        let stdin = std::io::stdin();
-        if stdin.is_terminal() {
-            let _ = write!(std::io::stderr(), "password (it will be visible): ");
-        }
-        let mut line = String::new();
-        let read = stdin.lock().read_line(&mut line);
-        read.map_err(|error| Status::invalid_argument(format!("no password: {error}")))?;
-        let password = line.trim_end_matches(['\r', '\n']).to_owned();
+        let read = read_secret("password: ");
+        let password =
+            read.map_err(|error| Status::invalid_argument(format!("no password: {error}")))?;
         if password.is_empty() {
             return Err(Status::invalid_argument(
                 "no password: type one, pipe one in, or set --password or ROOKERY_PASSWORD",
@@ -190,10 +183,13 @@ async fn list(
         }
     }
     let rows: Vec<_> = users.iter().map(row).collect();
-    let text = match rows.is_empty() {
+    let mut text = match rows.is_empty() {
         true => "no accounts".to_owned(),
         false => table(&["ACCOUNT", "CREATED", "STATE"], &rows),
     };
+    if !page_token.is_empty() {
+        text.push_str(&format!("\n… and more: --after {page_token} goes on"));
+    }
     Ok(Shown {
         text,
         json: users.iter().map(user_json).collect(),
@@ -202,9 +198,11 @@ async fn list(
 
 fn show(response: ShowUserResponse) -> Shown {
     let user = response.user.unwrap_or_default();
-    let last_seen = response
-        .last_seen_ms
-        .map_or_else(|| "never".to_owned(), moment);
+    let last_seen = match (response.sessions.is_empty(), response.last_seen_ms) {
+        (false, _) => "now".to_owned(),
+        (true, Some(at)) => moment(at),
+        (true, None) => "never".to_owned(),
+    };
     let mut lines = vec![
         format!("account           {}", user.jid),
         format!("state             {}", state(&user)),
