@@ -9,32 +9,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
-use tracing::{info, warn};
+use tracing::warn;
 
-use crate::operation::ProcessUsage;
+use crate::metrics::Metrics;
 use crate::operator::Operator;
-
-/// Collects what all parts count, and tells it to Prometheus.
-#[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
-
-impl Metrics {
-    /// Takes over as the process's recorder; before that nothing is counted. `None` if there is one
-    /// already.
-    pub fn install() -> Option<Self> {
-        PrometheusBuilder::new().install_recorder().ok().map(Self)
-    }
-
-    /// Everything counted so far, in Prometheus' text form.
-    pub fn render(&self) -> String {
-        let usage = ProcessUsage::read()
-            .map(ProcessUsage::to_prometheus)
-            .unwrap_or_default();
-        self.0.render() + &usage
-    }
-}
 
 /// The running HTTP port.
 pub struct HttpPort {
@@ -54,7 +33,7 @@ impl HttpPort {
         metrics: Metrics,
         operator: Operator,
     ) -> Result<Self, (SocketAddr, io::Error)> {
-        let handle = metrics.0.clone();
+        let folded = metrics.clone();
         let routes = Router::new()
             .route("/metrics", get(show_metrics))
             .route("/healthz", get(async || "ok\n"))
@@ -72,10 +51,9 @@ impl HttpPort {
                     warn!(%error, "http port ended");
                 }
             });
-            info!(address = %at, port = "http", "listening");
             bound.push(at);
         }
-        tokio::spawn(forget_old_samples(handle));
+        tokio::spawn(forget_old_samples(folded));
         Ok(Self { addresses: bound })
     }
 
@@ -102,20 +80,21 @@ async fn show_readiness(State(shared): State<Shared>) -> impl IntoResponse {
     };
     let lines = components.iter().map(|component| {
         let state = if component.healthy { "ok" } else { "not ready" };
-        format!("{}: {state} {}", component.name, component.detail)
-            .trim_end()
-            .to_owned()
-            + "\n"
+        let detail = match component.detail.as_str() {
+            "" => String::new(),
+            detail => format!(" ({detail})"),
+        };
+        format!("{}: {state}{detail}\n", component.name)
     });
     (status, lines.collect::<String>())
 }
 
 /// Histograms keep their samples until somebody folds them, whether or not anybody scrapes.
-async fn forget_old_samples(metrics: PrometheusHandle) {
+async fn forget_old_samples(metrics: Metrics) {
     let mut turn = tokio::time::interval(UPKEEP);
     loop {
         turn.tick().await;
-        metrics.run_upkeep();
+        metrics.fold();
     }
 }
 

@@ -17,12 +17,14 @@
 //! * [`operator`]: what an operator can ask and tell the running node.
 //! * [`admin`]: the gRPC API for it.
 //! * [`http`]: metrics and health.
+//! * [`metrics`]: what is told to Prometheus.
 //! * [`operation`]: the folder, the log, the process's limits.
 
 pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod metrics;
 pub mod operation;
 pub mod operator;
 pub mod roles;

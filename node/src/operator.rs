@@ -242,8 +242,9 @@ impl Operator {
         }
         match self.0.serving.get() {
             Some(serving) => {
-                let detail = format!("{} connections", serving.connection.connections());
-                component("listeners", true, detail)
+                let count = serving.connection.connections();
+                let plural = if count == 1 { "" } else { "s" };
+                component("listeners", true, format!("{count} connection{plural}"))
             }
             None => component("listeners", false, "the server starts".to_owned()),
         }

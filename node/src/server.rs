@@ -16,7 +16,8 @@ use tracing::{info, warn};
 
 use crate::admin::{AdminPort, AdminPortError, Shards};
 use crate::config::{Config, Source};
-use crate::http::{HttpPort, Metrics};
+use crate::http::HttpPort;
+use crate::metrics::Metrics;
 use crate::operation::{Folder, FolderError, LogHandle, OpenFiles, PidFile};
 use crate::operator::{FLUSH_MS_MAX, Operator, Parts};
 use crate::roles::{Roles, RolesError};
@@ -58,6 +59,12 @@ pub enum StartError {
     /// Signals.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
+    /// Not even what the server opens for itself can be open.
+    #[error(
+        "at most {} files can be open, and a server without any client needs {}: raise LimitNOFILE \
+         (systemd) or `ulimit -Hn`", OpenFiles::reachable().max, OpenFiles::OWN_MIN
+    )]
+    TooFewFiles,
 }
 
 /// Why a node stops.
@@ -95,7 +102,8 @@ impl Server {
         metrics: Metrics,
     ) -> Result<Self, StartError> {
         let signals = Signals::receive().map_err(StartError::Signals)?;
-        raise_open_files(config.connection.connections_max);
+        info!(version = crate::VERSION, folder = %config.server.data_dir.display(), "starting");
+        raise_open_files(config.connection.connections_max)?;
         let folder = Folder::open(&config.server.data_dir)?;
         let foundation = Roles::found(&config, &folder)?;
         let operator = Operator::new(Parts {
@@ -125,6 +133,9 @@ impl Server {
             .await
             .map_err(|(address, cause)| StartError::Http { address, cause })?;
         let listeners = listeners(&roles, &admin, &http);
+        for Listener { name, address } in &listeners {
+            info!(address, port = name, "listening");
+        }
         operator.serves(roles.connection().clone(), listeners.clone());
         Ok(Self {
             roles,
@@ -212,8 +223,11 @@ fn listeners(roles: &Roles, admin: &AdminPort, http: &HttpPort) -> Vec<Listener>
     all
 }
 
-fn raise_open_files(connections_max: usize) {
+fn raise_open_files(connections_max: usize) -> Result<(), StartError> {
     let (open, needed) = (OpenFiles::raise(), OpenFiles::needed(connections_max));
+    if open.max < OpenFiles::OWN_MIN {
+        return Err(StartError::TooFewFiles);
+    }
     if open.max < needed {
         warn!(
             limit = open.max,
@@ -223,6 +237,7 @@ fn raise_open_files(connections_max: usize) {
              `ulimit -Hn`, or lower connection.connections_max"
         );
     }
+    Ok(())
 }
 
 const FLUSH: Duration = Duration::from_millis(FLUSH_MS_MAX);

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::authorization::AuthorizationLayer;
 use super::health;
@@ -78,8 +78,6 @@ impl AdminPort {
             .add_routes(routes.clone());
         let incoming = UnixListenerStream::new(listener);
         tokio::spawn(async move { report(server.serve_with_incoming(incoming).await) });
-        info!(path = %socket.display(), port = "admin", "listening");
-
         let mut port = Self {
             socket,
             addresses: Vec::new(),
@@ -97,7 +95,6 @@ impl AdminPort {
                 .map_err(AdminPortError::Tls)?;
             let server = builder.layer(layer.clone()).add_routes(routes.clone());
             tokio::spawn(async move { report(server.serve_with_incoming(incoming).await) });
-            info!(address = %at, port = "admin", "listening");
             port.addresses.push(at);
         }
         Ok(port)

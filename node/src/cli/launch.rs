@@ -6,7 +6,7 @@ use tracing::info;
 
 use super::{Failure, dev, say};
 use crate::config::{Config, Source};
-use crate::http::Metrics;
+use crate::metrics::Metrics;
 use crate::operation::LogHandle;
 use crate::server::Server;
 

@@ -10,6 +10,9 @@ pub struct OpenFiles {
 }
 
 impl OpenFiles {
+    /// With fewer the server does not start: threads and database would fail one after the other.
+    pub const OWN_MIN: u64 = 128;
+
     /// Raises the soft limit to the hard one, which needs no privilege.
     pub fn raise() -> Self {
         let limit = getrlimit(Resource::Nofile);

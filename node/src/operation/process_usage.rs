@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::fs;
 
+use super::OpenFiles;
+
 /// CPU, memory and files of this process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProcessUsage {
@@ -12,6 +14,8 @@ pub struct ProcessUsage {
     pub resident_bytes: u64,
     /// Open files, sockets included.
     pub open_files: u64,
+    /// When the process started, in seconds since 1970; 0 where the system does not tell.
+    pub started: f64,
 }
 
 impl ProcessUsage {
@@ -24,11 +28,13 @@ impl ProcessUsage {
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
         let ticks = number(11)? + number(12)?;
         let ticks_per_second = rustix::param::clock_ticks_per_second();
+        let since_boot = number(19)? as f64 / ticks_per_second as f64;
         let page = u64::try_from(rustix::param::page_size()).ok()?;
         Some(Self {
             cpu_seconds: ticks as f64 / ticks_per_second as f64,
             resident_bytes: number(21)? * page,
             open_files: fs::read_dir("/proc/self/fd").ok()?.count() as u64,
+            started: boot_time().map_or(0.0, |boot| boot + since_boot),
         })
     }
 
@@ -43,12 +49,24 @@ impl ProcessUsage {
                 self.resident_bytes as f64,
             ),
             ("process_open_fds", "gauge", self.open_files as f64),
+            (
+                "process_max_fds",
+                "gauge",
+                OpenFiles::reachable().max as f64,
+            ),
+            ("process_start_time_seconds", "gauge", self.started),
         ];
         for (name, kind, value) in metrics {
             let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
         }
         text
     }
+}
+
+fn boot_time() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let line = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    line.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! What the node tells Prometheus.
+//!
+//! Times are histograms with the same bounds on every node, for only those can be added up over a
+//! cluster.
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::operation::ProcessUsage;
+
+/// Collects what all parts count, and tells it to Prometheus.
+#[derive(Clone)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Takes over as the process's recorder; before that nothing is counted. `None` if there is one
+    /// already.
+    pub fn install() -> Option<Self> {
+        let handle = builder().ok()?.install_recorder().ok()?;
+        describe();
+        gauge!("rookery_build_info", "version" => crate::VERSION).set(1.0);
+        // So that the first of them is a change that a rate can see.
+        counter!("rookery_connections_accepted_total").absolute(0);
+        gauge!("rookery_connections").set(0.0);
+        Some(Self(handle))
+    }
+
+    /// Everything counted so far, in Prometheus' text form.
+    pub fn render(&self) -> String {
+        let usage = ProcessUsage::read()
+            .map(ProcessUsage::to_prometheus)
+            .unwrap_or_default();
+        self.0.render() + &usage
+    }
+
+    /// Folds the samples that histograms keep.
+    pub fn fold(&self) {
+        self.0.run_upkeep();
+    }
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_operations".to_owned()), OPERATIONS)
+}
+
+/// The store describes its own.
+fn describe() {
+    for (name, what) in COUNTERS {
+        describe_counter!(*name, *what);
+    }
+    for (name, what) in GAUGES {
+        describe_gauge!(*name, *what);
+    }
+    for (name, what) in HISTOGRAMS {
+        describe_histogram!(*name, *what);
+    }
+}
+
+/// From a write that stays in a disk's cache to one that somebody notices.
+const SECONDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
+];
+
+const OPERATIONS: &[f64] = &[
+    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0,
+];
+
+const COUNTERS: &[(&str, &str)] = &[
+    (
+        "rookery_connections_accepted_total",
+        "clients' connections that were let in",
+    ),
+    (
+        "rookery_connections_refused_total",
+        "clients' connections that were closed at once, by the limit that they met",
+    ),
+    (
+        "rookery_client_bytes_read_total",
+        "bytes from clients, decrypted",
+    ),
+    (
+        "rookery_client_bytes_written_total",
+        "bytes to clients, encrypted",
+    ),
+    (
+        "rookery_client_stanzas_total",
+        "stanzas from clients to their accounts",
+    ),
+    (
+        "rookery_client_batches_total",
+        "frames that carried them, one a read",
+    ),
+    (
+        "rookery_client_rests_total",
+        "times a stream was not read for a while, for it was faster than [bandwidth] allows",
+    ),
+    (
+        "rookery_router_deliveries_refused_total",
+        "deliveries that a slow client's full queue did not take",
+    ),
+    (
+        "rookery_router_forwards_refused_total",
+        "stanzas that another shard's full queue did not take",
+    ),
+    (
+        "rookery_router_shard_panics_total",
+        "shards that were started anew after a bug",
+    ),
+    (
+        "rookery_control_proposals_total",
+        "proposals of this node by how they ended",
+    ),
+    (
+        "rookery_control_write_errors_total",
+        "writes of the control log that failed and are tried again",
+    ),
+    (
+        "rookery_control_leader_changes_total",
+        "times this node saw another leader",
+    ),
+    (
+        "rookery_control_registrations_total",
+        "throttle decisions that this node asked for",
+    ),
+];
+
+const GAUGES: &[(&str, &str)] = &[
+    ("rookery_build_info", "1, with the version as a label"),
+    ("rookery_connections", "clients' connections that are open"),
+    (
+        "rookery_control_is_leader",
+        "1 where this node leads the control group",
+    ),
+    ("rookery_control_term", "the control group's term"),
+    (
+        "rookery_control_applied_index",
+        "the last entry of the control log that this node applied",
+    ),
+    (
+        "rookery_control_log_entries",
+        "entries of the control log since its snapshot",
+    ),
+    (
+        "rookery_control_time_ahead_seconds",
+        "how far the control group's time is ahead of this node's clock",
+    ),
+];
+
+const HISTOGRAMS: &[(&str, &str)] = &[
+    (
+        "rookery_control_commit_seconds",
+        "from a proposal to the control group until its answer",
+    ),
+    (
+        "rookery_control_write_seconds",
+        "one write of the control log, its fsync included",
+    ),
+];
