@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
@@ -24,7 +25,7 @@ pub struct FilterError(String);
 impl LogHandle {
     /// Starts logging to standard error. Fails if the process logs already.
     pub fn start(options: &LogOptions) -> Result<Self, TryInitError> {
-        let filter = EnvFilter::try_new(&options.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter = parse(&options.filter).unwrap_or_else(|_| EnvFilter::new("info"));
         let (filter, reload) = reload::Layer::new(filter);
         let lines = fmt::layer().with_writer(std::io::stderr);
         let lines = match options.format {
@@ -48,7 +49,7 @@ impl LogHandle {
 
     /// Logs by another filter from now on, and returns the one before.
     pub fn set_filter(&self, text: &str) -> Result<String, FilterError> {
-        let filter = EnvFilter::try_new(text).map_err(|error| FilterError(error.to_string()))?;
+        let filter = parse(text).map_err(|error| FilterError(error.to_string()))?;
         self.reload
             .reload(filter)
             .map_err(|error| FilterError(error.to_string()))?;
@@ -56,7 +57,38 @@ impl LogHandle {
     }
 }
 
+/// A filter that lets libraries tell more than `info` only when it names them: `debug` is about the
+/// server, and would drown in the frames of its own admin API.
+fn parse(text: &str) -> Result<EnvFilter, ParseError> {
+    let filter = EnvFilter::try_new(text)?;
+    if filter.max_level_hint() <= Some(LevelFilter::INFO) {
+        return Ok(filter);
+    }
+    // Of two directives for one target the later holds.
+    EnvFilter::try_new(format!("{CHATTY},{text}"))
+}
+
+const CHATTY: &str =
+    "h2=info,hyper=info,hyper_util=info,tonic=info,tower=info,axum=info,rustls=info,mio=info";
+
 fn is_terminal() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_stay_quiet_until_they_are_named() {
+        let filter = |text: &str| parse(text).unwrap().to_string();
+        assert!(filter("debug").contains("h2=info"));
+        assert_eq!(filter("warn"), "warn");
+        let named = filter("debug,h2=trace");
+        assert!(
+            named.contains("h2=trace") && !named.contains("h2=info"),
+            "{named}"
+        );
+    }
 }
