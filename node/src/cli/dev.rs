@@ -126,6 +126,10 @@ impl Greeting {
             }
         };
         let (socket, http) = (at("admin"), at("http"));
+        // As it was called, so that the lines can be pasted: `rookery` need not be on the path.
+        let program = std::env::args()
+            .next()
+            .unwrap_or_else(|| "rookery".to_owned());
         let first_http = http.split(',').next().unwrap_or_default();
         format!(
             "rookery {version} serves localhost
@@ -133,10 +137,10 @@ impl Greeting {
   XMPP        {starttls} (STARTTLS)
               {direct} (direct TLS)
   accounts    any client can register at localhost, or:
-              rookery admin --socket {socket} users create NAME@localhost
+              {program} admin --socket {socket} users create NAME@localhost
   operator    {password}
   trust       {dir}/tls/ca.pem issued the server's certificate
-  admin API   rookery admin --socket {socket} server status
+  admin API   {program} admin --socket {socket} server status
               grpcurl -plaintext -unix {socket} list
   monitoring  http://{first_http}/metrics /healthz /readyz
   data        {dir}
