@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::measure::Outcome;
-use crate::measure::process::{Sample, exists};
+use crate::measure::process::Sample;
 use crate::options::{Cli, Common};
 use crate::worker::{Report, Share};
 
@@ -36,14 +36,12 @@ pub(crate) struct Measured {
 /// Runs the workers to their end.
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<Measured> {
     let common = cli.command.common();
-    for &pid in &common.pid {
-        anyhow::ensure!(exists(pid), "--pid {pid}: there is no such process");
-    }
+    let watched = common.watched()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let coordinated = Coordinator::start(common)?.run();
+        let coordinated = Coordinator::start(common, watched)?.run();
         let Ok(result) = timeout(common.limit(), coordinated).await else {
             bail!(
                 "the run took longer than --limit {} s",
@@ -78,12 +76,12 @@ struct Handle {
 }
 
 impl Coordinator {
-    fn start(common: &Common) -> anyhow::Result<Self> {
+    fn start(common: &Common, pids: Vec<u32>) -> anyhow::Result<Self> {
         let count = common.processes;
         // `--seed` decides what is sent, not the mark: two runs must not take each other's messages.
         let run = fresh_mark()?;
         let (sender, reports) = mpsc::channel(REPORTS_MAX);
-        let idle = Sample::take(&common.pid, &[]);
+        let idle = Sample::take(&pids, &[]);
         let mut workers = Vec::new();
         for index in 0..count {
             let (handle, output) = spawn(Share {
@@ -98,7 +96,7 @@ impl Coordinator {
         Ok(Self {
             workers,
             reports,
-            pids: common.pid.clone(),
+            pids,
             bar: bar(),
             idle,
             begin: None,

@@ -47,6 +47,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
         worker::run(share, cli)?;
         return Ok(true);
     }
+    report::prepare(&cli.command)?;
     let measured = coordinator::run(cli)?;
     report::write(&cli.command, &measured)?;
     Ok(measured.outcome.is_clean())

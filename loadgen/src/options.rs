@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Connector, Mechanism, SaltedPasswords, TlsMode, tls_connector};
+use crate::measure::process::{behind, exists};
 use crate::workload::{idle, login, messages, mix, offline, presence, register, relay};
 
 /// Load generator for any XMPP server. It checks everything it receives: exit status 0 means that
@@ -132,7 +133,10 @@ pub(crate) struct Common {
     limit: u64,
     /// A process of the server, may be repeated: its CPU time and memory are reported.
     #[arg(long, value_name = "PID")]
-    pub(crate) pid: Vec<u32>,
+    pid: Vec<u32>,
+    /// The admin socket of a Rookery on this machine, may be repeated: as --pid with its process.
+    #[arg(long, value_name = "SOCKET")]
+    admin: Vec<PathBuf>,
     /// Write the results as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -155,6 +159,18 @@ impl Common {
             tls: tls_connector(self.insecure, &self.ca, self.tls == TlsMode::Direct)?,
             salted: SaltedPasswords::default(),
         })
+    }
+
+    /// The server's processes that are to be watched.
+    pub(crate) fn watched(&self) -> anyhow::Result<Vec<u32>> {
+        for &pid in &self.pid {
+            anyhow::ensure!(exists(pid), "--pid {pid}: there is no such process");
+        }
+        let behind = self
+            .admin
+            .iter()
+            .map(|path| behind(path).with_context(|| format!("--admin {}", path.display())));
+        self.pid.iter().copied().map(Ok).chain(behind).collect()
     }
 
     /// How many connections one of the processes may open a second.

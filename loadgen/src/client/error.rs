@@ -29,7 +29,10 @@ pub(crate) enum ClientError {
     #[error("server does not offer {0}")]
     NotOffered(&'static str),
     /// RFC 6120 6.5.
-    #[error("server refused the login of {user}: {condition}")]
+    #[error(
+        "server refused the login of {user}: {condition} (--register makes the accounts that are \
+         missing)"
+    )]
     Login {
         /// The account's local part.
         user: String,

@@ -1,6 +1,8 @@
 //! CPU time and memory of processes and of the machine, from `/proc`.
 
-use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::{fs, io};
 
 use serde::Serialize;
 
@@ -92,6 +94,13 @@ pub(crate) fn exists(pid: u32) -> bool {
     process(pid).is_some()
 }
 
+/// The process that listens on a Unix socket.
+pub(crate) fn behind(socket: &Path) -> io::Result<u32> {
+    let stream = UnixStream::connect(socket)?;
+    let peer = rustix::net::sockopt::socket_peercred(&stream)?;
+    Ok(peer.pid.as_raw_nonzero().get().unsigned_abs())
+}
+
 fn process(pid: u32) -> Option<ProcessSample> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (ticks, pages) = parse_stat(&stat)?;
@@ -159,6 +168,15 @@ mod tests {
         let me = process(std::process::id()).unwrap();
         assert!(me.rss_bytes > 0);
         assert!(exists(me.pid));
+    }
+
+    #[test]
+    fn the_process_behind_a_socket_is_found() {
+        let path = std::env::temp_dir().join(format!("loadgen-{}.sock", std::process::id()));
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(behind(&path).unwrap(), std::process::id());
+        drop(listener);
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]

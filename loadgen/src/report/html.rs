@@ -16,11 +16,13 @@ pub(crate) fn page(summary: &Summary) -> String {
          <meta name=viewport content='width=device-width'>\
          <title>loadgen {workload}</title><style>{STYLE}</style>\
          <h1>{workload} <span class={class}>{word}</span></h1>\
-         <p><code>loadgen {command}</code></p>",
+         <p><code>loadgen {command}</code></p><p>{when} UTC, loadgen {version}</p>",
         workload = escape(&summary.workload),
         class = verdict.0,
         word = verdict.1,
         command = escape(&summary.command.join(" ")),
+        when = escape(&summary.ended),
+        version = summary.loadgen,
     );
     figures(summary, &mut out);
     latencies(summary, &mut out);
@@ -162,9 +164,10 @@ fn chart(title: &str, points: &[Point], values: &[f64], out: &mut String) {
     let _ = write!(
         out,
         "<h2>{title}</h2><svg viewBox='0 0 800 200' role=img><title>{title}</title>\
-         <path class=axis d='M60 10V170H790'/><text x=55 y=16 class=y>{top:.6}</text>\
+         <path class=axis d='M60 10V170H790'/><text x=55 y=16 class=y>{}</text>\
          <text x=55 y=172 class=y>0</text><text x=60 y=190>0 s</text>\
          <text x=790 y=190 class=y>{:.1} s</text><polyline points='",
+        short(top),
         last.at_s
     );
     for (index, value) in columns.iter().enumerate() {
@@ -175,6 +178,15 @@ fn chart(title: &str, points: &[Point], values: &[f64], out: &mut String) {
         let _ = write!(out, "{x:.1},{y:.1} ");
     }
     out.push_str("'/></svg>");
+}
+
+/// A number with as many digits as the end of an axis needs.
+fn short(value: f64) -> String {
+    match value {
+        100.0.. => format!("{value:.0}"),
+        1.0..100.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
 }
 
 fn escape(text: &str) -> String {
@@ -224,6 +236,14 @@ mod tests {
         ] {
             assert!(!page.contains(reference), "{reference} in the page");
         }
+    }
+
+    #[test]
+    fn the_ends_of_axes_are_short() {
+        assert_eq!(
+            [239_520.0, 78.749, 0.1234].map(short),
+            ["239520", "78.7", "0.123"]
+        );
     }
 
     #[test]

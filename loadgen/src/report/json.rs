@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rustix::time::ClockId;
 use serde::Serialize;
 
 use crate::coordinator::Measured;
@@ -13,6 +14,8 @@ use crate::oracle::Faults;
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     pub(crate) loadgen: &'static str,
+    /// When the run ended, in UTC.
+    pub(crate) ended: String,
     pub(crate) workload: String,
     pub(crate) command: Vec<String>,
     pub(crate) clean: bool,
@@ -103,6 +106,7 @@ impl Summary {
             });
         Self {
             loadgen: env!("CARGO_PKG_VERSION"),
+            ended: utc(rustix::time::clock_gettime(ClockId::Realtime).tv_sec),
             workload: workload.to_owned(),
             command: public_arguments(std::env::args().skip(1)),
             clean: outcome.is_clean(),
@@ -239,6 +243,27 @@ impl Server {
     }
 }
 
+/// A moment after 1970 as people write it, to the minute.
+fn utc(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Years that begin in March have their leap day at the end (Hinnant, "chrono-compatible
+    // low-level date algorithms"); day 0 is the first of March of the year 0.
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let of_era_years = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * of_era_years + of_era_years / 4 - of_era_years / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = era * 400 + of_era_years + next;
+    let (hour, minute) = (rest / 3_600, rest % 3_600 / 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
+}
+
 /// 0 where there is nothing to divide by.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
@@ -262,6 +287,20 @@ fn public_arguments(arguments: impl Iterator<Item = String>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_for_people() {
+        let moments = [0, 951_782_400, 1_000_000_000, 1_795_633_215].map(utc);
+        assert_eq!(
+            moments,
+            [
+                "1970-01-01 00:00",
+                "2000-02-29 00:00",
+                "2001-09-09 01:46",
+                "2026-11-25 19:00"
+            ]
+        );
+    }
 
     #[test]
     fn the_password_is_in_no_report() {
