@@ -29,10 +29,7 @@ pub(crate) enum ClientError {
     #[error("server does not offer {0}")]
     NotOffered(&'static str),
     /// RFC 6120 6.5.
-    #[error(
-        "server refused the login of {user}: {condition} (--register makes the accounts that are \
-         missing)"
-    )]
+    #[error("server refused the login of {user}: {condition}{}", advice(condition))]
     Login {
         /// The account's local part.
         user: String,
@@ -77,6 +74,15 @@ impl ClientError {
             what,
             got: String::from_utf8_lossy(shown).into_owned(),
         }
+    }
+}
+
+/// What may help against a refused login.
+fn advice(condition: &str) -> &'static str {
+    // RFC 6120 6.5.10: also what a server says of an account that it does not have.
+    match condition.starts_with("not-authorized") {
+        true => "; --register makes accounts that are missing",
+        false => "",
     }
 }
 
