@@ -14,6 +14,9 @@ rookery_xmpp::options! {
         pub resource_conflict: ResourceConflict = ResourceConflict::Replace, "";
         /// Contacts in one roster; more are refused with `policy-violation`.
         pub roster_items_max: u32 = 2000, "contacts";
+        /// Addresses, names and groups of one roster together; more is refused with
+        /// `policy-violation`. A client gets all of it at once.
+        pub roster_bytes_max: u32 = 524_288, "bytes";
         /// Groups of one contact.
         pub roster_groups_max: u32 = 32, "groups";
         /// Length of a contact's name or of a group's name.

@@ -178,6 +178,34 @@ fn a_message_that_must_not_be_stored_is_refused_where_nobody_reads() {
 }
 
 #[test]
+fn large_answers_are_given_one_by_one_and_not_to_a_client_that_takes_none() {
+    const ROSTER: &str = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>";
+    let (mut world, romeo, _juliet) = pair();
+    let name = "n".repeat(1_000);
+    for n in 0..20 {
+        world.send(
+            &romeo,
+            &format!(
+                "<iq type='set' id='s'><query xmlns='jabber:iq:roster'>\
+                 <item jid='{n}@localhost' name='{name}'/></query></iq>"
+            ),
+        );
+    }
+    romeo.stanzas();
+    world.send_all(&romeo, &[ROSTER; 3]);
+    assert_eq!((romeo.batches(), romeo.stanzas().len()), (3, 3));
+    romeo.set_full(true);
+    world.send(&romeo, ROSTER);
+    romeo.set_full(false);
+    world.send(&romeo, ROSTER);
+    assert!(romeo.stanza().contains("resource-constraint"));
+    world.tick();
+    world.tick();
+    world.send(&romeo, ROSTER);
+    assert!(romeo.stanza().contains("type=\"result\""));
+}
+
+#[test]
 fn a_presence_has_a_size() {
     let (mut world, romeo, juliet) = pair();
     world.befriend(&romeo, &juliet);

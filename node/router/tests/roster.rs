@@ -163,6 +163,29 @@ fn a_roster_has_a_limit() {
 }
 
 #[test]
+fn a_roster_has_a_size() {
+    let options = RouterOptions {
+        roster_bytes_max: 2_100,
+        ..RouterOptions::default()
+    };
+    let mut world = World::with_options(&["juliet", "romeo"], options);
+    let juliet = world.online("juliet", "balcony");
+    let item = |name: &str, bytes: usize| {
+        format!(
+            "<item jid='{name}@localhost' name='{}'/>",
+            "n".repeat(bytes)
+        )
+    };
+    assert_eq!(set(&mut world, &juliet, &item("a", 1_000)).len(), 2);
+    assert_eq!(set(&mut world, &juliet, &item("b", 1_000)).len(), 2);
+    assert!(set(&mut world, &juliet, &item("c", 1_000))[0].contains("policy-violation"));
+    assert!(set(&mut world, &juliet, &item("romeo", 100))[0].contains("policy-violation"));
+    assert_eq!(set(&mut world, &juliet, &item("a", 500)).len(), 2);
+    world.send(&juliet, "<presence type='subscribe' to='romeo@localhost'/>");
+    assert!(juliet.stanza().contains("ask=\"subscribe\""));
+}
+
+#[test]
 fn a_roster_of_somebody_else_is_not_served() {
     let mut world = World::with(&["juliet", "romeo"]);
     let romeo = world.online("romeo", "orchard");

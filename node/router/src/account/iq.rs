@@ -8,12 +8,13 @@ use rookery_session::carrier::SessionId;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
-use rookery_xmpp::stanza::{Rec, StanzaType, iq_result};
-use rookery_xmpp::stanza_error::{Condition, StanzaError};
+use rookery_xmpp::stanza::{Batch, Rec, StanzaType, iq_result, parse_rec};
+use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
-use super::Account;
+use super::sessions::STALL;
+use super::{Account, Session};
 use crate::modules::{Iq, Outcome, Place, Stanza};
-use crate::shard::Turn;
+use crate::shard::{Reply, Request, Turn};
 
 impl Account {
     /// An IQ of one of the account's sessions to the account itself or to a host.
@@ -30,6 +31,13 @@ impl Account {
             StanzaType::Result | StanzaType::Error
         ) {
             return;
+        }
+        let unanswered = |session: &Session| turn.now < session.unanswered_until;
+        if self.sessions.get(id).is_some_and(unanswered) {
+            let error = StanzaError::new(Condition::ResourceConstraint)
+                .with_type(ErrorType::Wait)
+                .with_text("read the answers first");
+            return self.refuse(turn, id, stanza.buf, stanza.rec, &error);
         }
         match request(stanza, place, Some(id)) {
             Ok(iq) => self.answer_iq(turn, iq),
@@ -93,7 +101,7 @@ impl Account {
         }
     }
 
-    fn reply_result(&self, turn: &mut Turn<'_>, iq: &Iq, payload: Option<&Element>) {
+    fn reply_result(&mut self, turn: &mut Turn<'_>, iq: &Iq, payload: Option<&Element>) {
         let from = iq.to.as_ref().map(|to| to.as_str());
         let reply = iq_result(
             iq.rec.bytes(&iq.bytes),
@@ -105,7 +113,7 @@ impl Account {
         self.reply(turn, iq, reply);
     }
 
-    fn reply_error(&self, turn: &mut Turn<'_>, iq: &Iq, error: &StanzaError) {
+    fn reply_error(&mut self, turn: &mut Turn<'_>, iq: &Iq, error: &StanzaError) {
         let from = iq.to.as_ref().map(|to| to.as_str());
         let reply = error.reply_to(
             iq.rec.bytes(&iq.bytes),
@@ -118,20 +126,46 @@ impl Account {
         }
     }
 
-    fn reply(&self, turn: &mut Turn<'_>, iq: &Iq, reply: Bytes) {
+    fn reply(&mut self, turn: &mut Turn<'_>, iq: &Iq, reply: Bytes) {
         match iq.session {
-            Some(id) => {
-                if let Some(session) = self.sessions.get(id) {
-                    turn.deliver_bytes(&session.sink, &session.jid, reply);
-                }
-            }
+            Some(id) => self.reply_to_session(turn, id, reply),
             None => {
                 let from = iq.to.clone().unwrap_or_else(|| self.jid().clone());
                 turn.route_bytes(&from, &iq.from, reply);
             }
         }
     }
+
+    /// A large answer is handed over before the next request is looked at: the answers to one read would fill the
+    /// memory otherwise. A client that does not take it gets no others for a while.
+    fn reply_to_session(&mut self, turn: &mut Turn<'_>, id: SessionId, reply: Bytes) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        if reply.len() <= LARGE_BYTES {
+            return turn.deliver_bytes(&session.sink, &session.jid, reply);
+        }
+        let to = session.sink.clone();
+        let rec = parse_rec(&reply).expect("the server writes canonical stanzas");
+        let batch = Batch {
+            buf: reply,
+            recs: vec![rec],
+        };
+        self.request(
+            turn,
+            Request::Deliver { to, batch },
+            move |account, turn, reply| {
+                let refused = matches!(reply, Reply::NotTaken);
+                if let Some(session) = account.sessions.get_mut(id).filter(|_| refused) {
+                    session.unanswered_until = turn.now.plus(STALL);
+                }
+            },
+        );
+    }
 }
+
+/// Answers of more bytes are given one at a time.
+const LARGE_BYTES: usize = 16 * 1024;
 
 /// Reads a request: it must have exactly one child element (RFC 6120 8.2.3).
 fn request(

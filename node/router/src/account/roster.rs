@@ -106,6 +106,15 @@ impl Roster {
         self.items.values().filter(|item| item.in_roster)
     }
 
+    /// Whether a roster with this item would be larger than it may be. One that is already may still shrink.
+    pub fn overflows(&self, item: &RosterItem, items_max: usize, bytes_max: usize) -> bool {
+        let old = self.get(&item.jid).filter(|old| old.in_roster);
+        let old_bytes = old.map_or(0, bytes_of);
+        let bytes = || self.contacts().map(bytes_of).sum::<usize>() - old_bytes + bytes_of(item);
+        old.is_none() && self.contacts().count() >= items_max
+            || bytes_of(item) > old_bytes && bytes() > bytes_max
+    }
+
     /// Everything, with requests of strangers.
     pub fn all(&self) -> impl Iterator<Item = (&Arc<Jid>, &RosterItem)> {
         self.items.iter().map(|(contact, item)| (&contact.0, item))
@@ -274,6 +283,12 @@ impl Roster {
             auto_reply,
         }
     }
+}
+
+/// What its user made an item of.
+fn bytes_of(item: &RosterItem) -> usize {
+    let groups = item.groups.iter().map(String::len).sum::<usize>();
+    item.jid.as_str().len() + item.name.as_ref().map_or(0, String::len) + groups
 }
 
 fn sees_contact(subscription: Subscription) -> bool {

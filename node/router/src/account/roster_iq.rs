@@ -56,17 +56,16 @@ impl Account {
             return Outcome::Error(StanzaError::new(Condition::NotAllowed));
         }
         let mut item = self.roster.item_or_stranger(&change.jid);
-        let full = self.roster.contacts().count() >= turn.options.roster_items_max as usize;
-        if !item.in_roster && full {
+        item.in_roster = true;
+        item.name = change.name;
+        item.groups = change.groups;
+        if self.overflows_roster(turn, &item) {
             return Outcome::Error(
                 StanzaError::new(Condition::PolicyViolation)
                     .with_type(ErrorType::Modify)
                     .with_text("the roster is full"),
             );
         }
-        item.in_roster = true;
-        item.name = change.name;
-        item.groups = change.groups;
         let stored = self.roster.put(item.clone());
         let request = Request::UpdateRoster(Jid::clone(self.jid()), stored.clone());
         Outcome::wait(request, move |account, turn, _, reply| match reply {
@@ -78,6 +77,14 @@ impl Account {
             Reply::Failed(error) => Outcome::Error(store_refusal(&error)),
             _ => Outcome::Error(StanzaError::new(Condition::InternalServerError)),
         })
+    }
+
+    /// Whether the roster has no room for this item.
+    pub(super) fn overflows_roster(&self, turn: &Turn<'_>, item: &RosterItem) -> bool {
+        let options = &turn.options;
+        let items_max = options.roster_items_max as usize;
+        self.roster
+            .overflows(item, items_max, options.roster_bytes_max as usize)
     }
 
     /// RFC 6121 2.5: the contact goes, and both subscriptions with it.

@@ -38,6 +38,8 @@ pub struct Session {
     pub slots: Slots,
     /// It did not take something: until then it gets no messages.
     pub(super) behind_until: Timestamp,
+    /// It did not take a large answer: until then it gets none.
+    pub(super) unanswered_until: Timestamp,
     /// The last address it wrote to, as written and prepared: most stanzas of a chat go to one
     /// address.
     pub(super) last_to: Option<(Box<[u8]>, Arc<Jid>)>,
@@ -68,6 +70,7 @@ impl Session {
             directed: BTreeSet::new(),
             slots: Slots::default(),
             behind_until: Timestamp(0),
+            unanswered_until: Timestamp(0),
             last_to: None,
         }
     }

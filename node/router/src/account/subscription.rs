@@ -42,7 +42,7 @@ impl Account {
             return self.refuse(turn, id, buf, rec, &error);
         }
         let transition = self.roster.outbound(&contact, step);
-        if self.adds_too_much(turn, &transition) {
+        if transition.item.in_roster && self.overflows_roster(turn, &transition.item) {
             let error = StanzaError::new(Condition::PolicyViolation)
                 .with_type(ErrorType::Modify)
                 .with_text("the roster is full");
@@ -180,15 +180,6 @@ impl Account {
             Reply::Failed(error) => then(account, turn, Err(error)),
             _ => then(account, turn, Err(StoreError::Invalid("reply"))),
         });
-    }
-
-    fn adds_too_much(&self, turn: &Turn<'_>, transition: &Transition) -> bool {
-        let is_new = self
-            .roster
-            .get(&transition.item.jid)
-            .is_none_or(|item| !item.in_roster);
-        let full = self.roster.contacts().count() >= turn.options.roster_items_max as usize;
-        transition.item.in_roster && is_new && full
     }
 
     /// Before the account disappears: nobody stays subscribed to it, and it to nobody.
