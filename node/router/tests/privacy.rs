@@ -74,17 +74,23 @@ fn a_request_to_see_nobody_is_ignored() {
 }
 
 #[test]
-fn nobody_but_the_server_pushes_rosters() {
+fn nobody_but_the_server_pushes() {
     let mut world = World::with(&["romeo", "juliet"]);
     let romeo = world.online("romeo", "orchard");
     let juliet = world.online("juliet", "balcony");
-    world.send(
-        &romeo,
-        "<iq type='set' id='p' to='juliet@localhost/balcony'><query xmlns='jabber:iq:roster'>\
-         <item jid='evil@localhost' subscription='both'/></query></iq>",
-    );
-    juliet.nothing();
-    assert!(romeo.stanza().contains("service-unavailable"));
+    for push in [
+        "<query xmlns='jabber:iq:roster'><item jid='evil@localhost' subscription='both'/></query>",
+        "<block xmlns='urn:xmpp:blocking'><item jid='nurse@localhost'/></block>",
+        "<unblock xmlns='urn:xmpp:blocking'/>",
+    ] {
+        let to = "juliet@localhost/balcony";
+        world.send(
+            &romeo,
+            &format!("<iq type='set' id='p' to='{to}'>{push}</iq>"),
+        );
+        juliet.nothing();
+        assert!(romeo.stanza().contains("service-unavailable"));
+    }
 }
 
 #[test]

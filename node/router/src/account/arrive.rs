@@ -151,9 +151,8 @@ impl Account {
         rec: Rec,
     ) {
         let request = matches!(rec.stanza_type, StanzaType::Get | StanzaType::Set);
-        if rec.stanza_type == StanzaType::Set && to.resource().is_some() && is_roster_push(buf, rec)
-        {
-            // RFC 6121 2.1.6: only the server pushes, and not every client checks who did.
+        if rec.stanza_type == StanzaType::Set && to.resource().is_some() && is_push(buf, rec) {
+            // RFC 6121 2.1.6, XEP-0191 3: only the server pushes, and not every client checks who did.
             let error = StanzaError::new(Condition::ServiceUnavailable);
             return turn.bounce(from, to, buf, rec, &error);
         }
@@ -181,9 +180,14 @@ fn is_kept_in_order(stanza_type: StanzaType) -> bool {
     )
 }
 
-/// Whether an IQ looks like a roster push. Few have the namespace anywhere, so few are parsed.
-fn is_roster_push(buf: &Bytes, rec: Rec) -> bool {
+/// What the server alone pushes to an account's clients.
+const PUSHED: [&str; 2] = [ns::ROSTER, ns::BLOCKING];
+
+/// Whether an IQ looks like a push of the server's. Few have the namespaces anywhere, so few are parsed.
+fn is_push(buf: &Bytes, rec: Rec) -> bool {
     let bytes = rec.bytes(buf);
-    memmem::find(bytes, ns::ROSTER.as_bytes()).is_some()
-        && Element::parse(bytes).is_ok_and(|iq| iq.elements().any(|child| child.ns() == ns::ROSTER))
+    let named = |ns: &str| memmem::find(bytes, ns.as_bytes()).is_some();
+    PUSHED.into_iter().any(named)
+        && Element::parse(bytes)
+            .is_ok_and(|iq| iq.elements().any(|child| PUSHED.contains(&child.ns())))
 }
