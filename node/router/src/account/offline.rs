@@ -51,6 +51,8 @@ pub(crate) struct Offline {
     batch: Vec<Kept>,
     /// Appends that came through, to notice one during a read.
     appended: u64,
+    /// How many messages the next read asks for: no more than fitted, where they are large.
+    page: usize,
     /// A read, a delivery or a trim is under way.
     draining: bool,
     /// The session that gets the log at the moment.
@@ -84,6 +86,7 @@ impl Offline {
             appending: 0,
             batch: Vec::new(),
             appended: 0,
+            page: PAGE_MESSAGES,
             draining: false,
             reader: None,
             given: None,
@@ -217,7 +220,7 @@ impl Account {
     fn read_offline_page(&mut self, turn: &mut Turn<'_>) {
         self.offline.draining = true;
         let appended = self.offline.appended;
-        let query = LogQuery::after(None, PAGE_MESSAGES);
+        let query = LogQuery::after(None, self.offline.page);
         let request = Request::ReadLog(Jid::clone(self.jid()), query);
         self.request_beside(turn, request, move |account, turn, reply| match reply {
             Reply::Log(entries) if !entries.is_empty() => account.give_page(turn, entries),
@@ -234,7 +237,13 @@ impl Account {
     }
 
     fn give_page(&mut self, turn: &mut Turn<'_>, mut entries: Vec<LogEntry>) {
-        entries.truncate(page_length(&entries));
+        let fit = page_length(&entries);
+        self.offline.page = if fit < entries.len() {
+            fit
+        } else {
+            PAGE_MESSAGES.min(2 * self.offline.page)
+        };
+        entries.truncate(fit);
         let reader = self.offline.reader;
         let session = self
             .sessions
