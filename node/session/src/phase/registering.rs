@@ -42,7 +42,8 @@ impl Registration {
             ));
         }
         let bytes = iq.to_bytes();
-        if !cx.host().registration {
+        let elsewhere = |to: &str| cx.config.host_named(to) != cx.stream.host;
+        if iq.attr("to").is_some_and(elsewhere) || !cx.host().registration {
             iq::refuse(&bytes, &StanzaError::new(Condition::ServiceUnavailable), cx);
             return Ok(None);
         }
