@@ -58,18 +58,24 @@ impl LogHandle {
 }
 
 /// A filter that lets libraries tell more than `info` only when it names them: `debug` is about the
-/// server, and would drown in the frames of its own admin API.
+/// server, and would drown in the frames of its own admin API. Of what clients send, rustls warns at
+/// each packet: anybody could fill the log.
 fn parse(text: &str) -> Result<EnvFilter, ParseError> {
     let filter = EnvFilter::try_new(text)?;
-    if filter.max_level_hint() <= Some(LevelFilter::INFO) {
-        return Ok(filter);
-    }
+    let level = filter.max_level_hint();
     // Of two directives for one target the later holds.
-    EnvFilter::try_new(format!("{CHATTY},{text}"))
+    if level <= Some(LevelFilter::ERROR) {
+        Ok(filter)
+    } else if level <= Some(LevelFilter::INFO) {
+        EnvFilter::try_new(format!("{PROVOKED},{text}"))
+    } else {
+        EnvFilter::try_new(format!("{CHATTY},{PROVOKED},{text}"))
+    }
 }
 
-const CHATTY: &str =
-    "h2=info,hyper=info,hyper_util=info,tonic=info,tower=info,axum=info,rustls=info,mio=info";
+const PROVOKED: &str = "rustls=error";
+
+const CHATTY: &str = "h2=info,hyper=info,hyper_util=info,tonic=info,tower=info,axum=info,mio=info";
 
 fn is_terminal() -> bool {
     use std::io::IsTerminal;
@@ -84,7 +90,9 @@ mod tests {
     fn libraries_stay_quiet_until_they_are_named() {
         let filter = |text: &str| parse(text).unwrap().to_string();
         assert!(filter("debug").contains("h2=info"));
-        assert_eq!(filter("warn"), "warn");
+        assert_eq!(filter("error"), "error");
+        assert!(filter("warn").contains("rustls=error"));
+        assert!(filter("info,rustls=warn").contains("rustls=warn"));
         let named = filter("debug,h2=trace");
         assert!(
             named.contains("h2=trace") && !named.contains("h2=info"),
