@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +10,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::metrics::Metrics;
@@ -45,12 +50,7 @@ impl HttpPort {
                 .await
                 .map_err(|cause| (address, cause))?;
             let at = listener.local_addr().map_err(|cause| (address, cause))?;
-            let routes = routes.clone();
-            tokio::spawn(async move {
-                if let Err(error) = axum::serve(listener, routes).await {
-                    warn!(%error, "http port ended");
-                }
-            });
+            tokio::spawn(serve(listener, routes.clone(), HEADER_MAX));
             bound.push(at);
         }
         tokio::spawn(forget_old_samples(folded));
@@ -61,6 +61,38 @@ impl HttpPort {
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
+}
+
+/// Lets only so many in at once, for each takes a descriptor that a client of XMPP may need.
+async fn serve(listener: TcpListener, routes: Router, header_max: Duration) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    while let Ok(place) = places.clone().acquire_owned().await {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                let routes = routes.clone();
+                tokio::spawn(async move {
+                    serve_one(socket, routes, header_max).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                warn!(%error, "cannot accept a connection on the http port");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve_one(socket: TcpStream, routes: Router, header_max: Duration) {
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_max);
+    let service = TowerToHyperService::new(routes);
+    let connection = builder.serve_connection(TokioIo::new(socket), service);
+    // Whatever ends it is the other side's doing, and the end of it.
+    let _ = tokio::time::timeout(CONNECTION_MAX, connection).await;
 }
 
 async fn show_metrics(State(shared): State<Shared>) -> impl IntoResponse {
@@ -99,3 +131,40 @@ async fn forget_old_samples(metrics: Metrics) {
 }
 
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Connections at once; more wait in the kernel.
+const CONNECTIONS_MAX: usize = 64;
+
+/// How long a request may take to come, also behind another one.
+const HEADER_MAX: Duration = Duration::from_secs(30);
+
+/// How long a connection may last: whoever does not read its answers is cut.
+const CONNECTION_MAX: Duration = Duration::from_secs(300);
+
+/// Before the next try to accept after a failure.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_does_not_come_is_not_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let routes = Router::new().route("/healthz", get(async || "ok\n"));
+        tokio::spawn(serve(listener, routes, Duration::from_millis(100)));
+        let mut socket = TcpStream::connect(address).await.expect("accepted");
+        socket
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /heal")
+            .await
+            .expect("sent");
+        let mut answer = String::new();
+        let ended = socket.read_to_string(&mut answer);
+        let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
+        assert!(ended.is_ok(), "the connection ends");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
