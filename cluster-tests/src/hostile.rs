@@ -21,6 +21,8 @@ pub(crate) const NAMES: &[&str] = &[
     "x12 a wrong password and a missing account look alike",
     "x16 a forged sender ends the stream",
     "x18 a roster push to somebody else is not served",
+    "x30 a large roster that is asked for many times at once fills no memory",
+    "a registration at somebody else's host is not done",
     "stanzas before binding end the stream",
     "an unknown host and a wrong namespace are named",
     "a client that reads nothing is bounded and closed",
@@ -32,7 +34,7 @@ type Case = fn(&Suite) -> Result<()>;
 
 /// The tests.
 pub(crate) fn tests() -> Vec<Test<'static>> {
-    let cases: [Case; 16] = [
+    let cases: [Case; 18] = [
         restricted_xml,
         connections_leave_no_memory,
         floods,
@@ -44,6 +46,8 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
         alike_failures,
         forged_sender,
         foreign_roster_push,
+        greedy_client,
+        registration_elsewhere,
         stanza_before_bind,
         wrong_header,
         deaf_client,
@@ -299,6 +303,53 @@ fn foreign_roster_push(suite: &Suite) -> Result<()> {
         answer.contains("type=\"error\"") || answer.contains("type='error'"),
         "{answer}"
     );
+    Ok(())
+}
+
+/// Fills its roster and asks for it hundreds of times in one write.
+fn greedy_client(suite: &Suite) -> Result<()> {
+    let server = Server::start(suite, &["--unlimited"])?;
+    let (mut wire, _) = bound_as(&server, "greedy")?;
+    let groups: String = (0..32)
+        .map(|n| format!("<group>{n}{}</group>", "g".repeat(1_000)))
+        .collect();
+    for n in 0..40 {
+        wire.forget();
+        wire.send(&format!(
+            "<iq type='set' id='fill'><query xmlns='jabber:iq:roster'>\
+             <item jid='{n}@localhost'>{groups}</item></query></iq>"
+        ))?;
+        let answer = wire.read_until("id=\"fill\"")?;
+        if answer.contains("error") {
+            break;
+        }
+        ensure!(n < 39, "a roster of more than a megabyte was taken");
+    }
+    let before = server.resident_bytes()?;
+    let ask = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>";
+    wire.send(&ask.repeat(250))?;
+    let mut largest = 0;
+    for _ in 0..100 {
+        still_serves(&server)?;
+        largest = largest.max(server.resident_bytes()?);
+    }
+    let grown = largest.saturating_sub(before);
+    ensure!(grown < 32 << 20, "250 requests cost {grown} bytes");
+    Ok(())
+}
+
+fn registration_elsewhere(suite: &Suite) -> Result<()> {
+    let server = Server::start(suite, &["--unlimited"])?;
+    let mut wire = Wire::tls(&server)?;
+    wire.send(HEADER)?;
+    wire.read_until("</stream:features>")?;
+    wire.forget();
+    wire.send(
+        "<iq type='set' id='r' to='other.example'><query xmlns='jabber:iq:register'>\
+         <username>elsewhere</username><password>correct horse</password></query></iq>",
+    )?;
+    let answer = wire.read_until("</iq>")?;
+    ensure!(answer.contains("service-unavailable"), "{answer}");
     Ok(())
 }
 
