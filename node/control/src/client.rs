@@ -8,16 +8,22 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::entropy::{Entropy, OsEntropy};
 use tokio::sync::{oneshot, watch};
 
 use crate::error::{RegistrationRefused, SettleError, StartError, Unavailable};
 use crate::gauges;
 use crate::options::ControlOptions;
 use crate::raft::{
-    Alone, Answer, ControlStatus, Driver, DriverParts, Input, LogStore, MachineOptions, Mailbox,
-    RaftMachine, Recovered, SqliteLog, Transport,
+    Alone, Answer, ControlStatus, Driver, DriverParts, Event, Input, LogStore, MachineOptions,
+    Mailbox, RaftMachine, Recovered, SqliteLog, Transport,
 };
-use crate::state::{Command, NodeId, Outcome, Policy, RegistrationPolicy, ReservationId};
+use crate::remote::{Link, Remote, Updates};
+use crate::state::{
+    Command, Directory, NodeId, Outcome, Policy, RegistrationPolicy, ReservationId,
+};
+
+mod cluster;
 
 /// An attempt to register.
 #[derive(Clone, Debug)]
@@ -41,10 +47,19 @@ pub struct Reserve {
 pub struct Control(Arc<Inner>);
 
 struct Inner {
-    inputs: SyncSender<Input>,
+    way: Way,
     policy: Arc<ArcSwap<Policy>>,
     watch: watch::Receiver<Arc<Policy>>,
+    directory: watch::Receiver<Arc<Directory>>,
     timeout: Duration,
+}
+
+/// How questions reach the group.
+enum Way {
+    /// This node is a member: to its driver.
+    Member(SyncSender<Input>),
+    /// To members on other nodes.
+    Remote(Remote),
 }
 
 impl Control {
@@ -64,7 +79,8 @@ impl Control {
         })
     }
 
-    /// Starts one member of a group that begins with these `voters`. `transport` is given the mailbox into which it
+    /// Starts one member of a group that begins with these `voters`; without any, one that waits to be added to a
+    /// group. `transport` is given the mailbox into which it
     /// delivers what the others send.
     ///
     /// Returns without waiting for a leader, except for a group of one.
@@ -102,10 +118,11 @@ impl Control {
         let timeout = Duration::from_millis(options.proposal_timeout_ms) + GRACE;
         let machine = MachineOptions {
             node,
-            seed: 0,
+            seed: OsEntropy.below(u64::MAX),
             control: options,
         };
         let published = Arc::clone(&policy);
+        let (directories, directory) = watch::channel(Arc::default());
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
             store,
@@ -117,17 +134,52 @@ impl Control {
                 published.store(Arc::clone(&policy));
                 changes.send_replace(policy);
             }),
+            publish_directory: Box::new(move |directory| {
+                directories.send_replace(directory);
+            }),
         });
         driver.start().map_err(raft_error)?;
         std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || driver.run())?;
         Ok(Self(Arc::new(Inner {
-            inputs,
+            way: Way::Member(inputs),
             policy,
             watch,
+            directory,
             timeout,
         })))
+    }
+
+    /// The handle of a node that is no member. It asks through `link`, and knows of the policy and the nodes what the
+    /// [`Updates`] are given. `incarnation` must grow with every start of the node.
+    pub fn remote(
+        options: &ControlOptions,
+        node: NodeId,
+        incarnation: u64,
+        link: Arc<dyn Link>,
+    ) -> (Self, Updates) {
+        let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
+        let (changes, watch) = watch::channel(Arc::new(Policy::default()));
+        let (directories, directory) = watch::channel(Arc::default());
+        let published = Arc::clone(&policy);
+        let updates = Updates {
+            policy: Box::new(move |policy| {
+                if policy.version > published.load().version {
+                    published.store(Arc::clone(&policy));
+                    changes.send_replace(policy);
+                }
+            }),
+            directory: directories,
+        };
+        let control = Self(Arc::new(Inner {
+            way: Way::Remote(Remote::new(link, node, incarnation, options)),
+            policy,
+            watch,
+            directory,
+            timeout: Duration::from_millis(options.proposal_timeout_ms) + GRACE,
+        }));
+        (control, updates)
     }
 
     /// Takes a place in every window of the throttle, to be settled with
@@ -213,6 +265,9 @@ impl Control {
 
     /// The policy, at least as new as any that was set on any node before this call.
     pub async fn read_policy(&self) -> Result<Policy, Unavailable> {
+        if let Way::Remote(remote) = &self.0.way {
+            return remote.read().await;
+        }
         match self.ask(Input::Read).await? {
             Answer::Policy(policy) => Ok(policy),
             Answer::Unavailable(unavailable) => Err(unavailable),
@@ -251,12 +306,18 @@ impl Control {
 
     /// How the group stands, as this member sees it.
     pub async fn status(&self) -> Result<ControlStatus, Unavailable> {
+        if let Way::Remote(remote) = &self.0.way {
+            return remote.status().await;
+        }
         self.ask(Input::Status).await
     }
 
     /// Stops the member; what was answered is on disk. Every later question is answered
     /// [`Unavailable::Stopped`].
     pub async fn stop(&self) {
+        if let Way::Remote(remote) = &self.0.way {
+            return remote.stop();
+        }
         // An error means that it has stopped already, or does not answer: nothing more can be done.
         while let Err(Unavailable::Overloaded) = self.ask(Input::Stop).await {
             tokio::task::yield_now().await;
@@ -264,6 +325,9 @@ impl Control {
     }
 
     async fn propose(&self, command: Command, now: Timestamp) -> Result<Outcome, Unavailable> {
+        if let Way::Remote(remote) = &self.0.way {
+            return remote.propose(command, now).await;
+        }
         match self
             .ask(|reply| Input::Propose(command, now, reply))
             .await?
@@ -279,19 +343,28 @@ impl Control {
         input: impl FnOnce(oneshot::Sender<T>) -> Input,
     ) -> Result<T, Unavailable> {
         let (reply, answer) = oneshot::channel();
-        self.0
-            .inputs
-            .try_send(input(reply))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Unavailable::Overloaded,
-                TrySendError::Disconnected(_) => Unavailable::Stopped,
-            })?;
+        self.put(input(reply))?;
         match tokio::time::timeout(self.0.timeout, answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_dropped)) => Err(Unavailable::Stopped),
             // The thread hangs, most likely in a write to a disk that does not answer.
             Err(_elapsed) => Err(Unavailable::Disk),
         }
+    }
+
+    /// Tells this node's member something that has no answer.
+    fn tell(&self, event: Event) -> Result<(), Unavailable> {
+        self.put(Input::Raft(event))
+    }
+
+    fn put(&self, input: Input) -> Result<(), Unavailable> {
+        let Way::Member(inputs) = &self.0.way else {
+            return Err(Unavailable::Refused);
+        };
+        inputs.try_send(input).map_err(|error| match error {
+            TrySendError::Full(_) => Unavailable::Overloaded,
+            TrySendError::Disconnected(_) => Unavailable::Stopped,
+        })
     }
 }
 

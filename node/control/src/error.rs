@@ -19,6 +19,9 @@ pub enum Unavailable {
     /// This node's control driver has stopped.
     #[error("control driver has stopped")]
     Stopped,
+    /// The control group does not serve this node: it was removed, or is no member where only members may ask.
+    #[error("control group refuses this node")]
+    Refused,
 }
 
 impl Unavailable {
@@ -29,6 +32,7 @@ impl Unavailable {
             Self::Overloaded => "overloaded",
             Self::Disk => "disk",
             Self::Stopped => "stopped",
+            Self::Refused => "refused",
         }
     }
 }
@@ -48,6 +52,26 @@ pub enum RegistrationRefused {
         retry_after_ms: u64,
     },
     /// It cannot be decided, so nobody is let through.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why the nodes of the cluster were not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodesRefused {
+    /// The token was never made, has been used, or has expired. The caller's to solve.
+    #[error("token was never made, has been used, or has expired")]
+    Token,
+    /// There is no such node. The caller's to solve.
+    #[error("no such node")]
+    NoSuchNode,
+    /// The node was removed from the cluster and cannot come back under its id.
+    #[error("node was removed from the cluster")]
+    Removed,
+    /// No more nodes or tokens are held.
+    #[error("no room for more nodes or tokens")]
+    Full,
+    /// It is unknown whether the change was made.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

@@ -19,7 +19,8 @@
 //!   the versioned policy, the members and the outcomes of answered requests.
 //! * [`raft`]: raft-rs as a machine ([`raft::RaftMachine`]), its log on SQLite ([`raft::SqliteLog`]), the way to other
 //!   members ([`raft::Transport`]) and the thread that moves the bytes between them.
-//! * [`Control`]: the handle that the rest of the process holds.
+//! * [`Control`]: the handle that the rest of the process holds, on a member of the group or elsewhere; elsewhere it asks
+//!   the members through a [`Link`].
 //!
 //! A group of one member takes exactly this way; what three members add is a transport.
 
@@ -28,14 +29,17 @@ mod error;
 mod gauges;
 mod options;
 pub mod raft;
+mod remote;
 pub mod state;
 mod window;
 
 pub use client::{Control, Reserve};
-pub use error::{RegistrationRefused, SettleError, StartError, Unavailable};
+pub use error::{NodesRefused, RegistrationRefused, SettleError, StartError, Unavailable};
 pub use options::{ControlOptions, RegistrationOptions};
-pub use raft::ControlStatus;
+pub use raft::{ControlStatus, MemberProgress};
+pub use remote::{Link, Try, Updates};
 pub use state::{
-    Member, NodeId, Policy, RegistrationMode, RegistrationPolicy, ReservationId, WindowKind,
+    Command, Directory, Member, Node, NodeId, NodeRole, Outcome, Policy, Proposal,
+    RegistrationMode, RegistrationPolicy, ReservationId, TokenHash, WindowKind,
 };
 pub use window::{Window, WindowError, WindowSetting};

@@ -16,11 +16,12 @@ use super::{
 };
 use crate::error::Unavailable;
 use crate::gauges;
-use crate::state::{Command, NodeId, Outcome, Policy, RegistrationPolicy};
+use crate::state::{Command, Directory, NodeId, Outcome, Policy, Proposal, RegistrationPolicy};
 
 /// What the thread is given. The queue is bounded; who finds it full is refused.
 pub(crate) enum Input {
     Propose(Command, Timestamp, oneshot::Sender<Answer>),
+    Forward(Box<Proposal>, oneshot::Sender<Answer>),
     Read(oneshot::Sender<Answer>),
     Status(oneshot::Sender<ControlStatus>),
     Raft(Event),
@@ -68,6 +69,8 @@ pub(crate) struct DriverParts {
     pub(crate) configured: RegistrationPolicy,
     /// Called with every new policy.
     pub(crate) publish: Box<dyn Fn(Arc<Policy>) + Send>,
+    /// Called with every new directory.
+    pub(crate) publish_directory: Box<dyn Fn(Arc<Directory>) + Send>,
 }
 
 /// The thread's state.
@@ -114,6 +117,8 @@ impl Driver {
     /// Goes as far as it can without waiting: the only member of a group is then leader, has applied its log and
     /// follows its configuration.
     pub(crate) fn start(&mut self) -> Result<(), DriverError> {
+        let directory = self.parts.machine.state().directory();
+        (self.parts.publish_directory)(Arc::new(directory));
         self.configure();
         self.turn()
     }
@@ -166,6 +171,11 @@ impl Driver {
                     now,
                     command,
                 });
+            }
+            Input::Forward(proposal, reply) => {
+                let ticket = self.ticket(reply);
+                let event = Event::Forward { ticket, proposal };
+                self.parts.machine.step(event);
             }
             Input::Read(reply) => {
                 let ticket = self.ticket(reply);
@@ -267,6 +277,9 @@ impl Driver {
             Effect::Persist(write) => self.unwritten.push_back(*write),
             Effect::Answer(ticket, answer) => self.answer(ticket, answer),
             Effect::Policy(policy) => (self.parts.publish)(Arc::new(policy)),
+            Effect::Directory(directory) => {
+                (self.parts.publish_directory)(Arc::new(directory));
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use rookery_xmpp::clock::Timestamp;
 use super::pending::{Answer, Ticket};
 use super::store::Write;
 use crate::options::ControlOptions;
-use crate::state::{Command, FormatError, NodeId, Policy};
+use crate::state::{Command, Directory, FormatError, NodeId, Policy, Proposal};
 
 /// What a machine is told of itself.
 #[derive(Clone, Debug)]
@@ -35,6 +35,13 @@ pub enum Event {
         /// The change.
         command: Command,
     },
+    /// A question of another node, which numbers its own questions.
+    Forward {
+        /// Names the question here.
+        ticket: Ticket,
+        /// The question, with the other node's number of it.
+        proposal: Box<Proposal>,
+    },
     /// A question of this node: the policy, linearizably.
     Read {
         /// Names the question.
@@ -62,6 +69,13 @@ pub enum Event {
         /// Whether it arrived.
         delivered: bool,
     },
+    /// An administrator wants this member to lead.
+    Transfer {
+        /// The member's id.
+        to: u64,
+    },
+    /// An administrator wants a snapshot of what was applied, and the log cut.
+    TakeSnapshot,
 }
 
 /// What a machine wants done, in this order.
@@ -73,6 +87,8 @@ pub enum Effect {
     Persist(Box<Write>),
     /// The policy in force from now on.
     Policy(Policy),
+    /// The nodes and members from now on.
+    Directory(Directory),
     /// Answer a question.
     Answer(Ticket, Answer),
 }

@@ -12,12 +12,13 @@ use super::election::ElectionTimeout;
 use super::event::{Effect, Event, MachineError, MachineOptions};
 use super::logger::tracing_logger;
 use super::memory_log::MemoryLog;
-use super::pending::{Answer, Pending, Ticket};
+use super::pending::{All, Answer, Pending, Ticket};
 use super::store::{Recovered, Write};
 use crate::error::Unavailable;
 use crate::options::ControlOptions;
-use crate::state::{Command, ControlState, NodeId, Policy, Proposal, RequestId};
+use crate::state::{Command, ControlState, NodeId, Policy, Proposal};
 
+mod members;
 mod ready;
 
 /// One member of the control group: Raft, the replicated state and the questions under way. No IO, no clock.
@@ -30,9 +31,13 @@ pub struct RaftMachine {
     incarnation: u64,
     control: ControlOptions,
     ticks: u64,
-    /// The leader that pending questions were last put to.
+    /// The leader that pending proposals were last put to, by term and id.
     asked: Option<(u64, u64)>,
+    /// The term in which the leader was last asked for pending reads.
+    asked_reads: u64,
     published: Policy,
+    /// The version of the directory that was told last.
+    published_nodes: u64,
     written: u64,
     persisted: u64,
     /// What waits for writes, in order.
@@ -43,6 +48,8 @@ pub struct RaftMachine {
     /// Once the log is applied: a group's only voter need not wait for a time-out. (Before that raft-rs refuses, if
     /// a change of members is among what is to be applied.)
     campaign_due: bool,
+    snapshot_due: bool,
+    activity: members::Activity,
     write_error: Option<String>,
     /// Answers that were found while handling events.
     answers: Vec<(Ticket, Answer)>,
@@ -74,6 +81,7 @@ impl RaftMachine {
         Ok(Self {
             node,
             published: Policy::default(),
+            published_nodes: state.nodes_version(),
             state,
             election,
             pending,
@@ -82,10 +90,13 @@ impl RaftMachine {
             control,
             ticks: 0,
             asked: None,
+            asked_reads: 0,
             written: 0,
             persisted: 0,
             save_commit_due: false,
             campaign_due: true,
+            snapshot_due: false,
+            activity: members::Activity::default(),
             held: VecDeque::new(),
             commit_unsaved: None,
             write_error: None,
@@ -110,6 +121,7 @@ impl RaftMachine {
                 now,
                 command,
             } => self.take_proposal(ticket, now, command),
+            Event::Forward { ticket, proposal } => self.take_forwarded(ticket, *proposal),
             Event::Read { ticket } => self.take_read(ticket),
             Event::Persisted { number } => self.persisted(number),
             Event::WriteFailed { reason } => {
@@ -126,6 +138,8 @@ impl RaftMachine {
                 };
                 self.node.report_snapshot(node, status);
             }
+            Event::Transfer { to } => self.node.transfer_leader(to),
+            Event::TakeSnapshot => self.snapshot_due = true,
         }
         self.election.settle(&mut self.node.raft);
     }
@@ -145,11 +159,18 @@ impl RaftMachine {
             self.save_commit_due = false;
             effects.extend(self.finish().map(Effect::Persist));
         }
+        if self.snapshot_due {
+            effects.extend(self.compaction().map(Box::new).map(Effect::Persist));
+        }
         // Before the answers: who is answered may look at the policy.
         let policy = self.state.policy().current();
         if policy != self.published {
             self.published = policy.clone();
             effects.push(Effect::Policy(policy));
+        }
+        if self.state.nodes_version() != self.published_nodes {
+            self.published_nodes = self.state.nodes_version();
+            effects.push(Effect::Directory(self.state.directory()));
         }
         let readable = self.pending.readable(self.state.applied());
         for ticket in readable {
@@ -213,6 +234,7 @@ impl RaftMachine {
             log_entries: self.node.store().len() as u64,
             snapshot_index: self.node.store().last_snapshot().get_metadata().index,
             members: self.state.members().iter().collect(),
+            progress: self.progress(),
             write_error: self.write_error.clone(),
             registrations_remembered: self.state.registrations_remembered(),
         }
@@ -225,8 +247,10 @@ impl RaftMachine {
         }
         let expired = self.pending.expired(self.ticks);
         self.refuse(expired, Unavailable::NoQuorum);
-        let (proposals, reads) = self.pending.due(self.ticks, false, self.own_term());
+        let all = All::default();
+        let (proposals, reads) = self.pending.due(self.ticks, all, self.own_term());
         self.ask(proposals, reads);
+        self.steer_members();
         self.save_commit_due |= self.ticks.is_multiple_of(COMMIT_SAVED_TICKS);
     }
 
@@ -241,6 +265,16 @@ impl RaftMachine {
             Some(refusal) => self.refuse(vec![ticket], refusal),
             None => {
                 self.pending.add_proposal(ticket, now, command, self.ticks);
+                self.ask(vec![ticket], Vec::new());
+            }
+        }
+    }
+
+    fn take_forwarded(&mut self, ticket: Ticket, proposal: Proposal) {
+        match self.refusal() {
+            Some(refusal) => self.refuse(vec![ticket], refusal),
+            None => {
+                self.pending.add_forwarded(ticket, proposal, self.ticks);
                 self.ask(vec![ticket], Vec::new());
             }
         }
@@ -268,14 +302,27 @@ impl RaftMachine {
         self.answers.extend(answers);
     }
 
-    /// Puts everything unanswered to a leader that has not heard of it yet.
+    /// Puts everything unanswered to a leader that has not heard of it yet. A read comes later than a proposal: raft-rs
+    /// drops, without a word, what reaches a leader before an entry of its own term is committed.
     fn ask_new_leader(&mut self) {
-        let leader = (self.node.raft.term, self.node.raft.leader_id);
-        if leader.1 == raft::INVALID_ID || self.asked == Some(leader) {
+        let raft = &self.node.raft;
+        let leader = (raft.term, raft.leader_id);
+        if leader.1 == raft::INVALID_ID {
+            return;
+        }
+        let answers_reads = raft.raft_log.term(raft.raft_log.committed) == Ok(raft.term);
+        let all = All {
+            proposals: self.asked != Some(leader),
+            reads: answers_reads && self.asked_reads != raft.term,
+        };
+        if !all.proposals && !all.reads {
             return;
         }
         self.asked = Some(leader);
-        let (proposals, reads) = self.pending.due(self.ticks, true, self.own_term());
+        if all.reads {
+            self.asked_reads = leader.0;
+        }
+        let (proposals, reads) = self.pending.due(self.ticks, all, self.own_term());
         self.ask(proposals, reads);
     }
 
@@ -288,27 +335,11 @@ impl RaftMachine {
     fn ask(&mut self, proposals: Vec<Ticket>, reads: Vec<Ticket>) {
         let (node, incarnation, own_term) = (self.id, self.incarnation, self.own_term());
         for ticket in proposals {
-            let acknowledged = self
-                .pending
-                .acknowledged()
-                .map_or(ticket.0, |first| first.0);
-            let Some(proposed) = self.pending.proposal(ticket) else {
+            let Some(proposal) = self.pending.entry(ticket, node, incarnation) else {
                 continue;
             };
-            let request = RequestId {
-                node,
-                incarnation,
-                sequence: ticket.0,
-            };
-            let (now, command) = (proposed.now, proposed.command.clone());
-            let proposal = Proposal {
-                request,
-                acknowledged,
-                now,
-                command,
-            };
             match self.node.propose(Vec::new(), proposal.encode()) {
-                Ok(()) => proposed.logged = own_term,
+                Ok(()) => self.pending.logged(ticket, own_term),
                 Err(error) => tracing::debug!(%error, "proposal not taken"),
             }
         }

@@ -164,8 +164,12 @@ impl Storage for MemoryLog {
         Ok(self.last())
     }
 
-    fn snapshot(&self, request_index: u64, _to: u64) -> Result<Snapshot> {
-        if self.snapshot.get_metadata().index < request_index {
+    /// A member takes no snapshot in which it is not: one that was just added waits for the next.
+    fn snapshot(&self, request_index: u64, to: u64) -> Result<Snapshot> {
+        let meta = self.snapshot.get_metadata();
+        let conf = meta.get_conf_state();
+        let names_it = conf.get_voters().contains(&to) || conf.get_learners().contains(&to);
+        if meta.index < request_index || !names_it {
             return Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable));
         }
         Ok(self.snapshot.clone())
@@ -189,6 +193,7 @@ mod tests {
         let mut snapshot = Snapshot::default();
         snapshot.mut_metadata().index = index;
         snapshot.mut_metadata().term = term;
+        snapshot.mut_metadata().mut_conf_state().voters = vec![1];
         snapshot
     }
 
@@ -239,5 +244,6 @@ mod tests {
         assert!(log.snapshot(2, 1).is_err());
         log.compact(snapshot(8, 2), 3);
         assert_eq!(log.snapshot(8, 1).unwrap().get_metadata().index, 8);
+        assert!(log.snapshot(8, 2).is_err(), "2 is not in it");
     }
 }

@@ -24,6 +24,7 @@ mod election;
 mod event;
 mod logger;
 mod machine;
+mod membership;
 mod memory_log;
 mod pending;
 mod sqlite_log;
@@ -38,15 +39,17 @@ pub use memory_log::MemoryLog;
 pub use pending::{Answer, Ticket};
 pub use sqlite_log::SqliteLog;
 pub use store::{LogStore, Recovered, StoreError, Write};
-pub use transport::{Alone, Transport};
+pub use transport::{Alone, Transport, decode_message, encode_message};
 
 /// Raft's own messages, as they travel between members.
 pub use ::raft::eraftpb;
 
+use serde::{Deserialize, Serialize};
+
 use crate::state::{Member, NodeId};
 
 /// How the control group stands, as one member sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlStatus {
     /// The member that tells this.
     pub node: Option<NodeId>,
@@ -64,10 +67,35 @@ pub struct ControlStatus {
     pub snapshot_index: u64,
     /// The members in the order of their ids.
     pub members: Vec<Member>,
+    /// How far each member is, as far as the leader knows; empty elsewhere.
+    pub progress: Vec<MemberProgress>,
     /// Why nothing can be written, while that is so.
     pub write_error: Option<String>,
     /// Registrations that the throttle remembers.
     pub registrations_remembered: usize,
+}
+
+impl ControlStatus {
+    /// The bytes of the status for another node.
+    pub fn encode(&self) -> Vec<u8> {
+        crate::state::encode(self)
+    }
+
+    /// The status in another node's bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, crate::state::FormatError> {
+        crate::state::decode(bytes)
+    }
+}
+
+/// How far a member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberProgress {
+    /// Which member.
+    pub node: NodeId,
+    /// The last entry that it is known to have on disk.
+    pub matched: u64,
+    /// Whether the leader has heard of it lately.
+    pub active: bool,
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub struct SqliteLog {
 
 impl SqliteLog {
     /// Opens the member's log below `dir`, which is made (mode 0700) if it is not there. An empty one begins a group
-    /// with these `voters`, which must be the same for all of them.
+    /// with these `voters`, which must be the same for all of them; without any it waits to be added to a group.
     ///
     /// # Errors
     /// See [`StoreError`]: a database that is damaged, in use, another node's or a newer build's is left as it is.
@@ -113,17 +113,24 @@ fn create(
     transaction.execute_batch(SCHEMA)?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     let snapshot = first_snapshot(voters);
+    let meta = snapshot.get_metadata();
     put_snapshot(transaction, &snapshot)?;
     transaction.execute(
         "INSERT INTO member (node, incarnation, start_index, start_term, term, vote, commit_index)
          VALUES (?1, 0, ?2, ?3, ?3, 0, ?2)",
-        params![node.get(), FIRST_INDEX, FIRST_TERM],
+        params![node.get(), meta.index, meta.term],
     )?;
     Ok(())
 }
 
-/// What every member of a new group begins with: the empty state and its voters.
+/// What every member of a new group begins with: the empty state and its voters. What waits for a group begins
+/// before that, so that it can only go on from a member's snapshot.
 pub(super) fn first_snapshot(voters: &[NodeId]) -> Snapshot {
+    if voters.is_empty() {
+        let mut snapshot = Snapshot::default();
+        snapshot.set_data(ControlState::default().snapshot().into());
+        return snapshot;
+    }
     let voters: Vec<u64> = voters.iter().map(|node| node.get()).collect();
     let mut state = ControlState::default();
     state.skip(FIRST_INDEX);

@@ -6,7 +6,9 @@ use rookery_xmpp::clock::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{RegistrationPolicy, RequestId, ReservationId, WindowKind};
+use super::{
+    NodeId, NodeRole, RegistrationPolicy, RequestId, ReservationId, TokenHash, WindowKind,
+};
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +70,46 @@ pub enum Command {
     },
     /// An administrator returns to the configuration's policy.
     ResetRegistration,
+    /// An administrator makes a token with which one node may join.
+    CreateToken {
+        /// What the token's secret hashes to.
+        token: TokenHash,
+        /// The roles that the node may hold.
+        roles: Vec<NodeRole>,
+        /// From when on the token is worth nothing.
+        expires: Timestamp,
+    },
+    /// Somebody shows a token's secret and becomes a node. Consumes the token.
+    Admit {
+        /// What the secret hashes to.
+        token: TokenHash,
+        /// Where the node will be reached, `host:port`.
+        address: String,
+    },
+    /// A node that starts says where it is and what it does.
+    Enlist {
+        /// Which node.
+        node: NodeId,
+        /// Where it is reached, `host:port`.
+        address: String,
+        /// The roles it holds.
+        roles: Vec<NodeRole>,
+    },
+    /// An administrator removes a node for ever.
+    RemoveNode {
+        /// Which node.
+        node: NodeId,
+    },
+}
+
+impl Command {
+    /// Whether it decides who belongs to the cluster: only members of the control group may ask for it.
+    pub fn is_membership(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateToken { .. } | Self::Admit { .. } | Self::RemoveNode { .. }
+        )
+    }
 }
 
 /// What came of a proposal, the same on every member.
@@ -91,10 +133,39 @@ pub enum Outcome {
     NotReserved,
     /// The version of the policy now in force.
     PolicyVersion(u64),
+    /// The token, the enlistment or the removal holds.
+    NodesChanged,
+    /// The token was good, and is used up.
+    Admitted {
+        /// The new node's id.
+        node: NodeId,
+        /// The roles it may hold.
+        roles: Vec<NodeRole>,
+    },
+    /// There is no such token: it was never made, was used, or has expired.
+    TokenRefused,
+    /// There is no such node.
+    NoSuchNode,
+    /// The node was removed; its id is never used again.
+    NodeRemoved,
+    /// There is room for no more nodes or tokens.
+    NodesFull,
     /// Not applied: the sender had given up this request before it arrived.
     Stale,
     /// Not applied: the sender has too many requests open.
     Overload,
+}
+
+impl Outcome {
+    /// The bytes of an answer to another node.
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// The outcome in another node's answer.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        decode(bytes)
+    }
 }
 
 /// Bytes that this build cannot read as a command or a state.
@@ -117,15 +188,15 @@ impl FormatError {
 }
 
 /// One byte of format, then JSON.
-pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     let mut bytes = vec![FORMAT];
     serde_json::to_writer(&mut bytes, value).expect("plain data in ordered maps is JSON");
     bytes
 }
 
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
     match bytes.split_first() {
-        Some((&FORMAT, json)) => {
+        Some((found, json)) if (OLDEST..=FORMAT).contains(found) => {
             serde_json::from_slice(json).map_err(|error| FormatError::Corrupt(error.to_string()))
         }
         Some((&found, _)) if found > FORMAT => Err(FormatError::Newer { found }),
@@ -134,7 +205,10 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError
 }
 
 /// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+
+/// The oldest format that this build reads: the same without nodes and tokens.
+const OLDEST: u8 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -163,8 +237,8 @@ mod tests {
     #[test]
     fn foreign_bytes_are_refused_by_cause() {
         assert!(matches!(
-            Proposal::decode(&[2, b'{']),
-            Err(FormatError::Newer { found: 2 })
+            Proposal::decode(&[3, b'{']),
+            Err(FormatError::Newer { found: 3 })
         ));
         for bytes in [&[][..], &[0], &[1], b"\x01{\"request\":1}"] {
             assert!(

@@ -11,13 +11,16 @@
 mod command;
 mod ledger;
 mod members;
+mod nodes;
 mod policy;
 mod registration;
 mod requests;
 mod source;
 
 pub use command::{Command, FormatError, Outcome, Proposal};
+pub(crate) use command::{decode, encode};
 pub use members::{Member, Members, NodeId};
+pub use nodes::{Directory, Node, NodeRole, TokenHash};
 pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
 pub use registration::ReservationId;
 pub use requests::RequestId;
@@ -26,6 +29,7 @@ pub use source::WindowKind;
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use nodes::Nodes;
 use registration::Registrations;
 use requests::{Requests, Seen};
 
@@ -38,6 +42,11 @@ pub struct ControlState {
     policy: PolicyState,
     registrations: Registrations,
     requests: Requests,
+    #[serde(default)]
+    nodes: Nodes,
+    /// The entry that changed the nodes or the members last.
+    #[serde(default)]
+    nodes_version: u64,
 }
 
 impl ControlState {
@@ -81,7 +90,10 @@ impl ControlState {
 
     /// Takes over the members of Raft's configuration.
     pub fn set_members(&mut self, members: Members) {
-        self.members = members;
+        if self.members != members {
+            self.members = members;
+            self.nodes_version = self.applied;
+        }
     }
 
     fn execute(&mut self, index: u64, command: &Command) -> Outcome {
@@ -100,7 +112,30 @@ impl ControlState {
                 Outcome::PolicyVersion(self.policy.set_override(Some(policy.clone())))
             }
             Command::ResetRegistration => Outcome::PolicyVersion(self.policy.set_override(None)),
+            Command::CreateToken { .. }
+            | Command::Admit { .. }
+            | Command::Enlist { .. }
+            | Command::RemoveNode { .. } => self.change_nodes(index, command),
         }
+    }
+
+    fn change_nodes(&mut self, index: u64, command: &Command) -> Outcome {
+        let before = self.nodes.known().clone();
+        let outcome = self.nodes.execute(self.time, &self.members, command);
+        if *self.nodes.known() != before {
+            self.nodes_version = index;
+        }
+        outcome
+    }
+
+    /// The nodes of the cluster and the members of the group.
+    pub fn directory(&self) -> Directory {
+        self.nodes.directory(self.nodes_version, &self.members)
+    }
+
+    /// The entry that changed the [`directory`](Self::directory) last.
+    pub fn nodes_version(&self) -> u64 {
+        self.nodes_version
     }
 
     /// The index of the last entry that this state has seen.
@@ -138,12 +173,12 @@ impl ControlState {
 
     /// The state as bytes that [`restore`](Self::restore) reads.
     pub fn snapshot(&self) -> Vec<u8> {
-        command::encode(self)
+        encode(self)
     }
 
     /// The state from [`snapshot`](Self::snapshot)'s bytes, also from another member's.
     pub fn restore(bytes: &[u8]) -> Result<Self, FormatError> {
-        command::decode(bytes)
+        decode(bytes)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::FormatError;
 use crate::window::WindowSetting;
 
 /// Whether accounts can be made over XMPP.
@@ -82,7 +83,7 @@ impl Default for RegistrationPolicy {
 }
 
 /// The policy in force.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Grows with every change; the same version is the same policy on every node.
     pub version: u64,
@@ -90,6 +91,18 @@ pub struct Policy {
     pub registration: Arc<RegistrationPolicy>,
     /// Whether an administrator's override is in force instead of the configuration.
     pub registration_overridden: bool,
+}
+
+impl Policy {
+    /// The bytes of the policy for another node.
+    pub fn encode(&self) -> Vec<u8> {
+        super::encode(self)
+    }
+
+    /// The policy in another node's bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        super::decode(bytes)
+    }
 }
 
 /// Both layers of the policy, as replicated.

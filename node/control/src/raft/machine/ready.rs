@@ -145,7 +145,14 @@ impl RaftMachine {
         } = proposal.request;
         let ticket = Ticket(sequence);
         let ours = node == self.id && incarnation == self.incarnation;
-        if ours && self.pending.answered(ticket) {
+        let ticket = if ours {
+            Some(ticket)
+        } else {
+            self.pending.forwarded(proposal.request)
+        };
+        if let Some(ticket) = ticket
+            && self.pending.answered(ticket)
+        {
             let answer = match outcome {
                 Outcome::Stale | Outcome::Overload => Answer::Unavailable(Unavailable::Overloaded),
                 outcome => Answer::Outcome(outcome),
@@ -157,6 +164,9 @@ impl RaftMachine {
 
     fn apply_members(&mut self, index: u64, conf_state: ConfState) {
         self.state.skip(index);
+        // Whoever was added has nothing yet, and takes no snapshot from before.
+        let added = |id: &u64| !self.node.store().conf_state().get_learners().contains(id);
+        self.snapshot_due |= conf_state.get_learners().iter().any(added);
         self.state.set_members(Members::new(
             conf_state.get_voters(),
             conf_state.get_learners(),
@@ -164,12 +174,16 @@ impl RaftMachine {
         self.node.mut_store().set_conf_state(conf_state);
     }
 
-    /// A snapshot of our own and a shorter log, once enough was applied since the last.
-    fn compaction(&mut self) -> Option<Write> {
+    /// A snapshot of our own and a shorter log, once enough was applied since the last, or when it is asked for.
+    pub(super) fn compaction(&mut self) -> Option<Write> {
         let applied = self.state.applied();
         let store = self.node.store();
         let last = store.last_snapshot().get_metadata().index;
-        if applied < last + self.control.snapshot_after_entries.max(1) {
+        let after = match std::mem::take(&mut self.snapshot_due) {
+            true => 1,
+            false => self.control.snapshot_after_entries.max(1),
+        };
+        if applied < last + after {
             return None;
         }
         let mut snapshot = Snapshot::default();

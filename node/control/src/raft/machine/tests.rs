@@ -233,7 +233,7 @@ fn an_entry_of_a_newer_build_stops_the_member() {
     let mut machine = alone();
     machine
         .node
-        .propose(Vec::new(), vec![2, b'{', b'}'])
+        .propose(Vec::new(), vec![9, b'{', b'}'])
         .unwrap();
     let write = write(flush(&mut machine));
     machine.step(Event::Persisted {
