@@ -15,6 +15,11 @@ fn main() -> Result<(), Failure> {
     tonic_prost_build::configure()
         .bytes(".")
         .compile_fds(admin.file_descriptor_set())?;
+    for file in ["control.proto", "raft.proto"] {
+        tonic_prost_build::configure()
+            .bytes(".")
+            .compile_fds(compiler(file)?.file_descriptor_set())?;
+    }
     // A parcel writes and reads itself.
     tonic_prost_build::configure()
         .codec_path("crate::carrier::ParcelCodec")

@@ -1,8 +1,10 @@
-//! Floor 0: the gRPC interfaces, generated from the .proto files beside this crate. Only the codec of the carrier's
-//! parcels is written by hand.
+//! Floor 0: the gRPC interfaces, generated from the .proto files beside this crate. Written by hand are the
+//! codec of the carrier's parcels, and which versions of the interfaces between nodes a node takes.
 //!
 //! * [`admin`]: the operator's API (`admin.proto`).
 //! * [`carrier`]: what carries frames between nodes (`carrier.proto`).
+//! * [`control`]: what nodes ask the control group (`control.proto`).
+//! * [`raft`]: between members of the control group (`raft.proto`).
 //! * [`DESCRIPTORS`]: the operator's API as data, for reflection.
 
 /// The way between nodes.
@@ -30,6 +32,32 @@ pub mod admin {
     )]
     tonic::include_proto!("rookery.admin.v1");
 }
+
+/// What nodes ask the control group, and how a node gets in.
+pub mod control {
+    #![allow(
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        reason = "generated"
+    )]
+    tonic::include_proto!("rookery.control.v1");
+}
+
+/// Between members of the control group.
+pub mod raft {
+    #![allow(
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        reason = "generated"
+    )]
+    tonic::include_proto!("rookery.raft.v1");
+}
+
+mod version;
+
+pub use version::{PROTOCOL, PROTOCOL_OLDEST, VERSION_KEY, speaks};
 
 /// The encoded `FileDescriptorSet` of the operator's API, with comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
