@@ -10,6 +10,7 @@
 //! ```
 //!
 //! * [`cli`]: the command line.
+//! * [`cluster`]: the node's identity, the internal port, the way to the control group.
 //! * [`config`]: the one file, its sections, what is wrong with it.
 //! * [`server`]: start, signals, drain.
 //! * [`roles`]: who is handed what.
@@ -22,6 +23,7 @@
 
 pub mod admin;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod http;
 pub mod metrics;

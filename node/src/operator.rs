@@ -14,6 +14,7 @@ use rookery_store::Store;
 use rookery_xmpp::clock::Timestamp;
 use tokio::sync::{Mutex, watch};
 
+use crate::cluster::{Cluster, CredentialsError};
 use crate::config::{Config, Problems, Role, Source, changed_options};
 use crate::operation::{FilterError, LogHandle};
 use crate::session_settings::SessionSettings;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub tls: Arc<TlsHosts>,
     /// What new sessions are told.
     pub sessions: SessionSettings,
+    /// The node's part in a cluster, if it is in one.
+    pub cluster: Option<Cluster>,
 }
 
 struct Inner {
@@ -77,6 +80,9 @@ pub enum ReloadError {
     /// A certificate cannot be used.
     #[error(transparent)]
     Certificates(#[from] TlsLoadError),
+    /// The node's certificate for the cluster cannot be used.
+    #[error(transparent)]
+    Cluster(#[from] CredentialsError),
     /// The log filter is wrong.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -118,6 +124,11 @@ impl Operator {
     /// The control group.
     pub fn control(&self) -> &Control {
         &self.0.parts.control
+    }
+
+    /// The node's part in a cluster, if it is in one.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.0.parts.cluster.as_ref()
     }
 
     /// The virtual hosts.
@@ -204,11 +215,17 @@ impl Operator {
     async fn apply(&self, running: &Config, next: &Config) -> Result<(), ReloadError> {
         let parts = &self.0.parts;
         TlsHosts::load(&next.tls)?;
+        if let Some(cluster) = &parts.cluster {
+            cluster.check_files()?;
+        }
         if running.registration != next.registration {
             let policy = next.registration.policy();
             parts.control.configure_registration(policy).await?;
         }
         parts.tls.reload(&next.tls)?;
+        if let Some(cluster) = &parts.cluster {
+            cluster.reload()?;
+        }
         if parts.log.filter() != next.log.filter {
             parts.log.set_filter(&next.log.filter)?;
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix::{Arbiter, ArbiterHandle};
 use rookery_connection::{ConnectionConfig, ConnectionRole, TlsHosts, TlsLoadError};
-use rookery_control::{Control, NodeId};
+use rookery_control::Control;
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
@@ -20,6 +20,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
 
 use crate::admin::Shards;
+use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::Config;
 use crate::operation::{Folder, FolderError};
 use crate::session_settings::SessionSettings;
@@ -30,6 +31,10 @@ pub struct Foundation {
     pub store: Arc<dyn Store>,
     /// The control group.
     pub control: Control,
+    /// The node's number.
+    pub node: u32,
+    /// The node's part in a cluster, if it is in one.
+    pub cluster: Option<Cluster>,
     /// What the shards share.
     pub environment: Arc<Environment>,
     /// The virtual hosts' certificates.
@@ -55,9 +60,9 @@ pub enum RolesError {
     /// The store.
     #[error("the store does not start: {0}")]
     Store(#[from] StoreError),
-    /// The control group.
-    #[error("the control group does not start: {0}")]
-    Control(#[from] rookery_control::StartError),
+    /// The control group and the cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The certificates.
     #[error(transparent)]
     Tls(#[from] TlsLoadError),
@@ -84,15 +89,19 @@ impl Roles {
         let hosts = hosts(config)?;
         let environment = environment(config, &hosts)?;
         let store = SqliteStore::open(&folder.join("store"), config.store.clone())?;
-        let node = NodeId::new(u64::from(config.server.node)).unwrap_or(NodeId::FIRST);
-        let (options, policy) = (config.control.clone(), config.registration.policy());
-        let control = Control::start(options, &folder.join("control"), node, policy)?;
+        let Founded {
+            control,
+            node,
+            cluster,
+        } = cluster::found(config, folder)?;
         let secret = folder.secret("decoy.secret")?;
         let policy = control.policy();
         let sessions = SessionSettings::new(config, &hosts, &environment, secret, &policy);
         Ok(Foundation {
             store: Arc::new(store),
             control,
+            node: u32::try_from(node.get()).map_err(|_| ClusterError::Number(node))?,
+            cluster,
             environment,
             tls,
             sessions,
@@ -112,12 +121,14 @@ impl Roles {
             environment,
             tls,
             sessions,
+            node,
+            cluster: _,
         } = &foundation;
         let derivations = config.router.derivations_max;
         let services = Services::new(store.clone(), control.clone(), derivations);
         let router = RouterRole::start(environment.clone(), &services, &handles)?;
         let connection = ConnectionConfig {
-            node: config.server.node,
+            node: *node,
             options: config.connection.clone(),
             bandwidth: config.bandwidth.clone(),
             xml: config.xml.clone(),

@@ -115,6 +115,7 @@ impl Server {
             environment: foundation.environment.clone(),
             tls: foundation.tls.clone(),
             sessions: foundation.sessions.clone(),
+            cluster: foundation.cluster.clone(),
         });
         let store = foundation.store.clone();
         let roles = Roles::start(&config, foundation)?;
@@ -132,7 +133,7 @@ impl Server {
         let http = HttpPort::start(&config.http.listen, metrics, operator.clone())
             .await
             .map_err(|(address, cause)| StartError::Http { address, cause })?;
-        let listeners = listeners(&roles, &admin, &http);
+        let listeners = listeners(&roles, &operator, &admin, &http);
         for Listener { name, address } in &listeners {
             info!(address, port = name, "listening");
         }
@@ -202,7 +203,12 @@ impl Signals {
     }
 }
 
-fn listeners(roles: &Roles, admin: &AdminPort, http: &HttpPort) -> Vec<Listener> {
+fn listeners(
+    roles: &Roles,
+    operator: &Operator,
+    admin: &AdminPort,
+    http: &HttpPort,
+) -> Vec<Listener> {
     let named = |name: &'static str, addresses: &[SocketAddr]| {
         let listener = |at: &SocketAddr| Listener {
             name: name.to_owned(),
@@ -220,6 +226,9 @@ fn listeners(roles: &Roles, admin: &AdminPort, http: &HttpPort) -> Vec<Listener>
         address: socket.display().to_string(),
     });
     all.extend(named("admin", admin.addresses()));
+    if let Some(cluster) = operator.cluster() {
+        all.extend(named("cluster", cluster.addresses()));
+    }
     all
 }
 

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, Location, Problem, Role};
+use crate::cluster::is_address;
 
 /// Everything that is wrong, in the order of the rules. `place` tells where an option was given.
 pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Problem> {
@@ -23,6 +24,7 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
     problems.extend(mechanisms(config, &place));
     problems.extend(log(config, &place));
     problems.extend(admin(config, &place));
+    problems.extend(cluster(config, &place));
     problems
 }
 
@@ -348,7 +350,9 @@ fn server(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
         problems.push(problem.with_hint("a single server has all three, which is the default"));
     }
     for role in [Role::Connection, Role::Router, Role::Control] {
-        if !server.roles.is_empty() && !server.roles.contains(&role) {
+        // In a cluster other nodes can be the control group.
+        let elsewhere = role == Role::Control && !config.cluster.listen.is_empty();
+        if !server.roles.is_empty() && !server.roles.contains(&role) && !elsewhere {
             let reason = format!(
                 "the role `{}` is missing, and nothing else provides it",
                 role.name()
@@ -430,6 +434,29 @@ fn admin(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
             Problem::new(place("admin.listen"), reason).with_hint(hint)
         })
         .collect()
+}
+
+fn cluster(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let cluster = &config.cluster;
+    if cluster.listen.is_empty() {
+        return Vec::new();
+    }
+    let addresses = [("cluster.address", &cluster.address)].into_iter();
+    let peers = cluster.peers.iter().map(|peer| ("cluster.peers", peer));
+    let wrong = addresses
+        .chain(peers)
+        .filter(|(_, address)| !is_address(address));
+    let mut problems: Vec<_> = wrong
+        .map(|(key, address)| {
+            let reason = format!("`{address}` in `{key}` is not where a node can be reached");
+            Problem::new(place(key), reason).with_hint("such as \"node1.example.net:5270\"")
+        })
+        .collect();
+    if !config.server.roles.contains(&Role::Control) && cluster.peers.is_empty() {
+        let reason = "without the role `control` a node needs `cluster.peers` to ask";
+        problems.push(Problem::new(place("cluster.peers"), reason));
+    }
+    problems
 }
 
 fn number(table: &Table, key: &str) -> Option<i64> {

@@ -24,7 +24,9 @@ use rookery_xmpp::options::{OptionInfo, Section};
 pub use load::{Loaded, Source};
 pub use print::{to_json, to_toml};
 pub use problem::{Location, Problem, Problems};
-pub use sections::{AdminOptions, HttpOptions, LogFormat, LogOptions, Role, ServerOptions};
+pub use sections::{
+    AdminOptions, ClusterOptions, HttpOptions, LogFormat, LogOptions, Role, ServerOptions,
+};
 
 /// One section, as data.
 pub struct SectionInfo {
@@ -98,6 +100,8 @@ sections! {
     store: rookery_store::SqliteOptions;
     /// The control group: how its members agree and how much they keep.
     control: rookery_control::ControlOptions;
+    /// The node's part in a cluster. Without addresses to listen on the server is alone.
+    cluster: ClusterOptions;
 }
 
 impl Config {

@@ -17,8 +17,8 @@ rookery_xmpp::options! {
         /// What this process does: `connection` holds the clients' sockets, `router` the accounts,
         /// `control` the decisions of the whole cluster. A single server does all three.
         pub roles: Vec<Role> = vec![Role::Connection, Role::Router, Role::Control], "";
-        /// The number of this node in its cluster. It becomes part of every session's id, so no two
-        /// nodes may share it.
+        /// The number of this node, part of every session's id. In a cluster the certificate says
+        /// it, and this number is passed over.
         pub node: u32 = 1, "";
         /// Accounts whose owners operate the server. They are told to the modules that ask who may
         /// do what.
@@ -77,6 +77,29 @@ rookery_xmpp::options! {
         /// Addresses; an empty list switches the port off.
         pub listen: Vec<SocketAddr> =
             vec![(Ipv4Addr::LOCALHOST, 5280).into(), (Ipv6Addr::LOCALHOST, 5280).into()], "";
+    }
+}
+
+rookery_xmpp::options! {
+    /// The node's part in a cluster. Without it the server is alone and opens no internal port.
+    pub struct ClusterOptions {
+        /// Addresses of the internal port, on which the nodes talk to one another over mutual TLS;
+        /// an empty list for a server that is alone. Keep it closed to the world all the same.
+        pub listen: Vec<SocketAddr> = Vec::new(), "";
+        /// Where the other nodes reach this one, as `host:port`. It may differ from what is
+        /// listened on, behind a translation of addresses or a name.
+        pub address: String = String::new(), "";
+        /// Members of the control group to ask first, as `host:port`: a node that was away cannot
+        /// know where the others have gone. `rookery cluster join` says which.
+        pub peers: Vec<String> = Vec::new(), "";
+        /// The node's certificate, a PEM file; empty for the one that `rookery cluster` put into the
+        /// data folder. It says which node this is and which roles it may hold.
+        pub certificate: PathBuf = PathBuf::new(), "";
+        /// Its private key, a PEM file; empty for the one in the data folder.
+        pub key: PathBuf = PathBuf::new(), "";
+        /// The cluster's authority, a PEM file; empty for the one in the data folder. Whoever it has
+        /// not signed is refused. All three files are read again at each reload.
+        pub ca: PathBuf = PathBuf::new(), "";
     }
 }
 

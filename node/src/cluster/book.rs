@@ -1,0 +1,122 @@
+//! Where nodes are reached.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use rookery_control::{Directory, NodeId, NodeRole};
+
+/// The addresses that a node knows: from the directory, from members that called, from its configuration.
+#[derive(Debug)]
+pub(super) struct Book {
+    directory: ArcSwap<Directory>,
+    /// Members that the directory does not name yet. They have shown a certificate, so there are few.
+    heard: Mutex<HashMap<NodeId, String>>,
+    first_contacts: Vec<String>,
+}
+
+impl Book {
+    /// A book that knows the addresses of the configuration.
+    pub(super) fn new(first_contacts: Vec<String>) -> Self {
+        Self {
+            directory: ArcSwap::default(),
+            heard: Mutex::default(),
+            first_contacts,
+        }
+    }
+
+    /// The directory from now on.
+    pub(super) fn set_directory(&self, directory: Arc<Directory>) {
+        self.directory.store(directory);
+    }
+
+    /// Whether the node was removed.
+    pub(super) fn is_removed(&self, node: NodeId) -> bool {
+        self.directory.load().removed.contains(&node)
+    }
+
+    /// Whether the node was removed and has no part in the control group any more: until then the group needs its
+    /// answers to let it go.
+    pub(super) fn is_gone(&self, node: NodeId) -> bool {
+        let directory = self.directory.load();
+        let is_member = directory.members.iter().any(|member| member.node == node);
+        directory.removed.contains(&node) && !is_member
+    }
+
+    /// A member has told where it is reached.
+    pub(super) fn hear(&self, node: NodeId, address: &str) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.len() < HEARD_MAX || heard.contains_key(&node) {
+            heard.insert(node, address.to_owned());
+        }
+    }
+
+    /// Where a node is reached.
+    pub(super) fn address(&self, node: NodeId) -> Option<String> {
+        if let Some(known) = self.directory.load().node(node) {
+            return Some(known.address.clone());
+        }
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.get(&node).cloned()
+    }
+
+    /// Where members of the control group are reached, without `own`.
+    pub(super) fn members(&self, own: &str) -> Vec<String> {
+        let directory = self.directory.load();
+        let voters = directory.members.iter().filter(|member| member.voter);
+        let mut addresses: Vec<String> = voters
+            .filter_map(|member| directory.node(member.node))
+            .filter(|node| node.roles.contains(&NodeRole::Control))
+            .map(|node| node.address.clone())
+            .collect();
+        for address in &self.first_contacts {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        addresses.retain(|address| address != own);
+        addresses
+    }
+}
+
+/// Far above the members of a group, over all its changes.
+const HEARD_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use rookery_control::{Member, Node};
+
+    use super::*;
+
+    #[test]
+    fn the_directory_wins_over_what_was_heard_and_first_contacts_come_last() {
+        let id = |number| NodeId::new(number).unwrap();
+        let book = Book::new(vec!["c:1".into()]);
+        book.hear(id(2), "old:1");
+        assert_eq!(book.address(id(2)).as_deref(), Some("old:1"));
+        assert_eq!(book.members("a:1"), ["c:1"]);
+        let node = |number, address: &str| Node {
+            id: id(number),
+            address: address.into(),
+            roles: vec![NodeRole::Control],
+            enlisted: true,
+        };
+        let member = |number| Member {
+            node: id(number),
+            voter: true,
+        };
+        book.set_directory(Arc::new(Directory {
+            nodes: vec![node(1, "a:1"), node(2, "b:1")],
+            members: vec![member(1), member(2), member(9)],
+            removed: [id(8), id(9)].into(),
+            ..Directory::default()
+        }));
+        assert_eq!(book.address(id(2)).as_deref(), Some("b:1"));
+        assert_eq!(book.members("a:1"), ["b:1", "c:1"]);
+        assert!(
+            book.is_removed(id(9)) && !book.is_gone(id(9)),
+            "the group has it still"
+        );
+        assert!(book.is_gone(id(8)));
+    }
+}

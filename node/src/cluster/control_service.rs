@@ -1,0 +1,215 @@
+//! The service `Control`: other nodes' questions to the group, answered by this member.
+
+use rookery_control::{
+    Command, Control, ControlStatus, NodeRole, NodesRefused, Policy, Proposal, Unavailable,
+};
+use rookery_proto::PROTOCOL;
+use rookery_proto::control::control_server::Control as ControlApi;
+use rookery_proto::control::{
+    EnlistRequest, EnlistResponse, ProposeRequest, ProposeResponse, ReadRequest, ReadResponse,
+    StatusRequest, StatusResponse, Unavailable as ApiUnavailable, WatchEvent, WatchRequest,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::authorization::identity;
+use super::identity::Identity;
+use super::version;
+
+/// Answers for the group.
+pub(super) struct ControlService {
+    pub(super) control: Control,
+}
+
+#[tonic::async_trait]
+impl ControlApi for ControlService {
+    async fn propose(
+        &self,
+        request: Request<ProposeRequest>,
+    ) -> Result<Response<ProposeResponse>, Status> {
+        let caller = identity(&request)?;
+        let request = request.into_inner();
+        version::check(request.version, "propose")?;
+        let proposal = Proposal::decode(&request.proposal)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        check_proposal(&caller, &proposal)?;
+        let (outcome, unavailable) = parts(self.control.forward(proposal).await, |it| it.encode());
+        Ok(Response::new(ProposeResponse {
+            version: PROTOCOL,
+            outcome,
+            unavailable,
+        }))
+    }
+
+    async fn read(&self, request: Request<ReadRequest>) -> Result<Response<ReadResponse>, Status> {
+        version::check(request.get_ref().version, "read")?;
+        let (policy, unavailable) = parts(self.control.read_policy().await, Policy::encode);
+        Ok(Response::new(ReadResponse {
+            version: PROTOCOL,
+            policy,
+            unavailable,
+        }))
+    }
+
+    async fn status(
+        &self,
+        request: Request<StatusRequest>,
+    ) -> Result<Response<StatusResponse>, Status> {
+        version::check(request.get_ref().version, "status")?;
+        let (status, unavailable) = parts(self.control.status().await, ControlStatus::encode);
+        Ok(Response::new(StatusResponse {
+            version: PROTOCOL,
+            status,
+            unavailable,
+        }))
+    }
+
+    type WatchStream = ReceiverStream<Result<WatchEvent, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let caller = identity(&request)?;
+        let request = request.into_inner();
+        version::check(request.version, "watch")?;
+        let (events, stream) = mpsc::channel(EVENTS_MAX);
+        tokio::spawn(tell(self.control.clone(), caller, request, events));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn enlist(
+        &self,
+        request: Request<EnlistRequest>,
+    ) -> Result<Response<EnlistResponse>, Status> {
+        let caller = identity(&request)?;
+        let request = request.into_inner();
+        version::check(request.version, "enlist")?;
+        let roles = granted(&caller, &request.roles)?;
+        let enlisted = self
+            .control
+            .enlist(caller.node, request.address, roles)
+            .await;
+        enlisted.map_err(|refused| nodes_refused(&refused))?;
+        tracing::info!(node = caller.node.get(), "node enlisted");
+        Ok(Response::new(EnlistResponse { version: PROTOCOL }))
+    }
+}
+
+/// Nobody asks in another node's name, and no node lets others in.
+fn check_proposal(caller: &Identity, proposal: &Proposal) -> Result<(), Status> {
+    let refused = |why: &str| {
+        let caller = caller.to_string();
+        tracing::warn!(caller, why, "proposal refused");
+        Err(Status::permission_denied(why.to_owned()))
+    };
+    if proposal.request.node != caller.node {
+        return refused("the proposal is another node's");
+    }
+    let command = &proposal.command;
+    if command.is_membership() || matches!(command, Command::Enlist { .. }) {
+        return refused("who belongs to the cluster is not for this call");
+    }
+    Ok(())
+}
+
+/// The roles of a request, if the caller's certificate has them.
+fn granted(caller: &Identity, roles: &[String]) -> Result<Vec<NodeRole>, Status> {
+    let named: Option<Vec<_>> = roles.iter().map(|name| NodeRole::named(name)).collect();
+    let named = named.ok_or_else(|| Status::invalid_argument("no such role"))?;
+    match named.iter().find(|role| !caller.may(**role)) {
+        None => Ok(named),
+        Some(role) => {
+            let (caller, role) = (caller.to_string(), role.as_str());
+            tracing::warn!(caller, role, "enlistment refused: role not given");
+            Err(Status::permission_denied(format!(
+                "the certificate does not give the role `{role}`"
+            )))
+        }
+    }
+}
+
+/// Tells a node what is newer than it knows, until it goes, is removed, or the group stops. A node that does not keep up
+/// is told the newest only.
+async fn tell(
+    control: Control,
+    caller: Identity,
+    request: WatchRequest,
+    events: mpsc::Sender<Result<WatchEvent, Status>>,
+) {
+    let (mut policies, mut directories) = (control.watch(), control.watch_directory());
+    let (mut policy_version, mut directory_version) =
+        (request.policy_version, request.directory_version);
+    loop {
+        let policy = policies.borrow_and_update().clone();
+        let directory = directories.borrow_and_update().clone();
+        let mut event = WatchEvent {
+            version: PROTOCOL,
+            ..WatchEvent::default()
+        };
+        if directory.removed.contains(&caller.node) {
+            let gone = Status::permission_denied("this node was removed from the cluster");
+            // It may have gone by itself.
+            let _ = events.send(Err(gone)).await;
+            return;
+        }
+        if policy.version > policy_version {
+            policy_version = policy.version;
+            event.policy = policy.encode().into();
+        }
+        if directory.version > directory_version {
+            directory_version = directory.version;
+            event.directory = directory.encode().into();
+        }
+        let is_news = !event.policy.is_empty() || !event.directory.is_empty();
+        if is_news && events.send(Ok(event)).await.is_err() {
+            return;
+        }
+        let changed = async {
+            tokio::select! {
+                changed = policies.changed() => changed,
+                changed = directories.changed() => changed,
+            }
+        };
+        tokio::select! {
+            changed = changed => if changed.is_err() { return },
+            () = events.closed() => return,
+        }
+    }
+}
+
+/// An answer's bytes, or why there is none.
+fn parts<T>(
+    answer: Result<T, Unavailable>,
+    encode: impl FnOnce(&T) -> Vec<u8>,
+) -> (bytes::Bytes, i32) {
+    match answer {
+        Ok(answer) => (encode(&answer).into(), ApiUnavailable::Unspecified.into()),
+        Err(unavailable) => (bytes::Bytes::new(), to_api(unavailable).into()),
+    }
+}
+
+fn to_api(unavailable: Unavailable) -> ApiUnavailable {
+    match unavailable {
+        Unavailable::NoQuorum => ApiUnavailable::NoQuorum,
+        Unavailable::Overloaded => ApiUnavailable::Overloaded,
+        Unavailable::Disk => ApiUnavailable::Disk,
+        Unavailable::Stopped => ApiUnavailable::Stopped,
+        Unavailable::Refused => ApiUnavailable::Refused,
+    }
+}
+
+/// What a caller is told when the nodes are not changed.
+pub(crate) fn nodes_refused(refused: &NodesRefused) -> Status {
+    let told = refused.to_string();
+    match refused {
+        NodesRefused::Token | NodesRefused::Removed => Status::permission_denied(told),
+        NodesRefused::NoSuchNode => Status::not_found(told),
+        NodesRefused::Full => Status::resource_exhausted(told),
+        NodesRefused::Unavailable(_) => Status::unavailable(told),
+    }
+}
+
+/// Events between a watch and its connection.
+const EVENTS_MAX: usize = 2;

@@ -1,0 +1,350 @@
+//! Starts the node's part in its cluster, or the only member of a server that has none.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use std::{fs, io};
+
+use rookery_control::raft::{Mailbox, Transport};
+use rookery_control::{Control, ControlStatus, NodeId, NodeRole};
+use rookery_proto::control::admission_server::AdmissionServer;
+use rookery_proto::control::control_server::ControlServer;
+use rookery_proto::raft::raft_server::RaftServer;
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::entropy::OsEntropy;
+use tokio::sync::Semaphore;
+use tonic::Code;
+use tonic::service::Routes;
+
+use super::admission::{Gate, JOINS_MAX, Parts, TokenRefused};
+use super::authorization::AuthorizationLayer;
+use super::backoff::Backoff;
+use super::book::Book;
+use super::control_service::ControlService;
+use super::credentials::{Credentials, CredentialsError};
+use super::files::Files;
+use super::identity::Identity;
+use super::link::GrpcLink;
+use super::port::Bound;
+use super::raft_service::RaftService;
+use super::token::Token;
+use super::transport::{GrpcTransport, Way};
+use crate::config::{Config, Role};
+use crate::operation::Folder;
+
+/// This node's part in its cluster. Cheap to clone.
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
+
+struct Inner {
+    credentials: Credentials,
+    files: Files,
+    link: Arc<GrpcLink>,
+    gate: Gate,
+    addresses: Vec<SocketAddr>,
+}
+
+/// What a node stands on.
+pub struct Founded {
+    /// The way to the control group.
+    pub control: Control,
+    /// The node's number in its cluster.
+    pub node: NodeId,
+    /// The cluster, unless the server is alone.
+    pub cluster: Option<Cluster>,
+}
+
+/// Why the node takes no part in its cluster; the operator's to solve.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The node's certificate.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// A role is configured that the certificate does not give.
+    #[error("`server.roles` has `{role}`, which the certificate of {identity} does not give")]
+    Role {
+        /// Which role.
+        role: &'static str,
+        /// Whose certificate.
+        identity: Identity,
+    },
+    /// The node's id does not fit into a session's id.
+    #[error("node {0} is above the largest number of a node")]
+    Number(NodeId),
+    /// An address cannot be bound.
+    #[error("cannot listen on {address} for the cluster: {cause}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// A file cannot be removed.
+    #[error("cannot remove {}: {cause}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The control group.
+    #[error("the control group does not start: {0}")]
+    Control(#[from] rookery_control::StartError),
+}
+
+/// What is common to all that is started.
+struct Ground {
+    credentials: Credentials,
+    files: Files,
+    book: Arc<Book>,
+    identity: Identity,
+    /// Where this node is reached.
+    address: String,
+    link: Arc<GrpcLink>,
+}
+
+/// Starts the control group's part on this node. Blocks for some milliseconds. Must be called inside a runtime.
+pub fn found(config: &Config, folder: &Folder) -> Result<Founded, ClusterError> {
+    if config.cluster.listen.is_empty() {
+        let node = NodeId::new(u64::from(config.server.node)).unwrap_or(NodeId::FIRST);
+        let (options, policy) = (config.control.clone(), config.registration.policy());
+        let control = Control::start(options, &folder.join("control"), node, policy)?;
+        return Ok(Founded {
+            control,
+            node,
+            cluster: None,
+        });
+    }
+    let ground = Ground::prepare(config)?;
+    let mut bound = Vec::new();
+    for &address in &config.cluster.listen {
+        let cause = |cause| ClusterError::Listen { address, cause };
+        bound.push(Bound::bind(address).map_err(cause)?);
+    }
+    let (control, mailbox) = match config.server.roles.contains(&Role::Control) {
+        true => ground.member(config, folder)?,
+        false => (ground.remote(config), None),
+    };
+    let cluster = ground.serve(config, control.clone(), mailbox, bound);
+    Ok(Founded {
+        control,
+        node: ground.identity.node,
+        cluster: Some(cluster),
+    })
+}
+
+impl Ground {
+    fn prepare(config: &Config) -> Result<Self, ClusterError> {
+        let files = Files::configured(&config.cluster, &config.server.data_dir);
+        let credentials = Credentials::load(&files)?;
+        let identity = credentials.now().identity.clone();
+        if u32::try_from(identity.node.get()).is_err() {
+            return Err(ClusterError::Number(identity.node));
+        }
+        for role in &config.server.roles {
+            if !identity.may(node_role(*role)) {
+                let role = role.name();
+                return Err(ClusterError::Role { role, identity });
+            }
+        }
+        let address = config.cluster.address.clone();
+        let book = Arc::new(Book::new(config.cluster.peers.clone()));
+        let link = GrpcLink::new(Arc::clone(&book), credentials.clone(), address.clone());
+        Ok(Self {
+            link: Arc::new(link),
+            credentials,
+            files,
+            book,
+            identity,
+            address,
+        })
+    }
+
+    /// This node's member of the group. The first node of a cluster begins the group, once; every other waits until the
+    /// group adds it.
+    fn member(
+        &self,
+        config: &Config,
+        folder: &Folder,
+    ) -> Result<(Control, Option<Mailbox>), ClusterError> {
+        let begins = self.files.founder.exists();
+        let voters: &[NodeId] = if begins { &[self.identity.node] } else { &[] };
+        let kept = OnceLock::new();
+        let transport = |mailbox: Mailbox| -> Box<dyn Transport> {
+            let _ = kept.set(mailbox.clone());
+            Box::new(GrpcTransport::new(Way {
+                address: self.address.clone(),
+                book: Arc::clone(&self.book),
+                credentials: self.credentials.clone(),
+                mailbox,
+            }))
+        };
+        let (options, policy) = (config.control.clone(), config.registration.policy());
+        let dir = folder.join("control");
+        let node = self.identity.node;
+        let control = Control::start_member(options, &dir, node, voters, policy, transport)?;
+        if begins {
+            // A group that lost this node's disk must not be begun a second time.
+            let path = &self.files.founder;
+            fs::remove_file(path).map_err(|cause| {
+                let path = path.clone();
+                ClusterError::File { path, cause }
+            })?;
+        }
+        tokio::spawn(follow(control.clone(), Arc::clone(&self.book)));
+        Ok((control, kept.into_inner()))
+    }
+
+    fn remote(&self, config: &Config) -> Control {
+        let incarnation = Timestamp::now().as_millis();
+        let link: Arc<dyn rookery_control::Link> = Arc::<GrpcLink>::clone(&self.link);
+        let (control, updates) =
+            Control::remote(&config.control, self.identity.node, incarnation, link);
+        tokio::spawn(Arc::clone(&self.link).follow(updates));
+        control
+    }
+
+    /// Opens the port and tells the cluster that this node is there.
+    fn serve(
+        &self,
+        config: &Config,
+        control: Control,
+        mailbox: Option<Mailbox>,
+        bound: Vec<Bound>,
+    ) -> Cluster {
+        let gate = Gate::new(Parts {
+            control: control.clone(),
+            credentials: self.credentials.clone(),
+            files: self.files.clone(),
+            book: Arc::clone(&self.book),
+            address: self.address.clone(),
+            places: Semaphore::new(JOINS_MAX),
+        });
+        let mut routes = Routes::default();
+        if let Some(mailbox) = mailbox {
+            let raft = RaftService {
+                own: self.identity.node,
+                book: Arc::clone(&self.book),
+                mailbox,
+            };
+            let raft = RaftServer::new(raft).max_decoding_message_size(ENVELOPE_BYTES_MAX);
+            let control = control.clone();
+            routes = routes
+                .add_service(raft)
+                .add_service(ControlServer::new(ControlService { control }))
+                .add_service(AdmissionServer::new(gate.clone()));
+        }
+        let cluster = self.identity.cluster.clone();
+        let layer = AuthorizationLayer::new(cluster, Arc::clone(&self.book));
+        let addresses = bound.iter().filter_map(Bound::address).collect();
+        for port in bound {
+            port.serve(self.credentials.clone(), layer.clone(), routes.clone());
+        }
+        let roles = config.server.roles.iter().copied().map(node_role).collect();
+        let (link, address) = (Arc::clone(&self.link), self.address.clone());
+        tokio::spawn(enlist(control, link, self.identity.node, address, roles));
+        Cluster(Arc::new(Inner {
+            credentials: self.credentials.clone(),
+            files: self.files.clone(),
+            link: Arc::clone(&self.link),
+            gate,
+            addresses,
+        }))
+    }
+}
+
+impl Cluster {
+    /// The bound addresses of the internal port.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.0.addresses
+    }
+
+    /// Whether the files could be taken over.
+    pub fn check_files(&self) -> Result<(), CredentialsError> {
+        super::credentials::Generation::read(&self.0.files).map(drop)
+    }
+
+    /// Reads certificate, key and authority again.
+    pub fn reload(&self) -> Result<(), CredentialsError> {
+        self.0.credentials.reload(&self.0.files)
+    }
+
+    /// A token with which one node may join, and when it expires.
+    pub async fn create_token(
+        &self,
+        roles: Vec<NodeRole>,
+        valid: Duration,
+    ) -> Result<(Token, Timestamp), TokenRefused> {
+        self.0.gate.create_token(roles, valid).await
+    }
+
+    /// How the group stands as another member sees it; `None` if that one does not tell.
+    pub async fn status_of(&self, node: NodeId) -> Option<ControlStatus> {
+        let asked = tokio::time::timeout(PATIENCE, self.0.link.status_of(node)).await;
+        asked.ok().flatten()
+    }
+}
+
+/// Keeps the book as the member knows it.
+async fn follow(control: Control, book: Arc<Book>) {
+    let mut directory = control.watch_directory();
+    loop {
+        let known = directory.borrow_and_update().clone();
+        book.set_directory(known);
+        if directory.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the cluster where this node is, until it has heard.
+async fn enlist(
+    control: Control,
+    link: Arc<GrpcLink>,
+    node: NodeId,
+    address: String,
+    roles: Vec<NodeRole>,
+) {
+    let mut backoff = Backoff::default();
+    loop {
+        // The others first: a member that was not added yet cannot say it by itself.
+        let refused = match link.enlist(&address, &roles).await {
+            Ok(()) => break,
+            Err(status) => status,
+        };
+        if matches!(
+            refused.code(),
+            Code::PermissionDenied | Code::FailedPrecondition
+        ) {
+            tracing::error!(reason = refused.message(), "the cluster refuses this node");
+        }
+        let is_member = control
+            .directory()
+            .members
+            .iter()
+            .any(|member| member.node == node);
+        if is_member && control.is_member() {
+            match control.enlist(node, address.clone(), roles.clone()).await {
+                Ok(()) => break,
+                Err(error) => tracing::warn!(%error, "not enlisted, trying again"),
+            }
+        }
+        tokio::time::sleep(backoff.after_failure(&mut OsEntropy)).await;
+    }
+    tracing::info!(node = node.get(), "enlisted");
+}
+
+fn node_role(role: Role) -> NodeRole {
+    match role {
+        Role::Connection => NodeRole::Connection,
+        Role::Router => NodeRole::Router,
+        Role::Control => NodeRole::Control,
+    }
+}
+
+/// 32 messages of a megabyte of entries each, which is what a member may be behind.
+const ENVELOPE_BYTES_MAX: usize = 64 << 20;
+
+/// How long another member may take to tell how the group stands.
+const PATIENCE: Duration = Duration::from_secs(2);

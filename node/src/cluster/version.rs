@@ -1,0 +1,78 @@
+//! Which version of the protocol is spoken with whom.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rookery_proto::{PROTOCOL, VERSION_KEY, speaks};
+use tonic::metadata::MetadataValue;
+use tonic::{Code, Status};
+
+/// Refuses a message of a version that this build does not take, with a line in the log.
+pub(super) fn check(version: u32, what: &'static str) -> Result<(), Status> {
+    if speaks(version) {
+        return Ok(());
+    }
+    tracing::warn!(version, own = PROTOCOL, what, "protocol version refused");
+    let mut status = Status::failed_precondition(format!(
+        "this node speaks version {PROTOCOL} of the protocol and the one before, not {version}"
+    ));
+    status
+        .metadata_mut()
+        .insert(VERSION_KEY, MetadataValue::from(PROTOCOL));
+    Err(status)
+}
+
+/// The version that one peer is spoken to in.
+#[derive(Debug)]
+pub(super) struct Spoken(AtomicU32);
+
+impl Default for Spoken {
+    fn default() -> Self {
+        Self(AtomicU32::new(PROTOCOL))
+    }
+}
+
+impl Spoken {
+    pub(super) fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Goes over to the peer's version, if the peer has refused ours and this build knows its.
+    pub(super) fn heed(&self, refusal: &Status) {
+        if refusal.code() != Code::FailedPrecondition {
+            return;
+        }
+        let told = refusal
+            .metadata()
+            .get(VERSION_KEY)
+            .and_then(|value| value.to_str().ok());
+        if let Some(version) = told.and_then(|text| text.parse().ok())
+            && speaks(version)
+        {
+            self.0.store(version, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_peer_is_spoken_to_in_its_version_and_a_far_newer_one_is_not() {
+        let spoken = Spoken::default();
+        let refusal = |version: u32| {
+            let mut status = Status::failed_precondition("");
+            status
+                .metadata_mut()
+                .insert(VERSION_KEY, MetadataValue::from(version));
+            status
+        };
+        spoken.heed(&refusal(PROTOCOL + 1));
+        assert_eq!(spoken.get(), PROTOCOL);
+        spoken.heed(&refusal(PROTOCOL - 1));
+        assert_eq!(spoken.get(), PROTOCOL - 1);
+        assert!(check(PROTOCOL - 1, "test").is_ok());
+        let refused = check(PROTOCOL + 1, "test").unwrap_err();
+        assert!(refused.message().contains("not 3"), "{refused}");
+    }
+}
