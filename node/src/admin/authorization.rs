@@ -67,6 +67,19 @@ const RIGHTS: &[(&str, Right)] = &[
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
         Right::Observe,
     ),
+    ("/rookery.admin.v1.ControlGroup/ListMembers", Right::Observe),
+    ("/rookery.admin.v1.ControlGroup/ShowLog", Right::Observe),
+    (
+        "/rookery.admin.v1.ControlGroup/TakeSnapshot",
+        Right::Operate,
+    ),
+    (
+        "/rookery.admin.v1.ControlGroup/TransferLeader",
+        Right::Operate,
+    ),
+    ("/rookery.admin.v1.Nodes/CreateToken", Right::Operate),
+    ("/rookery.admin.v1.Nodes/ListNodes", Right::Observe),
+    ("/rookery.admin.v1.Nodes/RemoveNode", Right::Operate),
     (
         "/rookery.admin.v1.Registration/ResetRegistration",
         Right::Operate,

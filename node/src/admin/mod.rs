@@ -3,12 +3,14 @@
 //! ```text
 //! rookery admin, grpcurl ─► Unix socket (owner) ┐                  ┌─► store            (list of accounts)
 //! dashboards, scripts ────► TCP (mutual TLS) ───┴─► Authorization ─┼─► Shards ─► shards (accounts, sessions)
-//!                                                   (who may what) ├─► Control          (registration policy)
+//!                                                   (who may what) ├─► Control          (registration policy, nodes)
 //!                                                                  └─► Operator         (status, log, reload, stop)
 //! ```
 
 mod authorization;
+mod control_group;
 mod health;
+mod nodes;
 mod port;
 mod registration;
 mod server;

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rookery_proto::DESCRIPTORS;
+use rookery_proto::admin::control_group_server::ControlGroupServer;
+use rookery_proto::admin::nodes_server::NodesServer;
 use rookery_proto::admin::registration_server::RegistrationServer;
 use rookery_proto::admin::server_server::ServerServer;
 use rookery_proto::admin::sessions_server::SessionsServer;
@@ -18,7 +20,9 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::warn;
 
 use super::authorization::AuthorizationLayer;
+use super::control_group::ControlGroupService;
 use super::health;
+use super::nodes::NodesService;
 use super::registration::RegistrationService;
 use super::server::ServerService;
 use super::sessions::SessionsService;
@@ -123,6 +127,8 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards) -> Routes {
     let hosts = operator.hosts();
     let users = UsersServer::new(UsersService::new(store, shards.clone(), hosts));
     let sessions = SessionsServer::new(SessionsService::new(shards));
+    let nodes = NodesServer::new(NodesService::new(operator.clone()));
+    let group = ControlGroupServer::new(ControlGroupService::new(operator.clone()));
     let registration = RegistrationServer::new(RegistrationService::new(control));
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(health::follow(reporter, operator.clone()));
@@ -141,6 +147,8 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards) -> Routes {
     Routes::new(users)
         .add_service(sessions)
         .add_service(registration)
+        .add_service(nodes)
+        .add_service(group)
         .add_service(server)
         .add_service(health)
         .add_service(v1)

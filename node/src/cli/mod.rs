@@ -3,6 +3,7 @@
 mod admin;
 mod certificate;
 mod check;
+mod cluster;
 mod config;
 mod dev;
 mod dev_account;
@@ -47,6 +48,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Talk to a running server.
     Admin(admin::AdminArgs),
+    /// Make a cluster, or add a machine to one.
+    Cluster(cluster::ClusterArgs),
     /// Print the completion script of a shell.
     Completion {
         /// Which shell.
@@ -105,6 +108,7 @@ impl Cli {
             Command::Config(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Admin(args) => args.run(),
+            Command::Cluster(args) => args.run(),
             Command::Completion { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "rookery", &mut script);

@@ -11,7 +11,7 @@ use super::super::Failure;
 use super::Target;
 
 impl Target {
-    pub(super) async fn connect(&self) -> Result<Channel, Failure> {
+    pub(in crate::cli) async fn connect(&self) -> Result<Channel, Failure> {
         match &self.address {
             Some(address) => self.over_tls(address).await,
             None => over_socket(&self.socket()?).await,

@@ -1,6 +1,8 @@
 //! `rookery admin`: a thin client of the admin API.
 
 mod connect;
+mod control;
+mod nodes;
 mod registration;
 mod server;
 mod sessions;
@@ -12,6 +14,8 @@ use clap::{Args, Subcommand};
 use tonic::Status;
 
 use super::{Failure, block_on, say};
+
+pub(super) use nodes::create_token;
 
 /// Talk to a running server.
 #[derive(Args, Debug)]
@@ -27,7 +31,7 @@ pub struct AdminArgs {
 
 /// Which server, and how to reach it.
 #[derive(Args, Debug)]
-struct Target {
+pub(super) struct Target {
     /// The server's Unix socket; without it those of `./rookery-data` and `/var/lib/rookery` are
     /// tried.
     #[arg(long, global = true, value_name = "PATH", env = "ROOKERY_ADMIN_SOCKET")]
@@ -57,6 +61,12 @@ enum Topic {
     /// Who may make an account over XMPP.
     #[command(subcommand)]
     Registration(registration::RegistrationCommand),
+    /// The nodes of the cluster.
+    #[command(subcommand)]
+    Nodes(nodes::NodesCommand),
+    /// The control group.
+    #[command(subcommand)]
+    Control(control::ControlCommand),
     /// The node itself.
     #[command(subcommand)]
     Server(server::ServerCommand),
@@ -76,6 +86,8 @@ impl AdminArgs {
                 Topic::Users(command) => command.run(channel).await,
                 Topic::Sessions(command) => command.run(channel).await,
                 Topic::Registration(command) => command.run(channel).await,
+                Topic::Nodes(command) => command.run(channel).await,
+                Topic::Control(command) => command.run(channel).await,
                 Topic::Server(command) => command.run(channel).await,
             };
             answer.map_err(|status| failure(&status))
@@ -98,7 +110,7 @@ impl Shown {
     }
 }
 
-fn failure(status: &Status) -> Failure {
+pub(super) fn failure(status: &Status) -> Failure {
     if status.code() == tonic::Code::Unavailable {
         return Failure::unavailable(status.message());
     }

@@ -1,0 +1,174 @@
+//! The service `Nodes`.
+
+use std::time::Duration;
+
+use rookery_control::{NodeId, NodeRole, Unavailable};
+use rookery_proto::admin::nodes_server::Nodes;
+use rookery_proto::admin::{
+    CreateTokenRequest, CreateTokenResponse, ListNodesRequest, ListNodesResponse, Node,
+    RemoveNodeRequest, RemoveNodeResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::control_group::as_the_leader_sees_it;
+use crate::cluster::{TokenRefused, nodes_refused};
+use crate::operator::Operator;
+
+/// Answers for the nodes.
+pub(super) struct NodesService {
+    operator: Operator,
+}
+
+impl NodesService {
+    pub(super) fn new(operator: Operator) -> Self {
+        Self { operator }
+    }
+
+    /// Refuses a removal after which the group could decide nothing.
+    async fn check_quorum(&self, removed: NodeId) -> Result<(), Status> {
+        let status = as_the_leader_sees_it(&self.operator).await?;
+        let voters = status.members.iter().filter(|member| member.voter);
+        let ids: Vec<NodeId> = voters.map(|member| member.node).collect();
+        if !ids.contains(&removed) {
+            return Ok(());
+        }
+        let left: Vec<_> = ids.into_iter().filter(|id| *id != removed).collect();
+        let is_active = |id: &&NodeId| {
+            let mut all = status.progress.iter();
+            all.any(|progress| progress.node == **id && progress.active)
+        };
+        let active = left.iter().filter(is_active).count();
+        if active > left.len() / 2 {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(format!(
+            "without node {removed} the control group has {} voters, of which {active} answer: it could decide \
+             nothing; bring the others back first, or add nodes",
+            left.len()
+        )))
+    }
+}
+
+#[tonic::async_trait]
+impl Nodes for NodesService {
+    async fn list_nodes(
+        &self,
+        _: Request<ListNodesRequest>,
+    ) -> Result<Response<ListNodesResponse>, Status> {
+        let directory = self.operator.control().directory();
+        let nodes = directory.nodes.iter().map(|node| Node {
+            id: node.id.get(),
+            address: node.address.clone(),
+            roles: node
+                .roles
+                .iter()
+                .map(|role| role.as_str().to_owned())
+                .collect(),
+            enlisted: node.enlisted,
+        });
+        Ok(Response::new(ListNodesResponse {
+            nodes: nodes.collect(),
+            removed: directory.removed.iter().map(|id| id.get()).collect(),
+            version: directory.version,
+        }))
+    }
+
+    async fn remove_node(
+        &self,
+        request: Request<RemoveNodeRequest>,
+    ) -> Result<Response<RemoveNodeResponse>, Status> {
+        let id = node_id(request.into_inner().id)?;
+        member_only(&self.operator)?;
+        self.check_quorum(id).await?;
+        let removed = self.operator.control().remove_node(id).await;
+        removed.map_err(|refused| nodes_refused(&refused))?;
+        tracing::info!(node = id.get(), "node removed");
+        Ok(Response::new(RemoveNodeResponse {}))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<CreateTokenRequest>,
+    ) -> Result<Response<CreateTokenResponse>, Status> {
+        let request = request.into_inner();
+        let Some(cluster) = self.operator.cluster() else {
+            return Err(alone());
+        };
+        member_only(&self.operator)?;
+        let roles = roles(&request.roles)?;
+        let seconds = match request.seconds {
+            0 => TOKEN_SECONDS,
+            seconds => seconds.min(TOKEN_SECONDS_MAX),
+        };
+        let made = cluster
+            .create_token(roles, Duration::from_secs(seconds))
+            .await;
+        let (token, expires) = made.map_err(|refused| match &refused {
+            TokenRefused::Group(group) => nodes_refused(group),
+            TokenRefused::NoKey(_) | TokenRefused::Authority(_) => {
+                Status::failed_precondition(refused.to_string())
+            }
+        })?;
+        Ok(Response::new(CreateTokenResponse {
+            token: token.to_string(),
+            expires_ms: expires.as_millis(),
+        }))
+    }
+}
+
+/// A node's id in a request.
+pub(super) fn node_id(number: u64) -> Result<NodeId, Status> {
+    NodeId::new(number).ok_or_else(|| Status::invalid_argument("no node has the id 0"))
+}
+
+/// Refuses what only a member of the control group can carry out.
+pub(super) fn member_only(operator: &Operator) -> Result<(), Status> {
+    if operator.control().is_member() {
+        return Ok(());
+    }
+    let directory = operator.control().directory();
+    let members = directory
+        .members
+        .iter()
+        .filter_map(|member| directory.node(member.node));
+    let members: Vec<_> = members.map(|node| node.address.as_str()).collect();
+    Err(Status::failed_precondition(format!(
+        "this node is no member of the control group: ask one of {}",
+        members.join(", ")
+    )))
+}
+
+/// What a caller is told when the control group is out of reach.
+pub(super) fn unavailable(error: Unavailable) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+fn roles(names: &[String]) -> Result<Vec<NodeRole>, Status> {
+    let named = names.iter().map(|name| {
+        NodeRole::named(name).ok_or_else(|| {
+            Status::invalid_argument(format!(
+                "there is no role `{name}`: there are connection, router and control"
+            ))
+        })
+    });
+    let roles = named.collect::<Result<Vec<_>, _>>()?;
+    if roles.is_empty() {
+        return Err(Status::invalid_argument(
+            "a node needs a role: name at least one",
+        ));
+    }
+    Ok(roles)
+}
+
+fn alone() -> Status {
+    Status::failed_precondition(
+        "this server is in no cluster: `rookery cluster init` makes one, and [cluster] in the configuration \
+         opens its port",
+    )
+}
+
+/// Long enough to start another machine by hand.
+const TOKEN_SECONDS: u64 = 600;
+
+/// A token that lies about is an open door.
+const TOKEN_SECONDS_MAX: u64 = 86_400;

@@ -1,0 +1,91 @@
+//! `rookery admin nodes`.
+
+use clap::Subcommand;
+use rookery_proto::admin::nodes_client::NodesClient;
+use rookery_proto::admin::{
+    CreateTokenRequest, CreateTokenResponse, ListNodesRequest, RemoveNodeRequest,
+};
+use serde_json::json;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::super::terminal::table;
+use super::Shown;
+
+/// The nodes of the cluster.
+#[derive(Debug, Subcommand)]
+pub(super) enum NodesCommand {
+    /// List the nodes.
+    List,
+    /// Remove a node for ever: every other node refuses it from then on.
+    Remove {
+        /// Its id, as `nodes list` shows it.
+        id: u64,
+    },
+}
+
+impl NodesCommand {
+    pub(super) async fn run(self, channel: Channel) -> Result<Shown, Status> {
+        let mut client = NodesClient::new(channel);
+        match self {
+            Self::List => list(client).await,
+            Self::Remove { id } => {
+                client.remove_node(RemoveNodeRequest { id }).await?;
+                let text = format!("node {id} is removed; stop its process");
+                Ok(Shown::done(text, json!({"id": id})))
+            }
+        }
+    }
+}
+
+/// Makes a token for `rookery cluster join`.
+pub(in crate::cli) async fn create_token(
+    channel: Channel,
+    roles: Vec<String>,
+    seconds: u64,
+) -> Result<CreateTokenResponse, Status> {
+    let request = CreateTokenRequest { roles, seconds };
+    Ok(NodesClient::new(channel)
+        .create_token(request)
+        .await?
+        .into_inner())
+}
+
+async fn list(mut client: NodesClient<Channel>) -> Result<Shown, Status> {
+    let listed = client.list_nodes(ListNodesRequest {}).await?.into_inner();
+    let rows: Vec<_> = listed
+        .nodes
+        .iter()
+        .map(|node| {
+            let state = if node.enlisted {
+                "enlisted"
+            } else {
+                "never started"
+            };
+            let roles = node.roles.join(", ");
+            vec![
+                node.id.to_string(),
+                node.address.clone(),
+                roles,
+                state.to_owned(),
+            ]
+        })
+        .collect();
+    let mut text = match rows.is_empty() {
+        true => "no nodes: this server is alone".to_owned(),
+        false => table(&["ID", "ADDRESS", "ROLES", "STATE"], &rows),
+    };
+    if !listed.removed.is_empty() {
+        let removed: Vec<_> = listed.removed.iter().map(u64::to_string).collect();
+        text.push_str(&format!("\nremoved: {}", removed.join(", ")));
+    }
+    let nodes: Vec<_> = listed
+        .nodes
+        .iter()
+        .map(|node| {
+            json!({"id": node.id, "address": node.address, "roles": node.roles, "enlisted": node.enlisted})
+        })
+        .collect();
+    let json = json!({"nodes": nodes, "removed": listed.removed, "version": listed.version});
+    Ok(Shown { text, json })
+}
