@@ -110,7 +110,7 @@ fn launch(dir: &Path, offset: u16, arguments: &[&str]) -> Child {
     until_ready(command)
 }
 
-fn until_ready(mut command: Command) -> Child {
+pub(super) fn until_ready(mut command: Command) -> Child {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
@@ -132,7 +132,7 @@ fn certificate(dir: &Path) -> String {
 }
 
 /// Below the ports that the system gives to clients; every process of tests has its own hundred.
-fn free_offset() -> u16 {
+pub(super) fn free_offset() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let hundred = u16::try_from(std::process::id() % 200).expect("below 200");
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();

@@ -1,0 +1,152 @@
+//! A cluster of real processes, made with the commands of an operator.
+
+#![expect(clippy::disallowed_methods, reason = "a test measures with the clock")]
+
+mod program;
+
+use std::time::{Duration, Instant};
+
+use program::cluster::{Cluster, until};
+
+/// What a joining node and an election may take here, where others use the cores as well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const ALL: &str = "control,router,connection";
+
+fn three(name: &str) -> Cluster {
+    let mut cluster = Cluster::init(name);
+    cluster.join(ALL);
+    cluster.join(ALL);
+    for node in 0..3 {
+        until(PATIENCE, "three voters", || {
+            cluster.nodes[node].voters() == [1, 2, 3]
+        });
+    }
+    cluster
+}
+
+fn set(cluster: &Cluster, node: usize, window: &str) -> Duration {
+    let begun = Instant::now();
+    let window = format!("in_all={window}");
+    cluster.nodes[node]
+        .admin(&["registration", "set", "--mode", "on", "--window", &window])
+        .expect_success();
+    begun.elapsed()
+}
+
+fn shows(cluster: &Cluster, node: usize, window: &str) -> bool {
+    let shown = cluster.nodes[node]
+        .admin(&["registration", "show"])
+        .expect_success();
+    shown
+        .lines()
+        .any(|line| line.starts_with("in_all") && line.ends_with(window))
+}
+
+#[test]
+fn three_processes_agree_and_outlive_their_leader_and_a_removed_node_is_refused() {
+    let mut cluster = three("nest");
+    set(&cluster, 1, "11/1h");
+    for node in 0..3 {
+        assert!(shows(&cluster, node, "11/1h"), "node {node}");
+    }
+
+    let leader = cluster.leader(0);
+    let (one, other) = ((leader + 1) % 3, (leader + 2) % 3);
+    cluster.nodes[leader].kill();
+    let took = set(&cluster, one, "12/1h");
+    assert!(
+        took < Duration::from_secs(3),
+        "a change after the leader's death took {took:?}"
+    );
+    println!("change after kill -9 of the leader: {took:?}");
+    assert!(shows(&cluster, other, "12/1h"));
+    let ordinary = set(&cluster, other, "13/1h");
+    println!("ordinary change, the command included: {ordinary:?}");
+
+    cluster.nodes[leader].start();
+    until(PATIENCE, "the old leader follows", || {
+        shows(&cluster, leader, "13/1h")
+    });
+    let to = (leader + 1).to_string();
+    assert_eq!(
+        cluster.nodes[one].control(&["transfer", &to])["leader"],
+        leader + 1
+    );
+    let snapshot = cluster.nodes[one].control(&["snapshot"]);
+    assert!(snapshot["index"].as_u64() > Some(5), "{snapshot}");
+    assert_eq!(
+        cluster.nodes[one].control(&["log"])["snapshot"],
+        snapshot["index"]
+    );
+
+    removed(&mut cluster, leader, one);
+}
+
+/// The node that leads is removed, and comes again.
+fn removed(cluster: &mut Cluster, gone: usize, by: usize) {
+    let id = (gone + 1).to_string();
+    cluster.nodes[by]
+        .admin(&["nodes", "remove", &id])
+        .expect_success();
+    until(PATIENCE, "two voters", || {
+        cluster.nodes[by].voters().len() == 2
+    });
+    cluster.nodes[gone].kill();
+    cluster.nodes[gone].start();
+    until(PATIENCE, "the removed node hears why", || {
+        cluster.nodes[gone]
+            .logged()
+            .contains("the cluster refuses this node")
+    });
+    let logged = cluster.nodes[by].logged();
+    assert!(
+        logged.contains("cluster call refused") && logged.contains("was removed"),
+        "{logged}"
+    );
+    let told = cluster.nodes[gone]
+        .admin(&["registration", "show"])
+        .expect_failure(69);
+    assert!(told.contains("quorum"), "{told}");
+}
+
+#[test]
+fn a_token_is_good_once_and_strangers_are_refused() {
+    let mut cluster = Cluster::init("nest");
+    let token = cluster.token("connection,router");
+    let first = cluster.machine("connection,router");
+    first.join(&token).expect_success();
+    let told = cluster.machine(ALL).join(&token).expect_failure(1);
+    assert!(told.contains("has been used"), "{told}");
+    let told = first.join(&token).expect_failure(64);
+    assert!(told.contains("belongs to a node"), "{told}");
+
+    // A node of another cluster does not get through TLS, nor does it believe who answers.
+    let mut stranger = Cluster::init("elsewhere");
+    stranger.nodes[0].kill();
+    let mut intruder = cluster.machine(ALL);
+    std::fs::create_dir_all(intruder.dir()).unwrap();
+    let (from, to) = (
+        stranger.nodes[0].dir().join("cluster"),
+        intruder.dir().join("cluster"),
+    );
+    std::fs::rename(from, to).unwrap();
+    intruder.start();
+    until(PATIENCE, "the intruder is refused", || {
+        cluster.nodes[0]
+            .logged()
+            .contains("cluster connection refused")
+    });
+
+    // What the certificate does not give, the node cannot be.
+    let mut limited = first;
+    limited.start();
+    cluster.nodes.push(limited);
+    set(&cluster, 1, "7/1h");
+    assert!(shows(&cluster, 0, "7/1h") && shows(&cluster, 1, "7/1h"));
+    assert_eq!(
+        cluster.nodes[1].voters(),
+        [1],
+        "a node without the role is no member"
+    );
+}

@@ -1,0 +1,240 @@
+//! A cluster of real processes for a test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{Run, command, rookery, server};
+
+/// One node: its folder, and its process while it runs. Dropped, it is killed.
+pub(crate) struct Node {
+    dir: PathBuf,
+    /// Where the others reach it.
+    pub(crate) address: String,
+    offset: u16,
+    roles: String,
+    peers: Vec<String>,
+    child: Option<Child>,
+}
+
+/// Nodes below one temporary folder.
+pub(crate) struct Cluster {
+    /// In the order in which they joined.
+    pub(crate) nodes: Vec<Node>,
+    // Goes last.
+    root: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// A cluster of one node, which runs.
+    pub(crate) fn init(name: &str) -> Self {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let node = Node::new(root.path(), "n1", "control,router,connection");
+        let dir = node.dir.to_str().expect("UTF-8").to_owned();
+        let address = node.address.clone();
+        rookery([
+            "cluster",
+            "init",
+            "--dir",
+            &dir,
+            "--name",
+            name,
+            "--address",
+            &address,
+        ])
+        .expect_success();
+        let mut cluster = Self {
+            root,
+            nodes: vec![node],
+        };
+        cluster.nodes[0].start();
+        cluster
+    }
+
+    /// A token that the first node makes.
+    pub(crate) fn token(&self, roles: &str) -> String {
+        let socket = self.nodes[0].socket();
+        rookery([
+            "cluster",
+            "token",
+            "--socket",
+            &socket,
+            "--roles",
+            roles,
+            "--expires",
+            "5m",
+        ])
+        .expect_success()
+        .trim()
+        .to_owned()
+    }
+
+    /// A machine that has not joined.
+    pub(crate) fn machine(&self, roles: &str) -> Node {
+        let mut node = Node::new(self.root.path(), &format!("m{}", free_port()), roles);
+        node.peers = vec![self.nodes[0].address.clone()];
+        node
+    }
+
+    /// One more node, which runs.
+    pub(crate) fn join(&mut self, roles: &str) {
+        let mut node = self.machine(roles);
+        node.join(&self.token(roles)).expect_success();
+        node.start();
+        self.nodes.push(node);
+    }
+
+    /// The place of the leader among the nodes, as this node sees it.
+    pub(crate) fn leader(&self, seen_by: usize) -> usize {
+        let id = self.nodes[seen_by].control(&["leader"])["leader"].as_u64();
+        usize::try_from(id.expect("an id")).expect("small") - 1
+    }
+}
+
+impl Node {
+    fn new(root: &Path, name: &str, roles: &str) -> Self {
+        Self {
+            dir: root.join(name),
+            address: format!("127.0.0.1:{}", free_port()),
+            offset: server::free_offset(),
+            roles: roles.to_owned(),
+            peers: Vec::new(),
+            child: None,
+        }
+    }
+
+    /// Shows a token.
+    pub(crate) fn join(&self, token: &str) -> Run {
+        let dir = self.dir.to_str().expect("UTF-8");
+        rookery([
+            "cluster",
+            "join",
+            token,
+            "--dir",
+            dir,
+            "--address",
+            &self.address,
+        ])
+    }
+
+    /// Starts its server and waits until it is ready.
+    pub(crate) fn start(&mut self) {
+        let command = self.command();
+        self.child = Some(server::until_ready(command));
+    }
+
+    /// The command that runs its server; what it logs goes to a file.
+    fn command(&self) -> Command {
+        let roles: Vec<_> = self
+            .roles
+            .split(',')
+            .map(|role| format!("{role:?}"))
+            .collect();
+        let peers: Vec<_> = self.peers.iter().map(|peer| format!("{peer:?}")).collect();
+        let set = [
+            ("server.roles", format!("[{}]", roles.join(", "))),
+            ("cluster.listen", format!("[{:?}]", self.address)),
+            ("cluster.address", self.address.clone()),
+            ("cluster.peers", format!("[{}]", peers.join(", "))),
+            ("log.filter", "info,rookery_control=debug".to_owned()),
+        ];
+        let mut command = command();
+        command.arg("dev").arg("--dir").arg(&self.dir);
+        command.arg("--port-offset").arg(self.offset.to_string());
+        for (key, value) in set {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        std::fs::create_dir_all(&self.dir).expect("a folder");
+        let log = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.log());
+        command.stderr(Stdio::from(log.expect("a log")));
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.with_extension("log")
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn logged(&self) -> String {
+        std::fs::read_to_string(self.log()).expect("a log")
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("it runs");
+        child.wait().expect("a child");
+    }
+
+    /// Its folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn socket(&self) -> String {
+        self.dir
+            .join("admin.sock")
+            .to_str()
+            .expect("UTF-8")
+            .to_owned()
+    }
+
+    /// `rookery admin` for it.
+    pub(crate) fn admin(&self, arguments: &[&str]) -> Run {
+        let socket = self.socket();
+        let first = ["admin", "--socket", &socket];
+        rookery(first.into_iter().chain(arguments.iter().copied()))
+    }
+
+    /// `rookery admin control … --json`.
+    pub(crate) fn control(&self, arguments: &[&str]) -> Value {
+        let arguments = [&["control"], arguments, &["--json"]].concat();
+        let shown = self.admin(&arguments).expect_success();
+        serde_json::from_str(&shown).expect("JSON")
+    }
+
+    /// The ids of the voters, as it sees them.
+    pub(crate) fn voters(&self) -> Vec<u64> {
+        let shown = self.control(&["members"]);
+        let members = shown["members"].as_array().expect("a list").iter();
+        members
+            .filter(|member| member["voter"] == true)
+            .map(|member| member["id"].as_u64().expect("an id"))
+            .collect()
+    }
+}
+
+impl Drop for Node {
+    #[expect(clippy::print_stdout, reason = "what a failed test has to say")]
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+            println!("--- log of {}\n{log}", self.dir.display());
+        }
+    }
+}
+
+/// Looks until there is what is wanted, for at most this long. Each look runs a program, which takes its time.
+pub(crate) fn until(within: Duration, what: &str, mut look: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !look() {
+        assert!(begun.elapsed() < within, "{what} within {within:?}");
+    }
+    begun.elapsed()
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
