@@ -1,12 +1,11 @@
 //! A cluster of real processes, made with the commands of an operator.
 
-#![expect(clippy::disallowed_methods, reason = "a test measures with the clock")]
-
 mod program;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use program::cluster::{Cluster, until};
+use tokio::time::Instant;
 
 /// What a joining node and an election may take here, where others use the cores as well.
 const PATIENCE: Duration = Duration::from_secs(30);

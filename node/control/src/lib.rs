@@ -19,8 +19,8 @@
 //!   the versioned policy, the members and the outcomes of answered requests.
 //! * [`raft`]: raft-rs as a machine ([`raft::RaftMachine`]), its log on SQLite ([`raft::SqliteLog`]), the way to other
 //!   members ([`raft::Transport`]) and the thread that moves the bytes between them.
-//! * [`Control`]: the handle that the rest of the process holds, on a member of the group or elsewhere; elsewhere it asks
-//!   the members through a [`Link`].
+//! * [`Control`]: the handle that the rest of the process holds, on a member of the group or elsewhere; elsewhere it
+//!   asks the members through a [`Link`].
 //!
 //! A group of one member takes exactly this way; what three members add is a transport.
 

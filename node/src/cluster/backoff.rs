@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rookery_xmpp::entropy::Entropy;
 
-/// Doubles the wait with each failure, within bounds, and draws from its upper half: a hundred peers of a node that comes
-/// back do not all come at once.
+/// Doubles the wait with each failure, within bounds, and draws from its upper half: a hundred peers of a node that
+/// comes back do not all come at once.
 #[derive(Debug)]
 pub(super) struct Backoff {
     next: Duration,

@@ -130,8 +130,8 @@ fn granted(caller: &Identity, roles: &[String]) -> Result<Vec<NodeRole>, Status>
     }
 }
 
-/// Tells a node what is newer than it knows, until it goes, is removed, or the group stops. A node that does not keep up
-/// is told the newest only.
+/// Tells a node what is newer than it knows, until it goes, is removed, or the group stops. A node that does not keep
+/// up is told the newest only.
 async fn tell(
     control: Control,
     caller: Identity,

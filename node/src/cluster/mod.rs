@@ -8,8 +8,9 @@
 //!  a node without the control role ─► link (one member at a time) ─► Control of a member
 //! ```
 //!
-//! A node is who its certificate says ([`identity`]). The name of the cluster, the node's id and its roles are in it, so
-//! nothing has to be asked to judge a call; that a node was removed is in the directory that all nodes follow ([`book`]).
+//! A node is who its certificate says ([`identity`]). The name of the cluster, the node's id and its roles are in it,
+//! so nothing has to be asked to judge a call; that a node was removed is in the directory that all nodes follow
+//! ([`book`]).
 
 mod admission;
 mod authority;

@@ -172,8 +172,8 @@ pub(super) async fn connect(way: &Way, node: NodeId) -> Result<RaftClient<Channe
 /// Messages that may wait for one member. Raft has at most 64 appends under way to it.
 pub(super) const PEER_QUEUE_MAX: usize = 256;
 
-/// Messages in one envelope. With their usual size of some kilobytes it is far below what gRPC takes; several large ones
-/// are kept apart by the flow control of appends.
+/// Messages in one envelope. With their usual size of some kilobytes it is far below what gRPC takes; several large
+/// ones are kept apart by the flow control of appends.
 const BATCH_MAX: usize = 32;
 
 /// Envelopes between the task and the connection.

@@ -3,9 +3,10 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{Run, command, rookery, server};
 
@@ -139,7 +140,7 @@ impl Node {
             ("cluster.listen", format!("[{:?}]", self.address)),
             ("cluster.address", self.address.clone()),
             ("cluster.peers", format!("[{}]", peers.join(", "))),
-            ("log.filter", "info,rookery_control=debug".to_owned()),
+            ("log.filter", "info,raft=debug".to_owned()),
         ];
         let mut command = command();
         command.arg("dev").arg("--dir").arg(&self.dir);
