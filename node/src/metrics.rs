@@ -125,6 +125,18 @@ const COUNTERS: &[(&str, &str)] = &[
         "rookery_control_registrations_total",
         "throttle decisions that this node asked for",
     ),
+    (
+        "rookery_cluster_reconnects_total",
+        "times another member of the control group was not reached, or its stream broke",
+    ),
+    (
+        "rookery_cluster_peer_dropped_total",
+        "messages to a member that its full queue did not take; Raft repeats them",
+    ),
+    (
+        "rookery_cluster_control_changes_total",
+        "times this node left one member of the control group to ask another",
+    ),
 ];
 
 const GAUGES: &[(&str, &str)] = &[
@@ -146,6 +158,10 @@ const GAUGES: &[(&str, &str)] = &[
     (
         "rookery_control_time_ahead_seconds",
         "how far the control group's time is ahead of this node's clock",
+    ),
+    (
+        "rookery_cluster_peer_queue",
+        "messages that wait to be sent to another member of the control group",
     ),
 ];
 

@@ -12,7 +12,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::authorization::AuthorizationLayer;
 use super::credentials::Credentials;
@@ -34,9 +34,6 @@ impl Bound {
     /// Serves until the runtime ends.
     pub(super) fn serve(self, credentials: Credentials, layer: AuthorizationLayer, routes: Routes) {
         let (shaken, incoming) = mpsc::channel(SHAKEN_MAX);
-        if let Some(address) = self.address() {
-            info!(%address, port = "cluster", "listening");
-        }
         tokio::spawn(accept(self.0, credentials, shaken));
         let server = Server::builder()
             .http2_keepalive_interval(Some(ALIVE_EVERY))
