@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rookery_control::{NodeId, NodeRole, Unavailable};
+use rookery_control::{ControlStatus, NodeId, NodeRole, Unavailable};
 use rookery_proto::admin::nodes_server::Nodes;
 use rookery_proto::admin::{
     CreateTokenRequest, CreateTokenResponse, ListNodesRequest, ListNodesResponse, Node,
@@ -24,29 +24,48 @@ impl NodesService {
         Self { operator }
     }
 
-    /// Refuses a removal after which the group could decide nothing.
+    /// Refuses a removal after which the group could decide nothing. A leader that was just elected has heard of nobody
+    /// yet, so it is asked for a while.
     async fn check_quorum(&self, removed: NodeId) -> Result<(), Status> {
-        let status = as_the_leader_sees_it(&self.operator).await?;
-        let voters = status.members.iter().filter(|member| member.voter);
-        let ids: Vec<NodeId> = voters.map(|member| member.node).collect();
-        if !ids.contains(&removed) {
-            return Ok(());
+        let mut looks = tokio::time::interval(LOOK);
+        let mut verdict = Ok(());
+        for _ in 0..LOOKS {
+            looks.tick().await;
+            let status = as_the_leader_sees_it(&self.operator).await?;
+            verdict = keeps_quorum(&status, removed);
+            if verdict.is_ok() {
+                break;
+            }
         }
-        let left: Vec<_> = ids.into_iter().filter(|id| *id != removed).collect();
-        let is_active = |id: &&NodeId| {
-            let mut all = status.progress.iter();
-            all.any(|progress| progress.node == **id && progress.active)
-        };
-        let active = left.iter().filter(is_active).count();
-        if active > left.len() / 2 {
-            return Ok(());
-        }
-        Err(Status::failed_precondition(format!(
-            "without node {removed} the control group has {} voters, of which {active} answer: it could decide \
-             nothing; bring the others back first, or add nodes",
-            left.len()
-        )))
+        verdict
     }
+}
+
+/// Whether those who stay are enough, as the leader knows them.
+fn keeps_quorum(status: &ControlStatus, removed: NodeId) -> Result<(), Status> {
+    let voters = status.members.iter().filter(|member| member.voter);
+    let ids: Vec<NodeId> = voters.map(|member| member.node).collect();
+    if !ids.contains(&removed) {
+        return Ok(());
+    }
+    if status.progress.is_empty() {
+        let told = "the leader of the control group cannot be asked who answers: try again";
+        return Err(Status::unavailable(told));
+    }
+    let left: Vec<_> = ids.into_iter().filter(|id| *id != removed).collect();
+    let is_active = |id: &&NodeId| {
+        let mut all = status.progress.iter();
+        all.any(|progress| progress.node == **id && progress.active)
+    };
+    let active = left.iter().filter(is_active).count();
+    if active > left.len() / 2 {
+        return Ok(());
+    }
+    Err(Status::failed_precondition(format!(
+        "without node {removed} the control group has {} voters, of which {active} answer: it could decide nothing; \
+         bring the others back first, or add nodes",
+        left.len()
+    )))
 }
 
 #[tonic::async_trait]
@@ -172,3 +191,48 @@ const TOKEN_SECONDS: u64 = 600;
 
 /// A token that lies about is an open door.
 const TOKEN_SECONDS_MAX: u64 = 86_400;
+
+/// How often, and after which pause, the leader is asked before a removal is refused: some heartbeats.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use rookery_control::{Member, MemberProgress};
+    use tonic::Code;
+
+    use super::*;
+
+    fn verdict(active: &[u64], removed: u64) -> Code {
+        let id = |number| NodeId::new(number).unwrap();
+        let member = |number| Member {
+            node: id(number),
+            voter: number < 4,
+        };
+        let progress = |number: u64| MemberProgress {
+            node: id(number),
+            matched: 1,
+            active: active.contains(&number),
+        };
+        let status = ControlStatus {
+            members: (1..=4).map(member).collect(),
+            progress: match active.is_empty() {
+                true => Vec::new(),
+                false => (1..=4).map(progress).collect(),
+            },
+            ..ControlStatus::default()
+        };
+        keeps_quorum(&status, id(removed))
+            .err()
+            .map_or(Code::Ok, |status| status.code())
+    }
+
+    #[test]
+    fn a_removal_must_leave_a_majority_that_answers() {
+        assert_eq!(verdict(&[1, 2, 3], 3), Code::Ok);
+        assert_eq!(verdict(&[1, 2], 3), Code::Ok, "a dead one may go");
+        assert_eq!(verdict(&[1, 2], 2), Code::FailedPrecondition);
+        assert_eq!(verdict(&[1], 4), Code::Ok, "a learner does not count");
+        assert_eq!(verdict(&[], 1), Code::Unavailable);
+    }
+}
