@@ -4,6 +4,7 @@
 //! its own handle. A test is one function that returns or fails; each prints one line, and the last line counts them.
 
 mod clients;
+mod cql;
 mod crash;
 mod hostile;
 mod load;
@@ -53,6 +54,12 @@ enum Part {
     Hostile,
     /// kill -9 and full disks.
     Crash,
+    /// The store on a real CQL server. Needs Maven and Java 17.
+    Cql {
+        /// A folder that keeps the server's files.
+        #[arg(long, default_value = ".check/cql")]
+        cache: PathBuf,
+    },
     /// The load generator's workloads, for some seconds each.
     Load,
 }
@@ -61,10 +68,17 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let suite = Suite::new(arguments.rookery, arguments.loadgen, arguments.only);
     match arguments.part {
-        Part::List => suite.list(&[clients::NAMES, hostile::NAMES, crash::NAMES, load::NAMES]),
+        Part::List => suite.list(&[
+            clients::NAMES,
+            hostile::NAMES,
+            crash::NAMES,
+            cql::NAMES,
+            load::NAMES,
+        ]),
         Part::Clients { python, npm } => suite.run(&clients::tests(&python, &npm)),
         Part::Hostile => suite.run(&hostile::tests()),
         Part::Crash => suite.run(&crash::tests()),
+        Part::Cql { cache } => suite.run(&cql::tests(&cache)),
         Part::Load => suite.run(&load::tests()),
     }
 }

@@ -8,10 +8,11 @@
 //!
 //! [`Store`] says for every method what is durable when it returns. [`MemoryStore`] is the
 //! reference: plain maps, nothing survives it. [`SqliteStore`] is the embedded store of one
-//! process. Both pass the suite in `conformance` (feature `conformance`), and a property test
-//! compares them over random operations.
+//! process, [`ScyllaStore`] that of a cluster, in a CQL database. All pass the suite in
+//! `conformance` (feature `conformance`).
 
 pub mod account;
+mod codec;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod document;
@@ -20,10 +21,12 @@ pub mod limits;
 pub mod log;
 mod memory;
 pub mod roster;
+mod scylla;
 mod sqlite;
 mod store;
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use scylla::{Inspection, ScyllaOptions, ScyllaStore};
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use store::Store;

@@ -17,6 +17,8 @@ pub mod limits;
 pub mod log;
 pub mod roster;
 
+use std::pin::Pin;
+
 use bytes::Bytes;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -26,12 +28,58 @@ use crate::Store;
 use crate::account::NewAccount;
 use crate::log::{Append, LogEntry, LogQuery, Position};
 
+/// One case of the suite.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// Its name, a sentence.
+    pub name: &'static str,
+    /// Runs it on an empty store. It fails by panicking.
+    pub run: for<'a> fn(&'a dyn Store) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+}
+
+/// Every case, for backends whose tests are no unit tests.
+pub fn cases() -> Vec<Case> {
+    crate::conformance_cases!(conformance_list)
+}
+
 /// Makes one test of each case of the suite. `$open` is an expression that makes an empty store, and
 /// something that must outlive it, in a pair.
 #[macro_export]
 macro_rules! conformance {
+    (@cases ($open:expr) $($topic:ident: [$($case:ident)*])*) => {
+        $(mod $topic {
+            use super::*;
+
+            $(#[tokio::test]
+            async fn $case() {
+                let (store, _outlives) = $open;
+                $crate::conformance::$topic::$case(&*store).await;
+            })*
+        })*
+    };
     ($open:expr) => {
-        $crate::conformance!(@cases $open;
+        $crate::conformance_cases!(conformance $open);
+    };
+}
+
+/// Makes a list of the cases.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_list {
+    (@cases () $($topic:ident: [$($case:ident)*])*) => {
+        vec![$($($crate::conformance::Case {
+            name: stringify!($case),
+            run: |store| Box::pin($crate::conformance::$topic::$case(store)),
+        },)*)*]
+    };
+}
+
+/// The cases by topic, handed to the macro that is named first.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    ($then:ident $($open:expr)?) => {
+        $crate::$then! { @cases ($($open)?)
             accounts: [
                 a_created_account_is_found_as_it_was_given
                 a_second_account_of_one_name_is_refused_and_changes_nothing
@@ -94,18 +142,7 @@ macro_rules! conformance {
                 a_page_is_never_longer_than_the_limit
                 a_roster_version_beyond_63_bits_is_refused
             ]
-        );
-    };
-    (@cases $open:expr; $($topic:ident: [$($case:ident)*])*) => {
-        $(mod $topic {
-            use super::*;
-
-            $(#[tokio::test]
-            async fn $case() {
-                let (store, _outlives) = $open;
-                $crate::conformance::$topic::$case(&*store).await;
-            })*
-        })*
+        }
     };
 }
 

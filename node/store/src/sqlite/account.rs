@@ -2,18 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 use rusqlite::{OptionalExtension, Row};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::error::{Failure, corrupt};
+use super::error::Failure;
 use super::view::View;
 use super::writer::{Group, Mutation};
 use super::{document, log, roster};
 use crate::account::{AccountRecord, Loaded, NewAccount};
+use crate::codec::{corrupt, from_json, jid, millis, timestamp, to_json};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
 
@@ -175,43 +173,20 @@ fn record(view: &View<'_>, owner: i64) -> Result<Option<AccountRecord>, Failure>
 fn decode(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
     let address: Option<String> = row.get(3)?;
     let address = address
-        .map(|text| text.parse().map_err(|error| corrupt(&error)))
+        .map(|shown| shown.parse().map_err(|error| corrupt(&error)))
         .transpose()?;
-    let details: BTreeMap<String, String> = from_json(row.get_ref(5)?.as_str())?;
+    let details: BTreeMap<String, String> = from_json(text(row.get_ref(5)?.as_str())?)?;
     Ok(AccountRecord {
-        jid: jid(row.get_ref(0)?.as_str())?,
+        jid: jid(text(row.get_ref(0)?.as_str())?)?,
         created: timestamp(row.get(1)?),
         enabled: row.get(2)?,
         address,
-        credentials: from_json(row.get_ref(4)?.as_str())?,
+        credentials: from_json(text(row.get_ref(4)?.as_str())?)?,
         details,
     })
 }
 
-/// A stored JID.
-pub(super) fn jid<E: std::fmt::Display>(text: Result<&str, E>) -> Result<Jid, StoreError> {
-    Jid::parse(text.map_err(|error| corrupt(&error))?).map_err(|error| corrupt(&error))
-}
-
-/// A moment as SQLite's integer; one beyond its range is kept as the last.
-pub(super) fn millis(moment: Timestamp) -> i64 {
-    i64::try_from(moment.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A stored moment.
-pub(super) fn timestamp(millis: i64) -> Timestamp {
-    Timestamp(u64::try_from(millis).unwrap_or(0))
-}
-
-/// A value as text that operators can read too.
-pub(super) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|_| StoreError::Invalid("the value cannot be stored"))
-}
-
-/// A stored value.
-pub(super) fn from_json<T: DeserializeOwned, E: std::fmt::Display>(
-    text: Result<&str, E>,
-) -> Result<T, StoreError> {
-    let text = text.map_err(|error| corrupt(&error))?;
-    serde_json::from_str(text).map_err(|error| corrupt(&error))
+/// A stored text.
+pub(super) fn text<E: std::fmt::Display>(text: Result<&str, E>) -> Result<&str, StoreError> {
+    text.map_err(|error| corrupt(&error))
 }

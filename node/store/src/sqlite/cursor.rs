@@ -3,9 +3,10 @@
 use rookery_xmpp::jid::Jid;
 use rusqlite::OptionalExtension;
 
-use super::error::{Failure, corrupt};
+use super::error::Failure;
 use super::view::View;
 use super::writer::{Group, Mutation};
+use crate::codec::corrupt;
 use crate::log::Position;
 
 /// [`set_cursor`](crate::Store::set_cursor).

@@ -2,6 +2,7 @@
 
 use rusqlite::ErrorCode;
 
+use crate::codec::corrupt;
 use crate::error::StoreError;
 
 /// Why an operation failed.
@@ -42,9 +43,4 @@ impl From<rusqlite::Error> for StoreError {
             _ => Self::Unavailable(error.to_string().into()),
         }
     }
-}
-
-/// Stored data does not make sense, for the reason `cause`.
-pub(super) fn corrupt(cause: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(cause.to_string().into())
 }

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use rookery_xmpp::jid::Jid;
 use rusqlite::Row;
 
-use super::account::{from_json, jid, to_json};
-use super::error::{Failure, corrupt};
+use super::account::text;
+use super::error::Failure;
 use super::view::View;
 use super::writer::{Group, Mutation};
+use crate::codec::{decode_subscription, encode_subscription, from_json, jid, to_json};
 use crate::error::StoreError;
-use crate::roster::{Roster, RosterChange, RosterItem, Subscription};
+use crate::roster::{Roster, RosterChange, RosterItem};
 
 /// [`update_roster`](crate::Store::update_roster).
 pub(super) struct UpdateRoster {
@@ -92,33 +93,13 @@ pub(super) fn of(view: &View<'_>, owner: i64) -> Result<Roster, Failure> {
 fn decode(row: &Row<'_>) -> Result<RosterItem, StoreError> {
     let pending_in: Option<Vec<u8>> = row.get(5)?;
     Ok(RosterItem {
-        jid: jid(row.get_ref(0)?.as_str())?,
+        jid: jid(text(row.get_ref(0)?.as_str())?)?,
         name: row.get(1)?,
-        groups: from_json(row.get_ref(2)?.as_str())?,
+        groups: from_json(text(row.get_ref(2)?.as_str())?)?,
         subscription: decode_subscription(row.get(3)?)?,
         ask: row.get(4)?,
         pending_in: pending_in.map(Bytes::from),
         approved: row.get(6)?,
         in_roster: row.get(7)?,
     })
-}
-
-/// Bit 0: to. Bit 1: from.
-fn encode_subscription(subscription: Subscription) -> i64 {
-    match subscription {
-        Subscription::None => 0,
-        Subscription::To => 1,
-        Subscription::From => 2,
-        Subscription::Both => 3,
-    }
-}
-
-fn decode_subscription(code: i64) -> Result<Subscription, StoreError> {
-    match code {
-        0 => Ok(Subscription::None),
-        1 => Ok(Subscription::To),
-        2 => Ok(Subscription::From),
-        3 => Ok(Subscription::Both),
-        _ => Err(corrupt(&"a subscription is none of the four")),
-    }
 }

@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::error::corrupt;
+use crate::codec::corrupt;
 use crate::error::StoreError;
 
 /// The newest version that this binary can use.

@@ -1,7 +1,7 @@
 //! Appending: one insert a stanza; its places go to the tail behind the commit.
 
+use crate::codec::millis;
 use crate::log::{Append, Place};
-use crate::sqlite::account::millis;
 use crate::sqlite::error::Failure;
 use crate::sqlite::tail::TailEntry;
 use crate::sqlite::writer::{Group, Mutation};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rookery_xmpp::clock::Timestamp;
 
+use crate::codec::millis;
 use crate::log::LogUsage;
-use crate::sqlite::account::millis;
 use crate::sqlite::error::Failure;
 use crate::sqlite::writer::{Group, Mutation};
 

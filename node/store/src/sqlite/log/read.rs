@@ -4,9 +4,10 @@ use bytes::Bytes;
 use rookery_xmpp::jid::Jid;
 use rusqlite::OptionalExtension;
 
+use crate::codec::corrupt;
+use crate::codec::timestamp;
 use crate::log::{LogEntry, LogQuery, LogUsage, Position};
-use crate::sqlite::account::timestamp;
-use crate::sqlite::error::{Failure, corrupt};
+use crate::sqlite::error::Failure;
 use crate::sqlite::tail::TailEntry;
 use crate::sqlite::view::View;
 

@@ -1,0 +1,185 @@
+//! The session with the database, and the ways to run a statement.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use scylla::client::session::Session;
+use scylla::deserialize::row::DeserializeRow;
+use scylla::response::{PagingState, PagingStateResponse};
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::batch::{Batch, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+
+use super::log::Known;
+use super::options::ScyllaOptions;
+use super::stamps::Stamps;
+use super::statements::Statements;
+use super::{connect, schema};
+use crate::error::StoreError;
+
+/// A connected store: what every operation is a method of.
+pub(super) struct Cql {
+    session: Session,
+    pub(super) statements: Statements,
+    pub(super) stamps: Arc<Stamps>,
+    pub(super) options: ScyllaOptions,
+    /// What this process has lately registered of logs.
+    pub(super) known: Known,
+}
+
+/// Changes of one partition that are made as one: all are seen, or none.
+pub(super) struct Together {
+    batch: Batch,
+    values: Vec<Box<dyn SerializeRow + Send + Sync>>,
+}
+
+impl Cql {
+    /// Connects, brings the schema up to date, and prepares the statements.
+    pub(super) async fn open(options: ScyllaOptions) -> Result<Self, StoreError> {
+        let stamps = Arc::new(Stamps::new());
+        let session = connect::connect(&options, &stamps).await?;
+        schema::migrate(&session, &options).await?;
+        let statements = Statements::prepare(&session, &options).await?;
+        Ok(Self {
+            session,
+            statements,
+            stamps,
+            options,
+            known: Known::default(),
+        })
+    }
+
+    /// Runs a statement that gives no rows. Durable on a quorum of the copies when it returns.
+    pub(super) async fn write(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow + Send,
+    ) -> Result<(), StoreError> {
+        self.session.execute_unpaged(statement, values).await?;
+        Ok(())
+    }
+
+    /// Makes changes of one partition as one. Durable on a quorum of the copies when it returns.
+    pub(super) async fn write_together(&self, together: Together) -> Result<(), StoreError> {
+        let Together { batch, values } = together;
+        if !values.is_empty() {
+            self.session.batch(&batch, values).await?;
+        }
+        Ok(())
+    }
+
+    /// The first row, if there is one.
+    pub(super) async fn first<R>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow + Send,
+    ) -> Result<Option<R>, StoreError>
+    where
+        R: for<'frame> DeserializeRow<'frame, 'frame>,
+    {
+        let result = self.session.execute_unpaged(statement, values).await?;
+        Ok(result.into_rows_result()?.maybe_first_row::<R>()?)
+    }
+
+    /// All rows.
+    pub(super) async fn rows<R>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow + Send + Sync,
+    ) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'frame> DeserializeRow<'frame, 'frame>,
+    {
+        let mut all = Vec::new();
+        let mut from = Some(PagingState::start());
+        while let Some(state) = from {
+            let (mut page, next) = self.page(statement, &values, state).await?;
+            all.append(&mut page);
+            from = next;
+        }
+        Ok(all)
+    }
+
+    /// A page of rows, and where the next begins.
+    pub(super) async fn page<R>(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow + Send,
+        state: PagingState,
+    ) -> Result<(Vec<R>, Option<PagingState>), StoreError>
+    where
+        R: for<'frame> DeserializeRow<'frame, 'frame>,
+    {
+        let (result, next) = self
+            .session
+            .execute_single_page(statement, values, state)
+            .await?;
+        let result = result.into_rows_result()?;
+        let mut rows = Vec::with_capacity(result.rows_num());
+        for row in result.rows::<R>()? {
+            rows.push(row?);
+        }
+        Ok((rows, next_of(next)))
+    }
+
+    /// Runs a conditional write and tells whether it was applied. An error tells nothing of what became of it.
+    pub(super) async fn try_conditional(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow + Send,
+    ) -> Result<bool, StoreError> {
+        let result = self.session.execute_unpaged(statement, values).await?;
+        connect::applied(result)
+    }
+
+    /// [`schema_version`](crate::Store::schema_version).
+    pub(super) async fn schema_version(&self) -> Result<u32, StoreError> {
+        let row: Option<(Option<i32>,)> = self.first(&self.statements.version_read, ()).await?;
+        let version = row.and_then(|(version,)| version).unwrap_or_default();
+        Ok(u32::try_from(version).unwrap_or_default())
+    }
+
+    /// [`health`](crate::Store::health).
+    pub(super) async fn probe(&self) -> Result<(), StoreError> {
+        let seen = self.stamps.next();
+        self.write(&self.statements.probe_put, (seen,)).await?;
+        self.schema_version().await.map(drop)
+    }
+}
+
+fn next_of(response: PagingStateResponse) -> Option<PagingState> {
+    match response.into_paging_control_flow() {
+        ControlFlow::Break(()) => None,
+        ControlFlow::Continue(state) => Some(state),
+    }
+}
+
+impl Together {
+    pub(super) fn new() -> Self {
+        let mut batch = Batch::new(BatchType::Unlogged);
+        batch.set_is_idempotent(true);
+        Self {
+            batch,
+            values: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow + Send + Sync + 'static,
+    ) {
+        self.batch.append_statement(statement.clone());
+        self.values.push(Box::new(values));
+    }
+}
+
+impl fmt::Debug for Cql {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cql")
+            .field("nodes", &self.options.nodes)
+            .field("keyspace", &self.options.keyspace)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,231 @@
+//! The row of an owner: which incarnation it is in, and its account if it has one.
+//!
+//! Only conditional writes change it, each on the condition that the row is the one which was read. A conditional write
+//! may end in "unknown", also for whoever was successful; what it wrote into `change` is known to its writer alone, so
+//! that reading the row again, in a way that first finishes what is half done, tells whose write it was.
+
+use std::time::Duration;
+
+use rookery_xmpp::jid::Jid;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::cql::Cql;
+use super::error::unavailable;
+use super::metrics;
+use crate::error::StoreError;
+
+/// One life of an owner: everything belongs to one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Incarnation {
+    /// The bare JID.
+    pub(super) owner: String,
+    /// Nil for an owner that never had an account.
+    pub(super) number: Uuid,
+}
+
+/// The row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OwnerRow {
+    /// The token of the write that made it so; none while there is no row.
+    pub(super) change: Option<Uuid>,
+    /// The incarnation.
+    pub(super) incarnation: Uuid,
+    /// The account.
+    pub(super) account: Option<AccountColumns>,
+}
+
+/// The columns of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AccountColumns {
+    pub(super) created: i64,
+    pub(super) enabled: bool,
+    pub(super) address: Option<String>,
+    pub(super) credentials: String,
+    pub(super) details: String,
+}
+
+/// A row as the driver gives it.
+type Columns = (
+    Option<Uuid>,
+    Option<Uuid>,
+    Option<i64>,
+    Option<bool>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+impl Cql {
+    /// The incarnation that an owner is in.
+    pub(super) async fn incarnation(&self, owner: &Jid) -> Result<Incarnation, StoreError> {
+        let statement = &self.statements.incarnation_read;
+        let row: Option<(Option<Uuid>,)> = self.first(statement, (owner.as_str(),)).await?;
+        let number = row.and_then(|(number,)| number).unwrap_or_default();
+        Ok(Incarnation {
+            owner: owner.as_str().to_owned(),
+            number,
+        })
+    }
+
+    /// The row of an owner; one of the incarnation of zeros where there is none.
+    pub(super) async fn owner(&self, owner: &Jid) -> Result<OwnerRow, StoreError> {
+        let row: Option<Columns> = self
+            .first(&self.statements.owner_read, (owner.as_str(),))
+            .await?;
+        Ok(row.map(OwnerRow::from).unwrap_or_default())
+    }
+
+    /// Changes the row of an owner from `before`, what was read, to what `after` makes of it. Gives `None` if somebody
+    /// else has changed it: then it must be read again.
+    ///
+    /// Durable when it returns a row: that row. After an error it may be found done.
+    pub(super) async fn change_owner(
+        &self,
+        owner: &Jid,
+        before: &OwnerRow,
+        incarnation: Uuid,
+        account: Option<AccountColumns>,
+    ) -> Result<Option<OwnerRow>, StoreError> {
+        let change = Uuid::new_v4();
+        let after = OwnerRow {
+            change: Some(change),
+            incarnation,
+            account,
+        };
+        match self.try_change(owner, before, &after).await {
+            Ok(true) => Ok(Some(after)),
+            // Also for "refused": the database itself may have tried twice.
+            outcome => {
+                if outcome.is_err() {
+                    metrics::unknown_outcome();
+                }
+                let found = self.owner_serial(owner).await?;
+                Ok((found.change == Some(change)).then_some(after))
+            }
+        }
+    }
+
+    async fn try_change(
+        &self,
+        owner: &Jid,
+        before: &OwnerRow,
+        after: &OwnerRow,
+    ) -> Result<bool, StoreError> {
+        let account = after.account.as_ref();
+        let (change, incarnation) = (after.change, after.incarnation);
+        let created = account.map(|account| account.created);
+        let enabled = account.map(|account| account.enabled);
+        let address = account.and_then(|account| account.address.as_deref());
+        let credentials = account.map(|account| account.credentials.as_str());
+        let details = account.map(|account| account.details.as_str());
+        let jid = owner.as_str();
+        if before.change.is_none() {
+            let values = (
+                change,
+                incarnation,
+                created,
+                enabled,
+                address,
+                credentials,
+                details,
+                jid,
+            );
+            return self
+                .try_conditional(&self.statements.owner_insert, values)
+                .await;
+        }
+        let values = (
+            change,
+            incarnation,
+            created,
+            enabled,
+            address,
+            credentials,
+            details,
+            jid,
+            before.change,
+        );
+        self.try_conditional(&self.statements.owner_update, values)
+            .await
+    }
+
+    /// The row of an owner, after what conditional writes have begun is finished or void. The driver does not repeat
+    /// such reads by itself.
+    pub(super) async fn owner_serial(&self, owner: &Jid) -> Result<OwnerRow, StoreError> {
+        let mut patience = self.patience();
+        loop {
+            let statement = &self.statements.owner_read_serial;
+            match self.first::<Columns>(statement, (owner.as_str(),)).await {
+                Ok(row) => return Ok(row.map(OwnerRow::from).unwrap_or_default()),
+                Err(error) => patience.wait_after(error).await?,
+            }
+        }
+    }
+
+    /// Patience for as long as a request may take.
+    pub(super) fn patience(&self) -> Patience {
+        Patience {
+            deadline: Instant::now() + self.options.request_within(),
+            tries: 0,
+        }
+    }
+}
+
+/// Bounds how often and how long something is tried again.
+pub(super) struct Patience {
+    deadline: Instant,
+    tries: u32,
+}
+
+impl Patience {
+    /// Waits before another try, longer each time and never as long as others; gives `error` back when it is too late.
+    pub(super) async fn wait_after(&mut self, error: StoreError) -> Result<(), StoreError> {
+        self.tries += 1;
+        let most = u64::from(PAUSE_MS << self.tries.min(4));
+        let random = u64::from(Uuid::new_v4().as_fields().0) % most;
+        let pause = Duration::from_millis(1 + random);
+        if Instant::now() + pause > self.deadline {
+            return Err(error);
+        }
+        sleep(pause).await;
+        Ok(())
+    }
+
+    /// Waits after somebody else came first.
+    pub(super) async fn wait_for_others(&mut self) -> Result<(), StoreError> {
+        self.wait_after(unavailable(&"others change the same account all the time"))
+            .await
+    }
+}
+
+impl From<Columns> for OwnerRow {
+    fn from(columns: Columns) -> Self {
+        let (change, incarnation, created, enabled, address, credentials, details) = columns;
+        let account = created.map(|created| AccountColumns {
+            created,
+            enabled: enabled.unwrap_or_default(),
+            address,
+            credentials: credentials.unwrap_or_default(),
+            details: details.unwrap_or_default(),
+        });
+        Self {
+            change,
+            incarnation: incarnation.unwrap_or_default(),
+            account,
+        }
+    }
+}
+
+impl OwnerRow {
+    /// The incarnation of `owner`, whose row this is.
+    pub(super) fn of(&self, owner: &Jid) -> Incarnation {
+        Incarnation {
+            owner: owner.as_str().to_owned(),
+            number: self.incarnation,
+        }
+    }
+}
+
+/// Some round trips.
+const PAUSE_MS: u32 = 8;

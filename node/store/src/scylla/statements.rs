@@ -1,0 +1,182 @@
+//! Every statement, prepared once.
+//!
+//! Only what Apache Cassandra and ScyllaDB both take. Reads and plain writes are idempotent: all write values that do not
+//! depend on what is there, so the driver may repeat them and send them to several database nodes at once. Conditional
+//! writes are not.
+
+use futures_util::future::try_join_all;
+use scylla::client::session::Session;
+use scylla::statement::Consistency;
+use scylla::statement::prepared::PreparedStatement;
+
+use super::options::ScyllaOptions;
+use crate::error::StoreError;
+
+/// What the driver may do with a statement.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A read, or a write that can be repeated.
+    Plain,
+    /// A read that finishes what conditional writes have begun, and so tells what became of them.
+    Serial,
+    /// A conditional write.
+    Conditional,
+}
+
+macro_rules! statements {
+    ($($kind:ident $name:ident: $cql:expr;)*) => {
+        /// The prepared statements.
+        #[derive(Debug)]
+        pub(super) struct Statements {
+            $(pub(super) $name: PreparedStatement,)*
+        }
+
+        const ALL: &[(Kind, &str)] = &[$((Kind::$kind, $cql),)*];
+
+        impl Statements {
+            /// Prepares them in the keyspace that the session uses.
+            pub(super) async fn prepare(
+                session: &Session,
+                options: &ScyllaOptions,
+            ) -> Result<Self, StoreError> {
+                let each = ALL.iter().map(|(kind, cql)| prepare(session, options, *kind, cql));
+                let mut prepared = try_join_all(each).await?.into_iter();
+                let mut next = || prepared.next().expect("there is one for each text");
+                Ok(Self { $($name: next(),)* })
+            }
+        }
+    };
+}
+
+statements! {
+    Plain owner_read:
+        "SELECT change, incarnation, created, enabled, address, credentials, details FROM owner WHERE jid = ?";
+    Serial owner_read_serial:
+        "SELECT change, incarnation, created, enabled, address, credentials, details FROM owner WHERE jid = ?";
+    Plain incarnation_read: "SELECT incarnation FROM owner WHERE jid = ?";
+    Conditional owner_insert:
+        "INSERT INTO owner (change, incarnation, created, enabled, address, credentials, details, jid) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+    Conditional owner_update:
+        "UPDATE owner SET change = ?, incarnation = ?, created = ?, enabled = ?, address = ?, credentials = ?, \
+         details = ? WHERE jid = ? IF change = ?";
+
+    Plain name_insert:
+        "INSERT INTO account_name (host, slice, local, incarnation) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+    Plain name_live:
+        "UPDATE account_name USING TIMESTAMP ? SET live = true \
+         WHERE host = ? AND slice = ? AND local = ? AND incarnation = ?";
+    Plain name_doubt:
+        "DELETE live FROM account_name WHERE host = ? AND slice = ? AND local = ? AND incarnation = ?";
+    Plain name_delete:
+        "DELETE FROM account_name WHERE host = ? AND slice = ? AND local = ? AND incarnation = ?";
+    Plain name_page: "SELECT local FROM account_name WHERE host = ? AND slice = ? AND local > ? LIMIT ?";
+    Plain name_all: "SELECT local, live FROM account_name WHERE host = ? AND slice = ?";
+
+    Plain roster_read:
+        "SELECT version, contact, name, groups, subscription, ask, pending_in, approved, in_roster \
+         FROM roster WHERE owner = ? AND incarnation = ?";
+    Plain roster_version: "UPDATE roster SET version = ? WHERE owner = ? AND incarnation = ?";
+    Plain roster_put:
+        "INSERT INTO roster (owner, incarnation, contact, name, groups, subscription, ask, pending_in, approved, \
+         in_roster) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    Plain roster_remove: "DELETE FROM roster WHERE owner = ? AND incarnation = ? AND contact = ?";
+    Plain roster_drop: "DELETE FROM roster WHERE owner = ? AND incarnation = ?";
+
+    Plain document_read:
+        "SELECT value FROM document WHERE owner = ? AND incarnation = ? AND collection = ? AND key = ?";
+    Plain document_collection:
+        "SELECT key, value FROM document WHERE owner = ? AND incarnation = ? AND collection = ?";
+    Plain document_put:
+        "INSERT INTO document (owner, incarnation, collection, key, value) VALUES (?, ?, ?, ?, ?)";
+    Plain document_put_at:
+        "INSERT INTO document (owner, incarnation, collection, key, value) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    Plain document_clear_at:
+        "DELETE FROM document USING TIMESTAMP ? WHERE owner = ? AND incarnation = ? AND collection = ?";
+    Plain document_delete:
+        "DELETE FROM document WHERE owner = ? AND incarnation = ? AND collection = ? AND key = ?";
+    Plain document_drop: "DELETE FROM document WHERE owner = ? AND incarnation = ?";
+
+    Plain cursor_read: "SELECT position FROM cursor WHERE owner = ? AND incarnation = ? AND name = ?";
+    Plain cursor_put: "INSERT INTO cursor (owner, incarnation, name, position) VALUES (?, ?, ?, ?)";
+    Plain cursor_drop: "DELETE FROM cursor WHERE owner = ? AND incarnation = ?";
+
+    Plain log_insert:
+        "INSERT INTO log (owner, incarnation, bucket, position, arrival, received, size, stanza, other_owner, \
+         other_incarnation, other_position, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    Plain log_up:
+        "SELECT position, received, stanza FROM log \
+         WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";
+    Plain log_down:
+        "SELECT position, received, stanza FROM log \
+         WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ? \
+         ORDER BY position DESC";
+    Plain log_index:
+        "SELECT position, arrival, received, size, other_owner, other_incarnation, other_position FROM log \
+         WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";
+    Plain log_newest:
+        "SELECT position FROM log WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? \
+         ORDER BY position DESC LIMIT 1";
+    Plain log_sums:
+        "SELECT changed, sum_of, sum_entries, sum_bytes FROM log \
+         WHERE owner = ? AND incarnation = ? AND bucket = ? LIMIT 1";
+    Plain log_set_sums:
+        "UPDATE log SET sum_of = ?, sum_entries = ?, sum_bytes = ? \
+         WHERE owner = ? AND incarnation = ? AND bucket = ?";
+    Plain log_changed: "UPDATE log SET changed = ? WHERE owner = ? AND incarnation = ? AND bucket = ?";
+    Plain log_delete:
+        "DELETE FROM log WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";
+    Plain log_drop: "DELETE FROM log WHERE owner = ? AND incarnation = ? AND bucket = ?";
+
+    Plain bucket_seen: "INSERT INTO log_bucket (owner, incarnation, bucket, seen) VALUES (?, ?, ?, ?)";
+    Plain buckets_up:
+        "SELECT bucket, WRITETIME(seen) FROM log_bucket \
+         WHERE owner = ? AND incarnation = ? AND bucket >= ? AND bucket <= ?";
+    Plain buckets_down:
+        "SELECT bucket, WRITETIME(seen) FROM log_bucket \
+         WHERE owner = ? AND incarnation = ? AND bucket >= ? AND bucket <= ? ORDER BY bucket DESC";
+    Plain bucket_forget:
+        "DELETE FROM log_bucket USING TIMESTAMP ? WHERE owner = ? AND incarnation = ? AND bucket = ?";
+    Plain bucket_drop: "DELETE FROM log_bucket WHERE owner = ? AND incarnation = ?";
+
+    Plain high_read: "SELECT position FROM log_high WHERE owner = ? AND incarnation = ? LIMIT 1";
+    Plain high_put: "INSERT INTO log_high (owner, incarnation, position) VALUES (?, ?, ?)";
+    Plain high_trim: "DELETE FROM log_high WHERE owner = ? AND incarnation = ? AND position < ?";
+    Plain high_drop: "DELETE FROM log_high WHERE owner = ? AND incarnation = ?";
+
+    Plain day_put: "INSERT INTO log_day (day, slice, owner, incarnation, bucket) VALUES (?, ?, ?, ?, ?)";
+    Plain day_read: "SELECT owner, incarnation, bucket FROM log_day WHERE day = ? AND slice = ?";
+    Plain day_forget: "DELETE FROM log_day WHERE day = ? AND slice = ?";
+    Plain days_put: "INSERT INTO log_days (id, day) VALUES (0, ?)";
+    Plain days_read: "SELECT day FROM log_days WHERE id = 0 AND day <= ?";
+    Plain days_forget: "DELETE FROM log_days WHERE id = 0 AND day = ?";
+
+    Plain doom_put: "INSERT INTO doomed (slice, owner, incarnation, since) VALUES (?, ?, ?, ?)";
+    Plain doom_read: "SELECT owner, incarnation, since FROM doomed WHERE slice = ?";
+    Plain doom_forget: "DELETE FROM doomed WHERE slice = ? AND owner = ? AND incarnation = ?";
+
+    Plain probe_put: "INSERT INTO probe (id, seen) VALUES (0, ?)";
+    Plain version_read: "SELECT version FROM migration WHERE name = 'version'";
+}
+
+async fn prepare(
+    session: &Session,
+    options: &ScyllaOptions,
+    kind: Kind,
+    cql: &str,
+) -> Result<PreparedStatement, StoreError> {
+    let mut statement = session.prepare(cql).await?;
+    match kind {
+        Kind::Plain => statement.set_is_idempotent(true),
+        Kind::Serial => {
+            statement.set_is_idempotent(true);
+            statement.set_consistency(Consistency::LocalSerial);
+            statement.set_request_timeout(Some(options.conditional_within()));
+        }
+        Kind::Conditional => {
+            statement.set_is_idempotent(false);
+            statement.set_request_timeout(Some(options.conditional_within()));
+        }
+    }
+    Ok(statement)
+}
