@@ -35,9 +35,9 @@ struct Measured {
     conditional: Times,
 }
 
-pub(super) fn killed_node(mut ring: Ring) -> Result<()> {
+pub(super) fn killed_node(ring: &mut Ring) -> Result<()> {
     block_on(async {
-        let work = Work::start(&ring).await?;
+        let work = Work::start(ring, "killed").await?;
         let before = work.measure(CALM, || Ok(())).await?;
         say(&format!("        whole ring: {}", before.shown()));
         let dead = work.measure(TROUBLE, || ring.kill(1)).await?;
@@ -49,9 +49,9 @@ pub(super) fn killed_node(mut ring: Ring) -> Result<()> {
     })
 }
 
-pub(super) fn hanging_node(mut ring: Ring) -> Result<()> {
+pub(super) fn hanging_node(ring: &mut Ring) -> Result<()> {
     block_on(async {
-        let work = Work::start(&ring).await?;
+        let work = Work::start(ring, "hanging").await?;
         let before = work.measure(CALM, || Ok(())).await?;
         say(&format!("        whole ring: {}", before.shown()));
         let hanging = work.measure(TROUBLE, || ring.hang(2)).await?;
@@ -74,8 +74,8 @@ pub(super) fn hanging_node(mut ring: Ring) -> Result<()> {
 }
 
 impl Work {
-    async fn start(ring: &Ring) -> Result<Arc<Self>> {
-        let store = Arc::new(open(ring, "faults").await?);
+    async fn start(ring: &Ring, keyspace: &str) -> Result<Arc<Self>> {
+        let store = Arc::new(open(ring, keyspace).await?);
         store.create_account(new_account("juliet")?).await?;
         Ok(Arc::new(Self {
             store,

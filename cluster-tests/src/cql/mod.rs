@@ -9,13 +9,15 @@ mod races;
 mod ring;
 mod wipe;
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::Result;
 use rookery_store::{ScyllaOptions, ScyllaStore};
 
 use self::ring::Ring;
-use crate::suite::Test;
+use crate::suite::{Suite, Test};
 
 /// The names of the tests.
 pub(crate) const NAMES: &[&str] = &[
@@ -29,32 +31,48 @@ pub(crate) const NAMES: &[&str] = &[
 
 /// The tests. `cache` keeps the database's jars.
 pub(crate) fn tests(cache: &Path) -> Vec<Test<'_>> {
+    let database = Rc::new(Database {
+        cache,
+        running: RefCell::new(None),
+    });
+    let test = |name, nodes, run: fn(&Suite, &mut Ring) -> Result<()>| -> Test<'_> {
+        let database = database.clone();
+        (
+            name,
+            Box::new(move |suite| database.with(nodes, |ring| run(suite, ring))),
+        )
+    };
     vec![
-        (
-            NAMES[0],
-            Box::new(move |_| conformance::run(&Ring::start(cache, 1)?)),
-        ),
-        (
-            NAMES[1],
-            Box::new(move |_| races::newer_schema(&Ring::start(cache, 1)?)),
-        ),
-        (
-            NAMES[2],
-            Box::new(move |_| races::two_migrators(&Ring::start(cache, 3)?)),
-        ),
-        (
-            NAMES[3],
-            Box::new(move |_| races::one_account(&Ring::start(cache, 3)?)),
-        ),
-        (
-            NAMES[4],
-            Box::new(move |_| faults::killed_node(Ring::start(cache, 3)?)),
-        ),
-        (
-            NAMES[5],
-            Box::new(move |_| faults::hanging_node(Ring::start(cache, 3)?)),
-        ),
+        test(NAMES[0], 1, |_, ring| conformance::run(ring)),
+        test(NAMES[1], 1, |_, ring| races::newer_schema(ring)),
+        test(NAMES[2], 3, |_, ring| races::two_migrators(ring)),
+        test(NAMES[3], 3, |_, ring| races::one_account(ring)),
+        test(NAMES[4], 3, |_, ring| faults::killed_node(ring)),
+        test(NAMES[5], 3, |_, ring| faults::hanging_node(ring)),
     ]
+}
+
+/// The database of the tests: one node or three, started by the first test that needs so many.
+struct Database<'a> {
+    cache: &'a Path,
+    running: RefCell<Option<Ring>>,
+}
+
+impl Database<'_> {
+    fn with(&self, nodes: usize, test: impl FnOnce(&mut Ring) -> Result<()>) -> Result<()> {
+        let running = self
+            .running
+            .take()
+            .filter(|ring| ring.addresses().len() == nodes);
+        let mut ring = match running {
+            Some(ring) => ring,
+            None => Ring::start(self.cache, nodes)?,
+        };
+        // What a failed test leaves may be broken, so the next one gets another.
+        test(&mut ring)?;
+        self.running.replace(Some(ring));
+        Ok(())
+    }
 }
 
 /// The store in a keyspace of a ring, with as many copies as there are nodes.

@@ -3,7 +3,7 @@
 use scylla::client::session::Session;
 use uuid::Uuid;
 
-use super::define;
+use super::{agree, define};
 use crate::error::StoreError;
 use crate::scylla::error::unavailable;
 use crate::scylla::options::ScyllaOptions;
@@ -33,8 +33,9 @@ pub(super) async fn create(session: &Session, options: &ScyllaOptions) -> Result
     Ok(())
 }
 
-/// Uses a keyspace from now on.
+/// Uses a keyspace from now on. One node of the database may know it before the others.
 pub(super) async fn enter(session: &Session, name: &str) -> Result<(), StoreError> {
+    agree(session).await?;
     let used = session.use_keyspace(name, false).await;
     used.map_err(|error| unavailable(&error))
 }

@@ -70,6 +70,11 @@ async fn define(session: &Session, cql: &str) -> Result<(), StoreError> {
     let mut statement = Statement::new(cql);
     statement.set_request_timeout(Some(lock::STATEMENT_MAX));
     session.query_unpaged(statement, ()).await?;
+    agree(session).await
+}
+
+/// Waits until all nodes of the database know the same, also of what others define.
+async fn agree(session: &Session) -> Result<(), StoreError> {
     let agreed = session.await_schema_agreement().await;
     agreed.map(drop).map_err(|error| unavailable(&error))
 }
