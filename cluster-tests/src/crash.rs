@@ -21,7 +21,10 @@ pub(crate) const NAMES: &[&str] = &[
 /// The tests.
 pub(crate) fn tests() -> Vec<Test<'static>> {
     vec![
-        (NAMES[0], Box::new(kill_and_look)),
+        (
+            NAMES[0],
+            Box::new(|suite| kill_and_look(suite, &["--unlimited"])),
+        ),
         (NAMES[1], Box::new(full_disk)),
         (NAMES[2], Box::new(orderly_end)),
         (NAMES[3], Box::new(second_server)),
@@ -30,8 +33,9 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
 
 const PASSWORD: &str = "correct horse";
 
-fn kill_and_look(suite: &Suite) -> Result<()> {
-    let mut server = Server::start(suite, &["--unlimited"])?;
+/// Changes things, kills the server, looks for them; several times over.
+pub(crate) fn kill_and_look(suite: &Suite, arguments: &[&str]) -> Result<()> {
+    let mut server = Server::start(suite, arguments)?;
     create(&server, "absent")?;
     let mut waiting = 0;
     for round in 0..6 {

@@ -111,6 +111,11 @@ impl Server {
         5223 + self.offset
     }
 
+    /// The port for monitoring.
+    pub(crate) fn http_port(&self) -> u16 {
+        5280 + self.offset
+    }
+
     /// The folder with everything that the server writes.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder

@@ -15,7 +15,7 @@ use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
 use rookery_router::{RouterRole, StartError as RouterError};
 use rookery_session::carrier::RoutersRef;
-use rookery_store::{SqliteStore, Store, StoreError};
+use rookery_store::{Backend, ScyllaStore, SqliteStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
 
@@ -83,12 +83,13 @@ pub enum RolesError {
 }
 
 impl Roles {
-    /// Opens the store and the control group in the folder. Blocks for some milliseconds.
-    pub fn found(config: &Config, folder: &Folder) -> Result<Foundation, RolesError> {
+    /// Opens the store and the control group: in the folder, which blocks for some milliseconds, or
+    /// with a database of its own, which is waited for as long as the configuration says.
+    pub async fn found(config: &Config, folder: &Folder) -> Result<Foundation, RolesError> {
         let tls = Arc::new(TlsHosts::load(&config.tls)?);
         let hosts = hosts(config)?;
         let environment = environment(config, &hosts)?;
-        let store = SqliteStore::open(&folder.join("store"), config.store.clone())?;
+        let store = open_store(config, folder).await?;
         let Founded {
             control,
             node,
@@ -98,7 +99,7 @@ impl Roles {
         let policy = control.policy();
         let sessions = SessionSettings::new(config, &hosts, &environment, secret, &policy);
         Ok(Foundation {
-            store: Arc::new(store),
+            store,
             control,
             node: u32::try_from(node.get()).map_err(|_| ClusterError::Number(node))?,
             cluster,
@@ -194,6 +195,16 @@ impl Roles {
             tracing::warn!(%error, "store did not write what was queued");
         }
     }
+}
+
+async fn open_store(config: &Config, folder: &Folder) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match config.store.backend {
+        Backend::Sqlite => {
+            let options = config.store.clone();
+            Arc::new(SqliteStore::open(&folder.join("store"), options)?)
+        }
+        Backend::Scylla => Arc::new(ScyllaStore::open(config.scylla.clone()).await?),
+    })
 }
 
 fn hosts(config: &Config) -> Result<Vec<String>, RolesError> {

@@ -105,7 +105,7 @@ impl Server {
         info!(version = crate::VERSION, folder = %config.server.data_dir.display(), "starting");
         raise_open_files(config.connection.connections_max)?;
         let folder = Folder::open(&config.server.data_dir)?;
-        let foundation = Roles::found(&config, &folder)?;
+        let foundation = Roles::found(&config, &folder).await?;
         let operator = Operator::new(Parts {
             log,
             source,

@@ -7,6 +7,7 @@ mod jars;
 mod node;
 mod races;
 mod ring;
+mod server;
 mod wipe;
 
 use std::cell::RefCell;
@@ -23,6 +24,9 @@ use crate::suite::{Suite, Test};
 pub(crate) const NAMES: &[&str] = &[
     "the store on CQL keeps what every store promises",
     "a schema that is newer than the binary is refused",
+    "a server on CQL loses nothing that it answered for when it is killed",
+    "a server whose database hangs is not ready until it wakes",
+    "rookery check tells whether the database can be used",
     "two nodes that start at once bring the schema up to date together",
     "of 16 who create one account at once exactly one succeeds",
     "a database node that is killed costs no error",
@@ -45,10 +49,15 @@ pub(crate) fn tests(cache: &Path) -> Vec<Test<'_>> {
     vec![
         test(NAMES[0], 1, |_, ring| conformance::run(ring)),
         test(NAMES[1], 1, |_, ring| races::newer_schema(ring)),
-        test(NAMES[2], 3, |_, ring| races::two_migrators(ring)),
-        test(NAMES[3], 3, |_, ring| races::one_account(ring)),
-        test(NAMES[4], 3, |_, ring| faults::killed_node(ring)),
-        test(NAMES[5], 3, |_, ring| faults::hanging_node(ring)),
+        test(NAMES[2], 1, |suite, ring| {
+            server::kill_and_look(suite, ring)
+        }),
+        test(NAMES[3], 1, |suite, ring| server::readiness(suite, ring)),
+        test(NAMES[4], 1, |suite, ring| server::check(suite, ring)),
+        test(NAMES[5], 3, |_, ring| races::two_migrators(ring)),
+        test(NAMES[6], 3, |_, ring| races::one_account(ring)),
+        test(NAMES[7], 3, |_, ring| faults::killed_node(ring)),
+        test(NAMES[8], 3, |_, ring| faults::hanging_node(ring)),
     ]
 }
 

@@ -67,6 +67,8 @@ impl DevArgs {
         set("log", &[("filter", Value::from("warn"))]);
         set("http", &[("listen", self.loopback(5280))]);
         set("registration", &[("mode", Value::from("on"))]);
+        // Where `--set store.backend=scylla` asks for a database, it is a small one.
+        set("scylla", &[("copies", Value::from(1))]);
         let connection = [
             ("starttls", self.loopback(5222)),
             ("direct_tls", self.loopback(5223)),

@@ -272,9 +272,61 @@ const BOUNDS: &[Bound] = &[
         max: 1_000_000_000,
         why: "the store could not work",
     },
+    Bound {
+        key: "scylla.copies",
+        min: 1,
+        max: 1_000,
+        why: "nothing would be kept",
+    },
+    Bound {
+        key: "scylla.connect_ms_max",
+        min: 1_000,
+        max: 3_600_000,
+        why: "a database takes seconds to start",
+    },
+    Bound {
+        key: "scylla.request_ms_max",
+        min: 100,
+        max: 600_000,
+        why: "the slowest request of a healthy database takes some ms",
+    },
+    Bound {
+        key: "scylla.conditional_ms_max",
+        min: 10,
+        max: 600_000,
+        why: "a conditional write takes several round trips",
+    },
+    Bound {
+        key: "scylla.speculate_ms",
+        min: 1,
+        max: 600_000,
+        why: "every request would be sent to several nodes",
+    },
+    Bound {
+        key: "scylla.calls_max",
+        min: 1,
+        max: 4_294_967_295,
+        why: "the store could not work",
+    },
+    Bound {
+        key: "scylla.threads",
+        min: 1,
+        max: 1_024,
+        why: "the store could not work",
+    },
 ];
 
 const ORDERS: &[Order] = &[
+    Order {
+        lower: "scylla.speculate_ms",
+        upper: "scylla.request_ms_max",
+        why: "a second node must be asked before the caller gives up",
+    },
+    Order {
+        lower: "scylla.conditional_ms_max",
+        upper: "scylla.request_ms_max",
+        why: "what became of a write must be looked up before the caller gives up",
+    },
     Order {
         lower: "control.proposal_retry_ms",
         upper: "control.proposal_timeout_ms",

@@ -95,9 +95,11 @@ sections! {
     xml: rookery_xmpp::xml::XmlLimits;
     /// What one account may hold and do, and what a shard keeps in memory.
     router: rookery_router::RouterOptions;
-    /// The embedded store (SQLite). The defaults suit a server from ten to a hundred thousand
-    /// accounts.
+    /// The store: which one, and the options of the embedded one (SQLite), whose defaults suit a
+    /// server from ten to a hundred thousand accounts.
     store: rookery_store::SqliteOptions;
+    /// The cluster's store (ScyllaDB, or Apache Cassandra), where `store.backend` is `scylla`.
+    scylla: rookery_store::ScyllaOptions;
     /// The control group: how its members agree and how much they keep.
     control: rookery_control::ControlOptions;
     /// The node's part in a cluster. Without addresses to listen on the server is alone.

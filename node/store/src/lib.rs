@@ -28,5 +28,5 @@ mod store;
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use scylla::{Inspection, ScyllaOptions, ScyllaStore};
-pub use sqlite::{SqliteOptions, SqliteStore};
+pub use sqlite::{Backend, SqliteOptions, SqliteStore};
 pub use store::Store;

@@ -5,6 +5,7 @@ mod dns;
 mod finding;
 mod machine;
 mod settings;
+mod store;
 
 use clap::Args;
 use rookery_xmpp::clock::Timestamp;
@@ -15,8 +16,8 @@ use super::terminal::counted;
 use super::{Failure, SourceArgs, block_on, say};
 use crate::config::Config;
 
-/// Test a configuration: certificates, ports, file limits, DNS, weak settings. Exits with 1 for
-/// errors, 2 for warnings alone.
+/// Test a configuration: certificates, ports, file limits, DNS, the database, weak settings. Exits
+/// with 1 for errors, 2 for warnings alone.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     #[command(flatten)]
@@ -42,6 +43,7 @@ impl CheckArgs {
                         .map(Finding::from_problem),
                 );
                 findings.extend(examine(&loaded.config));
+                findings.extend(block_on(store::examine(&loaded.config))?);
                 if !self.no_dns {
                     findings.extend(block_on(dns::examine(&loaded.config))?);
                 }

@@ -5,7 +5,7 @@ use rookery_xmpp::scram::Credentials;
 use uuid::Uuid;
 
 use super::cql::Cql;
-use super::owner::{AccountColumns, OwnerRow};
+use super::owner::{AccountColumns, OwnerRow, Patience};
 use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::codec::{corrupt, from_json, millis, timestamp, to_json};
 use crate::document::ACCOUNT_COLLECTION;
@@ -28,13 +28,17 @@ impl Cql {
             credentials: to_json(&credentials)?,
             details: to_json(&details)?,
         };
+        let _turn = self.lanes.turn(jid.as_str()).await;
         let mut patience = self.patience();
         loop {
             let before = self.owner(&jid).await?;
             if before.account.is_some() {
                 return Err(StoreError::AlreadyExists);
             }
-            if self.try_create(&jid, &before, columns.clone()).await? {
+            if self
+                .try_create(&jid, &before, columns.clone(), &patience)
+                .await?
+            {
                 return Ok(());
             }
             patience.wait_for_others().await?;
@@ -47,12 +51,13 @@ impl Cql {
         jid: &Jid,
         before: &OwnerRow,
         columns: AccountColumns,
+        patience: &Patience,
     ) -> Result<bool, StoreError> {
         let name = self.name(jid, Uuid::new_v4());
         let former = before.of(jid);
         tokio::try_join!(self.announce_name(&name), self.doom(&former))?;
         let changed = self
-            .change_owner(jid, before, name.incarnation, Some(columns))
+            .change_owner(jid, before, name.incarnation, Some(columns), patience)
             .await?;
         let settled = match changed {
             Some(_) => self.confirm_name(&name).await,
@@ -92,13 +97,14 @@ impl Cql {
         jid: &Jid,
         change: impl Fn(&mut AccountColumns) + Send + Sync,
     ) -> Result<(), StoreError> {
+        let _turn = self.lanes.turn(jid.as_str()).await;
         let mut patience = self.patience();
         loop {
             let before = self.owner(jid).await?;
             let mut columns = before.account.clone().ok_or(StoreError::NotFound)?;
             change(&mut columns);
             let changed = self
-                .change_owner(jid, &before, before.incarnation, Some(columns))
+                .change_owner(jid, &before, before.incarnation, Some(columns), &patience)
                 .await?;
             if changed.is_some() {
                 return Ok(());
@@ -109,6 +115,7 @@ impl Cql {
 
     /// [`delete_account`](crate::Store::delete_account): the one write that begins another incarnation is the deletion.
     pub(super) async fn delete_account(&self, jid: &Jid) -> Result<bool, StoreError> {
+        let _turn = self.lanes.turn(jid.as_str()).await;
         let mut patience = self.patience();
         loop {
             let before = self.owner(jid).await?;
@@ -118,7 +125,7 @@ impl Cql {
             let (former, name) = (before.of(jid), self.name(jid, before.incarnation));
             tokio::try_join!(self.doubt_name(&name), self.doom(&former))?;
             let changed = self
-                .change_owner(jid, &before, Uuid::new_v4(), None)
+                .change_owner(jid, &before, Uuid::new_v4(), None, &patience)
                 .await?;
             if changed.is_some() {
                 self.clear_away(&name, &former).await;

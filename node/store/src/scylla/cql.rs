@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
@@ -11,6 +12,7 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
+use super::lanes::Lanes;
 use super::log::Known;
 use super::options::ScyllaOptions;
 use super::stamps::Stamps;
@@ -26,6 +28,8 @@ pub(super) struct Cql {
     pub(super) options: ScyllaOptions,
     /// What this process has lately registered of logs.
     pub(super) known: Known,
+    /// Who may change an account now.
+    pub(super) lanes: Lanes,
 }
 
 /// Changes of one partition that are made as one: all are seen, or none.
@@ -40,13 +44,14 @@ impl Cql {
         let stamps = Arc::new(Stamps::new());
         let session = connect::connect(&options, &stamps).await?;
         schema::migrate(&session, &options).await?;
-        let statements = Statements::prepare(&session, &options).await?;
+        let statements = Statements::prepare(&session).await?;
         Ok(Self {
             session,
             statements,
             stamps,
             options,
             known: Known::default(),
+            lanes: Lanes::new(),
         })
     }
 
@@ -123,13 +128,17 @@ impl Cql {
         Ok((rows, next_of(next)))
     }
 
-    /// Runs a conditional write and tells whether it was applied. An error tells nothing of what became of it.
+    /// Runs a conditional write, for so long at most, and tells whether it was applied. An error tells nothing of what
+    /// became of it.
     pub(super) async fn try_conditional(
         &self,
         statement: &PreparedStatement,
         values: impl SerializeRow + Send,
+        within: Duration,
     ) -> Result<bool, StoreError> {
-        let result = self.session.execute_unpaged(statement, values).await?;
+        let mut statement = statement.clone();
+        statement.set_request_timeout(Some(within));
+        let result = self.session.execute_unpaged(&statement, values).await?;
         connect::applied(result)
     }
 

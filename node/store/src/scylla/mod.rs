@@ -17,6 +17,7 @@ mod cursor;
 mod document;
 mod error;
 mod inspect;
+mod lanes;
 mod log;
 mod metrics;
 mod names;
@@ -64,7 +65,7 @@ pub struct ScyllaStore {
     threads: Threads,
 }
 
-/// The threads that speak to the database. They end with the store, without waiting for what is under way.
+/// The threads that speak to the database.
 #[derive(Debug)]
 struct Threads(Option<Runtime>);
 
@@ -147,6 +148,29 @@ impl Threads {
     }
 }
 
+/// Waits for the calls that are under way, as far as each may take: what callers no longer wait for is done too.
+impl Drop for ScyllaStore {
+    fn drop(&mut self) {
+        let Some(runtime) = self.threads.0.take() else {
+            return;
+        };
+        let (turns, within) = (self.turns.clone(), self.cql.options.request_within());
+        let all = self.cql.options.calls_max;
+        // On a thread of its own, for whoever drops the store may be part of another runtime.
+        let waiting = std::thread::spawn(move || {
+            let settled =
+                runtime.block_on(async { timeout(within, turns.acquire_many(all)).await.is_ok() });
+            if !settled {
+                tracing::warn!("store ends before all of its calls have");
+            }
+        });
+        if waiting.join().is_err() {
+            tracing::error!("a thread of the store has panicked");
+        }
+    }
+}
+
+/// Ends at once where no store came of them.
 impl Drop for Threads {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {

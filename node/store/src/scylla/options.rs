@@ -33,11 +33,12 @@ rookery_xmpp::options! {
         pub connect_ms_max: u64 = 60_000, "ms";
         /// How long one request may take, with all its tries. Beyond it the caller hears that the store is not
         /// available.
-        pub request_ms_max: u64 = 5_000, "ms";
+        pub request_ms_max: u64 = 10_000, "ms";
         /// When a request that can be repeated without harm is sent to a second database node too, and again after
         /// as long to a third: what a node that hangs costs.
         pub speculate_ms: u64 = 100, "ms";
-        /// When a conditional write, which must not simply be repeated, counts as unknown and is looked up.
+        /// When a conditional write, which must not simply be repeated, counts as unknown and is looked up. Each further
+        /// try is given longer.
         pub conditional_ms_max: u64 = 400, "ms";
         /// Calls that may be under way at once; more wait in their callers. Bounds the store's memory when the database
         /// is slower than the clients.

@@ -76,8 +76,8 @@ impl Cql {
         Ok(row.map(OwnerRow::from).unwrap_or_default())
     }
 
-    /// Changes the row of an owner from `before`, what was read, to what `after` makes of it. Gives `None` if somebody
-    /// else has changed it: then it must be read again.
+    /// Changes the row of an owner from `before`, what was read, to another incarnation or account. Gives `None` if
+    /// somebody else has changed it: then it must be read again.
     ///
     /// Durable when it returns a row: that row. After an error it may be found done.
     pub(super) async fn change_owner(
@@ -86,24 +86,27 @@ impl Cql {
         before: &OwnerRow,
         incarnation: Uuid,
         account: Option<AccountColumns>,
+        patience: &Patience,
     ) -> Result<Option<OwnerRow>, StoreError> {
-        let change = Uuid::new_v4();
         let after = OwnerRow {
-            change: Some(change),
+            change: Some(Uuid::new_v4()),
             incarnation,
             account,
         };
-        match self.try_change(owner, before, &after).await {
-            Ok(true) => Ok(Some(after)),
-            // Also for "refused": the database itself may have tried twice.
-            outcome => {
-                if outcome.is_err() {
-                    metrics::unknown_outcome();
-                }
-                let found = self.owner_serial(owner).await?;
-                Ok((found.change == Some(change)).then_some(after))
-            }
+        let within = patience.attempt(self.options.conditional_within());
+        match self.try_change(owner, before, &after, within).await {
+            Ok(true) => return Ok(Some(after)),
+            // The database itself may have tried twice.
+            Ok(false) => {}
+            Err(_) => metrics::unknown_outcome(),
         }
+        // If the row is another already, the condition holds no more and nothing is to be waited for. A plain read
+        // tells that, and does not get in the way of other conditional writes.
+        let mut found = self.owner(owner).await?;
+        if found.change == before.change {
+            found = self.owner_serial(owner).await?;
+        }
+        Ok((found.change == after.change).then_some(after))
     }
 
     async fn try_change(
@@ -111,6 +114,7 @@ impl Cql {
         owner: &Jid,
         before: &OwnerRow,
         after: &OwnerRow,
+        within: Duration,
     ) -> Result<bool, StoreError> {
         let account = after.account.as_ref();
         let (change, incarnation) = (after.change, after.incarnation);
@@ -132,7 +136,7 @@ impl Cql {
                 jid,
             );
             return self
-                .try_conditional(&self.statements.owner_insert, values)
+                .try_conditional(&self.statements.owner_insert, values, within)
                 .await;
         }
         let values = (
@@ -146,17 +150,19 @@ impl Cql {
             jid,
             before.change,
         );
-        self.try_conditional(&self.statements.owner_update, values)
+        self.try_conditional(&self.statements.owner_update, values, within)
             .await
     }
 
-    /// The row of an owner, after what conditional writes have begun is finished or void. The driver does not repeat
-    /// such reads by itself.
-    pub(super) async fn owner_serial(&self, owner: &Jid) -> Result<OwnerRow, StoreError> {
+    /// The row of an owner, after what conditional writes have begun is finished or void. Such reads compete with one
+    /// another, so each goes to one node at a time and is given longer than the one before.
+    async fn owner_serial(&self, owner: &Jid) -> Result<OwnerRow, StoreError> {
         let mut patience = self.patience();
         loop {
-            let statement = &self.statements.owner_read_serial;
-            match self.first::<Columns>(statement, (owner.as_str(),)).await {
+            let mut statement = self.statements.owner_read_serial.clone();
+            let within = patience.attempt(self.options.conditional_within());
+            statement.set_request_timeout(Some(within));
+            match self.first::<Columns>(&statement, (owner.as_str(),)).await {
                 Ok(row) => return Ok(row.map(OwnerRow::from).unwrap_or_default()),
                 Err(error) => patience.wait_after(error).await?,
             }
@@ -179,6 +185,11 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    /// How long the next try may take, where the first may take `first`: twice as long each time, up to eight times.
+    fn attempt(&self, first: Duration) -> Duration {
+        first * (1 << self.tries.min(3))
+    }
+
     /// Waits before another try, longer each time and never as long as others; gives `error` back when it is too late.
     pub(super) async fn wait_after(&mut self, error: StoreError) -> Result<(), StoreError> {
         self.tries += 1;

@@ -9,7 +9,6 @@ use scylla::client::session::Session;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 
-use super::options::ScyllaOptions;
 use crate::error::StoreError;
 
 /// What the driver may do with a statement.
@@ -35,11 +34,8 @@ macro_rules! statements {
 
         impl Statements {
             /// Prepares them in the keyspace that the session uses.
-            pub(super) async fn prepare(
-                session: &Session,
-                options: &ScyllaOptions,
-            ) -> Result<Self, StoreError> {
-                let each = ALL.iter().map(|(kind, cql)| prepare(session, options, *kind, cql));
+            pub(super) async fn prepare(session: &Session) -> Result<Self, StoreError> {
+                let each = ALL.iter().map(|(kind, cql)| prepare(session, *kind, cql));
                 let mut prepared = try_join_all(each).await?.into_iter();
                 let mut next = || prepared.next().expect("there is one for each text");
                 Ok(Self { $($name: next(),)* })
@@ -161,22 +157,13 @@ statements! {
 
 async fn prepare(
     session: &Session,
-    options: &ScyllaOptions,
     kind: Kind,
     cql: &str,
 ) -> Result<PreparedStatement, StoreError> {
     let mut statement = session.prepare(cql).await?;
-    match kind {
-        Kind::Plain => statement.set_is_idempotent(true),
-        Kind::Serial => {
-            statement.set_is_idempotent(true);
-            statement.set_consistency(Consistency::LocalSerial);
-            statement.set_request_timeout(Some(options.conditional_within()));
-        }
-        Kind::Conditional => {
-            statement.set_is_idempotent(false);
-            statement.set_request_timeout(Some(options.conditional_within()));
-        }
+    statement.set_is_idempotent(matches!(kind, Kind::Plain));
+    if matches!(kind, Kind::Serial) {
+        statement.set_consistency(Consistency::LocalSerial);
     }
     Ok(statement)
 }

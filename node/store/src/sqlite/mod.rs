@@ -33,7 +33,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 
-pub use options::SqliteOptions;
+pub use options::{Backend, SqliteOptions};
 
 use self::error::Failure;
 use self::files::Files;

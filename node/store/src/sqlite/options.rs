@@ -1,10 +1,26 @@
 //! What an operator can tune of the embedded store.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::StoreError;
+
+/// Where everything durable is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// In the data folder, by this process alone.
+    #[default]
+    Sqlite,
+    /// In ScyllaDB or Apache Cassandra, for all nodes of a cluster.
+    Scylla,
+}
 
 rookery_xmpp::options! {
     /// The embedded store. The defaults suit a server from ten to a hundred thousand accounts.
     pub struct SqliteOptions {
+        /// Where everything durable is kept: `sqlite` in the data folder, which the other options of this section are
+        /// about, or `scylla` in a database of its own, see `[scylla]`.
+        pub backend: Backend = Backend::Sqlite, "";
         /// What may wait to be written, one KiB at least for each operation. A caller waits while it is full: this
         /// bounds the memory of a store whose disk is slower than its clients.
         pub write_queue_kib_max: u32 = 16_384, "KiB";

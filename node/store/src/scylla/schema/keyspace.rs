@@ -30,7 +30,8 @@ pub(super) async fn create(session: &Session, options: &ScyllaOptions) -> Result
     if !has_table(session, name, "migration").await? {
         define(session, &migration_table(name, is_scylla)).await?;
     }
-    Ok(())
+    // Somebody else may just have made it.
+    agree(session).await
 }
 
 /// Uses a keyspace from now on. One node of the database may know it before the others.

@@ -1,0 +1,85 @@
+//! The whole server on the database.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::ring::Ring;
+use crate::crash;
+use crate::server::Server;
+use crate::suite::{Suite, wait_for};
+
+/// Kill -9 again and again; everything that was answered is there.
+pub(super) fn kill_and_look(suite: &Suite, ring: &Ring) -> Result<()> {
+    let options = options(ring, "killed_server");
+    crash::kill_and_look(suite, &arguments(&options))
+}
+
+/// While the database hangs the server is not ready, and says why; then it is again, by itself.
+pub(super) fn readiness(suite: &Suite, ring: &mut Ring) -> Result<()> {
+    let options = options(ring, "readiness");
+    let server = Server::start(suite, &arguments(&options))?;
+    let answers = |status: &'static str, word: &'static str| {
+        wait_for(status, DEADLINE, || {
+            let answer = readyz(&server).ok()?;
+            (answer.starts_with(status) && answer.contains(word)).then_some(())
+        })
+    };
+    answers("HTTP/1.1 200", "store: ok")?;
+    ring.hang(0)?;
+    let noticed = answers("HTTP/1.1 503", "store: not ready");
+    ring.wake(0)?;
+    noticed?;
+    answers("HTTP/1.1 200", "store: ok")
+}
+
+/// `rookery check` asks the database.
+pub(super) fn check(suite: &Suite, ring: &Ring) -> Result<()> {
+    let live = options(ring, "checked");
+    let found = findings(suite, &live)?;
+    ensure!(found.contains("there is no keyspace checked"), "{found}");
+    ensure!(!found.contains("cannot be used"), "{found}");
+    drop(Server::start(suite, &arguments(&live))?);
+    let found = findings(suite, &live)?;
+    ensure!(!found.contains("keyspace"), "{found}");
+    let mut dead = live;
+    dead[1] = "scylla.nodes=[\"127.0.0.1:1\"]".to_owned();
+    let found = findings(suite, &dead)?;
+    ensure!(found.contains("the database cannot be used"), "{found}");
+    Ok(())
+}
+
+fn options(ring: &Ring, keyspace: &str) -> Vec<String> {
+    vec![
+        "store.backend=scylla".to_owned(),
+        format!("scylla.nodes={:?}", ring.addresses()),
+        format!("scylla.keyspace={keyspace}"),
+    ]
+}
+
+fn arguments(options: &[String]) -> Vec<&str> {
+    let set = options.iter().flat_map(|option| ["--set", option]);
+    ["--unlimited"].into_iter().chain(set).collect()
+}
+
+fn findings(suite: &Suite, options: &[String]) -> Result<String> {
+    let output = Command::new(&suite.rookery)
+        .args(["check", "--no-dns", "--set", "scylla.copies=1"])
+        .args(options.iter().flat_map(|option| ["--set", option]))
+        .output()?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn readyz(server: &Server) -> Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.http_port()))?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).context("an answer")?;
+    Ok(answer)
+}
+
+const DEADLINE: Duration = Duration::from_secs(30);
