@@ -52,7 +52,7 @@ pub(crate) fn tests(cache: &Path) -> Vec<Test<'_>> {
         test(NAMES[2], 1, |suite, ring| {
             server::kill_and_look(suite, ring)
         }),
-        test(NAMES[3], 1, |suite, ring| server::readiness(suite, ring)),
+        test(NAMES[3], 1, server::readiness),
         test(NAMES[4], 1, |suite, ring| server::check(suite, ring)),
         test(NAMES[5], 3, |_, ring| races::two_migrators(ring)),
         test(NAMES[6], 3, |_, ring| races::one_account(ring)),

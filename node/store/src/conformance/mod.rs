@@ -34,8 +34,11 @@ pub struct Case {
     /// Its name, a sentence.
     pub name: &'static str,
     /// Runs it on an empty store. It fails by panicking.
-    pub run: for<'a> fn(&'a dyn Store) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    pub run: for<'a> fn(&'a dyn Store) -> Running<'a>,
 }
+
+/// A case that runs.
+pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Every case, for backends whose tests are no unit tests.
 pub fn cases() -> Vec<Case> {

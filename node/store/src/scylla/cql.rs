@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ impl Cql {
         statement: &PreparedStatement,
         values: impl SerializeRow + Send,
     ) -> Result<(), StoreError> {
-        self.session.execute_unpaged(statement, values).await?;
+        boxed(self.session.execute_unpaged(statement, values)).await?;
         Ok(())
     }
 
@@ -69,7 +70,7 @@ impl Cql {
     pub(super) async fn write_together(&self, together: Together) -> Result<(), StoreError> {
         let Together { batch, values } = together;
         if !values.is_empty() {
-            self.session.batch(&batch, values).await?;
+            boxed(self.session.batch(&batch, values)).await?;
         }
         Ok(())
     }
@@ -83,7 +84,7 @@ impl Cql {
     where
         R: for<'frame> DeserializeRow<'frame, 'frame>,
     {
-        let result = self.session.execute_unpaged(statement, values).await?;
+        let result = boxed(self.session.execute_unpaged(statement, values)).await?;
         Ok(result.into_rows_result()?.maybe_first_row::<R>()?)
     }
 
@@ -116,10 +117,8 @@ impl Cql {
     where
         R: for<'frame> DeserializeRow<'frame, 'frame>,
     {
-        let (result, next) = self
-            .session
-            .execute_single_page(statement, values, state)
-            .await?;
+        let asked = self.session.execute_single_page(statement, values, state);
+        let (result, next) = boxed(asked).await?;
         let result = result.into_rows_result()?;
         let mut rows = Vec::with_capacity(result.rows_num());
         for row in result.rows::<R>()? {
@@ -138,7 +137,7 @@ impl Cql {
     ) -> Result<bool, StoreError> {
         let mut statement = statement.clone();
         statement.set_request_timeout(Some(within));
-        let result = self.session.execute_unpaged(&statement, values).await?;
+        let result = boxed(self.session.execute_unpaged(&statement, values)).await?;
         connect::applied(result)
     }
 
@@ -155,6 +154,11 @@ impl Cql {
         self.write(&self.statements.probe_put, (seen,)).await?;
         self.schema_version().await.map(drop)
     }
+}
+
+/// The driver's futures have kilobytes each, and a call holds several.
+fn boxed<F: Future>(future: F) -> Pin<Box<F>> {
+    Box::pin(future)
 }
 
 fn next_of(response: PagingStateResponse) -> Option<PagingState> {

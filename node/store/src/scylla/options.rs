@@ -37,10 +37,10 @@ rookery_xmpp::options! {
         /// When a request that can be repeated without harm is sent to a second database node too, and again after
         /// as long to a third: what a node that hangs costs.
         pub speculate_ms: u64 = 100, "ms";
-        /// When a conditional write, which must not simply be repeated, counts as unknown and is looked up. Each further
-        /// try is given longer.
+        /// When a conditional write, which must not simply be repeated, counts as unknown and is looked up. Each
+        /// further try is given longer.
         pub conditional_ms_max: u64 = 400, "ms";
-        /// Calls that may be under way at once; more wait in their callers. Bounds the store's memory when the database
+        /// Calls that may be under way at once; more wait in their callers. Bounds the memory of a store whose database
         /// is slower than the clients.
         pub calls_max: u32 = 4_096, "calls";
         /// How long a caller waits for its turn before it is refused as busy.

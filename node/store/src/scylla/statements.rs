@@ -1,8 +1,8 @@
 //! Every statement, prepared once.
 //!
-//! Only what Apache Cassandra and ScyllaDB both take. Reads and plain writes are idempotent: all write values that do not
-//! depend on what is there, so the driver may repeat them and send them to several database nodes at once. Conditional
-//! writes are not.
+//! Only what Apache Cassandra and ScyllaDB both take. Reads and plain writes are idempotent: they write values that do
+//! not depend on what is there, so the driver may repeat them and send them to several database nodes at once.
+//! Conditional writes are not.
 
 use futures_util::future::try_join_all;
 use scylla::client::session::Session;

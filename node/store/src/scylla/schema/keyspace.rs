@@ -65,8 +65,8 @@ async fn is_scylla(session: &Session) -> Result<bool, StoreError> {
     has_table(session, "system", "scylla_local").await
 }
 
-/// Two nodes may make this table at the same time. ScyllaDB puts such changes in an order; in Apache Cassandra each would
-/// be another table, unless both give it the same id.
+/// Two nodes may make this table at the same time. ScyllaDB puts such changes in an order; in Apache Cassandra each
+/// would be another table, unless both give it the same id.
 fn migration_table(keyspace: &str, is_scylla: bool) -> String {
     let columns = "name text PRIMARY KEY, version int, holder uuid";
     let create = format!("CREATE TABLE IF NOT EXISTS migration ({columns})");

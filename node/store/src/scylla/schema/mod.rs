@@ -1,7 +1,7 @@
 //! The schema: numbered migrations, run at start by one node at a time.
 //!
-//! The version is a row of the table `migration`, beside the row of the lock. A version above [`KNOWN`] is refused before
-//! anything is touched. A migration that has been released never changes; the next one is added behind it. Each
+//! The version is a row of the table `migration`, beside the row of the lock. A version above [`KNOWN`] is refused
+//! before anything is touched. A migration that has been released never changes; the next one is added behind it. Each
 //! statement can be run twice, so what a crash leaves half-done the next start finishes.
 
 mod keyspace;
