@@ -66,8 +66,11 @@ fn arguments(options: &[String]) -> Vec<&str> {
 }
 
 fn findings(suite: &Suite, options: &[String]) -> Result<String> {
+    let file = tempfile::NamedTempFile::new()?;
+    std::fs::write(file.path(), "[server]\nhosts = [\"localhost\"]\n")?;
     let output = Command::new(&suite.rookery)
-        .args(["check", "--no-dns", "--set", "scylla.copies=1"])
+        .args(["check", "--no-dns", "--set", "scylla.copies=1", "--config"])
+        .arg(file.path())
         .args(options.iter().flat_map(|option| ["--set", option]))
         .output()?;
     Ok(String::from_utf8(output.stdout)?)

@@ -13,6 +13,8 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
+use tokio::time::{Instant, sleep};
+
 use super::lanes::Lanes;
 use super::log::Known;
 use super::options::ScyllaOptions;
@@ -44,8 +46,7 @@ impl Cql {
     pub(super) async fn open(options: ScyllaOptions) -> Result<Self, StoreError> {
         let stamps = Arc::new(Stamps::new());
         let session = connect::connect(&options, &stamps).await?;
-        schema::migrate(&session, &options).await?;
-        let statements = Statements::prepare(&session).await?;
+        let statements = ready(&session, &options).await?;
         Ok(Self {
             session,
             statements,
@@ -156,6 +157,25 @@ impl Cql {
     }
 }
 
+/// Brings the schema up to date and prepares the statements. A node of the database may not know yet what another one
+/// has just defined, so this is tried again within the configured time; each step can be.
+async fn ready(session: &Session, options: &ScyllaOptions) -> Result<Statements, StoreError> {
+    let deadline = Instant::now() + options.connect_within();
+    loop {
+        let outcome = match schema::migrate(session, options).await {
+            Ok(()) => Statements::prepare(session).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Err(StoreError::Unavailable(reason)) if Instant::now() + PAUSE < deadline => {
+                tracing::debug!(%reason, "schema is not ready, trying again");
+            }
+            outcome => return outcome,
+        }
+        sleep(PAUSE).await;
+    }
+}
+
 /// The driver's futures have kilobytes each, and a call holds several.
 fn boxed<F: Future>(future: F) -> Pin<Box<F>> {
     Box::pin(future)
@@ -196,3 +216,6 @@ impl fmt::Debug for Cql {
             .finish_non_exhaustive()
     }
 }
+
+/// Between two tries to get ready.
+const PAUSE: Duration = Duration::from_millis(300);
