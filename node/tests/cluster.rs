@@ -103,10 +103,9 @@ fn removed(cluster: &mut Cluster, gone: usize, by: usize) {
         logged.contains("cluster call refused") && logged.contains("was removed"),
         "{logged}"
     );
-    let told = cluster.nodes[gone]
+    cluster.nodes[gone]
         .admin(&["registration", "show"])
         .expect_failure(69);
-    assert!(told.contains("quorum"), "{told}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The part of the handle that is about nodes and members.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rookery_xmpp::clock::Timestamp;
 use tokio::sync::watch;
@@ -103,10 +104,16 @@ impl Control {
     /// # Errors
     /// [`Unavailable::NoQuorum`] if it does not within the time of a proposal.
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), Unavailable> {
-        self.tell(Event::Transfer { to: to.get() })?;
-        self.until(|status| status.leader == Some(to))
-            .await
-            .map(drop)
+        let mut asked = None;
+        let leads = |status: &ControlStatus| {
+            // Raft gives up a transfer after an election's time, and drops one that comes without a leader.
+            let due = asked.is_none_or(|at: Instant| at.elapsed() >= AGAIN);
+            if due && self.tell(Event::Transfer { to: to.get() }).is_ok() {
+                asked = Some(Instant::now());
+            }
+            status.leader == Some(to)
+        };
+        self.until(leads).await.map(drop)
     }
 
     /// Saves this member's state as a snapshot and cuts its log. Returns how it stands then.
@@ -145,7 +152,10 @@ fn refused(outcome: &Outcome) -> NodesRefused {
 }
 
 /// Between two looks at how the group stands.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// After which a transfer that has shown no effect is asked for again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -206,8 +206,14 @@ impl Driver {
         if now < self.next_tick {
             return;
         }
-        // A pause of the process is not made up for: the other members' clocks went on by themselves.
-        self.next_tick = now + self.parts.tick;
+        // A late wake-up is made up for, so that time-outs keep their length; a pause of the process is not: the other
+        // members' clocks went on by themselves.
+        let next = self.next_tick + self.parts.tick;
+        self.next_tick = if next > now {
+            next
+        } else {
+            now + self.parts.tick
+        };
         self.write_failing = false;
         self.parts.machine.step(Event::Tick);
         self.configure();

@@ -37,7 +37,7 @@ fn member(switchboard: &Switchboard, dir: &Path, id: u64, voters: &[NodeId]) -> 
         Box::new(local)
     };
     let options = ControlOptions {
-        tick_ms: 10,
+        tick_ms: 30,
         ..ControlOptions::default()
     };
     let (id, policy) = (NodeId::new(id).unwrap(), RegistrationPolicy::default());
@@ -85,6 +85,7 @@ async fn a_group_of_one_grows_to_three_by_enlistment_and_removes_even_its_leader
             .unwrap();
     }
     has_voters(&first, &[1, 2, 3]).await;
+    has_voters(&second, &[1, 2, 3]).await;
     has_voters(&third, &[1, 2, 3]).await;
     assert_eq!(
         second.directory().nodes.len(),

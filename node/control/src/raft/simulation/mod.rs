@@ -354,6 +354,7 @@ impl Member {
 /// Short logs, so that members that were away need snapshots.
 fn options() -> ControlOptions {
     ControlOptions {
+        tick_ms: 100,
         snapshot_after_entries: 20,
         log_kept_entries: 5,
         proposal_timeout_ms: 8_000,
