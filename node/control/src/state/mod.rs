@@ -15,6 +15,7 @@ mod nodes;
 mod policy;
 mod registration;
 mod requests;
+mod shards;
 mod source;
 
 pub use command::{Command, FormatError, Outcome, Proposal};
@@ -24,6 +25,9 @@ pub use nodes::{Directory, Node, NodeRole, TokenHash};
 pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
 pub use registration::ReservationId;
 pub use requests::RequestId;
+pub use shards::{
+    Node, NodeRole, Nodes, Placement, Renewal, ShardChange, ShardMap, ShardPolicy, ShardRefusal, Shards,
+};
 pub use source::WindowKind;
 
 use rookery_xmpp::clock::Timestamp;

@@ -1,0 +1,228 @@
+//! Which router serves which shard, and for how long it may.
+//!
+//! ```text
+//! router ── Renew ──► lease until clock + lease_ms             leader ── Advance(ms) ──► clock
+//!                                                                          │ a lease that ended, and the margin
+//!                                                                          ▼
+//!                              shards of the dead: another owner at the next epoch, at once
+//!                              shards that fit better elsewhere: `moving_to`, some at a time
+//! router ── HandedOver(shard, epoch) ──► the new owner at the next epoch
+//! ```
+//!
+//! # Why at most one owner acts in an epoch
+//!
+//! The lease clock never runs faster than any real clock: it grows only by what leaders measured on
+//! their monotonic clocks, in intervals that do not overlap, and stands still while there is none. A
+//! router counts its lease from the moment *before* it asked, on a monotonic clock too. So when the
+//! clock here has passed `lease_ms` since the renewal was applied, at least as much time has passed
+//! at the router, up to the drift between two monotonic clocks, for which the margin is. Wall clocks
+//! play no part.
+//!
+//! # Placement
+//!
+//! By rendezvous hashing over the routers that live and do not drain: each router draws a number for
+//! each shard and the highest wins, so a new router takes its share from all and no shard moves
+//! between two others.
+
+mod map;
+mod nodes;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+pub use map::{Placement, ShardChange, ShardMap};
+pub use nodes::{Node, NodeRole, Nodes, Renewal};
+
+use super::NodeId;
+
+/// What the operator decides about shards; it comes with the commands, so that every member computes
+/// with the same numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardPolicy {
+    /// Shards of the cluster; fixed when it is made.
+    pub shards: u16,
+    /// How long a renewed lease lasts, in milliseconds.
+    pub lease_ms: u64,
+    /// How long a lease that ended is still waited for: the drift of two clocks over a lease.
+    pub margin_ms: u64,
+    /// Planned moves under way at once. Each is a pause for the accounts of its shard.
+    pub moves_max: u16,
+}
+
+/// The nodes of the cluster with their leases, and the shards with their owners.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shards {
+    policy: Option<ShardPolicy>,
+    /// Milliseconds that leaders have measured.
+    clock_ms: u64,
+    nodes: Nodes,
+    map: ShardMap,
+}
+
+/// Why a router's word is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShardRefusal {
+    /// The shard has another owner, or the same at another epoch.
+    NotOwner,
+    /// The shard is not moving.
+    NotMoving,
+    /// There is no such node, or its lease has ended.
+    NoLease,
+}
+
+impl Shards {
+    /// Takes the operator's numbers. The number of shards is taken once, for it decides where each
+    /// account lives.
+    pub fn configure(&mut self, policy: ShardPolicy) {
+        let shards = self.policy.map_or(policy.shards, |known| known.shards);
+        self.policy = Some(ShardPolicy { shards, ..policy });
+        self.map.grow(shards);
+        self.place();
+    }
+
+    /// A node says that it lives, and where; how long its lease lasts, in milliseconds.
+    pub fn renew(&mut self, node: NodeId, renewal: Renewal) -> u64 {
+        let Some(policy) = self.policy else { return 0 };
+        let until = self.clock_ms.saturating_add(policy.lease_ms);
+        if self.nodes.renew(node, renewal, until) {
+            self.place();
+        }
+        policy.lease_ms
+    }
+
+    /// The leader has measured this much time since it last said so.
+    pub fn advance(&mut self, ms: u64) {
+        self.clock_ms = self.clock_ms.saturating_add(ms);
+        let Some(policy) = self.policy else { return };
+        if self.nodes.expire(self.clock_ms, policy.margin_ms) {
+            self.place();
+        }
+    }
+
+    /// A router that stops in order: its lease ends now, for it has stopped already.
+    pub fn leave(&mut self, node: NodeId) {
+        if self.nodes.remove(node) {
+            self.place();
+        }
+    }
+
+    /// The owner has handed the shard's state to the router it moves to, and serves it no more.
+    ///
+    /// # Errors
+    /// The word comes from somebody else, or too late: nothing has changed.
+    pub fn handed_over(
+        &mut self,
+        node: NodeId,
+        shard: u16,
+        epoch: u32,
+    ) -> Result<(), ShardRefusal> {
+        let placement = self.map.get(shard).ok_or(ShardRefusal::NotOwner)?;
+        if placement.owner != Some(node) || placement.epoch != epoch {
+            return Err(ShardRefusal::NotOwner);
+        }
+        let to = placement.moving_to.ok_or(ShardRefusal::NotMoving)?;
+        self.map.give(shard, Some(to));
+        self.place();
+        Ok(())
+    }
+
+    /// Moves one shard, as the operator wants it, until the next change of routers.
+    ///
+    /// # Errors
+    /// The target has no lease, or the shard no owner to take it from.
+    pub fn move_to(&mut self, shard: u16, to: NodeId) -> Result<(), ShardRefusal> {
+        if !self.nodes.routers().contains(&to) {
+            return Err(ShardRefusal::NoLease);
+        }
+        let placement = self.map.get(shard).ok_or(ShardRefusal::NotOwner)?;
+        let owner = placement.owner.ok_or(ShardRefusal::NotOwner)?;
+        self.map.start_move(shard, (owner != to).then_some(to));
+        Ok(())
+    }
+
+    /// The nodes.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// The shards.
+    pub fn map(&self) -> &ShardMap {
+        &self.map
+    }
+
+    /// What leaders have measured, in milliseconds.
+    pub fn clock_ms(&self) -> u64 {
+        self.clock_ms
+    }
+
+    /// Gives shards without a living owner away at once, and starts as many planned moves as may be
+    /// under way.
+    fn place(&mut self) {
+        let Some(policy) = self.policy else { return };
+        let living = self.nodes.living_routers();
+        let takers = self.nodes.routers();
+        for shard in 0..policy.shards {
+            self.replace_the_dead(shard, &living, &takers);
+        }
+        let mut moves = self.map.moves();
+        for shard in 0..policy.shards {
+            if moves >= usize::from(policy.moves_max) {
+                break;
+            }
+            moves += usize::from(self.improve(shard, &takers));
+        }
+    }
+
+    fn replace_the_dead(
+        &mut self,
+        shard: u16,
+        living: &BTreeSet<NodeId>,
+        takers: &BTreeSet<NodeId>,
+    ) {
+        let Some(placement) = self.map.get(shard) else { return };
+        let owned = placement.owner.is_some_and(|owner| living.contains(&owner));
+        if !owned {
+            // A router that drains is better than none.
+            let among = if takers.is_empty() { living } else { takers };
+            let winner = winner(shard, among);
+            if placement.owner.is_some() || winner.is_some() {
+                self.map.give(shard, winner);
+            }
+        } else if placement.moving_to.is_some_and(|to| !takers.contains(&to)) {
+            self.map.start_move(shard, None);
+        }
+    }
+
+    /// Starts the move of a shard to where it belongs. False if it is there, or on its way.
+    fn improve(&mut self, shard: u16, takers: &BTreeSet<NodeId>) -> bool {
+        let Some(placement) = self.map.get(shard) else { return false };
+        let (Some(owner), None, Some(winner)) =
+            (placement.owner, placement.moving_to, winner(shard, takers))
+        else {
+            return false;
+        };
+        if owner == winner {
+            return false;
+        }
+        self.map.start_move(shard, Some(winner));
+        true
+    }
+}
+
+/// The router that drew the highest number for a shard.
+fn winner(shard: u16, routers: &BTreeSet<NodeId>) -> Option<NodeId> {
+    routers.iter().copied().max_by_key(|node| (draw(*node, shard), *node))
+}
+
+/// SplitMix64's finish over node and shard: the same on every node and in every version.
+fn draw(node: NodeId, shard: u16) -> u64 {
+    let mut z = node.get().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (u64::from(shard) << 32);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests;

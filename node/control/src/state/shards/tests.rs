@@ -1,0 +1,221 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const POLICY: ShardPolicy =
+    ShardPolicy { shards: 64, lease_ms: 5_000, margin_ms: 500, moves_max: 4 };
+
+fn node(id: u64) -> NodeId {
+    NodeId::new(id).expect("not zero")
+}
+
+fn router(draining: bool) -> Renewal {
+    Renewal {
+        address: "[::1]:5290".into(),
+        roles: [NodeRole::Router].into(),
+        incarnation: 1,
+        draining,
+    }
+}
+
+/// Three routers that have settled.
+fn cluster(routers: u64) -> Shards {
+    let mut shards = Shards::default();
+    shards.configure(POLICY);
+    for id in 1..=routers {
+        shards.renew(node(id), router(false));
+    }
+    settle(&mut shards);
+    shards
+}
+
+/// Carries out all planned moves; gives their number.
+fn settle(shards: &mut Shards) -> usize {
+    let mut moves = 0;
+    while let Some((shard, placement)) = moving(shards) {
+        let owner = placement.owner.expect("only owned shards move");
+        shards.handed_over(owner, shard, placement.epoch).expect("it moves");
+        moves += 1;
+    }
+    moves
+}
+
+fn moving(shards: &Shards) -> Option<(u16, Placement)> {
+    let mut all = (0..POLICY.shards).map(|shard| (shard, shards.map().get(shard).unwrap()));
+    all.find(|(_, placement)| placement.moving_to.is_some())
+}
+
+fn owned(shards: &Shards, id: u64) -> Vec<u16> {
+    let of = |shard: &u16| shards.map().get(*shard).unwrap().owner == Some(node(id));
+    (0..POLICY.shards).filter(of).collect()
+}
+
+#[test]
+fn each_router_serves_its_share() {
+    let shards = cluster(4);
+    for id in 1..=4 {
+        let share = owned(&shards, id).len();
+        assert!((8..=26).contains(&share), "router {id} has {share} of 64");
+    }
+}
+
+#[test]
+fn a_new_router_takes_its_share_and_no_shard_moves_between_the_others() {
+    let mut shards = cluster(3);
+    let before: Vec<_> = (1..=3).map(|id| owned(&shards, id)).collect();
+    shards.renew(node(4), router(false));
+    settle(&mut shards);
+    for (id, before) in (1..=3).zip(before) {
+        let after = owned(&shards, id);
+        assert!(after.iter().all(|shard| before.contains(shard)), "router {id} took a shard");
+    }
+    assert!(!owned(&shards, 4).is_empty());
+}
+
+#[test]
+fn planned_moves_go_some_at_a_time() {
+    let mut shards = cluster(1);
+    shards.renew(node(2), router(false));
+    assert_eq!(shards.map().moves(), usize::from(POLICY.moves_max));
+    assert!(settle(&mut shards) > usize::from(POLICY.moves_max));
+}
+
+#[test]
+fn shards_of_a_dead_router_go_to_others_only_after_lease_and_margin() {
+    let mut shards = cluster(2);
+    let of_the_dead = owned(&shards, 1);
+    let epochs = |shards: &Shards| -> Vec<u32> {
+        of_the_dead.iter().map(|shard| shards.map().get(*shard).unwrap().epoch).collect()
+    };
+    let before = epochs(&shards);
+    for _ in 0..5 {
+        shards.advance(1_000);
+        shards.renew(node(2), router(false));
+    }
+    shards.advance(500);
+    assert_eq!(owned(&shards, 1), of_the_dead);
+    shards.advance(1);
+    assert_eq!(owned(&shards, 1), []);
+    assert_eq!(owned(&shards, 2).len(), usize::from(POLICY.shards));
+    assert!(epochs(&shards).iter().zip(before).all(|(after, before)| *after == before + 1));
+}
+
+#[test]
+fn nobody_owns_anything_when_the_last_router_is_dead() {
+    let mut shards = cluster(1);
+    shards.advance(10_000);
+    assert!((0..POLICY.shards).all(|shard| shards.map().get(shard).unwrap().owner.is_none()));
+    shards.renew(node(7), router(false));
+    assert_eq!(owned(&shards, 7).len(), usize::from(POLICY.shards));
+}
+
+#[test]
+fn a_draining_router_gives_its_shards_away_and_keeps_them_if_there_is_nobody_else() {
+    let mut shards = cluster(2);
+    shards.renew(node(1), router(true));
+    settle(&mut shards);
+    assert_eq!(owned(&shards, 1), []);
+    shards.renew(node(2), router(true));
+    assert_eq!(settle(&mut shards), 0);
+    assert_eq!(owned(&shards, 2).len(), usize::from(POLICY.shards));
+}
+
+#[test]
+fn only_the_owner_hands_over_and_only_what_moves() {
+    let mut shards = cluster(1);
+    assert_eq!(shards.handed_over(node(1), 0, 1), Err(ShardRefusal::NotMoving));
+    shards.renew(node(2), router(false));
+    let (shard, placement) = moving(&shards).expect("a second router gets shards");
+    let late = shards.handed_over(node(1), shard, placement.epoch - 1);
+    assert_eq!(late, Err(ShardRefusal::NotOwner));
+    let stranger = shards.handed_over(node(2), shard, placement.epoch);
+    assert_eq!(stranger, Err(ShardRefusal::NotOwner));
+    assert_eq!(shards.handed_over(node(1), shard, placement.epoch), Ok(()));
+    assert_eq!(shards.map().get(shard).unwrap().epoch, placement.epoch + 1);
+}
+
+#[test]
+fn a_target_that_dies_ends_the_move() {
+    let mut shards = cluster(1);
+    shards.renew(node(2), router(false));
+    for _ in 0..6 {
+        shards.advance(1_000);
+        shards.renew(node(1), router(false));
+    }
+    assert_eq!(shards.map().moves(), 0);
+    assert_eq!(owned(&shards, 1).len(), usize::from(POLICY.shards));
+}
+
+#[test]
+fn who_follows_the_changes_has_the_same_map() {
+    let mut shards = cluster(3);
+    let mut follower = ShardMap::default();
+    let mut seen = 0;
+    let mut follow = |shards: &Shards| {
+        shards.map().since(seen).for_each(|change| follower.follow(change));
+        seen = shards.map().version();
+        assert_eq!(&follower, shards.map());
+    };
+    follow(&shards);
+    shards.renew(node(4), router(false));
+    follow(&shards);
+    settle(&mut shards);
+    shards.leave(node(2));
+    follow(&shards);
+}
+
+#[test]
+fn the_number_of_shards_never_changes() {
+    let mut shards = cluster(1);
+    shards.configure(ShardPolicy { shards: 8, ..POLICY });
+    assert_eq!(shards.map().len(), POLICY.shards);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Renew(u64, bool),
+    Advance(u64),
+    Leave(u64),
+    HandOver,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1..6_u64, any::<bool>()).prop_map(|(id, draining)| Step::Renew(id, draining)),
+        (0..3_000_u64).prop_map(Step::Advance),
+        (1..6_u64).prop_map(Step::Leave),
+        Just(Step::HandOver),
+    ]
+}
+
+proptest! {
+    /// Whatever happens, an owner lives, an epoch has one owner, and while a router lives every shard has an owner.
+    #[test]
+    fn a_shard_has_one_owner_an_epoch(steps in prop::collection::vec(step(), 1..80)) {
+        let mut shards = Shards::default();
+        shards.configure(POLICY);
+        let mut owners = std::collections::BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Renew(id, draining) => drop(shards.renew(node(id), router(draining))),
+                Step::Advance(ms) => shards.advance(ms),
+                Step::Leave(id) => shards.leave(node(id)),
+                Step::HandOver => if let Some((shard, placement)) = moving(&shards) {
+                    let owner = placement.owner.expect("only owned shards move");
+                    prop_assert_eq!(shards.handed_over(owner, shard, placement.epoch), Ok(()));
+                },
+            }
+            let living = shards.nodes().living_routers();
+            prop_assert!(shards.map().moves() <= usize::from(POLICY.moves_max));
+            for shard in 0..POLICY.shards {
+                let placement = shards.map().get(shard).unwrap();
+                prop_assert_eq!(placement.owner.is_some(), !living.is_empty());
+                if let Some(owner) = placement.owner {
+                    prop_assert!(living.contains(&owner));
+                    let first = *owners.entry((shard, placement.epoch)).or_insert(owner);
+                    prop_assert_eq!(first, owner);
+                }
+            }
+        }
+    }
+}
