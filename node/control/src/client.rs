@@ -20,10 +20,11 @@ use crate::raft::{
 };
 use crate::remote::{Link, Remote, Updates};
 use crate::state::{
-    Command, Directory, NodeId, Outcome, Policy, RegistrationPolicy, ReservationId,
+    Command, Directory, NodeId, Outcome, Policy, RegistrationPolicy, ReservationId, ShardMap,
 };
 
 mod cluster;
+mod shards;
 
 /// An attempt to register.
 #[derive(Clone, Debug)]
@@ -51,6 +52,7 @@ struct Inner {
     policy: Arc<ArcSwap<Policy>>,
     watch: watch::Receiver<Arc<Policy>>,
     directory: watch::Receiver<Arc<Directory>>,
+    shards: watch::Receiver<Arc<ShardMap>>,
     timeout: Duration,
 }
 
@@ -123,6 +125,7 @@ impl Control {
         };
         let published = Arc::clone(&policy);
         let (directories, directory) = watch::channel(Arc::default());
+        let (maps, shards) = watch::channel(Arc::default());
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
             store,
@@ -137,6 +140,9 @@ impl Control {
             publish_directory: Box::new(move |directory| {
                 directories.send_replace(directory);
             }),
+            publish_shards: Box::new(move |map| {
+                maps.send_replace(map);
+            }),
         });
         driver.start().map_err(raft_error)?;
         std::thread::Builder::new()
@@ -147,6 +153,7 @@ impl Control {
             policy,
             watch,
             directory,
+            shards,
             timeout,
         })))
     }
@@ -162,6 +169,7 @@ impl Control {
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
         let (changes, watch) = watch::channel(Arc::new(Policy::default()));
         let (directories, directory) = watch::channel(Arc::default());
+        let (maps, shards) = watch::channel(Arc::default());
         let published = Arc::clone(&policy);
         let updates = Updates {
             policy: Box::new(move |policy| {
@@ -171,12 +179,14 @@ impl Control {
                 }
             }),
             directory: directories,
+            shards: maps,
         };
         let control = Self(Arc::new(Inner {
             way: Way::Remote(Remote::new(link, node, incarnation, options)),
             policy,
             watch,
             directory,
+            shards,
             timeout: Duration::from_millis(options.proposal_timeout_ms) + GRACE,
         }));
         (control, updates)

@@ -1,7 +1,7 @@
 //! What callers of the control group are told, by whose fault it is.
 
 use crate::raft::StoreError;
-use crate::state::WindowKind;
+use crate::state::{ShardRefusal, WindowKind};
 
 /// The control group cannot answer now. Whether the request takes effect later is unknown; a reservation made that
 /// way expires by itself. Towards clients: `wait/resource-constraint`.
@@ -71,6 +71,17 @@ pub enum NodesRefused {
     /// No more nodes or tokens are held.
     #[error("no room for more nodes or tokens")]
     Full,
+    /// It is unknown whether the change was made.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why the shards are as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShardsRefused {
+    /// The shards are not as the caller takes them to be. The caller's to solve.
+    #[error("{}", .0.reason())]
+    Shards(ShardRefusal),
     /// It is unknown whether the change was made.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

@@ -34,12 +34,15 @@ pub mod state;
 mod window;
 
 pub use client::{Control, Reserve};
-pub use error::{NodesRefused, RegistrationRefused, SettleError, StartError, Unavailable};
+pub use error::{
+    NodesRefused, RegistrationRefused, SettleError, ShardsRefused, StartError, Unavailable,
+};
 pub use options::{ControlOptions, RegistrationOptions};
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
-    Command, Directory, Member, Node, NodeId, NodeRole, Outcome, Policy, Proposal,
-    RegistrationMode, RegistrationPolicy, ReservationId, TokenHash, WindowKind,
+    Command, Directory, Member, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal,
+    RegistrationMode, RegistrationPolicy, Renewal, ReservationId, ShardChange, ShardMap,
+    ShardPolicy, ShardRefusal, TokenHash, WindowKind, decode_changes, encode_changes,
 };
 pub use window::{Window, WindowError, WindowSetting};

@@ -17,7 +17,9 @@ use tokio::time::Instant;
 use crate::error::Unavailable;
 use crate::options::ControlOptions;
 use crate::raft::ControlStatus;
-use crate::state::{Command, Directory, NodeId, Outcome, Policy, Proposal, RequestId};
+use crate::state::{
+    Command, Directory, NodeId, Outcome, Policy, Proposal, RequestId, ShardChange, ShardMap,
+};
 
 /// The answer to one try.
 pub type Try<'a, T> = Pin<Box<dyn Future<Output = Result<T, Unavailable>> + Send + 'a>>;
@@ -37,12 +39,21 @@ pub trait Link: Send + Sync {
 pub struct Updates {
     pub(crate) policy: Box<dyn Fn(Arc<Policy>) + Send + Sync>,
     pub(crate) directory: watch::Sender<Arc<Directory>>,
+    pub(crate) shards: watch::Sender<Arc<ShardMap>>,
 }
 
 impl Updates {
     /// A new policy. An older one than is known is passed over.
     pub fn policy(&self, policy: Policy) {
         (self.policy)(Arc::new(policy));
+    }
+
+    /// Shards that have changed places. What is older than is known is passed over.
+    pub fn shards(&self, changes: impl IntoIterator<Item = ShardChange>) {
+        self.shards.send_modify(|known| {
+            let map = Arc::make_mut(known);
+            changes.into_iter().for_each(|change| map.follow(change));
+        });
     }
 
     /// A new directory. An older one than is known is passed over.

@@ -2,6 +2,7 @@
 
 use rookery_control::{
     Command, Control, ControlStatus, NodeRole, NodesRefused, Policy, Proposal, Unavailable,
+    encode_changes,
 };
 use rookery_proto::PROTOCOL;
 use rookery_proto::control::control_server::Control as ControlApi;
@@ -108,6 +109,16 @@ fn check_proposal(caller: &Identity, proposal: &Proposal) -> Result<(), Status> 
         return refused("the proposal is another node's");
     }
     let command = &proposal.command;
+    if command.speaker().is_some_and(|node| node != caller.node) {
+        return refused("a node speaks only of itself");
+    }
+    if matches!(
+        command,
+        Command::HandedOver { .. } | Command::ConfigureShards { .. }
+    ) && !caller.may(NodeRole::Router)
+    {
+        return refused("only routers speak of shards");
+    }
     if command.is_membership() || matches!(command, Command::Enlist { .. }) {
         return refused("who belongs to the cluster is not for this call");
     }
@@ -139,11 +150,14 @@ async fn tell(
     events: mpsc::Sender<Result<WatchEvent, Status>>,
 ) {
     let (mut policies, mut directories) = (control.watch(), control.watch_directory());
+    let mut maps = control.watch_shards();
     let (mut policy_version, mut directory_version) =
         (request.policy_version, request.directory_version);
+    let mut shards_version = request.shards_version;
     loop {
         let policy = policies.borrow_and_update().clone();
         let directory = directories.borrow_and_update().clone();
+        let map = maps.borrow_and_update().clone();
         let mut event = WatchEvent {
             version: PROTOCOL,
             ..WatchEvent::default()
@@ -162,7 +176,14 @@ async fn tell(
             directory_version = directory.version;
             event.directory = directory.encode().into();
         }
-        let is_news = !event.policy.is_empty() || !event.directory.is_empty();
+        if map.version() > shards_version {
+            let changes: Vec<_> = map.since(shards_version).collect();
+            shards_version = map.version();
+            event.shards = encode_changes(&changes).into();
+        }
+        let is_news = [&event.policy, &event.directory, &event.shards]
+            .iter()
+            .any(|part| !part.is_empty());
         if is_news && events.send(Ok(event)).await.is_err() {
             return;
         }
@@ -170,6 +191,7 @@ async fn tell(
             tokio::select! {
                 changed = policies.changed() => changed,
                 changed = directories.changed() => changed,
+                changed = maps.changed() => changed,
             }
         };
         tokio::select! {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::counter;
 use rookery_control::{
     ControlStatus, Link, NodeId, NodeRole, Outcome, Policy, Proposal, Try, Unavailable, Updates,
+    decode_changes,
 };
 use rookery_proto::control::control_client::ControlClient;
 use rookery_proto::control::{
@@ -150,7 +151,7 @@ impl GrpcLink {
 
     /// Follows the policy and the nodes for ever, from one member or another.
     pub(super) async fn follow(self: Arc<Self>, updates: Updates) {
-        let (mut policy_version, mut directory_version) = (0, 0);
+        let (mut policy_version, mut directory_version, mut shards_version) = (0, 0, 0);
         let mut backoff = Backoff::default();
         loop {
             let call = async move |mut client: ControlClient<Channel>, version| {
@@ -158,6 +159,7 @@ impl GrpcLink {
                     version,
                     policy_version,
                     directory_version,
+                    shards_version,
                 };
                 client.watch(request).await
             };
@@ -183,6 +185,11 @@ impl GrpcLink {
                         directory_version = directory.version;
                         self.book.set_directory(Arc::new(directory.clone()));
                         updates.directory(directory);
+                    }
+                    if let Ok(changes) = decode_changes(&event.shards) {
+                        let newest = changes.iter().map(|change| change.placement.since).max();
+                        shards_version = newest.unwrap_or(0).max(shards_version);
+                        updates.shards(changes);
                     }
                 },
             };

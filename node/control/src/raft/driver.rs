@@ -16,7 +16,9 @@ use super::{
 };
 use crate::error::Unavailable;
 use crate::gauges;
-use crate::state::{Command, Directory, NodeId, Outcome, Policy, Proposal, RegistrationPolicy};
+use crate::state::{
+    Command, Directory, NodeId, Outcome, Policy, Proposal, RegistrationPolicy, ShardMap,
+};
 
 /// What the thread is given. The queue is bounded; who finds it full is refused.
 pub(crate) enum Input {
@@ -69,6 +71,8 @@ pub(crate) struct DriverParts {
     pub(crate) configured: RegistrationPolicy,
     /// Called with every new policy.
     pub(crate) publish: Box<dyn Fn(Arc<Policy>) + Send>,
+    /// Called with every new shard map.
+    pub(crate) publish_shards: Box<dyn Fn(Arc<ShardMap>) + Send>,
     /// Called with every new directory.
     pub(crate) publish_directory: Box<dyn Fn(Arc<Directory>) + Send>,
 }
@@ -119,6 +123,8 @@ impl Driver {
     pub(crate) fn start(&mut self) -> Result<(), DriverError> {
         let directory = self.parts.machine.state().directory();
         (self.parts.publish_directory)(Arc::new(directory));
+        let map = self.parts.machine.state().shards().map().clone();
+        (self.parts.publish_shards)(Arc::new(map));
         self.configure();
         self.turn()
     }
@@ -283,6 +289,7 @@ impl Driver {
             Effect::Persist(write) => self.unwritten.push_back(*write),
             Effect::Answer(ticket, answer) => self.answer(ticket, answer),
             Effect::Policy(policy) => (self.parts.publish)(Arc::new(policy)),
+            Effect::Shards(map) => (self.parts.publish_shards)(Arc::new(map)),
             Effect::Directory(directory) => {
                 (self.parts.publish_directory)(Arc::new(directory));
             }

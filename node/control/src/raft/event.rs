@@ -6,7 +6,7 @@ use rookery_xmpp::clock::Timestamp;
 use super::pending::{Answer, Ticket};
 use super::store::Write;
 use crate::options::ControlOptions;
-use crate::state::{Command, Directory, FormatError, NodeId, Policy, Proposal};
+use crate::state::{Command, Directory, FormatError, NodeId, Policy, Proposal, ShardMap};
 
 /// What a machine is told of itself.
 #[derive(Clone, Debug)]
@@ -89,6 +89,8 @@ pub enum Effect {
     Policy(Policy),
     /// The nodes and members from now on.
     Directory(Directory),
+    /// The shard map from now on.
+    Shards(ShardMap),
     /// Answer a question.
     Answer(Ticket, Answer),
 }

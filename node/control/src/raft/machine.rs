@@ -16,7 +16,7 @@ use super::pending::{All, Answer, Pending, Ticket};
 use super::store::{Recovered, Write};
 use crate::error::Unavailable;
 use crate::options::ControlOptions;
-use crate::state::{Command, ControlState, NodeId, Policy, Proposal};
+use crate::state::{Command, ControlState, NodeId, Policy, Proposal, RequestId};
 
 mod members;
 mod ready;
@@ -38,6 +38,10 @@ pub struct RaftMachine {
     published: Policy,
     /// The version of the directory that was told last.
     published_nodes: u64,
+    /// The version of the shard map that was told last.
+    published_shards: u64,
+    /// Ticks as leader since time was last brought into the log.
+    led_ticks: u64,
     written: u64,
     persisted: u64,
     /// What waits for writes, in order.
@@ -82,6 +86,8 @@ impl RaftMachine {
             node,
             published: Policy::default(),
             published_nodes: state.nodes_version(),
+            published_shards: state.shards().map().version(),
+            led_ticks: 0,
             state,
             election,
             pending,
@@ -172,6 +178,10 @@ impl RaftMachine {
             self.published_nodes = self.state.nodes_version();
             effects.push(Effect::Directory(self.state.directory()));
         }
+        if self.state.shards().map().version() != self.published_shards {
+            self.published_shards = self.state.shards().map().version();
+            effects.push(Effect::Shards(self.state.shards().map().clone()));
+        }
         let readable = self.pending.readable(self.state.applied());
         for ticket in readable {
             self.answers
@@ -251,7 +261,38 @@ impl RaftMachine {
         let (proposals, reads) = self.pending.due(self.ticks, all, self.own_term());
         self.ask(proposals, reads);
         self.steer_members();
+        self.measure_time();
         self.save_commit_due |= self.ticks.is_multiple_of(COMMIT_SAVED_TICKS);
+    }
+
+    /// As the leader, brings the time that was measured since the last such entry into the log. Ticks never come faster
+    /// than time; what gets lost with a leader only makes leases last longer.
+    fn measure_time(&mut self) {
+        if !self.is_leader() {
+            self.led_ticks = 0;
+            return;
+        }
+        self.led_ticks += 1;
+        let ms = self.led_ticks * self.control.tick_ms;
+        if ms < ADVANCE_MS || self.state.shards().policy().is_none() {
+            return;
+        }
+        self.led_ticks = 0;
+        let request = RequestId {
+            node: self.id,
+            incarnation: self.incarnation,
+            sequence: 0,
+        };
+        let proposal = Proposal {
+            request,
+            acknowledged: 0,
+            now: self.state.time(),
+            command: Command::Advance { ms },
+        };
+        // Not asked again: a copy under another leader would count time that this one has counted as well.
+        if let Err(error) = self.node.propose(Vec::new(), proposal.encode()) {
+            tracing::debug!(%error, "time not taken");
+        }
     }
 
     /// Whether a snapshot from the leader is not on disk yet. raft-rs may then not be given anything that could start
@@ -377,6 +418,9 @@ struct Held {
     installs: Option<u64>,
     messages: Vec<Message>,
 }
+
+/// How much time one entry brings: leases end that much later than they could.
+const ADVANCE_MS: u64 = 500;
 
 /// Ticks after which a commit index that no write took along is saved by itself.
 const COMMIT_SAVED_TICKS: u64 = 10;

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NodeId, NodeRole, RegistrationPolicy, RequestId, ReservationId, TokenHash, WindowKind,
+    NodeId, NodeRole, RegistrationPolicy, Renewal, RequestId, ReservationId, ShardPolicy,
+    ShardRefusal, TokenHash, WindowKind,
 };
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
@@ -100,6 +101,45 @@ pub enum Command {
         /// Which node.
         node: NodeId,
     },
+    /// A router's configuration asks for these numbers.
+    ConfigureShards {
+        /// What the configuration says.
+        policy: ShardPolicy,
+    },
+    /// A node says that it lives.
+    Renew {
+        /// Which node.
+        node: NodeId,
+        /// What it says of itself.
+        renewal: Renewal,
+    },
+    /// The leader has measured this much time since it last said so. Only a leader's own log makes it: it is
+    /// never asked for again, so no time is counted twice.
+    Advance {
+        /// Milliseconds on its monotonic clock.
+        ms: u64,
+    },
+    /// A node has stopped in order, and serves nothing any more.
+    Leave {
+        /// Which node.
+        node: NodeId,
+    },
+    /// An owner has handed a shard to the router that it moves to.
+    HandedOver {
+        /// The owner.
+        node: NodeId,
+        /// Which shard.
+        shard: u16,
+        /// The owner's epoch.
+        epoch: u32,
+    },
+    /// An administrator moves a shard.
+    MoveShard {
+        /// Which shard.
+        shard: u16,
+        /// To which router.
+        to: NodeId,
+    },
 }
 
 impl Command {
@@ -107,8 +147,22 @@ impl Command {
     pub fn is_membership(&self) -> bool {
         matches!(
             self,
-            Self::CreateToken { .. } | Self::Admit { .. } | Self::RemoveNode { .. }
+            Self::CreateToken { .. }
+                | Self::Admit { .. }
+                | Self::RemoveNode { .. }
+                | Self::Advance { .. }
         )
+    }
+
+    /// The only node that may ask for it, where it speaks of itself.
+    pub fn speaker(&self) -> Option<NodeId> {
+        match self {
+            Self::Enlist { node, .. }
+            | Self::Renew { node, .. }
+            | Self::Leave { node }
+            | Self::HandedOver { node, .. } => Some(*node),
+            _ => None,
+        }
     }
 }
 
@@ -133,6 +187,15 @@ pub enum Outcome {
     NotReserved,
     /// The version of the policy now in force.
     PolicyVersion(u64),
+    /// The node's lease lasts so long from when it asked.
+    Renewed {
+        /// Milliseconds; 0 while the group has no shards.
+        lease_ms: u64,
+    },
+    /// The version of the shard map now in force.
+    ShardMap(u64),
+    /// The shards are as they were.
+    ShardRefused(ShardRefusal),
     /// The token, the enlistment or the removal holds.
     NodesChanged,
     /// The token was good, and is used up.

@@ -26,7 +26,8 @@ pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
 pub use registration::ReservationId;
 pub use requests::RequestId;
 pub use shards::{
-    Node, NodeRole, Nodes, Placement, Renewal, ShardChange, ShardMap, ShardPolicy, ShardRefusal, Shards,
+    Lease, Leases, Placement, Renewal, ShardChange, ShardMap, ShardPolicy, ShardRefusal, Shards,
+    decode_changes, encode_changes,
 };
 pub use source::WindowKind;
 
@@ -47,6 +48,8 @@ pub struct ControlState {
     registrations: Registrations,
     requests: Requests,
     #[serde(default)]
+    shards: Shards,
+    #[serde(default)]
     nodes: Nodes,
     /// The entry that changed the nodes or the members last.
     #[serde(default)]
@@ -65,6 +68,11 @@ impl ControlState {
         self.time = self.time.max(proposal.now);
         let policy = self.policy.registration();
         self.registrations.advance(self.time, &policy);
+        if let Command::Advance { ms } = proposal.command {
+            // The leader's own, made once: it is no request.
+            self.shards.advance(ms);
+            return Outcome::ShardMap(self.shards.map().version());
+        }
         match self
             .requests
             .look_up(proposal.request, proposal.acknowledged)
@@ -116,10 +124,42 @@ impl ControlState {
                 Outcome::PolicyVersion(self.policy.set_override(Some(policy.clone())))
             }
             Command::ResetRegistration => Outcome::PolicyVersion(self.policy.set_override(None)),
+            Command::ConfigureShards { .. }
+            | Command::Renew { .. }
+            | Command::Advance { .. }
+            | Command::Leave { .. }
+            | Command::HandedOver { .. }
+            | Command::MoveShard { .. } => self.change_shards(command),
             Command::CreateToken { .. }
             | Command::Admit { .. }
             | Command::Enlist { .. }
             | Command::RemoveNode { .. } => self.change_nodes(index, command),
+        }
+    }
+
+    fn change_shards(&mut self, command: &Command) -> Outcome {
+        let shards = &mut self.shards;
+        let taken = match *command {
+            Command::ConfigureShards { policy } => {
+                shards.configure(policy);
+                Ok(())
+            }
+            Command::Renew { node, renewal } => {
+                return Outcome::Renewed {
+                    lease_ms: shards.renew(node, renewal),
+                };
+            }
+            Command::Leave { node } => {
+                shards.leave(node);
+                Ok(())
+            }
+            Command::HandedOver { node, shard, epoch } => shards.handed_over(node, shard, epoch),
+            Command::MoveShard { shard, to } => shards.move_to(shard, to),
+            _ => Ok(()),
+        };
+        match taken {
+            Ok(()) => Outcome::ShardMap(shards.map().version()),
+            Err(refusal) => Outcome::ShardRefused(refusal),
         }
     }
 
@@ -130,6 +170,11 @@ impl ControlState {
             self.nodes_version = index;
         }
         outcome
+    }
+
+    /// Who serves which shard, and the leases.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
     }
 
     /// The nodes of the cluster and the members of the group.

@@ -364,3 +364,51 @@ fn replay(entries: Vec<Entry>) -> RaftMachine {
     };
     RaftMachine::new(options, recovered).unwrap()
 }
+
+/// Writes and reports until nothing is left to do.
+fn settle(machine: &mut RaftMachine) -> Vec<Effect> {
+    let mut all = Vec::new();
+    loop {
+        let effects = flush(machine);
+        let Some(number) = effects.iter().rev().find_map(|effect| match effect {
+            Effect::Persist(write) => Some(write.number),
+            _ => None,
+        }) else {
+            return all;
+        };
+        all.extend(effects);
+        machine.step(Event::Persisted { number });
+    }
+}
+
+#[test]
+fn a_leader_brings_the_time_that_it_measured_into_the_log_once_there_are_shards() {
+    let mut machine = alone();
+    let tick_ms = ControlOptions::default().tick_ms;
+    let clock = |machine: &RaftMachine| machine.state().shards().clock_ms();
+    for _ in 0..20 {
+        machine.step(Event::Tick);
+    }
+    settle(&mut machine);
+    assert_eq!(clock(&machine), 0, "nobody has a lease");
+    let policy = crate::state::ShardPolicy {
+        shards: 4,
+        lease_ms: 5_000,
+        margin_ms: 500,
+        moves_max: 1,
+    };
+    machine.step(Event::Propose {
+        ticket: Ticket(1),
+        now: Timestamp(5),
+        command: Command::ConfigureShards { policy },
+    });
+    let told = settle(&mut machine);
+    assert!(!told.is_empty());
+    let before = clock(&machine);
+    for ticks in 1..=50 {
+        machine.step(Event::Tick);
+        settle(&mut machine);
+        assert!(clock(&machine) - before <= ticks * tick_ms + 20 * tick_ms);
+    }
+    assert!(clock(&machine) >= 40 * tick_ms);
+}

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::NodeId;
+use crate::state::FormatError;
 
 /// Who serves a shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,19 @@ pub struct ShardChange {
     pub shard: u16,
     /// Where it is now.
     pub placement: Placement,
+}
+
+/// Changes as bytes for another node.
+pub fn encode_changes(changes: &[ShardChange]) -> Vec<u8> {
+    super::super::encode(&changes)
+}
+
+/// The changes in another node's bytes.
+///
+/// # Errors
+/// They are of a newer format, or no changes.
+pub fn decode_changes(bytes: &[u8]) -> Result<Vec<ShardChange>, FormatError> {
+    super::super::decode(bytes)
 }
 
 /// Every shard's placement. Its version grows with each change.
@@ -58,7 +72,10 @@ impl ShardMap {
     pub fn since(&self, version: u64) -> impl Iterator<Item = ShardChange> + '_ {
         let all = self.placements.iter().enumerate();
         all.filter(move |(_, placement)| placement.since > version)
-            .map(|(shard, placement)| ShardChange { shard: shard as u16, placement: *placement })
+            .map(|(shard, placement)| ShardChange {
+                shard: shard as u16,
+                placement: *placement,
+            })
     }
 
     /// Takes a change over from who leads; an older one than is known is passed.
@@ -74,13 +91,17 @@ impl ShardMap {
     /// Makes sure that there are as many shards.
     pub(super) fn grow(&mut self, shards: u16) {
         if self.placements.len() < usize::from(shards) {
-            self.placements.resize(usize::from(shards), Placement::default());
+            self.placements
+                .resize(usize::from(shards), Placement::default());
         }
     }
 
     /// Planned moves under way.
     pub(super) fn moves(&self) -> usize {
-        self.placements.iter().filter(|placement| placement.moving_to.is_some()).count()
+        self.placements
+            .iter()
+            .filter(|placement| placement.moving_to.is_some())
+            .count()
     }
 
     /// A new owner at the next epoch.
@@ -90,6 +111,15 @@ impl ShardMap {
             placement.epoch += 1;
             placement.moving_to = None;
         });
+    }
+
+    /// A router's process is gone, with all that it had in memory: its shards are nobody's.
+    pub(super) fn disown(&mut self, router: NodeId) {
+        for shard in 0..self.len() {
+            if self.placements[usize::from(shard)].owner == Some(router) {
+                self.give(shard, None);
+            }
+        }
     }
 
     /// The owner shall hand the shard to another router, or to nobody any more.

@@ -24,15 +24,16 @@
 //! each shard and the highest wins, so a new router takes its share from all and no shard moves
 //! between two others.
 
+mod leases;
 mod map;
-mod nodes;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use map::{Placement, ShardChange, ShardMap};
-pub use nodes::{Node, NodeRole, Nodes, Renewal};
+use leases::Renewed;
+pub use leases::{Lease, Leases, Renewal};
+pub use map::{Placement, ShardChange, ShardMap, decode_changes, encode_changes};
 
 use super::NodeId;
 
@@ -50,13 +51,13 @@ pub struct ShardPolicy {
     pub moves_max: u16,
 }
 
-/// The nodes of the cluster with their leases, and the shards with their owners.
+/// The nodes' leases, and the shards with their owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shards {
     policy: Option<ShardPolicy>,
     /// Milliseconds that leaders have measured.
     clock_ms: u64,
-    nodes: Nodes,
+    leases: Leases,
     map: ShardMap,
 }
 
@@ -72,6 +73,17 @@ pub enum ShardRefusal {
     NoLease,
 }
 
+impl ShardRefusal {
+    /// The reason in words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotOwner => "the shard has another owner, or another epoch",
+            Self::NotMoving => "the shard is not moving",
+            Self::NoLease => "no such router serves at present",
+        }
+    }
+}
+
 impl Shards {
     /// Takes the operator's numbers. The number of shards is taken once, for it decides where each
     /// account lives.
@@ -82,12 +94,18 @@ impl Shards {
         self.place();
     }
 
-    /// A node says that it lives, and where; how long its lease lasts, in milliseconds.
+    /// A node says that it lives; how long its lease lasts, in milliseconds. 0 before the group knows
+    /// its [`ShardPolicy`].
     pub fn renew(&mut self, node: NodeId, renewal: Renewal) -> u64 {
         let Some(policy) = self.policy else { return 0 };
         let until = self.clock_ms.saturating_add(policy.lease_ms);
-        if self.nodes.renew(node, renewal, until) {
-            self.place();
+        match self.leases.renew(node, renewal, until) {
+            Renewed::Longer => {}
+            Renewed::Changed => self.place(),
+            Renewed::Anew => {
+                self.map.disown(node);
+                self.place();
+            }
         }
         policy.lease_ms
     }
@@ -96,14 +114,14 @@ impl Shards {
     pub fn advance(&mut self, ms: u64) {
         self.clock_ms = self.clock_ms.saturating_add(ms);
         let Some(policy) = self.policy else { return };
-        if self.nodes.expire(self.clock_ms, policy.margin_ms) {
+        if self.leases.expire(self.clock_ms, policy.margin_ms) {
             self.place();
         }
     }
 
     /// A router that stops in order: its lease ends now, for it has stopped already.
     pub fn leave(&mut self, node: NodeId) {
-        if self.nodes.remove(node) {
+        if self.leases.remove(node) {
             self.place();
         }
     }
@@ -133,7 +151,7 @@ impl Shards {
     /// # Errors
     /// The target has no lease, or the shard no owner to take it from.
     pub fn move_to(&mut self, shard: u16, to: NodeId) -> Result<(), ShardRefusal> {
-        if !self.nodes.routers().contains(&to) {
+        if !self.leases.routers().contains(&to) {
             return Err(ShardRefusal::NoLease);
         }
         let placement = self.map.get(shard).ok_or(ShardRefusal::NotOwner)?;
@@ -142,9 +160,14 @@ impl Shards {
         Ok(())
     }
 
-    /// The nodes.
-    pub fn nodes(&self) -> &Nodes {
-        &self.nodes
+    /// The leases.
+    pub fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// The operator's numbers, once the group has them.
+    pub fn policy(&self) -> Option<ShardPolicy> {
+        self.policy
     }
 
     /// The shards.
@@ -161,8 +184,8 @@ impl Shards {
     /// under way.
     fn place(&mut self) {
         let Some(policy) = self.policy else { return };
-        let living = self.nodes.living_routers();
-        let takers = self.nodes.routers();
+        let living = self.leases.living_routers();
+        let takers = self.leases.routers();
         for shard in 0..policy.shards {
             self.replace_the_dead(shard, &living, &takers);
         }
@@ -181,7 +204,9 @@ impl Shards {
         living: &BTreeSet<NodeId>,
         takers: &BTreeSet<NodeId>,
     ) {
-        let Some(placement) = self.map.get(shard) else { return };
+        let Some(placement) = self.map.get(shard) else {
+            return;
+        };
         let owned = placement.owner.is_some_and(|owner| living.contains(&owner));
         if !owned {
             // A router that drains is better than none.
@@ -197,7 +222,9 @@ impl Shards {
 
     /// Starts the move of a shard to where it belongs. False if it is there, or on its way.
     fn improve(&mut self, shard: u16, takers: &BTreeSet<NodeId>) -> bool {
-        let Some(placement) = self.map.get(shard) else { return false };
+        let Some(placement) = self.map.get(shard) else {
+            return false;
+        };
         let (Some(owner), None, Some(winner)) =
             (placement.owner, placement.moving_to, winner(shard, takers))
         else {
@@ -213,7 +240,10 @@ impl Shards {
 
 /// The router that drew the highest number for a shard.
 fn winner(shard: u16, routers: &BTreeSet<NodeId>) -> Option<NodeId> {
-    routers.iter().copied().max_by_key(|node| (draw(*node, shard), *node))
+    routers
+        .iter()
+        .copied()
+        .max_by_key(|node| (draw(*node, shard), *node))
 }
 
 /// SplitMix64's finish over node and shard: the same on every node and in every version.

@@ -2,8 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const POLICY: ShardPolicy =
-    ShardPolicy { shards: 64, lease_ms: 5_000, margin_ms: 500, moves_max: 4 };
+const POLICY: ShardPolicy = ShardPolicy {
+    shards: 64,
+    lease_ms: 5_000,
+    margin_ms: 500,
+    moves_max: 4,
+};
 
 fn node(id: u64) -> NodeId {
     NodeId::new(id).expect("not zero")
@@ -11,14 +15,13 @@ fn node(id: u64) -> NodeId {
 
 fn router(draining: bool) -> Renewal {
     Renewal {
-        address: "[::1]:5290".into(),
-        roles: [NodeRole::Router].into(),
         incarnation: 1,
+        routes: true,
         draining,
     }
 }
 
-/// Three routers that have settled.
+/// Routers that have settled.
 fn cluster(routers: u64) -> Shards {
     let mut shards = Shards::default();
     shards.configure(POLICY);
@@ -34,7 +37,9 @@ fn settle(shards: &mut Shards) -> usize {
     let mut moves = 0;
     while let Some((shard, placement)) = moving(shards) {
         let owner = placement.owner.expect("only owned shards move");
-        shards.handed_over(owner, shard, placement.epoch).expect("it moves");
+        shards
+            .handed_over(owner, shard, placement.epoch)
+            .expect("it moves");
         moves += 1;
     }
     moves
@@ -67,7 +72,10 @@ fn a_new_router_takes_its_share_and_no_shard_moves_between_the_others() {
     settle(&mut shards);
     for (id, before) in (1..=3).zip(before) {
         let after = owned(&shards, id);
-        assert!(after.iter().all(|shard| before.contains(shard)), "router {id} took a shard");
+        assert!(
+            after.iter().all(|shard| before.contains(shard)),
+            "router {id} took a shard"
+        );
     }
     assert!(!owned(&shards, 4).is_empty());
 }
@@ -85,7 +93,10 @@ fn shards_of_a_dead_router_go_to_others_only_after_lease_and_margin() {
     let mut shards = cluster(2);
     let of_the_dead = owned(&shards, 1);
     let epochs = |shards: &Shards| -> Vec<u32> {
-        of_the_dead.iter().map(|shard| shards.map().get(*shard).unwrap().epoch).collect()
+        of_the_dead
+            .iter()
+            .map(|shard| shards.map().get(*shard).unwrap().epoch)
+            .collect()
     };
     let before = epochs(&shards);
     for _ in 0..5 {
@@ -95,9 +106,14 @@ fn shards_of_a_dead_router_go_to_others_only_after_lease_and_margin() {
     shards.advance(500);
     assert_eq!(owned(&shards, 1), of_the_dead);
     shards.advance(1);
-    assert_eq!(owned(&shards, 1), []);
+    assert_eq!(owned(&shards, 1), Vec::<u16>::new());
     assert_eq!(owned(&shards, 2).len(), usize::from(POLICY.shards));
-    assert!(epochs(&shards).iter().zip(before).all(|(after, before)| *after == before + 1));
+    assert!(
+        epochs(&shards)
+            .iter()
+            .zip(before)
+            .all(|(after, before)| *after == before + 1)
+    );
 }
 
 #[test]
@@ -114,7 +130,7 @@ fn a_draining_router_gives_its_shards_away_and_keeps_them_if_there_is_nobody_els
     let mut shards = cluster(2);
     shards.renew(node(1), router(true));
     settle(&mut shards);
-    assert_eq!(owned(&shards, 1), []);
+    assert_eq!(owned(&shards, 1), Vec::<u16>::new());
     shards.renew(node(2), router(true));
     assert_eq!(settle(&mut shards), 0);
     assert_eq!(owned(&shards, 2).len(), usize::from(POLICY.shards));
@@ -123,7 +139,10 @@ fn a_draining_router_gives_its_shards_away_and_keeps_them_if_there_is_nobody_els
 #[test]
 fn only_the_owner_hands_over_and_only_what_moves() {
     let mut shards = cluster(1);
-    assert_eq!(shards.handed_over(node(1), 0, 1), Err(ShardRefusal::NotMoving));
+    assert_eq!(
+        shards.handed_over(node(1), 0, 1),
+        Err(ShardRefusal::NotMoving)
+    );
     shards.renew(node(2), router(false));
     let (shard, placement) = moving(&shards).expect("a second router gets shards");
     let late = shards.handed_over(node(1), shard, placement.epoch - 1);
@@ -147,12 +166,40 @@ fn a_target_that_dies_ends_the_move() {
 }
 
 #[test]
+fn a_router_that_came_back_owns_nothing_of_its_earlier_run() {
+    let mut shards = cluster(2);
+    let epochs = |shards: &Shards| -> Vec<u32> {
+        (0..POLICY.shards)
+            .map(|shard| shards.map().get(shard).unwrap().epoch)
+            .collect()
+    };
+    let (before, of_one) = (epochs(&shards), owned(&shards, 1));
+    let again = Renewal {
+        incarnation: 2,
+        ..router(false)
+    };
+    shards.renew(node(1), again);
+    assert_eq!(owned(&shards, 1), of_one);
+    let after = epochs(&shards);
+    assert!(
+        of_one
+            .iter()
+            .all(|shard| after[usize::from(*shard)] > before[usize::from(*shard)])
+    );
+    shards.renew(node(1), router(false));
+    assert_eq!(shards.leases().get(node(1)).unwrap().renewal, again);
+}
+
+#[test]
 fn who_follows_the_changes_has_the_same_map() {
     let mut shards = cluster(3);
     let mut follower = ShardMap::default();
     let mut seen = 0;
     let mut follow = |shards: &Shards| {
-        shards.map().since(seen).for_each(|change| follower.follow(change));
+        shards
+            .map()
+            .since(seen)
+            .for_each(|change| follower.follow(change));
         seen = shards.map().version();
         assert_eq!(&follower, shards.map());
     };
@@ -167,7 +214,10 @@ fn who_follows_the_changes_has_the_same_map() {
 #[test]
 fn the_number_of_shards_never_changes() {
     let mut shards = cluster(1);
-    shards.configure(ShardPolicy { shards: 8, ..POLICY });
+    shards.configure(ShardPolicy {
+        shards: 8,
+        ..POLICY
+    });
     assert_eq!(shards.map().len(), POLICY.shards);
 }
 
@@ -205,7 +255,7 @@ proptest! {
                     prop_assert_eq!(shards.handed_over(owner, shard, placement.epoch), Ok(()));
                 },
             }
-            let living = shards.nodes().living_routers();
+            let living = shards.leases().living_routers();
             prop_assert!(shards.map().moves() <= usize::from(POLICY.moves_max));
             for shard in 0..POLICY.shards {
                 let placement = shards.map().get(shard).unwrap();

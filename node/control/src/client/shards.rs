@@ -1,0 +1,72 @@
+//! The part of the handle that is about leases and shards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rookery_xmpp::clock::Timestamp;
+use tokio::sync::watch;
+
+use super::{Control, unexpected};
+use crate::error::{ShardsRefused, Unavailable};
+use crate::state::{Command, NodeId, Outcome, Renewal, ShardMap, ShardPolicy};
+
+impl Control {
+    /// The shard map as this node knows it, without waiting.
+    pub fn shards(&self) -> Arc<ShardMap> {
+        self.0.shards.borrow().clone()
+    }
+
+    /// Follows the shard map as this node hears of it.
+    pub fn watch_shards(&self) -> watch::Receiver<Arc<ShardMap>> {
+        self.0.shards.clone()
+    }
+
+    /// Takes over what the configuration says of shards, durably. Their number is taken once.
+    pub async fn configure_shards(&self, policy: ShardPolicy) -> Result<(), ShardsRefused> {
+        self.change_shards(Command::ConfigureShards { policy })
+            .await
+    }
+
+    /// Renews a node's lease. It lasts so long from the moment *before* this was called, by the
+    /// caller's monotonic clock; zero while the group has no shards.
+    pub async fn renew_lease(
+        &self,
+        node: NodeId,
+        renewal: Renewal,
+    ) -> Result<Duration, Unavailable> {
+        let command = Command::Renew { node, renewal };
+        match self.propose(command, Timestamp::now()).await? {
+            Outcome::Renewed { lease_ms } => Ok(Duration::from_millis(lease_ms)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Ends a node's lease: it serves nothing any more, and its shards go to others at once.
+    pub async fn leave(&self, node: NodeId) -> Result<(), ShardsRefused> {
+        self.change_shards(Command::Leave { node }).await
+    }
+
+    /// Tells that the owner has handed a shard over, and serves it no more.
+    pub async fn handed_over(
+        &self,
+        node: NodeId,
+        shard: u16,
+        epoch: u32,
+    ) -> Result<(), ShardsRefused> {
+        self.change_shards(Command::HandedOver { node, shard, epoch })
+            .await
+    }
+
+    /// Moves a shard to a router, until the routers change.
+    pub async fn move_shard(&self, shard: u16, to: NodeId) -> Result<(), ShardsRefused> {
+        self.change_shards(Command::MoveShard { shard, to }).await
+    }
+
+    async fn change_shards(&self, command: Command) -> Result<(), ShardsRefused> {
+        match self.propose(command, Timestamp::now()).await? {
+            Outcome::ShardMap(_) => Ok(()),
+            Outcome::ShardRefused(refusal) => Err(ShardsRefused::Shards(refusal)),
+            other => Err(unexpected(&other).into()),
+        }
+    }
+}
