@@ -11,7 +11,7 @@ use rookery_router::carrier::InProcess;
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
-use rookery_router::{RouterOptions, RouterRole};
+use rookery_router::{Lease, RouterOptions, RouterRole, Surroundings};
 use rookery_session::carrier::{
     Answer, AskId, Question, RoutersRef, ShardId, ShardsRef, SinkRef, ToSession, ToShard,
 };
@@ -146,13 +146,17 @@ async fn cluster(
     let (map, addresses) = (map.shared(), Addresses::default());
     let mut roles = Vec::new();
     for node in [2, 3] {
-        let role = RouterRole::start_among(
-            env.clone(),
-            services,
-            &[actix::Arbiter::current()],
-            |shards| Arc::new(ways(node, &map, Some(shards), &addresses)),
-        );
-        let role = role.unwrap();
+        let shards = InProcess::new(env.shards);
+        let ways = Arc::new(ways(node, &map, Some(shards.clone()), &addresses));
+        let surroundings = Surroundings {
+            carrier: shards,
+            peers: ways.clone(),
+            routers: ways,
+            lease: Lease::for_ever(),
+        };
+        let arbiters = [actix::Arbiter::current()];
+        let role = RouterRole::join(env.clone(), services, &arbiters, surroundings).unwrap();
+        role.serve_all();
         let address = serve(node, &map, &role).await;
         let cutter = Cutter::before(address).await;
         addresses.set(node, cutter.address);

@@ -25,8 +25,6 @@ pub struct Environment {
     pub modules: Registry,
     /// When this server was started (XEP-0012 5).
     pub started: Timestamp,
-    /// The epoch under which log positions are given out.
-    pub epoch: u32,
 }
 
 impl Environment {
@@ -45,7 +43,6 @@ impl Environment {
             options: ArcSwap::from_pointee(options),
             modules,
             started,
-            epoch: 1,
         })
     }
 

@@ -19,10 +19,14 @@
 pub mod account;
 pub mod carrier;
 pub mod environment;
+mod lease;
 pub mod modules;
 pub mod options;
+mod ownership;
 pub mod role;
 pub mod shard;
 
+pub use lease::Lease;
 pub use options::RouterOptions;
-pub use role::{RouterRole, StartError};
+pub use ownership::{Ownership, OwnershipStep};
+pub use role::{RouterRole, StartError, Surroundings};

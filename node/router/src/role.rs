@@ -8,12 +8,28 @@ use thiserror::Error;
 
 use crate::carrier::{InProcess, Peers};
 use crate::environment::Environment;
-use crate::shard::{Services, ShardActor};
+use crate::lease::Lease;
+use crate::shard::{Retire, Services, ShardActor, Tenure};
 
-/// The running router role: all shards of this process.
+/// The running router role: the shards that this process serves.
 pub struct RouterRole {
-    carrier: Arc<InProcess>,
+    surroundings: Surroundings,
     env: Arc<Environment>,
+    services: Arc<Services>,
+    arbiters: Vec<ArbiterHandle>,
+}
+
+/// What the role stands in.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The shards of this process.
+    pub carrier: Arc<InProcess>,
+    /// The way to all shards, wherever they are.
+    pub peers: Arc<dyn Peers>,
+    /// The way to all shards for the connection role and the admin API.
+    pub routers: RoutersRef,
+    /// Until when this node may serve shards.
+    pub lease: Lease,
 }
 
 /// Why the role could not start.
@@ -24,50 +40,93 @@ pub enum StartError {
     NoArbiter,
 }
 
+impl Surroundings {
+    /// A process that is its whole cluster.
+    pub fn alone(shards: u16) -> Self {
+        let carrier = InProcess::new(shards);
+        Self {
+            peers: carrier.clone(),
+            routers: carrier.clone(),
+            carrier,
+            lease: Lease::for_ever(),
+        }
+    }
+}
+
 impl RouterRole {
-    /// Starts one actor a shard, spread over the arbiters, all of which are in this process. Must be
-    /// called inside an actix system.
+    /// Starts the role on a set of arbiters, serving all shards for ever. Must be called inside an
+    /// actix system.
     pub fn start(
         env: Arc<Environment>,
         services: &Arc<Services>,
         arbiters: &[ArbiterHandle],
     ) -> Result<Self, StartError> {
-        Self::start_among(env, services, arbiters, |shards| shards)
+        let surroundings = Surroundings::alone(env.shards);
+        let role = Self::join(env, services, arbiters, surroundings)?;
+        role.serve_all();
+        Ok(role)
     }
 
-    /// Starts the role where shards may be on other nodes: `peers` is given this process's shards
-    /// and makes their way to all others.
-    pub fn start_among<P: Peers + 'static>(
+    /// Starts the role in a cluster. It serves nothing until it is told to.
+    pub fn join(
         env: Arc<Environment>,
         services: &Arc<Services>,
         arbiters: &[ArbiterHandle],
-        peers: impl FnOnce(Arc<InProcess>) -> Arc<P>,
+        surroundings: Surroundings,
     ) -> Result<Self, StartError> {
         if arbiters.is_empty() {
             return Err(StartError::NoArbiter);
         }
-        let carrier = Arc::new(InProcess::default());
-        let peers: Arc<dyn Peers> = peers(carrier.clone());
-        let start = |id: u16| {
-            let (env, services, peers) = (env.clone(), services.clone(), peers.clone());
-            let arbiter = &arbiters[usize::from(id) % arbiters.len()];
-            ShardActor::start_in_arbiter(arbiter, move |_| {
-                ShardActor::new(ShardId(id), env, services, peers)
-            })
-        };
-        let shards = (0..env.shards).map(start).collect();
-        carrier.connect(shards);
-        Ok(Self { carrier, env })
+        Ok(Self {
+            surroundings,
+            env,
+            services: services.clone(),
+            arbiters: arbiters.to_vec(),
+        })
+    }
+
+    /// Serves all shards from now on, as nobody else ever will.
+    pub fn serve_all(&self) {
+        self.serve((0..self.env.shards).map(|shard| Tenure {
+            shard: ShardId(shard),
+            epoch: FIRST_EPOCH,
+        }));
+    }
+
+    /// Serves these shards from now on: one actor each, spread over the arbiters.
+    pub fn serve(&self, tenures: impl IntoIterator<Item = Tenure>) {
+        let started = tenures.into_iter().map(|tenure| {
+            let (env, services) = (self.env.clone(), self.services.clone());
+            let Surroundings { peers, lease, .. } = self.surroundings.clone();
+            let arbiter = &self.arbiters[usize::from(tenure.shard.0) % self.arbiters.len()];
+            let actor = ShardActor::start_in_arbiter(arbiter, move |_| {
+                ShardActor::new(tenure, lease, env, services, peers)
+            });
+            (tenure.shard, Some(actor))
+        });
+        let started: Vec<_> = started.collect();
+        self.surroundings.carrier.set(started);
+    }
+
+    /// Serves these shards no more. When it returns, their sessions are closed and nothing of what
+    /// they had begun is acknowledged any more.
+    pub async fn retire(&self, shards: impl IntoIterator<Item = ShardId>) {
+        let gone = shards.into_iter().map(|shard| (shard, None));
+        let gone: Vec<_> = gone.collect();
+        for actor in self.surroundings.carrier.set(gone) {
+            // One that has stopped already is what is wanted.
+            let _ = actor.send(Retire).await;
+        }
     }
 
     /// The way to the shards, for the connection role and the admin API.
     pub fn routers(&self) -> RoutersRef {
-        self.carrier.clone()
+        self.surroundings.routers.clone()
     }
 
     /// The shards, for the links that bring frames from other nodes.
     pub fn shards(&self) -> ShardsRef {
-        self.carrier.clone()
+        self.surroundings.carrier.clone()
     }
 
     /// What the shards share; its options can be replaced while running.
@@ -75,3 +134,6 @@ impl RouterRole {
         &self.env
     }
 }
+
+/// A process that is its whole cluster never has another owner.
+const FIRST_EPOCH: u32 = 1;

@@ -2,47 +2,65 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use actix::Addr;
 use actix::prelude::SendError;
+use arc_swap::ArcSwap;
 use rookery_session::carrier::{
     Full, PeerFrame, Peers, Routers, ShardId, ShardInput, Shards, ToShard,
 };
 
 use crate::shard::{FromOutside, FromPeer, FromSession, ShardActor};
 
-/// Reaches every shard of this process. Shards are known once all are started.
-#[derive(Default)]
+/// Reaches the shards that this process serves. What is for another is given back.
 pub struct InProcess {
-    shards: OnceLock<Vec<Addr<ShardActor>>>,
+    shards: ArcSwap<Vec<Option<Addr<ShardActor>>>>,
 }
 
 impl InProcess {
-    /// Makes the shards known, in the order of their ids.
-    ///
-    /// # Panics
-    ///
-    /// When called twice.
-    pub fn connect(&self, shards: Vec<Addr<ShardActor>>) {
-        assert!(
-            self.shards.set(shards).is_ok(),
-            "the shards are connected once"
-        );
+    /// A carrier in a cluster of so many shards, of which none is served here yet.
+    pub fn new(shards: u16) -> Arc<Self> {
+        Arc::new(Self {
+            shards: ArcSwap::from_pointee(vec![None; usize::from(shards)]),
+        })
     }
 
-    fn shard(&self, id: ShardId) -> Option<&Addr<ShardActor>> {
-        self.shards.get()?.get(usize::from(id.0))
+    /// Makes shards known, or forgets them. Gives those that were known before.
+    pub(crate) fn set(
+        &self,
+        changes: impl IntoIterator<Item = (ShardId, Option<Addr<ShardActor>>)>,
+    ) -> Vec<Addr<ShardActor>> {
+        let mut table = Vec::clone(&self.shards.load());
+        let mut before = Vec::new();
+        for (shard, address) in changes {
+            if let Some(place) = table.get_mut(usize::from(shard.0)) {
+                before.extend(std::mem::replace(place, address));
+            }
+        }
+        self.shards.store(Arc::new(table));
+        before
+    }
+
+    fn shard(&self, id: ShardId) -> Option<Addr<ShardActor>> {
+        self.shards.load().get(usize::from(id.0))?.clone()
+    }
+
+    /// Whether a shard is served here.
+    pub fn serves(&self, id: ShardId) -> bool {
+        let shards = self.shards.load();
+        shards.get(usize::from(id.0)).is_some_and(Option::is_some)
     }
 }
 
 impl Routers for InProcess {
     fn shards(&self) -> u16 {
-        self.shards.get().map_or(0, |shards| shards.len() as u16)
+        self.shards.load().len() as u16
     }
 
     fn send(&self, shard: ShardId, frame: ToShard) -> Result<(), Full<ToShard>> {
-        let Some(shard) = self.shard(shard) else {
+        let shards = self.shards.load();
+        let Some(Some(shard)) = shards.get(usize::from(shard.0)) else {
             return Err(Full(frame));
         };
         match shard.try_send(FromSession(frame)) {
@@ -53,7 +71,7 @@ impl Routers for InProcess {
     }
 
     fn send_when_room(&self, shard: ShardId, frame: ToShard) -> Pin<Box<dyn Future<Output = ()>>> {
-        let shard = self.shard(shard).cloned();
+        let shard = self.shard(shard);
         Box::pin(async move {
             if let Some(shard) = shard {
                 // Fails only when the shard is shutting down.
@@ -65,7 +83,8 @@ impl Routers for InProcess {
 
 impl Peers for InProcess {
     fn forward(&self, shard: ShardId, frame: PeerFrame) -> Result<(), Full<PeerFrame>> {
-        let Some(shard) = self.shard(shard) else {
+        let shards = self.shards.load();
+        let Some(Some(shard)) = shards.get(usize::from(shard.0)) else {
             return Err(Full(frame));
         };
         match shard.try_send(FromPeer(frame)) {
@@ -91,7 +110,7 @@ impl Shards for InProcess {
         shard: ShardId,
         input: ShardInput,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let shard = self.shard(shard).cloned();
+        let shard = self.shard(shard);
         Box::pin(async move {
             if let Some(shard) = shard {
                 // Fails only when the shard is shutting down.

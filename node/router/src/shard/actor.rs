@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
+};
 use metrics::counter;
 use rookery_session::carrier::{Answer, Delivery, Full, ShardId, ShardInput, ToSession, ToShard};
 use rookery_xmpp::clock::Timestamp;
@@ -16,6 +18,7 @@ use super::perform::perform;
 use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Services, Shard};
 use crate::carrier::Peers;
 use crate::environment::Environment;
+use crate::lease::Lease;
 
 /// A frame of a session or of the admin API.
 #[derive(Message)]
@@ -32,9 +35,24 @@ pub struct FromPeer(pub PeerFrame);
 #[rtype(result = "()")]
 pub struct FromOutside(pub ShardInput);
 
+/// The shard is served here no more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Retire;
+
+/// What an actor is told of the shard that it is to serve.
+#[derive(Clone, Copy, Debug)]
+pub struct Tenure {
+    /// Which shard.
+    pub shard: ShardId,
+    /// Under which epoch.
+    pub epoch: u32,
+}
+
 /// One shard's actor.
 pub struct ShardActor {
     shard: Shard,
+    lease: Lease,
     env: Arc<Environment>,
     services: Arc<Services>,
     peers: Arc<dyn Peers>,
@@ -45,15 +63,17 @@ pub struct ShardActor {
 }
 
 impl ShardActor {
-    /// An actor for one shard.
+    /// An actor for one shard, which acts only while the lease holds.
     pub fn new(
-        id: ShardId,
+        tenure: Tenure,
+        lease: Lease,
         env: Arc<Environment>,
         services: Arc<Services>,
         peers: Arc<dyn Peers>,
     ) -> Self {
         Self {
-            shard: Shard::new(id, env.clone()),
+            shard: Shard::new(tenure.shard, tenure.epoch, env.clone()),
+            lease,
             env,
             services,
             peers,
@@ -63,8 +83,17 @@ impl ShardActor {
         }
     }
 
-    /// Handles one input, and those that follow from it at once.
+    /// Handles one input, and those that follow from it at once. Without a lease nothing is served:
+    /// another node may be the owner.
     fn run(&mut self, input: Input, ctx: &mut Context<Self>) {
+        if self.lease.holds() {
+            self.handle_all(input, ctx);
+        } else if let Some(refusal) = self.lapsed(input) {
+            self.handle_all(refusal, ctx);
+        }
+    }
+
+    fn handle_all(&mut self, input: Input, ctx: &mut Context<Self>) {
         let now = Timestamp::now();
         self.next.push_back(input);
         while let Some(input) = self.next.pop_front() {
@@ -154,12 +183,43 @@ impl ShardActor {
     /// The machine panicked: a bug. What it held in memory cannot be trusted any more, so its
     /// sessions end and its accounts are read from the store again; the other shards go on.
     fn start_anew(&mut self) {
-        let id = self.shard.id();
-        tracing::error!(shard = id.0, "shard panicked, its sessions are closed");
+        tracing::error!(
+            shard = self.shard.id().0,
+            "shard panicked, its sessions are closed"
+        );
         counter!("rookery_router_shard_panics_total").increment(1);
-        let broken = std::mem::replace(&mut self.shard, Shard::new(id, self.env.clone()));
-        let error = StreamError::new(StreamCondition::InternalServerError);
-        for sink in broken.into_sinks() {
+        self.forget(StreamCondition::InternalServerError);
+    }
+
+    /// The lease does not hold, so what is in memory may be out of date. Gives what is left to do:
+    /// stanzas of others are bounced, so that nothing is lost in silence.
+    fn lapsed(&mut self, input: Input) -> Option<Input> {
+        if self.shard.accounts() > 0 {
+            tracing::warn!(
+                shard = self.shard.id().0,
+                "lease ended, the shard's sessions are closed"
+            );
+            counter!("rookery_router_leases_lapsed_total").increment(1);
+            self.forget(StreamCondition::Reset);
+        }
+        match input {
+            Input::Peer(frame) | Input::Refused(frame) => Some(Input::Refused(frame)),
+            Input::Session(ToShard::Ask { from, ask, .. }) => {
+                let answer = Answer::Unavailable;
+                // Who asked may be gone.
+                let _ = from.send(ToSession::Answer { ask, answer });
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Ends all sessions and forgets all accounts.
+    fn forget(&mut self, condition: StreamCondition) {
+        let fresh = Shard::new(self.shard.id(), self.shard.epoch(), self.env.clone());
+        let error = StreamError::new(condition);
+        for sink in std::mem::replace(&mut self.shard, fresh).into_sinks() {
+            // One that is closed already is on its way out.
             let _ = sink.send(ToSession::Close(error.clone()));
         }
     }
@@ -197,5 +257,14 @@ impl Handler<FromOutside> for ShardActor {
 
     fn handle(&mut self, message: FromOutside, ctx: &mut Self::Context) {
         self.run(message.0.into(), ctx);
+    }
+}
+
+impl Handler<Retire> for ShardActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
+        self.forget(StreamCondition::Reset);
+        ctx.stop();
     }
 }

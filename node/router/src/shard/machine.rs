@@ -18,6 +18,7 @@ use crate::modules::registration;
 /// One shard: the accounts it owns, as far as they are in memory, and what they wait for.
 pub struct Shard {
     id: ShardId,
+    epoch: u32,
     env: Arc<Environment>,
     accounts: HashMap<Box<str>, Slot>,
     out: Outbox,
@@ -32,10 +33,12 @@ enum Slot {
 }
 
 impl Shard {
-    /// An empty shard.
-    pub fn new(id: ShardId, env: Arc<Environment>) -> Self {
+    /// An empty shard, served under this epoch: what is appended to logs sorts behind all that
+    /// earlier epochs have written.
+    pub fn new(id: ShardId, epoch: u32, env: Arc<Environment>) -> Self {
         Self {
             id,
+            epoch,
             env,
             accounts: HashMap::new(),
             out: Outbox::default(),
@@ -45,6 +48,11 @@ impl Shard {
     /// Which shard this is.
     pub fn id(&self) -> ShardId {
         self.id
+    }
+
+    /// The epoch under which it is served.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
     }
 
     /// How many accounts are in memory.
@@ -76,6 +84,7 @@ impl Shard {
         let turn = &mut Turn {
             env: &env,
             options: env.options.load_full(),
+            epoch: self.epoch,
             now,
             entropy,
             out: &mut self.out,

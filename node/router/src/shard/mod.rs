@@ -6,7 +6,7 @@ mod machine;
 mod perform;
 mod turn;
 
-pub use actor::{FromOutside, FromPeer, FromSession, ShardActor};
+pub use actor::{FromOutside, FromPeer, FromSession, Retire, ShardActor, Tenure};
 pub use effect::{Effect, Input, Reply, Request, RequestId};
 pub use machine::Shard;
 pub use perform::{Services, ask_store};

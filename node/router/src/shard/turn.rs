@@ -55,6 +55,8 @@ pub struct Turn<'a> {
     pub env: &'a Environment,
     /// The limits in force.
     pub options: Arc<RouterOptions>,
+    /// The epoch under which the shard is served, and gives out log positions.
+    pub epoch: u32,
     /// The present moment.
     pub now: Timestamp,
     /// Randomness.

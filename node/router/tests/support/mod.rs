@@ -166,7 +166,7 @@ impl World {
             START,
         );
         let world = Self {
-            shard: Shard::new(ShardId(0), env),
+            shard: Shard::new(ShardId(0), 1, env),
             store: Arc::new(MemoryStore::new()),
             now: START,
             entropy: Seeded::new(7),
@@ -373,7 +373,7 @@ impl World {
             Registry::new(all()),
             START,
         );
-        self.shard = Shard::new(ShardId(0), env);
+        self.shard = Shard::new(ShardId(0), 1, env);
     }
 
     fn step(&mut self, input: Input) {
