@@ -46,7 +46,7 @@ pub struct Foundation {
 /// The roles, running.
 pub struct Roles {
     foundation: Foundation,
-    router: RouterRole,
+    router: Arc<RouterRole>,
     connection: Arc<ConnectionRole>,
     arbiters: Vec<Arbiter>,
 }
@@ -123,11 +123,18 @@ impl Roles {
             tls,
             sessions,
             node,
-            cluster: _,
+            cluster,
         } = &foundation;
         let derivations = config.router.derivations_max;
         let services = Services::new(store.clone(), control.clone(), derivations);
-        let router = RouterRole::start(environment.clone(), &services, &handles)?;
+        let router = match cluster {
+            None => RouterRole::start(environment.clone(), &services, &handles)?,
+            Some(cluster) => {
+                let surroundings = cluster.surroundings();
+                RouterRole::join(environment.clone(), &services, &handles, surroundings)?
+            }
+        };
+        let router = Arc::new(router);
         let connection = ConnectionConfig {
             node: *node,
             options: config.connection.clone(),
@@ -138,6 +145,9 @@ impl Roles {
         let (tls, shared, routers) = (tls.clone(), sessions.shared(), router.routers());
         let connection = ConnectionRole::start(connection, tls, shared, routers, &handles)?;
         tokio::spawn(sessions.clone().follow(control.watch()));
+        if let Some(cluster) = cluster {
+            cluster.take_part(control, &router);
+        }
         Ok(Self {
             foundation,
             router,
@@ -163,6 +173,9 @@ impl Roles {
         for _ in 0..SETTLING_ROUNDS {
             shards.settle().await;
             self.written().await;
+        }
+        if let Some(cluster) = &self.foundation.cluster {
+            cluster.leave(&self.foundation.control).await;
         }
         for arbiter in &self.arbiters {
             arbiter.stop();

@@ -30,6 +30,7 @@ enum Rule {
 const RULES: &[(&str, Rule)] = &[
     ("/rookery.control.v1.Admission/", Rule::Open),
     ("/rookery.control.v1.Control/", Rule::Node),
+    ("/rookery.carrier.v1.Carrier/", Rule::Node),
     ("/rookery.raft.v1.Raft/", Rule::Member),
 ];
 

@@ -35,12 +35,26 @@ pub(super) async fn dial(
     name: String,
     tls: Arc<ClientConfig>,
 ) -> Result<Channel, DialError> {
+    let settings = |endpoint: Endpoint| {
+        endpoint
+            .connect_timeout(CONNECT)
+            .http2_keep_alive_interval(ALIVE_EVERY)
+            .keep_alive_timeout(ALIVE_WITHIN)
+            .keep_alive_while_idle(true)
+    };
+    dial_with(address, name, tls, settings).await
+}
+
+/// The same with other settings of the connection.
+pub(super) async fn dial_with(
+    address: &str,
+    name: String,
+    tls: Arc<ClientConfig>,
+    settings: impl FnOnce(Endpoint) -> Endpoint,
+) -> Result<Channel, DialError> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|_| DialError::Address(address.to_owned()))?
-        .connect_timeout(CONNECT)
-        .http2_keep_alive_interval(ALIVE_EVERY)
-        .keep_alive_timeout(ALIVE_WITHIN)
-        .keep_alive_while_idle(true);
+        .map_err(|_| DialError::Address(address.to_owned()))?;
+    let endpoint = settings(endpoint);
     let name = ServerName::try_from(name).map_err(|_| DialError::Address(address.to_owned()))?;
     let connector = Connector {
         address: address.to_owned(),

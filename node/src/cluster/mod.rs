@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  other nodes ──mutual TLS──► port ─► authorization ─┬─► Raft       ─► mailbox of this node's member
-//!                                (by certificate)     ├─► Control    ─► Control (any member answers for the group)
+//!                                (by certificate)     ├─► Carrier   ─► shards of this node
+//!                                                      ├─► Control    ─► Control (any member answers for the group)
 //!                                                     └─► Admission  ─► token used up through Raft, certificate signed
 //!  this node's member ─► transport ─► peer (one queue, one stream a member) ─► Raft of the others
 //!  a node without the control role ─► link (one member at a time) ─► Control of a member
@@ -27,6 +28,7 @@ mod link;
 mod peer;
 mod port;
 mod raft_service;
+mod shards;
 mod snapshot;
 mod start;
 mod token;

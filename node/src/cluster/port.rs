@@ -14,6 +14,8 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tracing::warn;
 
+use rookery_link::{LinkOptions, server_settings};
+
 use super::authorization::AuthorizationLayer;
 use super::credentials::Credentials;
 
@@ -35,7 +37,7 @@ impl Bound {
     pub(super) fn serve(self, credentials: Credentials, layer: AuthorizationLayer, routes: Routes) {
         let (shaken, incoming) = mpsc::channel(SHAKEN_MAX);
         tokio::spawn(accept(self.0, credentials, shaken));
-        let server = Server::builder()
+        let server = server_settings(Server::builder(), &LinkOptions::default())
             .http2_keepalive_interval(Some(ALIVE_EVERY))
             .http2_keepalive_timeout(Some(ALIVE_WITHIN))
             .layer(layer)

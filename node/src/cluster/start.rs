@@ -11,6 +11,7 @@ use rookery_control::{Control, ControlStatus, NodeId, NodeRole};
 use rookery_proto::control::admission_server::AdmissionServer;
 use rookery_proto::control::control_server::ControlServer;
 use rookery_proto::raft::raft_server::RaftServer;
+use rookery_router::{RouterRole, Surroundings};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::OsEntropy;
 use tokio::sync::Semaphore;
@@ -28,6 +29,7 @@ use super::identity::Identity;
 use super::link::GrpcLink;
 use super::port::Bound;
 use super::raft_service::RaftService;
+use super::shards::ShardWays;
 use super::token::Token;
 use super::transport::{GrpcTransport, Way};
 use crate::config::{Config, Role};
@@ -42,6 +44,7 @@ struct Inner {
     files: Files,
     link: Arc<GrpcLink>,
     gate: Gate,
+    shards: ShardWays,
     addresses: Vec<SocketAddr>,
 }
 
@@ -221,7 +224,9 @@ impl Ground {
             address: self.address.clone(),
             places: Semaphore::new(JOINS_MAX),
         });
-        let mut routes = Routes::default();
+        let (book, credentials) = (Arc::clone(&self.book), self.credentials.clone());
+        let shards = ShardWays::prepare(config, &self.identity, book, credentials);
+        let mut routes = Routes::default().add_service(shards.service());
         if let Some(mailbox) = mailbox {
             let raft = RaftService {
                 own: self.identity.node,
@@ -249,6 +254,7 @@ impl Ground {
             files: self.files.clone(),
             link: Arc::clone(&self.link),
             gate,
+            shards,
             addresses,
         }))
     }
@@ -258,6 +264,21 @@ impl Cluster {
     /// The bound addresses of the internal port.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.0.addresses
+    }
+
+    /// What the router role of this node stands in.
+    pub fn surroundings(&self) -> Surroundings {
+        self.0.shards.surroundings()
+    }
+
+    /// Renews this node's lease and serves the shards that it is given, from now on.
+    pub fn take_part(&self, control: &Control, router: &Arc<RouterRole>) {
+        self.0.shards.take_part(control, router);
+    }
+
+    /// Serves no shard any more, and lets others take over at once.
+    pub async fn leave(&self, control: &Control) {
+        self.0.shards.leave(control).await;
     }
 
     /// Whether the files could be taken over.

@@ -104,6 +104,8 @@ sections! {
     control: rookery_control::ControlOptions;
     /// The node's part in a cluster. Without addresses to listen on the server is alone.
     cluster: ClusterOptions;
+    /// How much may be under way between two nodes of a cluster.
+    link: rookery_link::LinkOptions;
 }
 
 impl Config {

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use rookery_control::ShardPolicy;
 use serde::{Deserialize, Serialize};
 
 rookery_xmpp::options! {
@@ -100,6 +101,25 @@ rookery_xmpp::options! {
         /// The cluster's authority, a PEM file; empty for the one in the data folder. Whoever it has
         /// not signed is refused. All three files are read again at each reload.
         pub ca: PathBuf = PathBuf::new(), "";
+        /// How long a router may serve its shards without word from the control group, and others
+        /// wait for one that is gone. Shorter leases cost more entries of the log.
+        pub lease_ms: u64 = 5_000, "ms";
+        /// How long the control group waits on top: what two clocks may drift apart over a lease.
+        pub lease_margin_ms: u64 = 500, "ms";
+        /// Shards that move from one living router to another at once.
+        pub shard_moves_max: u16 = 16, "shards";
+    }
+}
+
+impl ClusterOptions {
+    /// What the control group is told of a cluster of so many shards.
+    pub fn shard_policy(&self, shards: u16) -> ShardPolicy {
+        ShardPolicy {
+            shards,
+            lease_ms: self.lease_ms,
+            margin_ms: self.lease_margin_ms,
+            moves_max: self.shard_moves_max,
+        }
     }
 }
 

@@ -1,0 +1,265 @@
+//! The cluster's shards as this node takes part in them.
+//!
+//! ```text
+//! control group ── shard map ──► SharedMap ─► Ways (this node's frames find the owner), Hall (others' frames are judged)
+//!                      └───────► Ownership ─► RouterRole::serve, retire ─► "handed over"
+//! control group ◄── Renew ── every third of a lease ── Lease (ends by this node's own clock)
+//! ```
+//!
+//! A node that holds no shards has a lease too: that it lives is what the others follow.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::gauge;
+use rookery_control::{Control, NodeId, Renewal, ShardMap, ShardPolicy};
+use rookery_link::{
+    CarrierServer, Dial, DialError, Hall, HallConfig, ShardMap as Owners, SharedMap, Ways,
+    WaysConfig, client_settings,
+};
+use rookery_router::carrier::InProcess;
+use rookery_router::shard::Tenure;
+use rookery_router::{Lease, Ownership, OwnershipStep, RouterRole, Surroundings};
+use rookery_xmpp::clock::Timestamp;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tonic::transport::Channel;
+
+use super::book::Book;
+use super::credentials::Credentials;
+use super::dial::dial_with;
+use super::identity::{Identity, node_name};
+use crate::config::{Config, Role};
+
+/// The ways to the shards, and the right to serve some. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct ShardWays {
+    carrier: Arc<InProcess>,
+    map: SharedMap,
+    ways: Ways,
+    hall: Hall,
+    lease: Lease,
+    node: NodeId,
+    renewal: Renewal,
+    policy: ShardPolicy,
+}
+
+/// Reaches other nodes under the cluster's identity.
+struct NodeDial {
+    book: Arc<Book>,
+    credentials: Credentials,
+    cluster: String,
+    options: rookery_link::LinkOptions,
+}
+
+impl ShardWays {
+    /// Nothing is served and nobody is dialled yet. Must be called inside a runtime, which moves all
+    /// frames between nodes.
+    pub(super) fn prepare(
+        config: &Config,
+        identity: &Identity,
+        book: Arc<Book>,
+        credentials: Credentials,
+    ) -> Self {
+        let shards = config.router.shards.max(1);
+        let carrier = InProcess::new(shards);
+        let nobody = Owners {
+            version: 0,
+            owners: vec![0; usize::from(shards)],
+        };
+        let map = nobody.shared();
+        let (number, life) = (number(identity.node), Timestamp::now().as_millis());
+        let dial = NodeDial {
+            book,
+            credentials,
+            cluster: identity.cluster.clone(),
+            options: config.link.clone(),
+        };
+        let hall = Hall::start(HallConfig {
+            node: number,
+            life,
+            options: config.link.clone(),
+            map: map.clone(),
+            shards: carrier.clone(),
+            admit: Arc::new(|node, extensions| speaks_for(node, extensions)),
+            runtime: Handle::current(),
+        });
+        let ways = Ways::start(WaysConfig {
+            node: number,
+            life,
+            options: config.link.clone(),
+            map: map.clone(),
+            local: Some(carrier.clone()),
+            dial: Arc::new(dial),
+            runtime: Handle::current(),
+        });
+        Self {
+            carrier,
+            map,
+            ways,
+            hall,
+            lease: Lease::none(),
+            node: identity.node,
+            renewal: Renewal {
+                incarnation: life,
+                routes: config.server.roles.contains(&Role::Router),
+                draining: false,
+            },
+            policy: config.cluster.shard_policy(shards),
+        }
+    }
+
+    /// What other nodes call.
+    pub(super) fn service(&self) -> CarrierServer<Hall> {
+        self.hall.service()
+    }
+
+    /// What the router role stands in.
+    pub(super) fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            carrier: self.carrier.clone(),
+            peers: Arc::new(self.ways.clone()),
+            routers: Arc::new(self.ways.clone()),
+            lease: self.lease.clone(),
+        }
+    }
+
+    /// Takes part from now on.
+    pub(super) fn take_part(&self, control: &Control, router: &Arc<RouterRole>) {
+        tokio::spawn(self.clone().renew(control.clone()));
+        tokio::spawn(self.clone().follow(control.clone(), router.clone()));
+    }
+
+    /// Serves no more, and lets others take over at once.
+    pub(super) async fn leave(&self, control: &Control) {
+        self.lease.end();
+        self.ways.stop();
+        if let Err(error) = control.leave(self.node).await {
+            tracing::warn!(%error, "the lease was not given back, others wait until it has ended");
+        }
+    }
+
+    /// Renews the lease in time, for ever. It counts from before it was asked for.
+    async fn renew(self, control: Control) {
+        let mut configured = false;
+        loop {
+            if !configured && self.renewal.routes {
+                configured = control.configure_shards(self.policy).await.is_ok();
+            }
+            let asked = Instant::now();
+            match control.renew_lease(self.node, self.renewal).await {
+                Ok(lasts) => self.lease.extend(asked, lasts),
+                Err(error) => {
+                    tracing::warn!(%error, left_ms = self.lease.left().as_millis() as u64, "lease not renewed");
+                }
+            }
+            gauge!("rookery_lease_left_seconds").set(self.lease.left().as_secs_f64());
+            let pause = Duration::from_millis(self.policy.lease_ms) / RENEWALS_A_LEASE;
+            tokio::time::sleep_until(asked + pause).await;
+        }
+    }
+
+    /// Does what the shard map asks of this node, for ever.
+    async fn follow(self, control: Control, router: Arc<RouterRole>) {
+        let mut maps = control.watch_shards();
+        let mut ownership = Ownership::new(self.node);
+        let mut seen = 0;
+        loop {
+            let map = maps.borrow_and_update().clone();
+            let mut steps = Vec::new();
+            for change in map.since(seen) {
+                ownership.follow(change, &mut steps);
+            }
+            seen = map.version();
+            self.carry_out(&steps, &map, &router).await;
+            gauge!("rookery_shards_served").set(ownership.serving() as f64);
+            let handed: Vec<_> = ownership.handed_over().collect();
+            for (shard, epoch) in handed {
+                if let Err(error) = control.handed_over(self.node, shard.0, epoch).await {
+                    tracing::debug!(shard = shard.0, %error, "hand-over not told");
+                }
+            }
+            let again = tokio::time::sleep(TELL_AGAIN);
+            tokio::select! {
+                changed = maps.changed() => if changed.is_err() { return },
+                () = again => {}
+            }
+        }
+    }
+
+    /// Stops first, so that nobody is sent to a shard that is not served any more.
+    async fn carry_out(&self, steps: &[OwnershipStep], map: &ShardMap, router: &RouterRole) {
+        let stops = steps.iter().filter_map(|step| match step {
+            OwnershipStep::Stop(shard) => Some(*shard),
+            _ => None,
+        });
+        router.retire(stops).await;
+        let starts = steps.iter().filter_map(|step| match step {
+            OwnershipStep::Start(shard, epoch) => Some(Tenure {
+                shard: *shard,
+                epoch: *epoch,
+            }),
+            _ => None,
+        });
+        router.serve(starts);
+        self.map
+            .store(Arc::new(owners(map, self.map.load().shards())));
+        if !steps.is_empty() {
+            tracing::info!(
+                steps = steps.len(),
+                version = map.version(),
+                "shards have changed places"
+            );
+        }
+    }
+}
+
+impl Dial for NodeDial {
+    fn dial(
+        &self,
+        node: u32,
+    ) -> Pin<Box<dyn Future<Output = Result<Channel, DialError>> + Send + '_>> {
+        Box::pin(async move {
+            let id = NodeId::new(u64::from(node)).ok_or_else(|| DialError("no node".to_owned()))?;
+            let address = self.book.address(id);
+            let address =
+                address.ok_or_else(|| DialError("its address is not known".to_owned()))?;
+            let name = node_name(&self.cluster, id);
+            let tls = Arc::clone(&self.credentials.now().client);
+            let settings = |endpoint| client_settings(endpoint, &self.options);
+            let channel = dial_with(&address, name, tls, settings).await;
+            channel.map_err(|error| DialError(error.to_string()))
+        })
+    }
+}
+
+/// Whether the certificate that came with a connection is this node's.
+fn speaks_for(node: u32, extensions: &tonic::Extensions) -> bool {
+    let caller = extensions.get::<Identity>();
+    caller.is_some_and(|caller| number(caller.node) == node)
+}
+
+/// The map as the carrier wants it.
+fn owners(map: &ShardMap, shards: u16) -> Owners {
+    let owner = |shard| {
+        let placement = map.get(shard)?;
+        placement.owner.map(number)
+    };
+    Owners {
+        version: map.version(),
+        owners: (0..shards).map(|shard| owner(shard).unwrap_or(0)).collect(),
+    }
+}
+
+/// Ids above were refused at the start.
+fn number(node: NodeId) -> u32 {
+    u32::try_from(node.get()).unwrap_or(0)
+}
+
+/// A lease outlives two renewals that fail.
+const RENEWALS_A_LEASE: u32 = 3;
+
+/// Before what the group was not told is told again.
+const TELL_AGAIN: Duration = Duration::from_millis(500);
