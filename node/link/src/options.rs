@@ -33,7 +33,7 @@ rookery_xmpp::options! {
         /// The first pause before connecting again; it doubles with each failure, and is drawn
         /// between half and all.
         pub backoff_ms: u64 = 50, "ms";
-        /// The longest pause.
+        /// The longest pause: how late a node that came back may be noticed.
         pub backoff_max_ms: u64 = 2_000, "ms";
         /// The newest protocol version to speak: older than this build's only to test an upgrade.
         pub version: u8 = VERSION, "";

@@ -83,7 +83,7 @@ impl ShardWays {
             options: config.link.clone(),
             map: map.clone(),
             shards: carrier.clone(),
-            admit: Arc::new(|node, extensions| speaks_for(node, extensions)),
+            admit: Arc::new(speaks_for),
             runtime: Handle::current(),
         });
         let ways = Ways::start(WaysConfig {
