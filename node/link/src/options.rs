@@ -37,7 +37,7 @@ rookery_xmpp::options! {
         pub backoff_max_ms: u64 = 2_000, "ms";
         /// The newest protocol version to speak: older than this build's only to test an upgrade.
         pub version: u8 = VERSION, "";
-        /// The oldest one.
+        /// The oldest protocol version that is still taken from a peer, so that nodes can be upgraded in turn.
         pub version_oldest: u8 = VERSION_OLDEST, "";
     }
 }
