@@ -102,9 +102,15 @@ impl DevArgs {
 impl Greeting {
     /// Makes the operator's account and tells a person what there is to do.
     pub async fn greet(&self, server: &Server) -> Result<(), Failure> {
-        let account = dev_account::ensure(server.shards(), ADMIN, &self.dir.join("admin.password"))
-            .await
-            .map_err(|error| Failure::software(format!("cannot make {ADMIN}: {error}")))?;
+        let in_cluster = server.listeners().iter().any(|it| it.name == "cluster");
+        let account = if in_cluster {
+            // Whose shards are placed when all nodes have come, and not before this one listens.
+            dev_account::Outcome::Elsewhere
+        } else {
+            dev_account::ensure(server.shards(), ADMIN, &self.dir.join("admin.password"))
+                .await
+                .map_err(|error| Failure::software(format!("cannot make {ADMIN}: {error}")))?
+        };
         say(&self.summary(server.listeners(), &account));
         Ok(())
     }

@@ -40,8 +40,8 @@ pub struct RaftMachine {
     published_nodes: u64,
     /// The version of the shard map that was told last.
     published_shards: u64,
-    /// Ticks as leader since time was last brought into the log.
-    led_ticks: u64,
+    /// Ticks as leader since time was last brought into the log; `None` before the first one.
+    led_ticks: Option<u64>,
     written: u64,
     persisted: u64,
     /// What waits for writes, in order.
@@ -87,7 +87,7 @@ impl RaftMachine {
             published: Policy::default(),
             published_nodes: state.nodes_version(),
             published_shards: state.shards().map().version(),
-            led_ticks: 0,
+            led_ticks: None,
             state,
             election,
             pending,
@@ -268,16 +268,16 @@ impl RaftMachine {
     /// As the leader, brings the time that was measured since the last such entry into the log. Ticks never come faster
     /// than time; what gets lost with a leader only makes leases last longer.
     fn measure_time(&mut self) {
-        if !self.is_leader() {
-            self.led_ticks = 0;
-            return;
-        }
-        self.led_ticks += 1;
-        let ms = self.led_ticks * self.control.tick_ms;
+        // The first tick as leader may have come at once: time begins with it.
+        let led = self
+            .is_leader()
+            .then_some(self.led_ticks.map_or(0, |ticks| ticks + 1));
+        self.led_ticks = led;
+        let ms = led.unwrap_or(0) * self.control.tick_ms;
         if ms < ADVANCE_MS || self.state.shards().policy().is_none() {
             return;
         }
-        self.led_ticks = 0;
+        self.led_ticks = Some(0);
         let request = RequestId {
             node: self.id,
             incarnation: self.incarnation,
