@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use actix::{Arbiter, ArbiterHandle};
-use rookery_connection::{ConnectionConfig, ConnectionRole, TlsHosts, TlsLoadError};
+use rookery_connection::{
+    ConnectionConfig, ConnectionOptions, ConnectionRole, TlsHosts, TlsLoadError,
+};
 use rookery_control::Control;
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
@@ -21,7 +23,7 @@ use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
 
 use crate::admin::Shards;
 use crate::cluster::{self, Cluster, ClusterError, Founded};
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::operation::{Folder, FolderError};
 use crate::session_settings::SessionSettings;
 
@@ -137,7 +139,7 @@ impl Roles {
         let router = Arc::new(router);
         let connection = ConnectionConfig {
             node: *node,
-            options: config.connection.clone(),
+            options: connection_options(config),
             bandwidth: config.bandwidth.clone(),
             xml: config.xml.clone(),
             login_guard: config.login_guard.clone(),
@@ -218,6 +220,16 @@ async fn open_store(config: &Config, folder: &Folder) -> Result<Arc<dyn Store>, 
         }
         Backend::Scylla => Arc::new(ScyllaStore::open(config.scylla.clone()).await?),
     })
+}
+
+/// A node without the role listens for no clients.
+fn connection_options(config: &Config) -> ConnectionOptions {
+    let mut options = config.connection.clone();
+    if !config.server.roles.contains(&Role::Connection) {
+        options.starttls.clear();
+        options.direct_tls.clear();
+    }
+    options
 }
 
 fn hosts(config: &Config) -> Result<Vec<String>, RolesError> {

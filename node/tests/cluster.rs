@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// What a joining node and an election may take here, where others use the cores as well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const ALL: &str = "control,router,connection";
+const ALL: &str = "control,connection";
 
 fn three(name: &str) -> Cluster {
     let mut cluster = Cluster::init(name);
@@ -111,8 +111,8 @@ fn removed(cluster: &mut Cluster, gone: usize, by: usize) {
 #[test]
 fn a_token_is_good_once_and_strangers_are_refused() {
     let mut cluster = Cluster::init("nest");
-    let token = cluster.token("connection,router");
-    let first = cluster.machine("connection,router");
+    let token = cluster.token("connection");
+    let first = cluster.machine("connection");
     first.join(&token).expect_success();
     let told = cluster.machine(ALL).join(&token).expect_failure(1);
     assert!(told.contains("has been used"), "{told}");

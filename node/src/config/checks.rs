@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rookery_store::Backend;
 use rookery_xmpp::jid::{Jid, prepare_domain};
 use toml::{Table, Value};
 use tracing_subscriber::EnvFilter;
@@ -402,8 +403,8 @@ fn server(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
         problems.push(problem.with_hint("a single server has all three, which is the default"));
     }
     for role in [Role::Connection, Role::Router, Role::Control] {
-        // In a cluster other nodes can be the control group.
-        let elsewhere = role == Role::Control && !config.cluster.listen.is_empty();
+        // In a cluster other nodes can do it.
+        let elsewhere = !config.cluster.listen.is_empty();
         if !server.roles.is_empty() && !server.roles.contains(&role) && !elsewhere {
             let reason = format!(
                 "the role `{}` is missing, and nothing else provides it",
@@ -507,6 +508,12 @@ fn cluster(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
     if !config.server.roles.contains(&Role::Control) && cluster.peers.is_empty() {
         let reason = "without the role `control` a node needs `cluster.peers` to ask";
         problems.push(Problem::new(place("cluster.peers"), reason));
+    }
+    let is_router = config.server.roles.contains(&Role::Router);
+    if is_router && !cluster.peers.is_empty() && config.store.backend == Backend::Sqlite {
+        let reason = "a router among others needs a store that all of them share";
+        let hint = "set store.backend = \"scylla\", or leave out the role `router`";
+        problems.push(Problem::new(place("store.backend"), reason).with_hint(hint));
     }
     problems
 }
