@@ -81,7 +81,7 @@ impl ScyllaStore {
         let threads = Threads::start(options.threads as usize)?;
         let turns = Arc::new(Semaphore::new(options.calls_max as usize));
         let queue_wait = Duration::from_millis(options.queue_wait_ms_max);
-        let cql = Arc::new(threads.run(Cql::open(options)).await??);
+        let cql = Arc::new(threads.run(Box::pin(Cql::open(options))).await??);
         threads.get().spawn(purge::keep_sweeping(cql.clone()));
         Ok(Self {
             cql,
@@ -95,7 +95,7 @@ impl ScyllaStore {
     pub async fn inspect(options: ScyllaOptions) -> Result<Inspection, StoreError> {
         options.validate()?;
         let threads = Threads::start(1)?;
-        threads.run(inspect::inspect(options)).await?
+        threads.run(Box::pin(inspect::inspect(options))).await?
     }
 
     /// Runs a call on the store's threads when it is its turn. It goes on if the caller no longer waits for it.
