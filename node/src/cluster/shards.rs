@@ -1,7 +1,7 @@
 //! The cluster's shards as this node takes part in them.
 //!
 //! ```text
-//! control group ── shard map ──► SharedMap ─► Ways (this node's frames find the owner), Hall (others' frames are judged)
+//! control group ── shard map ──► SharedMap ─► Ways (our frames find the owner), Hall (others' are judged)
 //!                      └───────► Ownership ─► RouterRole::serve, retire ─► "handed over"
 //! control group ◄── Renew ── every third of a lease ── Lease (ends by this node's own clock)
 //! ```
@@ -55,8 +55,8 @@ struct NodeDial {
 }
 
 impl ShardWays {
-    /// Nothing is served and nobody is dialled yet. Must be called inside a runtime, which moves all
-    /// frames between nodes.
+    /// Nothing is served and nobody is dialled yet. Must be called inside a runtime, which moves
+    /// all frames between nodes.
     pub(super) fn prepare(
         config: &Config,
         identity: &Identity,
