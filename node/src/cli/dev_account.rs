@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rookery_xmpp::entropy::Entropy;
+use rookery_xmpp::entropy::{Entropy, OsEntropy};
 
 use super::certificate::write_private;
 use crate::admin::Shards;
@@ -25,7 +25,7 @@ pub(super) async fn ensure(shards: &Shards, jid: &str, file: &Path) -> Result<Ou
     let password = match &kept {
         Some(password) => password.clone(),
         None => {
-            let password = SystemEntropy.token();
+            let password = OsEntropy.token();
             // Before the account: a crash in between must not leave one whose password nobody
             // knows.
             write_private(file, &format!("{password}\n")).map_err(|error| error.to_string())?;
@@ -42,12 +42,4 @@ pub(super) async fn ensure(shards: &Shards, jid: &str, file: &Path) -> Result<Ou
     // The password that was written is not the account's.
     std::fs::remove_file(file).map_err(|error| error.to_string())?;
     Ok(Outcome::Elsewhere)
-}
-
-struct SystemEntropy;
-
-impl Entropy for SystemEntropy {
-    fn fill(&mut self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("the system gives randomness, or nothing here is safe");
-    }
 }
