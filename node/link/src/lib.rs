@@ -20,6 +20,8 @@
 //! cannot be given, comes back, so that a shard can bounce it or a session be told.
 
 mod broken;
+#[cfg(feature = "by_hand")]
+pub mod by_hand;
 mod clock;
 mod half;
 mod hall;

@@ -53,7 +53,7 @@ impl ShardId {
 }
 
 /// Matches an [`Answer`] to its [`Question`] within one session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AskId(pub u32);
 
 /// What a session tells a shard.

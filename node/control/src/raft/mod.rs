@@ -26,6 +26,8 @@ mod logger;
 mod machine;
 mod membership;
 mod memory_log;
+#[cfg(any(test, feature = "model_disk"))]
+mod model_disk;
 mod pending;
 mod sqlite_log;
 mod store;
@@ -36,6 +38,8 @@ pub(crate) use driver::{Driver, DriverParts, Input};
 pub use event::{Effect, Event, MachineError, MachineOptions};
 pub use machine::RaftMachine;
 pub use memory_log::MemoryLog;
+#[cfg(any(test, feature = "model_disk"))]
+pub use model_disk::ModelDisk;
 pub use pending::{Answer, Ticket};
 pub use sqlite_log::SqliteLog;
 pub use store::{LogStore, Recovered, StoreError, Write};

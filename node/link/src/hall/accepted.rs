@@ -1,6 +1,6 @@
 //! One link that another node has dialled.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ pub(crate) struct Accepted {
     pub(super) link: u64,
     pub(crate) half: Arc<Half<Down>>,
     pub(super) hall: Arc<Inner>,
-    proxies: Mutex<HashMap<SessionId, Weak<Proxy>>>,
+    proxies: Mutex<BTreeMap<SessionId, Weak<Proxy>>>,
     pub(super) waiting: Waiting,
     /// Held while a parcel is handled. The shards for which frames are given back, until the peer
     /// says that it has them all.
@@ -262,7 +262,7 @@ impl Accepted {
         proxy
     }
 
-    fn proxies(&self) -> MutexGuard<'_, HashMap<SessionId, Weak<Proxy>>> {
+    fn proxies(&self) -> MutexGuard<'_, BTreeMap<SessionId, Weak<Proxy>>> {
         self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -4,7 +4,7 @@ mod accepted;
 mod proxy;
 mod waiting;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rookery_session::carrier::{ShardId, ShardsRef};
@@ -50,7 +50,7 @@ pub struct Hall {
 pub(crate) struct Inner {
     pub(crate) config: HallConfig,
     pub(crate) clock: Clock,
-    links: Mutex<HashMap<u32, Arc<Accepted>>>,
+    links: Mutex<BTreeMap<u32, Arc<Accepted>>>,
 }
 
 impl Hall {
@@ -159,7 +159,7 @@ impl Inner {
         ShardId::of(jid.bare_str(), self.config.map.load().shards())
     }
 
-    fn links(&self) -> MutexGuard<'_, HashMap<u32, Arc<Accepted>>> {
+    fn links(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Accepted>>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

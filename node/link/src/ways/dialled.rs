@@ -1,6 +1,6 @@
 //! One link to a node that this one has dialled.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(crate) struct Dialled {
     pub(crate) node: u32,
     pub(crate) half: Arc<Half<Up>>,
     /// Who waits for an answer.
-    asks: Mutex<HashMap<(SessionId, AskId), SinkRef>>,
+    asks: Mutex<BTreeMap<(SessionId, AskId), SinkRef>>,
     /// Shards for which the node gives back all until it is told otherwise.
     giving_back: Mutex<HashSet<ShardId>>,
     /// Held while a parcel is handled.
@@ -239,7 +239,7 @@ impl Dialled {
         }
     }
 
-    fn asks(&self) -> MutexGuard<'_, HashMap<(SessionId, AskId), SinkRef>> {
+    fn asks(&self) -> MutexGuard<'_, BTreeMap<(SessionId, AskId), SinkRef>> {
         self.asks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

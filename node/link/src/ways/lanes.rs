@@ -1,7 +1,7 @@
 //! Frames that wait for an owner of their shard: given back by a node that does not own it, or sent
 //! while nobody did.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::wire::{Frame, Up};
 
 /// What waits, by shard.
 #[derive(Default)]
-pub(super) struct Lanes(Mutex<HashMap<ShardId, Lane>>);
+pub(super) struct Lanes(Mutex<BTreeMap<ShardId, Lane>>);
 
 struct Lane {
     frames: VecDeque<Up>,
@@ -118,7 +118,7 @@ impl Inner {
         false
     }
 
-    fn lanes(&self) -> MutexGuard<'_, HashMap<ShardId, Lane>> {
+    fn lanes(&self) -> MutexGuard<'_, BTreeMap<ShardId, Lane>> {
         self.lanes.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ mod offer;
 mod refuse;
 mod seats;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,13 +47,13 @@ pub struct WaysConfig {
 /// The ways to all shards, for sessions ([`Routers`]) and for shards ([`Peers`]). Cheap to clone.
 #[derive(Clone)]
 pub struct Ways {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
     pub(crate) config: WaysConfig,
     pub(crate) clock: Clock,
-    links: ArcSwap<HashMap<u32, Arc<Dialled>>>,
+    links: ArcSwap<BTreeMap<u32, Arc<Dialled>>>,
     opening: Mutex<()>,
     places: Box<[Place]>,
     lanes: Lanes,
@@ -147,7 +147,7 @@ impl Inner {
             return link.clone();
         }
         let link = Arc::new(Dialled::new(node, &self.config.options, self.clock.now()));
-        let mut links = HashMap::clone(&self.links.load());
+        let mut links = BTreeMap::clone(&self.links.load());
         links.insert(node, link.clone());
         self.links.store(Arc::new(links));
         drop(opening);
@@ -158,6 +158,14 @@ impl Inner {
         );
         self.config.runtime.spawn(keep);
         link
+    }
+
+    /// The links, in the order of their nodes.
+    #[cfg(feature = "by_hand")]
+    pub(crate) fn dialled(&self) -> impl Iterator<Item = Arc<Dialled>> {
+        let links = self.links.load_full();
+        let all: Vec<_> = links.values().cloned().collect();
+        all.into_iter()
     }
 
     /// Gives up nodes that are away for too long, and tries what waits for an owner.

@@ -1,6 +1,6 @@
 //! The sessions of this node that are bound at other nodes, and how what those say reaches them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rookery_session::carrier::{
@@ -13,7 +13,7 @@ use crate::wire::{Up, UpBody};
 
 /// Who is bound where.
 #[derive(Default)]
-pub(super) struct Seats(Mutex<HashMap<SessionId, Seat>>);
+pub(super) struct Seats(Mutex<BTreeMap<SessionId, Seat>>);
 
 struct Seat {
     sink: Weak<dyn Sink>,
@@ -140,7 +140,7 @@ impl Seats {
         taken.is_ok()
     }
 
-    fn seats(&self) -> MutexGuard<'_, HashMap<SessionId, Seat>> {
+    fn seats(&self) -> MutexGuard<'_, BTreeMap<SessionId, Seat>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

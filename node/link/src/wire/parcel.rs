@@ -64,7 +64,7 @@ impl<F: Frame> Outgoing<F> {
         }
     }
 
-    pub(super) fn write_to(&self, out: &mut impl Out) {
+    pub(crate) fn write_to(&self, out: &mut impl Out) {
         match self {
             Self::Hello(hello) => {
                 out.u8(hello.newest);

@@ -1,9 +1,9 @@
 //! The machine of one shard: finds or loads the account that an input is for, and lets it work.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use rookery_session::carrier::{AskId, Question, ShardId, SinkRef, ToShard};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
@@ -20,7 +20,8 @@ pub struct Shard {
     id: ShardId,
     epoch: u32,
     env: Arc<Environment>,
-    accounts: HashMap<Box<str>, Slot>,
+    /// In an order that does not depend on anything random: a simulation must repeat.
+    accounts: IndexMap<Box<str>, Slot>,
     out: Outbox,
 }
 
@@ -40,7 +41,7 @@ impl Shard {
             id,
             epoch,
             env,
-            accounts: HashMap::new(),
+            accounts: IndexMap::new(),
             out: Outbox::default(),
         }
     }
@@ -119,7 +120,7 @@ impl Shard {
 
 /// The accounts, apart from the outbox, so that both can be lent at once.
 struct Accounts<'a> {
-    map: &'a mut HashMap<Box<str>, Slot>,
+    map: &'a mut IndexMap<Box<str>, Slot>,
 }
 
 impl Accounts<'_> {
@@ -289,7 +290,7 @@ impl Accounts<'_> {
                 if let Some(Slot::Ready(ready)) = self.map.get_mut(account.as_str()) {
                     ready.resume(turn, gates, run, reply);
                     if ready.is_removed() {
-                        self.map.remove(account.as_str());
+                        self.map.swap_remove(account.as_str());
                     }
                 }
             }
@@ -299,7 +300,7 @@ impl Accounts<'_> {
 
     /// The store answered a load: the account works off what waited, or is answered for as absent.
     fn loaded(&mut self, turn: &mut Turn<'_>, jid: &Arc<Jid>, reply: Reply) {
-        let Some(Slot::Loading(waiting)) = self.map.remove(jid.as_str()) else {
+        let Some(Slot::Loading(waiting)) = self.map.swap_remove(jid.as_str()) else {
             return;
         };
         match reply {

@@ -1,7 +1,6 @@
 //! Three members in one thread under a seeded schedule: lost, doubled and late messages, partitions (one-way as well),
 //! crashes that lose what was not written, failing disks, clocks that disagree.
 
-mod disk;
 mod oracle;
 mod tests;
 
@@ -12,12 +11,13 @@ use raft::eraftpb::{Message, MessageType};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::{Entropy, Seeded};
 
-use super::{Answer, Effect, Event, LogStore, MachineOptions, RaftMachine, Ticket, Write};
+use super::{
+    Answer, Effect, Event, LogStore, MachineOptions, ModelDisk, RaftMachine, Ticket, Write,
+};
 use crate::error::Unavailable;
 use crate::options::ControlOptions;
 use crate::state::{Command, NodeId, Outcome, RegistrationMode, RegistrationPolicy, ReservationId};
 use crate::window::WindowSetting;
-use disk::Disk;
 use oracle::Oracle;
 
 const MEMBERS: u64 = 3;
@@ -41,7 +41,7 @@ struct World {
 /// One member: running or crashed.
 struct Member {
     machine: Option<RaftMachine>,
-    disk: Disk,
+    disk: ModelDisk,
     unwritten: Vec<Write>,
     written: Vec<Write>,
     failing: bool,
@@ -340,7 +340,7 @@ impl Member {
         let voters: Vec<_> = (1..=MEMBERS).filter_map(NodeId::new).collect();
         Self {
             machine: None,
-            disk: Disk::new(&voters),
+            disk: ModelDisk::new(&voters),
             unwritten: Vec::new(),
             written: Vec::new(),
             failing: false,

@@ -1,18 +1,21 @@
-//! A disk in memory: what [`SqliteLog`](super::super::SqliteLog) does, without a file.
+//! A disk in memory: what [`SqliteLog`](super::SqliteLog) does, without a file. For simulations.
 
 use raft::eraftpb::HardState;
 
-use super::super::sqlite_log::first_snapshot;
-use super::super::{LogStore, Recovered, StoreError, Write};
+use super::sqlite_log::first_snapshot;
+use super::{LogStore, Recovered, StoreError, Write};
 use crate::state::NodeId;
 
-pub(super) struct Disk {
+/// What one member has written, as it outlives the member.
+#[derive(Debug)]
+pub struct ModelDisk {
     stored: Recovered,
     before: Recovered,
 }
 
-impl Disk {
-    pub(super) fn new(voters: &[NodeId]) -> Self {
+impl ModelDisk {
+    /// The disk of a member of a new group with these voters.
+    pub fn new(voters: &[NodeId]) -> Self {
         let stored = Recovered {
             start: (1, 1),
             entries: Vec::new(),
@@ -30,19 +33,21 @@ impl Disk {
         }
     }
 
-    pub(super) fn recover(&mut self) -> Recovered {
+    /// What a member that starts finds.
+    pub fn recover(&mut self) -> Recovered {
         self.stored.incarnation += 1;
         let commit = &mut self.stored.hard_state.commit;
         *commit = (*commit).max(self.stored.snapshot.get_metadata().index);
         self.stored.clone()
     }
 
-    pub(super) fn stored(&self) -> &Recovered {
+    /// What is on the disk.
+    pub fn stored(&self) -> &Recovered {
         &self.stored
     }
 
     /// As if the last write had never reached the disk, though it said so.
-    pub(super) fn forget_last_write(&mut self) {
+    pub fn forget_last_write(&mut self) {
         let incarnation = self.stored.incarnation;
         self.stored = Recovered {
             incarnation,
@@ -73,7 +78,7 @@ impl Disk {
     }
 }
 
-impl LogStore for Disk {
+impl LogStore for ModelDisk {
     fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
         self.before = self.stored.clone();
         for write in writes {
