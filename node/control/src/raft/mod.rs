@@ -26,7 +26,7 @@ mod logger;
 mod machine;
 mod membership;
 mod memory_log;
-#[cfg(any(test, feature = "model_disk"))]
+#[cfg(any(test, feature = "simulation"))]
 mod model_disk;
 mod pending;
 mod sqlite_log;
@@ -38,7 +38,7 @@ pub(crate) use driver::{Driver, DriverParts, Input};
 pub use event::{Effect, Event, MachineError, MachineOptions};
 pub use machine::RaftMachine;
 pub use memory_log::MemoryLog;
-#[cfg(any(test, feature = "model_disk"))]
+#[cfg(any(test, feature = "simulation"))]
 pub use model_disk::ModelDisk;
 pub use pending::{Answer, Ticket};
 pub use sqlite_log::SqliteLog;

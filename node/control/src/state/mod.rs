@@ -213,8 +213,8 @@ impl ControlState {
     }
 
     /// Every remembered registration: id, moment, address, whether it is committed.
-    #[cfg(test)]
-    pub(crate) fn registrations(
+    #[cfg(any(test, feature = "simulation"))]
+    pub fn registrations(
         &self,
     ) -> impl Iterator<Item = (ReservationId, Timestamp, std::net::IpAddr, bool)> + '_ {
         self.registrations.iter()

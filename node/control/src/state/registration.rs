@@ -152,7 +152,7 @@ impl Registrations {
         self.grants.len()
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "simulation"))]
     pub(super) fn iter(
         &self,
     ) -> impl Iterator<Item = (ReservationId, Timestamp, IpAddr, bool)> + '_ {
