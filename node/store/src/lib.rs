@@ -17,6 +17,7 @@ mod codec;
 pub mod conformance;
 pub mod document;
 mod error;
+pub mod export;
 pub mod limits;
 pub mod log;
 mod memory;

@@ -12,6 +12,7 @@ use rookery_xmpp::scram::Credentials;
 use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
+use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
 use crate::roster::{Roster, RosterChange};
 
@@ -179,9 +180,43 @@ pub trait Store: Debug + Send + Sync {
     /// is the way to find out that the store has recovered.
     async fn health(&self) -> Result<(), StoreError>;
 
-    /// Writes a consistent copy to the new file `path`, while the store goes on serving.
-    /// [`AlreadyExists`](StoreError::AlreadyExists) if there is such a file.
+    // Copies. See [`export`](crate::export).
+
+    /// A page of owners behind `after`, what a former page gave as [`next`](OwnersPage::next). `limit` is cut to
+    /// [`PAGE_ENTRIES_MAX`](crate::limits::PAGE_ENTRIES_MAX).
     ///
-    /// Durable when it returns: the copy. It holds everything that was durable when the call began.
-    async fn backup(&self, path: &Path) -> Result<(), StoreError>;
+    /// A walk gives everyone who owns something from its beginning to its end, once.
+    async fn owners(&self, after: Option<&str>, limit: usize) -> Result<OwnersPage, StoreError>;
+
+    /// What an owner owns. None for an owner who owns nothing at all.
+    async fn export_owner(&self, owner: &Jid) -> Result<Option<Owned>, StoreError>;
+
+    /// A page of an owner's documents, in order of collection and key by bytes, behind the pair `after`. `limit` is
+    /// cut to [`PAGE_ENTRIES_MAX`](crate::limits::PAGE_ENTRIES_MAX). Empty for a `life` that is over.
+    async fn export_documents(
+        &self,
+        owner: &Jid,
+        life: &str,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<StoredDocument>, StoreError>;
+
+    /// A page of an owner's log, oldest first, above `after`. `limit` is cut to
+    /// [`PAGE_ENTRIES_MAX`](crate::limits::PAGE_ENTRIES_MAX). Empty for a `life` that is over.
+    async fn export_log(
+        &self,
+        owner: &Jid,
+        life: &str,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// Makes a log as high as `position`, if it is not: the next entry must be above, as
+    /// [`Loaded::log_tail`] tells. Durable when it returns.
+    async fn raise_log(&self, owner: &Jid, position: Position) -> Result<(), StoreError>;
+
+    /// What the store holds now, as a store of its own that nobody changes: a copy in the folder `dir`, which must be
+    /// empty or not there, and which is to be removed when the copy is no longer needed. The store goes on serving
+    /// meanwhile. None from a backend that makes no copy; it is then to be exported itself, while it changes.
+    async fn freeze(&self, dir: &Path) -> Result<Option<Box<dyn Store>>, StoreError>;
 }

@@ -13,6 +13,7 @@
 pub mod accounts;
 pub mod concurrency;
 pub mod documents;
+pub mod export;
 pub mod limits;
 pub mod log;
 pub mod roster;
@@ -126,6 +127,15 @@ macro_rules! conformance_cases {
                 expiry_goes_on_behind_a_young_stanza
                 a_cursor_is_kept_by_name
                 an_empty_append_changes_nothing
+            ]
+            export: [
+                every_owner_is_met_once_whatever_the_page
+                all_that_an_owner_owns_is_exported
+                long_collections_and_logs_are_exported_in_pages
+                who_owns_nothing_is_not_exported
+                pages_of_a_life_that_is_over_are_empty
+                a_raised_log_never_falls_back
+                a_frozen_store_does_not_change
             ]
             concurrency: [
                 of_concurrent_creations_one_wins

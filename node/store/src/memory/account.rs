@@ -31,6 +31,7 @@ impl State {
             details,
             address,
         };
+        self.owner_mut(&record.jid);
         self.accounts.entry(host).or_default().insert(local, record);
         Ok(())
     }

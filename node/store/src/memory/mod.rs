@@ -5,10 +5,11 @@
 
 mod account;
 mod document;
+mod export;
 mod log;
 mod roster;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +22,7 @@ use rookery_xmpp::scram::Credentials;
 use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
+use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::limits;
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
 use crate::roster::{Roster, RosterChange, RosterItem};
@@ -49,15 +51,18 @@ impl MemoryStore {
 struct State {
     /// By host, then by local part: the order of lists.
     accounts: BTreeMap<String, BTreeMap<String, AccountRecord>>,
-    owners: HashMap<Jid, Owner>,
+    owners: BTreeMap<Jid, Owner>,
     /// Stanzas by number, in order of arrival.
     bodies: BTreeMap<u64, log::Body>,
     next_body: u64,
+    next_life: u64,
 }
 
 /// What one owner owns.
 #[derive(Debug, Default)]
 struct Owner {
+    /// A number of its own for each that came to be.
+    life: u64,
     roster_version: u64,
     roster: BTreeMap<Jid, RosterItem>,
     /// Collection, key → value.
@@ -236,9 +241,46 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    /// Always refused: a copy of what is forgotten anyway has no format.
-    async fn backup(&self, _path: &Path) -> Result<(), StoreError> {
-        Err(StoreError::Invalid("the memory store has no backup"))
+    async fn owners(&self, after: Option<&str>, limit: usize) -> Result<OwnersPage, StoreError> {
+        Ok(self
+            .state()
+            .owners(after, limit.min(limits::PAGE_ENTRIES_MAX)))
+    }
+
+    async fn export_owner(&self, owner: &Jid) -> Result<Option<Owned>, StoreError> {
+        Ok(self.state().export_owner(owner))
+    }
+
+    async fn export_documents(
+        &self,
+        owner: &Jid,
+        life: &str,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<StoredDocument>, StoreError> {
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        Ok(self.state().export_documents(owner, life, after, limit))
+    }
+
+    async fn export_log(
+        &self,
+        owner: &Jid,
+        life: &str,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        Ok(self.state().export_log(owner, life, after, limit))
+    }
+
+    async fn raise_log(&self, owner: &Jid, position: Position) -> Result<(), StoreError> {
+        limits::check_owner(owner)?;
+        self.state().raise_log(owner, position);
+        Ok(())
+    }
+
+    /// Always none.
+    async fn freeze(&self, _dir: &Path) -> Result<Option<Box<dyn Store>>, StoreError> {
+        Ok(None)
     }
 }
 
@@ -246,7 +288,12 @@ impl State {
     /// The owner `jid`, made if it owns nothing yet.
     fn owner_mut(&mut self, jid: &Jid) -> &mut Owner {
         if !self.owners.contains_key(jid) {
-            self.owners.insert(jid.clone(), Owner::default());
+            self.next_life += 1;
+            let owner = Owner {
+                life: self.next_life,
+                ..Owner::default()
+            };
+            self.owners.insert(jid.clone(), owner);
         }
         self.owners.get_mut(jid).expect("it was made above")
     }

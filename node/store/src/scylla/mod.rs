@@ -16,6 +16,7 @@ mod cql;
 mod cursor;
 mod document;
 mod error;
+mod export;
 mod inspect;
 mod lanes;
 mod log;
@@ -48,9 +49,11 @@ pub use options::ScyllaOptions;
 
 use self::cql::Cql;
 use self::error::unavailable;
+use self::export::Walk;
 use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
+use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::limits;
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
 use crate::roster::{Roster, RosterChange};
@@ -425,10 +428,76 @@ impl Store for ScyllaStore {
             .await
     }
 
-    /// Always refused: the database's own snapshots are its backup.
-    async fn backup(&self, _path: &Path) -> Result<(), StoreError> {
-        Err(StoreError::Invalid(
-            "this store is backed up by the database's own snapshots",
-        ))
+    /// In the order of the database's tokens; owners without an account behind all others.
+    async fn owners(&self, after: Option<&str>, limit: usize) -> Result<OwnersPage, StoreError> {
+        let from = after.map_or(Ok(Walk::default()), str::parse)?;
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        self.call(
+            "owners",
+            move |cql| async move { cql.owners(from, limit).await },
+        )
+        .await
+    }
+
+    /// The parts are read at the same time, each from a consistent view of its own; together they belong to one
+    /// incarnation.
+    async fn export_owner(&self, owner: &Jid) -> Result<Option<Owned>, StoreError> {
+        let owner = owner.clone();
+        self.call("export_owner", move |cql| async move {
+            cql.export_owner(&owner).await
+        })
+        .await
+    }
+
+    async fn export_documents(
+        &self,
+        owner: &Jid,
+        life: &str,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<StoredDocument>, StoreError> {
+        let (owner, life) = (owner.clone(), life.to_owned());
+        let after = after.map(|(collection, key)| (collection.to_owned(), key.to_owned()));
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        self.call("export_documents", move |cql| async move {
+            match cql.living(&owner, &life).await? {
+                Some(at) => cql.export_documents(&at, after, limit).await,
+                None => Ok(Vec::new()),
+            }
+        })
+        .await
+    }
+
+    async fn export_log(
+        &self,
+        owner: &Jid,
+        life: &str,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        let (owner, life) = (owner.clone(), life.to_owned());
+        let query = LogQuery::after(after, limit.min(limits::PAGE_ENTRIES_MAX));
+        self.call("export_log", move |cql| async move {
+            match cql.living(&owner, &life).await? {
+                Some(at) => cql.read_log(&at, query).await,
+                None => Ok(Vec::new()),
+            }
+        })
+        .await
+    }
+
+    async fn raise_log(&self, owner: &Jid, position: Position) -> Result<(), StoreError> {
+        limits::check_owner(owner)?;
+        let owner = owner.clone();
+        self.call("raise_log", move |cql| async move {
+            let at = cql.incarnation(&owner).await?;
+            cql.raise(&at, position.pack()).await
+        })
+        .await
+    }
+
+    /// Always none: the database may be larger than any one disk.
+    async fn freeze(&self, _dir: &Path) -> Result<Option<Box<dyn Store>>, StoreError> {
+        Ok(None)
     }
 }

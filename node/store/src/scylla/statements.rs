@@ -151,6 +151,27 @@ statements! {
     Plain doom_read: "SELECT owner, incarnation, since FROM doomed WHERE slice = ?";
     Plain doom_forget: "DELETE FROM doomed WHERE slice = ? AND owner = ? AND incarnation = ?";
 
+    Plain owner_walk: "SELECT jid, token(jid) FROM owner WHERE token(jid) > ? LIMIT ?";
+    Plain document_walk:
+        "SELECT DISTINCT owner, incarnation, token(owner, incarnation) FROM document \
+         WHERE token(owner, incarnation) > ? LIMIT ?";
+    Plain cursor_walk:
+        "SELECT DISTINCT owner, incarnation, token(owner, incarnation) FROM cursor \
+         WHERE token(owner, incarnation) > ? LIMIT ?";
+    Plain high_walk:
+        "SELECT DISTINCT owner, incarnation, token(owner, incarnation) FROM log_high \
+         WHERE token(owner, incarnation) > ? LIMIT ?";
+    Plain bucket_walk:
+        "SELECT DISTINCT owner, incarnation, token(owner, incarnation) FROM log_bucket \
+         WHERE token(owner, incarnation) > ? LIMIT ?";
+    Plain document_any: "SELECT collection FROM document WHERE owner = ? AND incarnation = ? LIMIT 1";
+    Plain document_page:
+        "SELECT collection, key, value FROM document \
+         WHERE owner = ? AND incarnation = ? AND (collection, key) > (?, ?) LIMIT ?";
+    Plain document_first:
+        "SELECT collection, key, value FROM document WHERE owner = ? AND incarnation = ? LIMIT ?";
+    Plain cursor_all: "SELECT name, position FROM cursor WHERE owner = ? AND incarnation = ?";
+
     Plain probe_put: "INSERT INTO probe (id, seen) VALUES (0, ?)";
     Plain version_read: "SELECT version FROM migration WHERE name = 'version'";
 }

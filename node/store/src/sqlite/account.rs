@@ -159,7 +159,7 @@ pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure
     }))
 }
 
-fn record(view: &View<'_>, owner: i64) -> Result<Option<AccountRecord>, Failure> {
+pub(super) fn record(view: &View<'_>, owner: i64) -> Result<Option<AccountRecord>, Failure> {
     let mut select = view.prepare(
         "SELECT jid, created, enabled, address, credentials, details \
          FROM account JOIN owner ON owner.id = account.owner WHERE account.owner = ?1",

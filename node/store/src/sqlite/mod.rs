@@ -10,6 +10,7 @@ mod account;
 mod cursor;
 mod document;
 mod error;
+mod export;
 mod files;
 mod log;
 mod metrics;
@@ -44,6 +45,7 @@ use self::writer::{Mutation, Shared, WriteQueue};
 use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
+use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::limits;
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
 use crate::roster::{Roster, RosterChange};
@@ -334,7 +336,64 @@ impl Store for SqliteStore {
         self.schema_version().await.map(drop)
     }
 
-    async fn backup(&self, path: &Path) -> Result<(), StoreError> {
-        self.queues().writes.back_up(path).await
+    async fn owners(&self, after: Option<&str>, limit: usize) -> Result<OwnersPage, StoreError> {
+        let (after, limit) = (
+            after.map(str::to_owned),
+            limit.min(limits::PAGE_ENTRIES_MAX),
+        );
+        self.read(move |view| export::owners(view, after.as_deref(), limit))
+            .await
+    }
+
+    async fn export_owner(&self, owner: &Jid) -> Result<Option<Owned>, StoreError> {
+        let owner = owner.clone();
+        self.read(move |view| export::owned(view, &owner)).await
+    }
+
+    async fn export_documents(
+        &self,
+        owner: &Jid,
+        life: &str,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Result<Vec<StoredDocument>, StoreError> {
+        let page = export::DocumentsPage {
+            owner: owner.clone(),
+            life: life.to_owned(),
+            after: after.map(|(collection, key)| (collection.to_owned(), key.to_owned())),
+            limit: limit.min(limits::PAGE_ENTRIES_MAX),
+        };
+        self.read(move |view| page.read(view)).await
+    }
+
+    async fn export_log(
+        &self,
+        owner: &Jid,
+        life: &str,
+        after: Option<Position>,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>, StoreError> {
+        let (owner, life) = (owner.clone(), life.to_owned());
+        let query = LogQuery::after(after, limit.min(limits::PAGE_ENTRIES_MAX));
+        self.read(move |view| export::log(view, &owner, &life, query))
+            .await
+    }
+
+    async fn raise_log(&self, owner: &Jid, position: Position) -> Result<(), StoreError> {
+        limits::check_owner(owner)?;
+        let owner = owner.clone();
+        self.write(log::Raise { owner, position }).await
+    }
+
+    /// A copy of the file, made by the writer between its groups, and opened.
+    async fn freeze(&self, dir: &Path) -> Result<Option<Box<dyn Store>>, StoreError> {
+        let file = files::prepare_copy(dir)?;
+        self.queues().writes.back_up(&file).await?;
+        let (dir, options) = (dir.to_owned(), self.shared.options.clone());
+        let opened = tokio::task::spawn_blocking(move || Self::open(&dir, options));
+        let copy = opened
+            .await
+            .map_err(|cause| StoreError::Unavailable(cause.to_string().into()))??;
+        Ok(Some(Box::new(copy)))
     }
 }

@@ -8,8 +8,12 @@ use crate::scylla::cursor::position;
 use crate::scylla::owner::Incarnation;
 
 impl Cql {
-    /// Remembers that a log was so high, before the entry is removed.
-    pub(super) async fn raise(&self, at: &Incarnation, highest: i64) -> Result<(), StoreError> {
+    /// Remembers that a log was so high: before the entry is removed, or without one.
+    pub(in crate::scylla) async fn raise(
+        &self,
+        at: &Incarnation,
+        highest: i64,
+    ) -> Result<(), StoreError> {
         let values = (at.owner.clone(), at.number, highest);
         let mut together = Together::new();
         together.add(&self.statements.high_put, values.clone());

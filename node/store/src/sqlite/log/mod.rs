@@ -2,10 +2,12 @@
 
 mod append;
 mod expire;
+mod raise;
 mod read;
 mod remove;
 
 pub(super) use append::AppendEntries;
 pub(super) use expire::ExpireSlice;
-pub(super) use read::{high, page, usage, usage_of};
+pub(super) use raise::Raise;
+pub(super) use read::{high, page, page_of, unpack, usage, usage_of};
 pub(super) use remove::RemoveSlice;

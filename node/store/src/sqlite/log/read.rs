@@ -17,9 +17,19 @@ pub(in crate::sqlite) fn page(
     jid: &Jid,
     query: LogQuery,
 ) -> Result<Vec<LogEntry>, Failure> {
-    let Some((owner, tail)) = view.owner_and_tail(jid)? else {
-        return Ok(Vec::new());
-    };
+    match view.owner_and_tail(jid)? {
+        Some((owner, tail)) => page_of(view, owner, &tail, query),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// A page of the log of an owner.
+pub(in crate::sqlite) fn page_of(
+    view: &View<'_>,
+    owner: i64,
+    tail: &[TailEntry],
+    query: LogQuery,
+) -> Result<Vec<LogEntry>, Failure> {
     let bounds = Bounds::of(query);
     let mut places = indexed(view, owner, bounds, query)?;
     let inside = tail.iter().filter(|entry| bounds.contain(entry.position));
