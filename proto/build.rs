@@ -14,8 +14,9 @@ fn main() -> Result<(), Failure> {
     )?;
     tonic_prost_build::configure()
         .bytes(".")
+        .extern_path(".rookery.backup.v1", "crate::backup")
         .compile_fds(admin.file_descriptor_set())?;
-    for file in ["control.proto", "raft.proto"] {
+    for file in ["backup.proto", "control.proto", "raft.proto"] {
         tonic_prost_build::configure()
             .bytes(".")
             .compile_fds(compiler(file)?.file_descriptor_set())?;

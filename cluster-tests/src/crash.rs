@@ -56,7 +56,7 @@ pub(crate) fn kill_and_look(suite: &Suite, arguments: &[&str]) -> Result<()> {
 }
 
 /// Everything here is answered before the next line, but for the messages: those are counted by the operator.
-fn change_things(wire: &mut Wire, round: u32) -> Result<()> {
+pub(crate) fn change_things(wire: &mut Wire, round: u32) -> Result<()> {
     wire.send(&format!(
         "<iq type='set' id='r{round}'><query xmlns='jabber:iq:roster'>\
          <item jid='friend{round}@localhost' name='Friend {round}'/></query></iq>"
@@ -75,7 +75,8 @@ fn change_things(wire: &mut Wire, round: u32) -> Result<()> {
     Ok(())
 }
 
-fn look(server: &Server, round: u32) -> Result<()> {
+/// Finds what [`change_things`] changed.
+pub(crate) fn look(server: &Server, round: u32) -> Result<()> {
     let (mut wire, _) = Wire::bound(server, &format!("owner{round}"), PASSWORD)?;
     wire.send("<iq type='get' id='g1'><query xmlns='jabber:iq:roster'/></iq>")?;
     wire.read_until(&format!("friend{round}@localhost"))?;
@@ -107,7 +108,8 @@ fn collect(server: &Server, waiting: u64) -> Result<()> {
     Ok(())
 }
 
-fn until_waiting(server: &Server, waiting: u64) -> Result<()> {
+/// Waits until so many messages wait for the absent one.
+pub(crate) fn until_waiting(server: &Server, waiting: u64) -> Result<()> {
     wait_for("the messages are stored", Duration::from_secs(10), || {
         (waiting_messages(server).ok()? == waiting).then_some(())
     })
@@ -121,7 +123,8 @@ fn waiting_messages(server: &Server) -> Result<u64> {
         .context("offline_messages")
 }
 
-fn create(server: &Server, name: &str) -> Result<()> {
+/// Creates an account.
+pub(crate) fn create(server: &Server, name: &str) -> Result<()> {
     server.admin(&[
         "users",
         "create",

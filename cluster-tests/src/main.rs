@@ -1,8 +1,9 @@
-//! Tests of the release binary from outside: real clients, hostile strangers, crashes, load.
+//! Tests of the release binary from outside: real clients, hostile strangers, crashes, backups, load.
 //!
 //! Every server that is started here listens on loopback, keeps what it writes in a temporary folder, and is stopped by
 //! its own handle. A test is one function that returns or fails; each prints one line, and the last line counts them.
 
+mod backup;
 mod clients;
 mod cql;
 mod crash;
@@ -54,6 +55,8 @@ enum Part {
     Hostile,
     /// kill -9 and full disks.
     Crash,
+    /// Backups of a busy server, restored elsewhere.
+    Backup,
     /// The store on a real CQL server. Needs Maven and Java 17.
     Cql {
         /// A folder that keeps the server's files.
@@ -72,12 +75,14 @@ fn main() -> ExitCode {
             clients::NAMES,
             hostile::NAMES,
             crash::NAMES,
+            backup::NAMES,
             cql::NAMES,
             load::NAMES,
         ]),
         Part::Clients { python, npm } => suite.run(&clients::tests(&python, &npm)),
         Part::Hostile => suite.run(&hostile::tests()),
         Part::Crash => suite.run(&crash::tests()),
+        Part::Backup => suite.run(&backup::tests()),
         Part::Cql { cache } => suite.run(&cql::tests(&cache)),
         Part::Load => suite.run(&load::tests()),
     }

@@ -17,11 +17,13 @@
 //! * [`session_settings`]: what sessions are told when they begin.
 //! * [`operator`]: what an operator can ask and tell the running node.
 //! * [`admin`]: the gRPC API for it.
+//! * [`backup`]: copies of the store, in one format for every store.
 //! * [`http`]: metrics and health.
 //! * [`metrics`]: what is told to Prometheus.
 //! * [`operation`]: the folder, the log, the process's limits.
 
 pub mod admin;
+pub mod backup;
 pub mod cli;
 pub mod cluster;
 pub mod config;

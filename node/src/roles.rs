@@ -5,6 +5,7 @@
 //! stop:  shards settle ─► arbiters ─► control ─► store
 //! ```
 
+use std::path::Path;
 use std::sync::Arc;
 
 use actix::{Arbiter, ArbiterHandle};
@@ -22,6 +23,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
 
 use crate::admin::Shards;
+use crate::backup::restore::is_marked;
 use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::{Config, Role};
 use crate::operation::{Folder, FolderError};
@@ -62,6 +64,11 @@ pub enum RolesError {
     /// The store.
     #[error("the store does not start: {0}")]
     Store(#[from] StoreError),
+    /// The store holds a part of a backup.
+    #[error(
+        "a backup was being restored into the store and is not finished: finish `rookery restore` first"
+    )]
+    HalfRestored,
     /// The control group and the cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -91,7 +98,10 @@ impl Roles {
         let tls = Arc::new(TlsHosts::load(&config.tls)?);
         let hosts = hosts(config)?;
         let environment = environment(config, &hosts)?;
-        let store = open_store(config, folder).await?;
+        let store = open_store(config, folder.path()).await?;
+        if is_marked(&*store).await? {
+            return Err(RolesError::HalfRestored);
+        }
         let Founded {
             control,
             node,
@@ -212,11 +222,12 @@ impl Roles {
     }
 }
 
-async fn open_store(config: &Config, folder: &Folder) -> Result<Arc<dyn Store>, StoreError> {
+/// Opens the store that the configuration names: in the data folder `dir`, or a database.
+pub(crate) async fn open_store(config: &Config, dir: &Path) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match config.store.backend {
         Backend::Sqlite => {
             let options = config.store.clone();
-            Arc::new(SqliteStore::open(&folder.join("store"), options)?)
+            Arc::new(SqliteStore::open(&dir.join("store"), options)?)
         }
         Backend::Scylla => Arc::new(ScyllaStore::open(config.scylla.clone()).await?),
     })

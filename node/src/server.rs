@@ -125,6 +125,7 @@ impl Server {
         let admin = AdminPort::start(
             &config.admin,
             socket,
+            folder.join("copy"),
             operator.clone(),
             store,
             shards.clone(),

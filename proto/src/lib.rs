@@ -2,6 +2,7 @@
 //! codec of the carrier's parcels, and which versions of the interfaces between nodes a node takes.
 //!
 //! * [`admin`]: the operator's API (`admin.proto`).
+//! * [`backup`]: the records of a backup (`backup.proto`).
 //! * [`carrier`]: what carries frames between nodes (`carrier.proto`).
 //! * [`control`]: what nodes ask the control group (`control.proto`).
 //! * [`raft`]: between members of the control group (`raft.proto`).
@@ -31,6 +32,17 @@ pub mod admin {
         reason = "generated"
     )]
     tonic::include_proto!("rookery.admin.v1");
+}
+
+/// The records of a backup.
+pub mod backup {
+    #![allow(
+        unreachable_pub,
+        unused_qualifications,
+        clippy::all,
+        reason = "generated"
+    )]
+    tonic::include_proto!("rookery.backup.v1");
 }
 
 /// What nodes ask the control group, and how a node gets in.

@@ -27,6 +27,7 @@ pub(crate) const NAMES: &[&str] = &[
     "a server on CQL loses nothing that it answered for when it is killed",
     "a server whose database hangs is not ready until it wakes",
     "rookery check tells whether the database can be used",
+    "a backup goes from the embedded store to CQL and back, and is equal all the way",
     "two nodes that start at once bring the schema up to date together",
     "of 16 who create one account at once exactly one succeeds",
     "a database node that is killed costs no error",
@@ -54,10 +55,11 @@ pub(crate) fn tests(cache: &Path) -> Vec<Test<'_>> {
         }),
         test(NAMES[3], 1, server::readiness),
         test(NAMES[4], 1, |suite, ring| server::check(suite, ring)),
-        test(NAMES[5], 3, |_, ring| races::two_migrators(ring)),
-        test(NAMES[6], 3, |_, ring| races::one_account(ring)),
-        test(NAMES[7], 3, |_, ring| faults::killed_node(ring)),
-        test(NAMES[8], 3, |_, ring| faults::hanging_node(ring)),
+        test(NAMES[5], 1, |suite, ring| server::moved(suite, ring)),
+        test(NAMES[6], 3, |_, ring| races::two_migrators(ring)),
+        test(NAMES[7], 3, |_, ring| races::one_account(ring)),
+        test(NAMES[8], 3, |_, ring| faults::killed_node(ring)),
+        test(NAMES[9], 3, |_, ring| faults::hanging_node(ring)),
     ]
 }
 

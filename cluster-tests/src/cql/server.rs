@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::ring::Ring;
+use crate::backup::{back_up, furnish, restore_and_log_in, rookery};
 use crate::crash;
 use crate::server::Server;
 use crate::suite::{Suite, wait_for};
@@ -52,11 +53,39 @@ pub(super) fn check(suite: &Suite, ring: &Ring) -> Result<()> {
     Ok(())
 }
 
+/// A server on the embedded store becomes one on CQL, and one on the embedded store again.
+pub(super) fn moved(suite: &Suite, ring: &Ring) -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let (first, second) = (home.path().join("first"), home.path().join("second"));
+    let mut server = Server::start(suite, &["--unlimited"])?;
+    furnish(&server)?;
+    back_up(suite, &server, &first)?;
+    server.stop()?;
+
+    let options = options(ring, "moved");
+    let store: Vec<&str> = options.iter().flat_map(|it| ["--set", it]).collect();
+    let path = first.to_string_lossy();
+    let with_store = |command| [&[command, &*path], &*store].concat();
+    rookery(suite, &with_store("restore"))?;
+    let told = rookery(suite, &with_store("verify"))?;
+    ensure!(told.starts_with("equal: "), "{told}");
+    let refused = rookery(suite, &with_store("restore"));
+    ensure!(refused.is_err(), "restored into a store that is not empty");
+
+    let server = Server::start(suite, &arguments(&options))?;
+    back_up(suite, &server, &second)?;
+    drop(server);
+    let told = rookery(suite, &["verify", &path, &second.to_string_lossy()])?;
+    ensure!(told.starts_with("equal: "), "{told}");
+    restore_and_log_in(suite, &second, &home.path().join("third"))
+}
+
 fn options(ring: &Ring, keyspace: &str) -> Vec<String> {
     vec![
         "store.backend=scylla".to_owned(),
         format!("scylla.nodes={:?}", ring.addresses()),
         format!("scylla.keyspace={keyspace}"),
+        format!("scylla.copies={}", ring.addresses().len()),
     ]
 }
 
@@ -69,7 +98,7 @@ fn findings(suite: &Suite, options: &[String]) -> Result<String> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), "[server]\nhosts = [\"localhost\"]\n")?;
     let output = Command::new(&suite.rookery)
-        .args(["check", "--no-dns", "--set", "scylla.copies=1", "--config"])
+        .args(["check", "--no-dns", "--config"])
         .arg(file.path())
         .args(options.iter().flat_map(|option| ["--set", option]))
         .output()?;

@@ -67,6 +67,8 @@ const RIGHTS: &[(&str, Right)] = &[
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
         Right::Observe,
     ),
+    // Keys and messages of everybody.
+    ("/rookery.admin.v1.Backup/Export", Right::Operate),
     ("/rookery.admin.v1.ControlGroup/ListMembers", Right::Observe),
     ("/rookery.admin.v1.ControlGroup/ShowLog", Right::Observe),
     (

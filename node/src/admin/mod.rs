@@ -1,13 +1,14 @@
 //! The admin API: gRPC services over the store, the shards, the control group and the node itself.
 //!
 //! ```text
-//! rookery admin, grpcurl ─► Unix socket (owner) ┐                  ┌─► store            (list of accounts)
+//! rookery admin, grpcurl ─► Unix socket (owner) ┐                  ┌─► store            (list of accounts, copies)
 //! dashboards, scripts ────► TCP (mutual TLS) ───┴─► Authorization ─┼─► Shards ─► shards (accounts, sessions)
 //!                                                   (who may what) ├─► Control          (registration policy, nodes)
 //!                                                                  └─► Operator         (status, log, reload, stop)
 //! ```
 
 mod authorization;
+mod backup;
 mod control_group;
 mod health;
 mod nodes;

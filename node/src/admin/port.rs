@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rookery_proto::DESCRIPTORS;
+use rookery_proto::admin::backup_server::BackupServer;
 use rookery_proto::admin::control_group_server::ControlGroupServer;
 use rookery_proto::admin::nodes_server::NodesServer;
 use rookery_proto::admin::registration_server::RegistrationServer;
@@ -20,6 +21,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tracing::warn;
 
 use super::authorization::AuthorizationLayer;
+use super::backup::BackupService;
 use super::control_group::ControlGroupService;
 use super::health;
 use super::nodes::NodesService;
@@ -66,15 +68,16 @@ pub enum AdminPortError {
 }
 
 impl AdminPort {
-    /// Binds the socket and every address, then serves.
+    /// Binds the socket and every address, then serves. A copy of the store that a backup reads is made at `copy`.
     pub async fn start(
         options: &AdminOptions,
         socket: PathBuf,
+        copy: PathBuf,
         operator: Operator,
         store: Arc<dyn Store>,
         shards: Shards,
     ) -> Result<Self, AdminPortError> {
-        let routes = routes(operator, store, shards);
+        let routes = routes(operator, store, shards, copy);
         let layer = AuthorizationLayer::new(options);
         let listener = socket::bind(&socket)?;
         let server = Server::builder()
@@ -122,9 +125,10 @@ impl Drop for AdminPort {
     }
 }
 
-fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards) -> Routes {
+fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathBuf) -> Routes {
     let control = operator.control().clone();
     let hosts = operator.hosts();
+    let backup = BackupService::new(operator.clone(), Arc::clone(&store), copy);
     let users = UsersServer::new(UsersService::new(store, shards.clone(), hosts));
     let sessions = SessionsServer::new(SessionsService::new(shards));
     let nodes = NodesServer::new(NodesService::new(operator.clone()));
@@ -149,6 +153,7 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards) -> Routes {
         .add_service(registration)
         .add_service(nodes)
         .add_service(group)
+        .add_service(BackupServer::new(backup))
         .add_service(server)
         .add_service(health)
         .add_service(v1)

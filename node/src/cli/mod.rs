@@ -1,6 +1,7 @@
 //! The command line.
 
 mod admin;
+mod backup;
 mod certificate;
 mod check;
 mod cluster;
@@ -48,6 +49,12 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Talk to a running server.
     Admin(admin::AdminArgs),
+    /// Copy everything that a server's store holds into a folder, while it serves.
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty store, which no server uses.
+    Restore(backup::RestoreArgs),
+    /// Check a backup, alone or against a store, a server or another backup.
+    Verify(backup::VerifyArgs),
     /// Make a cluster, or add a machine to one.
     Cluster(cluster::ClusterArgs),
     /// Print the completion script of a shell.
@@ -108,6 +115,9 @@ impl Cli {
             Command::Config(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::Admin(args) => args.run(),
+            Command::Backup(args) => args.run(),
+            Command::Restore(args) => args.run(),
+            Command::Verify(args) => args.run(),
             Command::Cluster(args) => args.run(),
             Command::Completion { shell } => {
                 let mut script = Vec::new();

@@ -430,7 +430,7 @@ impl Store for ScyllaStore {
 
     /// In the order of the database's tokens; owners without an account behind all others.
     async fn owners(&self, after: Option<&str>, limit: usize) -> Result<OwnersPage, StoreError> {
-        let from = after.map_or(Ok(Walk::default()), str::parse)?;
+        let from = after.map_or_else(|| Ok(Walk::default()), str::parse)?;
         let limit = limit.min(limits::PAGE_ENTRIES_MAX);
         self.call(
             "owners",
