@@ -31,8 +31,8 @@
 //! *CQL*: owners are read one after another while they change, and the parts of one within milliseconds, as
 //! [`rookery_store::export`] says: all of one incarnation, each part from a consistent view of its own, the log in
 //! order of its positions, so no message is there without those before it (but for those that were delivered and
-//! removed meanwhile). Each owner is as of a moment between the beginning and the end of the backup; whoever came after the
-//! beginning may be missing.
+//! removed meanwhile). Each owner is as of some milliseconds between the beginning and the end of the backup; whoever
+//! came after the beginning may be missing.
 //!
 //! *The control group*: its version at the beginning and at the end, and the registration policy in force. Not in it:
 //! the throttle's ledger, which is of the last hours and would turn away the wrong people when it is put back days
