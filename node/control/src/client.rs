@@ -24,6 +24,7 @@ use crate::state::{
 };
 
 mod cluster;
+mod quota;
 mod shards;
 
 /// An attempt to register.

@@ -13,12 +13,13 @@
 //!        │                         │◄─────────── Policy ────────────────┤ (arc-swap and watch)
 //! ```
 //!
-//! Three parts:
+//! Four parts:
 //!
 //! * [`state`]: the replicated state machine, without clock, randomness or IO. It holds the registration throttle,
 //!   the versioned policy, the members and the outcomes of answered requests.
 //! * [`raft`]: raft-rs as a machine ([`raft::RaftMachine`]), its log on SQLite ([`raft::SqliteLog`]), the way to other
 //!   members ([`raft::Transport`]) and the thread that moves the bytes between them.
+//! * [`quota`]: a node's own part of the traffic budgets, without clock or IO as well.
 //! * [`Control`]: the handle that the rest of the process holds, on a member of the group or elsewhere; elsewhere it
 //!   asks the members through a [`Link`].
 //!
@@ -28,6 +29,7 @@ mod client;
 mod error;
 mod gauges;
 mod options;
+pub mod quota;
 pub mod raft;
 mod remote;
 pub mod state;
@@ -42,7 +44,9 @@ pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
     Command, Directory, Member, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal,
-    RegistrationMode, RegistrationPolicy, Renewal, ReservationId, ShardChange, ShardMap,
-    ShardPolicy, ShardRefusal, TokenHash, WindowKind, decode_changes, encode_changes,
+    QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate,
+    QuotaRenewal, QuotaReport, QuotaWant, RegistrationMode, RegistrationPolicy, Renewal,
+    ReservationId, ShardChange, ShardMap, ShardPolicy, ShardRefusal, TokenHash, WindowKind,
+    decode_changes, encode_changes,
 };
 pub use window::{Window, WindowError, WindowSetting};

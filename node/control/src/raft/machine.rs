@@ -274,7 +274,8 @@ impl RaftMachine {
             .then_some(self.led_ticks.map_or(0, |ticks| ticks + 1));
         self.led_ticks = led;
         let ms = led.unwrap_or(0) * self.control.tick_ms;
-        if ms < ADVANCE_MS || self.state.shards().policy().is_none() {
+        let has_leases = self.state.shards().policy().is_some() || !self.state.quotas().is_idle();
+        if ms < ADVANCE_MS || !has_leases {
             return;
         }
         self.led_ticks = Some(0);

@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NodeId, NodeRole, RegistrationPolicy, Renewal, RequestId, ReservationId, ShardPolicy,
-    ShardRefusal, TokenHash, WindowKind,
+    NodeId, NodeRole, QuotaGrant, QuotaKey, QuotaPolicy, QuotaRenewal, QuotaReport,
+    RegistrationPolicy, Renewal, RequestId, ReservationId, ShardPolicy, ShardRefusal, TokenHash,
+    WindowKind,
 };
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
@@ -140,6 +141,29 @@ pub enum Command {
         /// To which router.
         to: NodeId,
     },
+    /// A connection node's configuration grants these traffic budgets.
+    ConfigureQuota {
+        /// What the configuration says.
+        policy: QuotaPolicy,
+    },
+    /// A connection node says what it uses and wants of the traffic budgets.
+    RenewQuota {
+        /// Which node.
+        node: NodeId,
+        /// What it says.
+        renewal: QuotaRenewal,
+    },
+    /// An administrator gives a budget all of its burst again.
+    ResetQuota {
+        /// Which budget.
+        key: QuotaKey,
+    },
+    /// An administrator looks how budgets are shared out. It changes nothing; by the log any node can ask, and sees all
+    /// that was decided before.
+    ShowQuota {
+        /// Which budget; all without one.
+        key: Option<QuotaKey>,
+    },
 }
 
 impl Command {
@@ -159,6 +183,7 @@ impl Command {
         match self {
             Self::Enlist { node, .. }
             | Self::Renew { node, .. }
+            | Self::RenewQuota { node, .. }
             | Self::Leave { node }
             | Self::HandedOver { node, .. } => Some(*node),
             _ => None,
@@ -213,6 +238,12 @@ pub enum Outcome {
     NodeRemoved,
     /// There is room for no more nodes or tokens.
     NodesFull,
+    /// What the node may use of the traffic budgets.
+    Quota(QuotaGrant),
+    /// Every node that uses the budget will fill its buckets.
+    QuotaReset,
+    /// How traffic budgets are shared out.
+    QuotaReport(QuotaReport),
     /// Not applied: the sender had given up this request before it arrived.
     Stale,
     /// Not applied: the sender has too many requests open.

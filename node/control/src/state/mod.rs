@@ -13,6 +13,7 @@ mod ledger;
 mod members;
 mod nodes;
 mod policy;
+mod quota;
 mod registration;
 mod requests;
 mod shards;
@@ -23,6 +24,10 @@ pub(crate) use command::{decode, encode};
 pub use members::{Member, Members, NodeId};
 pub use nodes::{Directory, Node, NodeRole, TokenHash};
 pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
+pub use quota::{
+    QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate,
+    QuotaRenewal, QuotaReport, QuotaWant, Quotas, WANTS_MAX,
+};
 pub use registration::ReservationId;
 pub use requests::RequestId;
 pub use shards::{
@@ -50,6 +55,8 @@ pub struct ControlState {
     #[serde(default)]
     shards: Shards,
     #[serde(default)]
+    quotas: Quotas,
+    #[serde(default)]
     nodes: Nodes,
     /// The entry that changed the nodes or the members last.
     #[serde(default)]
@@ -71,6 +78,7 @@ impl ControlState {
         if let Command::Advance { ms } = proposal.command {
             // The leader's own, made once: it is no request.
             self.shards.advance(ms);
+            self.quotas.advance(self.shards.clock_ms());
             return Outcome::ShardMap(self.shards.map().version());
         }
         match self
@@ -134,6 +142,19 @@ impl ControlState {
             | Command::Admit { .. }
             | Command::Enlist { .. }
             | Command::RemoveNode { .. } => self.change_nodes(index, command),
+            Command::ConfigureQuota { policy } => {
+                Outcome::PolicyVersion(self.policy.configure_quota(*policy))
+            }
+            Command::RenewQuota { node, renewal } => {
+                let (clock_ms, policy) = (self.shards.clock_ms(), self.policy.quota());
+                let grant = self.quotas.renew(*node, renewal, clock_ms, &policy);
+                grant.map_or(Outcome::Stale, Outcome::Quota)
+            }
+            Command::ResetQuota { key } => {
+                self.quotas.reset(index, key.clone());
+                Outcome::QuotaReset
+            }
+            Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
         }
     }
 
@@ -151,6 +172,7 @@ impl ControlState {
             }
             Command::Leave { node } => {
                 shards.leave(node);
+                self.quotas.leave(node);
                 Ok(())
             }
             Command::HandedOver { node, shard, epoch } => shards.handed_over(node, shard, epoch),
@@ -169,12 +191,22 @@ impl ControlState {
         if *self.nodes.known() != before {
             self.nodes_version = index;
         }
+        if let Command::RemoveNode { node } = command
+            && outcome == Outcome::NodesChanged
+        {
+            self.quotas.leave(*node);
+        }
         outcome
     }
 
     /// Who serves which shard, and the leases.
     pub fn shards(&self) -> &Shards {
         &self.shards
+    }
+
+    /// Who may use which part of the traffic budgets.
+    pub fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// The nodes of the cluster and the members of the group.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::FormatError;
+use super::{FormatError, QuotaPolicy};
 use crate::window::WindowSetting;
 
 /// Whether accounts can be made over XMPP.
@@ -91,6 +91,9 @@ pub struct Policy {
     pub registration: Arc<RegistrationPolicy>,
     /// Whether an administrator's override is in force instead of the configuration.
     pub registration_overridden: bool,
+    /// How much traffic is read over all nodes.
+    #[serde(default)]
+    pub quota: QuotaPolicy,
 }
 
 impl Policy {
@@ -111,6 +114,8 @@ pub struct PolicyState {
     version: u64,
     configured: Option<Arc<RegistrationPolicy>>,
     overridden: Option<Arc<RegistrationPolicy>>,
+    #[serde(default)]
+    quota: QuotaPolicy,
 }
 
 impl PolicyState {
@@ -125,6 +130,7 @@ impl PolicyState {
                 .cloned()
                 .unwrap_or_default(),
             registration_overridden: self.overridden.is_some(),
+            quota: self.quota,
         }
     }
 
@@ -141,6 +147,19 @@ impl PolicyState {
     pub(crate) fn configure(&mut self, policy: RegistrationPolicy) -> u64 {
         if self.configured.as_deref() != Some(&policy) {
             self.configured = Some(Arc::new(policy));
+            self.version += 1;
+        }
+        self.version
+    }
+
+    /// The traffic budgets in force.
+    pub(crate) fn quota(&self) -> QuotaPolicy {
+        self.quota
+    }
+
+    pub(crate) fn configure_quota(&mut self, policy: QuotaPolicy) -> u64 {
+        if self.quota != policy {
+            self.quota = policy;
             self.version += 1;
         }
         self.version
