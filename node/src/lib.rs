@@ -15,6 +15,7 @@
 //! * [`server`]: start, signals, drain.
 //! * [`roles`]: who is handed what.
 //! * [`session_settings`]: what sessions are told when they begin.
+//! * [`quota`]: what this node may read of the traffic budgets.
 //! * [`operator`]: what an operator can ask and tell the running node.
 //! * [`admin`]: the gRPC API for it.
 //! * [`backup`]: copies of the store, in one format for every store.
@@ -31,6 +32,7 @@ pub mod http;
 pub mod metrics;
 pub mod operation;
 pub mod operator;
+pub mod quota;
 pub mod roles;
 pub mod server;
 pub mod session_settings;

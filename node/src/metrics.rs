@@ -98,6 +98,14 @@ const COUNTERS: &[(&str, &str)] = &[
         "times a stream was not read for a while, for it was faster than [bandwidth] allows",
     ),
     (
+        "rookery_quota_read_bytes_total",
+        "bytes that count towards a traffic budget, by its kind",
+    ),
+    (
+        "rookery_quota_waits_total",
+        "times a stream was not read for a while, for its budget was used up",
+    ),
+    (
         "rookery_router_deliveries_refused_total",
         "deliveries that a slow client's full queue did not take",
     ),
@@ -142,6 +150,22 @@ const COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     ("rookery_build_info", "1, with the version as a label"),
     ("rookery_connections", "clients' connections that are open"),
+    (
+        "rookery_quota_floor_ratio",
+        "the part of every traffic budget that this node may always use",
+    ),
+    (
+        "rookery_quota_keys",
+        "accounts, networks and domains whose budget is known here",
+    ),
+    (
+        "rookery_quota_leased_bytes_per_second",
+        "what this node was leased of all budgets of a kind together",
+    ),
+    (
+        "rookery_quota_floor_limited_keys",
+        "budgets whose readers had to wait while the node had nothing but its floor of them",
+    ),
     (
         "rookery_control_is_leader",
         "1 where this node leads the control group",

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, watch};
 use crate::cluster::{Cluster, CredentialsError};
 use crate::config::{Config, Problems, Role, Source, changed_options};
 use crate::operation::{FilterError, LogHandle};
+use crate::quota::QuotaKeeper;
 use crate::session_settings::SessionSettings;
 
 /// The handle: cheap to clone, for any thread.
@@ -41,6 +42,8 @@ pub struct Parts {
     pub tls: Arc<TlsHosts>,
     /// What new sessions are told.
     pub sessions: SessionSettings,
+    /// The node's part of the traffic budgets.
+    pub quota: QuotaKeeper,
     /// The node's part in a cluster, if it is in one.
     pub cluster: Option<Cluster>,
 }
@@ -86,7 +89,7 @@ pub enum ReloadError {
     /// The log filter is wrong.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// The control group does not take over the registration policy.
+    /// The control group does not take over what it is configured with.
     #[error("the control group is out of reach: {0}")]
     Control(#[from] Unavailable),
 }
@@ -124,6 +127,11 @@ impl Operator {
     /// The control group.
     pub fn control(&self) -> &Control {
         &self.0.parts.control
+    }
+
+    /// The node's part of the traffic budgets.
+    pub fn quota(&self) -> &QuotaKeeper {
+        &self.0.parts.quota
     }
 
     /// The node's part in a cluster, if it is in one.
@@ -222,6 +230,9 @@ impl Operator {
             let policy = next.registration.policy();
             parts.control.configure_registration(policy).await?;
         }
+        if running.quota != next.quota {
+            parts.quota.reconfigure(next.quota.policy()).await?;
+        }
         parts.tls.reload(&next.tls)?;
         if let Some(cluster) = &parts.cluster {
             cluster.reload()?;
@@ -301,6 +312,7 @@ const LIVE: &[&str] = &[
     "session.",
     "login_guard.",
     "registration.",
+    "quota.",
     "router.",
 ];
 

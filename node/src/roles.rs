@@ -27,6 +27,7 @@ use crate::backup::restore::is_marked;
 use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::{Config, Role};
 use crate::operation::{Folder, FolderError};
+use crate::quota::QuotaKeeper;
 use crate::session_settings::SessionSettings;
 
 /// What the roles stand on.
@@ -45,6 +46,8 @@ pub struct Foundation {
     pub tls: Arc<TlsHosts>,
     /// What new sessions are told.
     pub sessions: SessionSettings,
+    /// The node's part of the traffic budgets.
+    pub quota: QuotaKeeper,
 }
 
 /// The roles, running.
@@ -110,6 +113,7 @@ impl Roles {
         let secret = folder.secret("decoy.secret")?;
         let policy = control.policy();
         let sessions = SessionSettings::new(config, &hosts, &environment, secret, &policy);
+        let quota = QuotaKeeper::new(config, &control, node, cluster.is_some());
         Ok(Foundation {
             store,
             control,
@@ -118,6 +122,7 @@ impl Roles {
             environment,
             tls,
             sessions,
+            quota,
         })
     }
 
@@ -136,6 +141,7 @@ impl Roles {
             sessions,
             node,
             cluster,
+            quota,
         } = &foundation;
         let derivations = config.router.derivations_max;
         let services = Services::new(store.clone(), control.clone(), derivations);
@@ -151,12 +157,14 @@ impl Roles {
             node: *node,
             options: connection_options(config),
             bandwidth: config.bandwidth.clone(),
+            quota: quota.quota(),
             xml: config.xml.clone(),
             login_guard: config.login_guard.clone(),
         };
         let (tls, shared, routers) = (tls.clone(), sessions.shared(), router.routers());
         let connection = ConnectionRole::start(connection, tls, shared, routers, &handles)?;
         tokio::spawn(sessions.clone().follow(control.watch()));
+        tokio::spawn(quota.clone().keep(config.quota.policy()));
         if let Some(cluster) = cluster {
             cluster.take_part(control, &router);
         }
@@ -186,6 +194,7 @@ impl Roles {
             shards.settle().await;
             self.written().await;
         }
+        self.foundation.quota.end();
         if let Some(cluster) = &self.foundation.cluster {
             cluster.leave(&self.foundation.control).await;
         }

@@ -115,6 +115,7 @@ impl Server {
             environment: foundation.environment.clone(),
             tls: foundation.tls.clone(),
             sessions: foundation.sessions.clone(),
+            quota: foundation.quota.clone(),
             cluster: foundation.cluster.clone(),
         });
         let store = foundation.store.clone();

@@ -20,7 +20,10 @@ fn a_changed_file_takes_effect_and_a_wrong_one_changes_nothing() {
     let mode = || server.admin(&["registration", "show"]).expect_success();
     assert!(mode().contains("closed"));
 
-    write("on", "[router]\nshards = 7\nresources_max = 3\n");
+    write(
+        "on",
+        "[router]\nshards = 7\nresources_max = 3\n[quota]\naccount_bytes_per_second = 9\n",
+    );
     let told = server.admin(&["server", "reload"]).expect_success();
     assert!(
         told.contains("registration.mode") && told.contains("router.resources_max"),
@@ -28,6 +31,8 @@ fn a_changed_file_takes_effect_and_a_wrong_one_changes_nothing() {
     );
     assert!(told.contains("needs a restart: router.shards"), "{told}");
     assert!(mode().contains("on: open"));
+    let budgets = server.admin(&["quota", "show"]).expect_success();
+    assert!(budgets.contains("account  9 bytes/s"), "{budgets}");
 
     write("onn", "");
     let told = server.admin(&["server", "reload"]).expect_failure(1);

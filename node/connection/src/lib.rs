@@ -9,12 +9,14 @@
 //! ```
 //!
 //! * [`ConnectionRole`]: starts the role on a set of arbiters, counts, drains.
+//! * [`Quota`]: the traffic budgets that all connection nodes keep together.
 //! * [`TlsHosts`]: the virtual hosts' certificates, replaced while running.
 
 mod admission;
 mod inbox;
 mod listener;
 mod options;
+mod quota;
 mod role;
 mod scratch;
 mod session;
@@ -24,5 +26,6 @@ mod tls;
 mod wire;
 
 pub use options::ConnectionOptions;
+pub use quota::Quota;
 pub use role::{ConnectionConfig, ConnectionRole, StartError};
 pub use tls::{CertificateFacts, CertificateFiles, TlsHosts, TlsLoadError, TlsOptions};

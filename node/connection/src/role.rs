@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::listener::Listener;
 use crate::shared::Shared;
-use crate::{ConnectionOptions, TlsHosts};
+use crate::{ConnectionOptions, Quota, TlsHosts};
 
 /// What the role is told at its start.
 pub struct ConnectionConfig {
@@ -24,6 +24,8 @@ pub struct ConnectionConfig {
     pub options: ConnectionOptions,
     /// How fast a client's stream is read.
     pub bandwidth: BandwidthOptions,
+    /// The traffic budgets of accounts and networks.
+    pub quota: Quota,
     /// What a client may send once it is authenticated.
     pub xml: XmlLimits,
     /// What becomes of failed logins.

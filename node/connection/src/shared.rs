@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::admission::{Admission, Refusal};
 use crate::inbox::Inbox;
-use crate::{ConnectionConfig, ConnectionOptions, TlsHosts};
+use crate::{ConnectionConfig, ConnectionOptions, Quota, TlsHosts};
 
 /// The surroundings of a connection.
 pub(crate) struct Shared {
@@ -25,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) routers: RoutersRef,
     pub(crate) options: ConnectionOptions,
     pub(crate) bandwidth: BandwidthOptions,
+    pub(crate) quota: Quota,
     pub(crate) xml: XmlLimits,
     pub(crate) write_stall: Duration,
     /// Key derivation costs milliseconds of a core: only so many at once.
@@ -57,6 +58,7 @@ impl Shared {
             node,
             options,
             bandwidth,
+            quota,
             xml,
             login_guard,
         } = config;
@@ -66,6 +68,7 @@ impl Shared {
             session,
             routers,
             bandwidth,
+            quota,
             xml,
             write_stall: Duration::from_millis(options.write_stall_ms),
             verifications: Arc::new(Semaphore::new(options.verifications_max.max(1) as usize)),

@@ -39,7 +39,7 @@ pub use client::{Control, Reserve};
 pub use error::{
     NodesRefused, RegistrationRefused, SettleError, ShardsRefused, StartError, Unavailable,
 };
-pub use options::{ControlOptions, RegistrationOptions};
+pub use options::{ControlOptions, QuotaOptions, RegistrationOptions};
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{

@@ -2,7 +2,7 @@
 
 use rookery_xmpp::options;
 
-use crate::state::{RegistrationMode, RegistrationPolicy};
+use crate::state::{QuotaPolicy, QuotaRate, RegistrationMode, RegistrationPolicy};
 use crate::window::WindowSetting;
 
 options! {
@@ -49,6 +49,53 @@ impl RegistrationOptions {
             per_host: self.per_host,
             in_all: self.in_all,
             reservation_ms: self.reservation_ms,
+        }
+    }
+}
+
+options! {
+    /// Traffic budgets that hold over all connection nodes together, on top of what `[bandwidth]` allows one stream.
+    /// Reading stops while a budget is used up, and nothing is dropped. In a cluster the node that was configured last
+    /// has its way: keep the files equal.
+    pub struct QuotaOptions {
+        /// Bytes that are read a second from all sessions of one account together; 0 for no budget. Three to five times
+        /// `bandwidth.bytes_per_second` suits people with several devices, and stops who opens ten streams to send ten
+        /// times as fast.
+        pub account_bytes_per_second: u32 = 0, "bytes/s";
+        /// How long a burst at that rate may be, so that a login or a pasted page is not slowed.
+        pub account_burst_ms: u32 = 3_000, "ms";
+        /// Bytes that are read a second from all clients of one IPv4 /24 or IPv6 /64 together, also before they log in; 0
+        /// for no budget. A provider's NAT may have thousands of users behind one /24.
+        pub prefix_bytes_per_second: u32 = 0, "bytes/s";
+        /// How long a burst at that rate may be: a network comes back after an outage with all its clients at once.
+        pub prefix_burst_ms: u32 = 3_000, "ms";
+        /// Bytes that are read a second from all streams of one remote domain together; 0 for no budget. It is there for
+        /// federation, which this version does not have.
+        pub domain_bytes_per_second: u32 = 0, "bytes/s";
+        /// How long a burst at that rate may be: rooms send their history at once.
+        pub domain_burst_ms: u32 = 3_000, "ms";
+        /// How long a node may use what it was lent of a budget without a word from the control group. Three questions
+        /// fit into it, so that one that is lost costs nothing.
+        pub lease_ms: u64 = 3_000, "ms";
+        /// How much longer the control group waits before it lends the same to another node: what two clocks may drift
+        /// apart over a lease.
+        pub lease_margin_ms: u64 = 300, "ms";
+    }
+}
+
+impl QuotaOptions {
+    /// The policy that these options ask for.
+    pub fn policy(&self) -> QuotaPolicy {
+        let rate = |bytes_per_second, burst_ms| QuotaRate {
+            bytes_per_second,
+            burst_ms,
+        };
+        QuotaPolicy {
+            account: rate(self.account_bytes_per_second, self.account_burst_ms),
+            prefix: rate(self.prefix_bytes_per_second, self.prefix_burst_ms),
+            domain: rate(self.domain_bytes_per_second, self.domain_burst_ms),
+            lease_ms: self.lease_ms,
+            margin_ms: self.lease_margin_ms,
         }
     }
 }
@@ -112,6 +159,7 @@ mod tests {
         for info in RegistrationOptions::OPTIONS
             .iter()
             .chain(ControlOptions::OPTIONS)
+            .chain(QuotaOptions::OPTIONS)
         {
             assert!(info.reason.len() > 40, "{}", info.name);
         }

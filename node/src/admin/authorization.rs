@@ -82,6 +82,8 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/rookery.admin.v1.Nodes/CreateToken", Right::Operate),
     ("/rookery.admin.v1.Nodes/ListNodes", Right::Observe),
     ("/rookery.admin.v1.Nodes/RemoveNode", Right::Operate),
+    ("/rookery.admin.v1.Quota/ResetQuota", Right::Operate),
+    ("/rookery.admin.v1.Quota/ShowQuota", Right::Observe),
     (
         "/rookery.admin.v1.Registration/ResetRegistration",
         Right::Operate,

@@ -13,6 +13,7 @@ mod control_group;
 mod health;
 mod nodes;
 mod port;
+mod quota;
 mod registration;
 mod server;
 mod sessions;

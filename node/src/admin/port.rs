@@ -9,6 +9,7 @@ use rookery_proto::DESCRIPTORS;
 use rookery_proto::admin::backup_server::BackupServer;
 use rookery_proto::admin::control_group_server::ControlGroupServer;
 use rookery_proto::admin::nodes_server::NodesServer;
+use rookery_proto::admin::quota_server::QuotaServer;
 use rookery_proto::admin::registration_server::RegistrationServer;
 use rookery_proto::admin::server_server::ServerServer;
 use rookery_proto::admin::sessions_server::SessionsServer;
@@ -25,6 +26,7 @@ use super::backup::BackupService;
 use super::control_group::ControlGroupService;
 use super::health;
 use super::nodes::NodesService;
+use super::quota::QuotaService;
 use super::registration::RegistrationService;
 use super::server::ServerService;
 use super::sessions::SessionsService;
@@ -133,6 +135,7 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
     let sessions = SessionsServer::new(SessionsService::new(shards));
     let nodes = NodesServer::new(NodesService::new(operator.clone()));
     let group = ControlGroupServer::new(ControlGroupService::new(operator.clone()));
+    let quota = QuotaServer::new(QuotaService::new(operator.quota().clone()));
     let registration = RegistrationServer::new(RegistrationService::new(control));
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(health::follow(reporter, operator.clone()));
@@ -151,6 +154,7 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
     Routes::new(users)
         .add_service(sessions)
         .add_service(registration)
+        .add_service(quota)
         .add_service(nodes)
         .add_service(group)
         .add_service(BackupServer::new(backup))

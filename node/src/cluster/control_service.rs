@@ -119,6 +119,13 @@ fn check_proposal(caller: &Identity, proposal: &Proposal) -> Result<(), Status> 
     {
         return refused("only routers speak of shards");
     }
+    if matches!(
+        command,
+        Command::RenewQuota { .. } | Command::ConfigureQuota { .. }
+    ) && !caller.may(NodeRole::Connection)
+    {
+        return refused("only connection nodes speak of traffic budgets");
+    }
     if command.is_membership() || matches!(command, Command::Enlist { .. }) {
         return refused("who belongs to the cluster is not for this call");
     }

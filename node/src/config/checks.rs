@@ -238,6 +238,30 @@ const BOUNDS: &[Bound] = &[
         why: "nobody could get a password",
     },
     Bound {
+        key: "quota.account_burst_ms",
+        min: 100,
+        max: 3_600_000,
+        why: "a bucket must hold something, and an hour of it is no limit",
+    },
+    Bound {
+        key: "quota.prefix_burst_ms",
+        min: 100,
+        max: 3_600_000,
+        why: "a bucket must hold something, and an hour of it is no limit",
+    },
+    Bound {
+        key: "quota.domain_burst_ms",
+        min: 100,
+        max: 3_600_000,
+        why: "a bucket must hold something, and an hour of it is no limit",
+    },
+    Bound {
+        key: "quota.lease_ms",
+        min: 1_500,
+        max: 600_000,
+        why: "nodes ask once a second, and what is lent to a dead one is waited for",
+    },
+    Bound {
         key: "store.write_queue_kib_max",
         min: 1,
         max: 1_000_000_000,
@@ -318,6 +342,11 @@ const BOUNDS: &[Bound] = &[
 ];
 
 const ORDERS: &[Order] = &[
+    Order {
+        lower: "quota.lease_margin_ms",
+        upper: "quota.lease_ms",
+        why: "clocks that drift that much measure nothing",
+    },
     Order {
         lower: "scylla.speculate_ms",
         upper: "scylla.request_ms_max",

@@ -91,6 +91,8 @@ sections! {
     login_guard: rookery_session::LoginGuardOptions;
     /// How fast a client's stream is read.
     bandwidth: rookery_session::BandwidthOptions;
+    /// Traffic budgets that hold over all connection nodes together, on top of `[bandwidth]`.
+    quota: rookery_control::QuotaOptions;
     /// What a client may send once it is authenticated. Before that it is held to far less.
     xml: rookery_xmpp::xml::XmlLimits;
     /// What one account may hold and do, and what a shard keeps in memory.

@@ -18,6 +18,8 @@ pub(crate) struct Node {
     offset: u16,
     roles: String,
     peers: Vec<String>,
+    /// More of the configuration, as `section.key=value`.
+    more: Vec<String>,
     child: Option<Child>,
 }
 
@@ -32,8 +34,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster of one node, which runs.
     pub(crate) fn init(name: &str) -> Self {
+        Self::init_with(name, &[])
+    }
+
+    /// The same with more of the configuration, as `section.key=value`.
+    pub(crate) fn init_with(name: &str, more: &[&str]) -> Self {
         let root = tempfile::tempdir().expect("a temporary folder");
-        let node = Node::new(root.path(), "n1", "control,router,connection");
+        let mut node = Node::new(root.path(), "n1", "control,router,connection");
+        node.more = more.iter().map(|&text| text.to_owned()).collect();
         let dir = node.dir.to_str().expect("UTF-8").to_owned();
         let address = node.address.clone();
         rookery([
@@ -82,7 +90,13 @@ impl Cluster {
 
     /// One more node, which runs.
     pub(crate) fn join(&mut self, roles: &str) {
+        self.join_with(roles, &[]);
+    }
+
+    /// The same with more of the configuration, as `section.key=value`.
+    pub(crate) fn join_with(&mut self, roles: &str, more: &[&str]) {
         let mut node = self.machine(roles);
+        node.more = more.iter().map(|&text| text.to_owned()).collect();
         node.join(&self.token(roles)).expect_success();
         node.start();
         self.nodes.push(node);
@@ -103,6 +117,7 @@ impl Node {
             offset: server::free_offset(),
             roles: roles.to_owned(),
             peers: Vec::new(),
+            more: Vec::new(),
             child: None,
         }
     }
@@ -147,6 +162,9 @@ impl Node {
         command.arg("--port-offset").arg(self.offset.to_string());
         for (key, value) in set {
             command.arg("--set").arg(format!("{key}={value}"));
+        }
+        for text in &self.more {
+            command.arg("--set").arg(text);
         }
         std::fs::create_dir_all(&self.dir).expect("a folder");
         let log = std::fs::File::options()

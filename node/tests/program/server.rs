@@ -71,6 +71,11 @@ impl Server {
         )
     }
 
+    /// One of its ports, by the number it has without an offset.
+    pub(crate) fn port(&self, port: u16) -> u16 {
+        port + self.offset
+    }
+
     /// What its HTTP port answers for a path, the head included.
     pub(crate) fn http(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", 5280 + self.offset)).expect("http port");

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::shard_link::ShardLink;
 use super::writing::Ending;
 use crate::inbox::Inbox;
+use crate::quota::SessionQuota;
 use crate::scratch::Scratch;
 use crate::shared::{Seat, Shared};
 use crate::timers::{Alarm, Timers};
@@ -47,6 +48,7 @@ pub(crate) struct SessionActor {
     pub(super) inbox: Arc<Inbox>,
     pub(super) link: ShardLink,
     pub(super) bucket: Bucket,
+    pub(super) quota: SessionQuota,
     pub(super) timers: Timers,
     pub(super) verification: Option<Verification>,
     pub(super) ending: Ending,
@@ -75,6 +77,7 @@ impl SessionActor {
             link: ShardLink::new(shared.routers.clone(), inbox.clone()),
             inbox,
             bucket: Bucket::new(&shared.bandwidth, Timestamp::now()),
+            quota: SessionQuota::new(shared.quota.clone(), seat.address()),
             timers: Timers::default(),
             verification: None,
             ending: Ending::NotYet,

@@ -34,7 +34,8 @@ impl SessionActor {
             Effect::Send(bytes) => scratch.outgoing.extend_from_slice(&bytes),
             Effect::StartTls => self.start_tls(scratch, now),
             Effect::ResetReader => self.reader.reset(),
-            Effect::Authenticated(_) => {
+            Effect::Authenticated(jid) => {
+                self.quota.authenticated(&jid);
                 self.reader.set_limits(self.shared.xml.clone());
                 self.reader.fast_lane(true);
                 self.seat.authenticated();

@@ -35,6 +35,11 @@ impl SessionActor {
             if !self.may_read() {
                 return;
             }
+            let wait_ms = self.quota.wait_ms();
+            if wait_ms > 0 {
+                let wait = Duration::from_millis(wait_ms);
+                return self.timers.arm(Alarm::Rested, wait);
+            }
             let Poll::Ready(read) = self.wire.poll_read(cx, scratch) else {
                 return;
             };
@@ -75,6 +80,7 @@ impl SessionActor {
         }
         scratch.meters.bytes_read.increment(bytes as u64);
         self.machine.heard(now);
+        self.quota.spend(bytes);
         let rest_ms = self.bucket.take(bytes, now);
         if rest_ms > 0 {
             scratch.meters.rests.increment(1);

@@ -3,6 +3,7 @@
 mod connect;
 mod control;
 mod nodes;
+mod quota;
 mod registration;
 mod server;
 mod sessions;
@@ -61,6 +62,9 @@ enum Topic {
     /// Who may make an account over XMPP.
     #[command(subcommand)]
     Registration(registration::RegistrationCommand),
+    /// The traffic budgets of accounts, networks and domains.
+    #[command(subcommand)]
+    Quota(quota::QuotaCommand),
     /// The nodes of the cluster.
     #[command(subcommand)]
     Nodes(nodes::NodesCommand),
@@ -86,6 +90,7 @@ impl AdminArgs {
                 Topic::Users(command) => command.run(channel).await,
                 Topic::Sessions(command) => command.run(channel).await,
                 Topic::Registration(command) => command.run(channel).await,
+                Topic::Quota(command) => command.run(channel).await,
                 Topic::Nodes(command) => command.run(channel).await,
                 Topic::Control(command) => command.run(channel).await,
                 Topic::Server(command) => command.run(channel).await,

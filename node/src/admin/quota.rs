@@ -1,0 +1,105 @@
+//! The service `Quota`.
+
+use rookery_control::quota::TapState;
+use rookery_control::{QuotaKey, QuotaKind, QuotaReport};
+use rookery_proto::admin::quota_server::Quota;
+use rookery_proto::admin::{
+    QuotaBudget, QuotaFloor, QuotaLease, QuotaState, ResetQuotaRequest, ResetQuotaResponse,
+    ShowQuotaRequest, ShowQuotaResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::nodes::unavailable;
+use super::status::page_size;
+use crate::quota::QuotaKeeper;
+
+/// Answers for the traffic budgets.
+pub(super) struct QuotaService {
+    keeper: QuotaKeeper,
+}
+
+impl QuotaService {
+    pub(super) fn new(keeper: QuotaKeeper) -> Self {
+        Self { keeper }
+    }
+}
+
+#[tonic::async_trait]
+impl Quota for QuotaService {
+    async fn show_quota(
+        &self,
+        request: Request<ShowQuotaRequest>,
+    ) -> Result<Response<ShowQuotaResponse>, Status> {
+        let ShowQuotaRequest { key, limit } = request.into_inner();
+        let key = match key.is_empty() {
+            true => None,
+            false => Some(parse(&key)?),
+        };
+        let report = self.keeper.report(key.clone()).await.map_err(unavailable)?;
+        let policy = self.keeper.policy();
+        let budgets = QuotaKind::ALL.into_iter().filter_map(|kind| {
+            policy.rate(kind).map(|rate| QuotaBudget {
+                kind: kind.as_str().to_owned(),
+                bytes_per_second: rate.bytes_per_second,
+                burst_ms: rate.burst_ms,
+            })
+        });
+        let mut keys = self.keeper.show();
+        keys.retain(|state| key.as_ref().is_none_or(|key| *key == state.key));
+        let limit = page_size(limit);
+        Ok(Response::new(ShowQuotaResponse {
+            budgets: budgets.collect(),
+            more_keys: keys.len() > limit,
+            keys: keys.into_iter().take(limit).map(to_state).collect(),
+            floors: floors(&report),
+            more_leases: report.more || report.holdings.len() > limit,
+            leases: leases(report, limit),
+        }))
+    }
+
+    async fn reset_quota(
+        &self,
+        request: Request<ResetQuotaRequest>,
+    ) -> Result<Response<ResetQuotaResponse>, Status> {
+        let key = parse(&request.into_inner().key)?;
+        tracing::info!(%key, "traffic budget reset");
+        self.keeper.reset(key).await.map_err(unavailable)?;
+        Ok(Response::new(ResetQuotaResponse {}))
+    }
+}
+
+fn parse(text: &str) -> Result<QuotaKey, Status> {
+    let parsed = text.parse::<QuotaKey>();
+    parsed.map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+fn to_state(state: TapState) -> QuotaState {
+    QuotaState {
+        key: state.key.to_string(),
+        floor: state.floor,
+        leased: state.lent,
+        level_bytes: state.level,
+        read_bytes: state.spent,
+        waits: state.limited,
+        sessions: u32::try_from(state.sessions).unwrap_or(u32::MAX),
+    }
+}
+
+fn floors(report: &QuotaReport) -> Vec<QuotaFloor> {
+    let floors = report.floors.iter().map(|(node, billionths)| QuotaFloor {
+        node: node.get(),
+        billionths: *billionths,
+    });
+    floors.collect()
+}
+
+fn leases(report: QuotaReport, limit: usize) -> Vec<QuotaLease> {
+    let holdings = report.holdings.into_iter().take(limit);
+    let leases = holdings.map(|holding| QuotaLease {
+        key: holding.key.to_string(),
+        node: holding.node.get(),
+        leased: holding.holds,
+        wanted: holding.wants,
+    });
+    leases.collect()
+}
