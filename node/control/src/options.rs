@@ -64,13 +64,13 @@ options! {
         pub account_bytes_per_second: u32 = 0, "bytes/s";
         /// How long a burst at that rate may be, so that a login or a pasted page is not slowed.
         pub account_burst_ms: u32 = 3_000, "ms";
-        /// Bytes that are read a second from all clients of one IPv4 /24 or IPv6 /64 together, also before they log in; 0
-        /// for no budget. A provider's NAT may have thousands of users behind one /24.
+        /// Bytes that are read a second from all clients of one IPv4 /24 or IPv6 /64 together, also before they log
+        /// in; 0 for no budget. A provider's NAT may have thousands of users behind one /24.
         pub prefix_bytes_per_second: u32 = 0, "bytes/s";
         /// How long a burst at that rate may be: a network comes back after an outage with all its clients at once.
         pub prefix_burst_ms: u32 = 3_000, "ms";
-        /// Bytes that are read a second from all streams of one remote domain together; 0 for no budget. It is there for
-        /// federation, which this version does not have.
+        /// Bytes that are read a second from all streams of one remote domain together; 0 for no budget. It is there
+        /// for federation, which this version does not have.
         pub domain_bytes_per_second: u32 = 0, "bytes/s";
         /// How long a burst at that rate may be: rooms send their history at once.
         pub domain_burst_ms: u32 = 3_000, "ms";

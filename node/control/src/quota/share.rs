@@ -179,8 +179,8 @@ impl QuotaShare {
         passed >= IDLE_MS || (something && passed >= ASK_MS)
     }
 
-    /// Looks at what was spent, gives back what is not needed, and says what the control group is to be asked; `None` if
-    /// there is nobody to ask. What is answered to earlier renewals is worth nothing from now on.
+    /// Looks at what was spent, gives back what is not needed, and says what the control group is to be asked; `None`
+    /// if there is nobody to ask. What is answered to earlier renewals is worth nothing from now on.
     pub fn ask(&self, now_ms: u64) -> Option<QuotaRenewal> {
         let mut table = self.table();
         let passed_ms = now_ms.saturating_sub(table.asked_ms.unwrap_or(now_ms));

@@ -13,22 +13,22 @@
 //!
 //! # Why the nodes together never exceed a budget
 //!
-//! Let R be the rate of a budget, B = R × burst, and rᵢ(t) the rate at which node i believes at the real moment t that
-//! it may use the budget: its floor plus what it was lent. Node i has a token bucket that gains at rᵢ(t) and holds
-//! rᵢ(t) × burst at most; what is above when rᵢ falls is lost (`node/control/src/quota/bucket.rs`). So between t₁ and t₂
-//! it uses at most `rᵢ(t₁) × burst + ∫ rᵢ dt`, and one read by which it overdraws. If Σ rᵢ(t) ≤ R at every moment, the sum
-//! over the nodes is at most `B + R × (t₂ − t₁)`, and one read for each.
+//! Let R be the rate of a budget, B = R × burst, and rᵢ(t) the rate at which node i believes at the real moment t
+//! that it may use the budget: its floor plus what it was lent. Node i has a token bucket that gains at rᵢ(t) and
+//! holds rᵢ(t) × burst at most; what is above when rᵢ falls is lost (`node/control/src/quota/bucket.rs`). So between
+//! t₁ and t₂ it uses at most `rᵢ(t₁) × burst + ∫ rᵢ dt`, and one read by which it overdraws. If Σ rᵢ(t) ≤ R at every
+//! moment, the sum over the nodes is at most `B + R × (t₂ − t₁)`, and one read for each.
 //!
 //! It remains that Σ rᵢ(t) ≤ R. The group keeps for each node i, and for each budget that it was lent a part of, what
 //! is *reserved*: at every moment at least what i believes. For i changes its belief upwards only by the answer to
 //! its last renewal, and downwards whenever it likes:
 //!
 //! * A renewal says what i uses when it is sent; it takes in no answer to an earlier one after that, and an earlier
-//!   one that is applied later is refused by its number. So what i believes when a renewal is applied is at most both what
-//!   it said and what was reserved before. The group reserves the larger of that and the grant.
+//!   one that is applied later is refused by its number. So what i believes when a renewal is applied is at most both
+//!   what it said and what was reserved before. The group reserves the larger of that and the grant.
 //! * A lease is reserved until the lease clock has passed `lease_ms` and a margin since the renewal was applied. The
-//!   lease clock runs behind every real clock (see [`shards`](super::shards)), and i counts from before it asked: it has
-//!   stopped using the lease before, however late the answer came. The margin is for clocks that drift.
+//!   lease clock runs behind every real clock (see [`shards`](super::shards)), and i counts from before it asked: it
+//!   has stopped using the lease before, however late the answer came. The margin is for clocks that drift.
 //! * A floor is reserved until i says that it uses less, leaves, is removed by the operator, or begins a new run. A
 //!   node that is cut off goes on with its floor, and nobody gets it meanwhile.
 //!
