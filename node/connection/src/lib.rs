@@ -16,6 +16,8 @@ mod admission;
 mod inbox;
 mod listener;
 mod options;
+mod proxied;
+mod proxy_header;
 mod quota;
 mod role;
 mod scratch;

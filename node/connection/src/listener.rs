@@ -5,7 +5,7 @@
 //! of the clients without anybody noticing.)
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::proxied::client_address;
 use crate::session::{Accepted, SessionActor};
 use crate::shared::Shared;
 
@@ -80,7 +81,7 @@ impl Listener {
                 _ = open.wait_for(|open| !open) => return,
             };
             match accepted {
-                Ok((socket, from)) => begin(&shared, socket, from, direct_tls),
+                Ok((socket, from)) => accepted_from(&shared, socket, from.ip(), direct_tls),
                 Err(error) => {
                     tracing::warn!(address = %self.address, %error, "cannot accept a client");
                     // Mostly too few descriptors, and at once it would be the same.
@@ -91,16 +92,38 @@ impl Listener {
     }
 }
 
-fn begin(shared: &Arc<Shared>, socket: TcpStream, from: SocketAddr, direct_tls: bool) {
+/// Who connects by a load balancer that is trusted is who its header says.
+fn accepted_from(shared: &Arc<Shared>, mut socket: TcpStream, from: IpAddr, direct_tls: bool) {
+    if !shared.trusts(from) {
+        return begin(shared, socket, from, direct_tls);
+    }
+    let Ok(place) = shared.headers.clone().try_acquire_owned() else {
+        return shared.refused("proxy");
+    };
+    let shared = shared.clone();
+    actix::spawn(async move {
+        let address = client_address(&mut socket, shared.header_within).await;
+        drop(place);
+        match address {
+            Ok(address) => begin(&shared, socket, address.unwrap_or(from), direct_tls),
+            Err(error) => {
+                shared.refused("proxy");
+                tracing::warn!(proxy = %from, %error, "connection of a trusted proxy closed");
+            }
+        }
+    });
+}
+
+fn begin(shared: &Arc<Shared>, socket: TcpStream, from: IpAddr, direct_tls: bool) {
     // A refused connection is closed with its socket, before any byte was spent on it.
-    let Ok(seat) = shared.enter(from.ip()) else {
+    let Ok(seat) = shared.enter(from) else {
         return;
     };
     // Without it a small stanza may wait for the acknowledgement of the one before; it fails only
     // on a dead socket.
     let _ = socket.set_nodelay(true);
     let facts = ConnectionFacts {
-        address: from.ip().to_canonical(),
+        address: from.to_canonical(),
         direct_tls,
     };
     match SessionActor::new(

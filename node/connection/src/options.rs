@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use ipnet::IpNet;
+
 rookery_xmpp::options! {
     /// Where clients connect, and what their connections may cost.
     pub struct ConnectionOptions {
@@ -11,6 +13,13 @@ rookery_xmpp::options! {
         /// Addresses for streams that begin with TLS (XEP-0368).
         pub direct_tls: Vec<SocketAddr> =
             vec![(Ipv4Addr::UNSPECIFIED, 5223).into(), (Ipv6Addr::UNSPECIFIED, 5223).into()], "";
+        /// Load balancers that put a PROXY header (version 1 or 2) in front of each connection, as
+        /// addresses with a prefix length: `["192.0.2.10/32"]`. The client's address in it is the one
+        /// that counts. Connections from them without a header are closed, and so are headers from
+        /// anybody else.
+        pub proxy_trusted: Vec<IpNet> = Vec::new(), "";
+        /// How long a load balancer may take to send its header; it has it ready.
+        pub proxy_header_ms: u64 = 5_000, "ms";
         /// Connections at once; more are closed as they come. Each needs a file descriptor and some
         /// 10 kB.
         pub connections_max: usize = 50_000, "connections";

@@ -30,6 +30,9 @@ pub(crate) struct Shared {
     pub(crate) write_stall: Duration,
     /// Key derivation costs milliseconds of a core: only so many at once.
     pub(crate) verifications: Arc<Semaphore>,
+    /// Headers of load balancers that are awaited: only so many at once.
+    pub(crate) headers: Arc<Semaphore>,
+    pub(crate) header_within: Duration,
     login_guard: Mutex<LoginGuard>,
     node: u32,
     serial: AtomicU64,
@@ -72,6 +75,8 @@ impl Shared {
             xml,
             write_stall: Duration::from_millis(options.write_stall_ms),
             verifications: Arc::new(Semaphore::new(options.verifications_max.max(1) as usize)),
+            headers: Arc::new(Semaphore::new(options.handshakes_max)),
+            header_within: Duration::from_millis(options.proxy_header_ms),
             login_guard: Mutex::new(LoginGuard::new(login_guard)),
             node,
             serial: AtomicU64::new(first_serial(Timestamp::now())),
@@ -102,7 +107,7 @@ impl Shared {
             places.admission.enter(address)
         };
         if let Err(refusal) = entered {
-            counter!("rookery_connections_refused_total", "cause" => refusal.cause()).increment(1);
+            self.refused(refusal.cause());
             return Err(refusal);
         }
         places.inboxes.insert(serial, inbox.clone());
@@ -115,6 +120,18 @@ impl Shared {
             inbox,
             stranger: true,
         })
+    }
+
+    /// Whether connections from there begin with a load balancer's header.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let mut trusted = self.options.proxy_trusted.iter();
+        trusted.any(|network| network.contains(&address))
+    }
+
+    /// A connection is closed as it comes.
+    pub(crate) fn refused(&self, cause: &'static str) {
+        counter!("rookery_connections_refused_total", "cause" => cause).increment(1);
     }
 
     /// Lets nobody in any more; those who are here.

@@ -100,6 +100,12 @@ const BOUNDS: &[Bound] = &[
         why: "nobody could connect",
     },
     Bound {
+        key: "connection.proxy_header_ms",
+        min: 100,
+        max: 60_000,
+        why: "a header takes a packet, and who does not send it holds a socket",
+    },
+    Bound {
         key: "connection.outbound_stanzas_max",
         min: 1,
         max: 1_000_000_000,

@@ -12,6 +12,7 @@ use rookery_xmpp::xml::{Item, StreamHeader};
 
 use super::actor::SessionActor;
 use super::writing::Ending;
+use crate::proxy_header::looks_like_header;
 use crate::scratch::Scratch;
 use crate::timers::Alarm;
 use crate::wire::Read;
@@ -51,7 +52,10 @@ impl SessionActor {
                         return;
                     }
                 }
-                Ok(Read::Broken) => return self.event(Event::Lost, scratch, now),
+                Ok(Read::Broken) => {
+                    self.watch_for_proxy(&scratch.raw);
+                    return self.event(Event::Lost, scratch, now);
+                }
                 Ok(Read::End) | Err(_) => return self.lose(scratch, now),
             }
         }
@@ -117,6 +121,7 @@ impl SessionActor {
                     self.event(Event::Closed, scratch, now);
                 }
                 Err(error) => {
+                    self.watch_for_proxy(plain);
                     self.hand_over(scratch);
                     self.event(Event::Malformed(&error), scratch, now);
                     break;
@@ -128,6 +133,14 @@ impl SessionActor {
             }
         }
         self.hand_over(scratch);
+    }
+
+    /// Tells the operator of a load balancer that he did not name.
+    fn watch_for_proxy(&self, began: &[u8]) {
+        if looks_like_header(began) {
+            let address = self.seat.address();
+            tracing::warn!(%address, "proxy header from an address that is not trusted, closed");
+        }
     }
 
     fn next(
