@@ -61,6 +61,7 @@ impl Client {
                 buf,
                 recs: vec![rec],
             },
+            receipt: None,
         };
         let sent = self.routers.send_when_room(self.shard, frame);
         soon("room at the shard", sent).await;
@@ -103,6 +104,7 @@ impl Client {
         let frame = ToShard::Closed {
             session: self.mailbox.session(),
             jid: self.jid.clone(),
+            receipt: None,
         };
         self.routers.send_when_room(self.shard, frame).await;
     }
@@ -113,7 +115,8 @@ impl Client {
                 return stanza;
             }
             match self.mailbox.next().await {
-                ToSession::Deliver(batch) => {
+                ToSession::Deliver(delivered) => {
+                    let batch = &delivered.batch;
                     let text =
                         |rec: &Rec| String::from_utf8_lossy(rec.bytes(&batch.buf)).into_owned();
                     self.stanzas

@@ -85,10 +85,7 @@ impl World {
                 cluster(ShardMap::all_on(2, shards), carrier, &env, &services).await
             }
             Carrier::TwoRouters | Carrier::BreakingTwoRouters => {
-                let map = ShardMap {
-                    version: 1,
-                    owners: (0..shards).map(|shard| 2 + u32::from(shard % 2)).collect(),
-                };
+                let map = ShardMap::of(1, (0..shards).map(|shard| 2 + u32::from(shard % 2)));
                 cluster(map, carrier, &env, &services).await
             }
         };

@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
-use rookery_session::carrier::{Full, SessionId, Sink, ToSession};
+use rookery_session::Seen;
+use rookery_session::carrier::{Delivered, Full, SessionId, Sink, ToSession};
 
 use crate::ConnectionOptions;
 
@@ -27,6 +28,8 @@ struct Queue {
     frames: VecDeque<ToSession>,
     stanzas: usize,
     bytes: usize,
+    /// What came last from whom.
+    seen: Seen,
     closed: bool,
     cut: bool,
 }
@@ -56,7 +59,7 @@ impl Inbox {
             let Some(frame) = queue.frames.pop_front() else {
                 break;
             };
-            if let ToSession::Deliver(batch) = &frame {
+            if let ToSession::Deliver(Delivered { batch, .. }) = &frame {
                 queue.stanzas -= batch.recs.len();
                 let size = batch.stanza_bytes();
                 queue.bytes -= size;
@@ -102,20 +105,25 @@ impl Sink for Inbox {
         self.session
     }
 
-    fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
+    fn send(&self, mut frame: ToSession) -> Result<(), Full<ToSession>> {
         let mut queue = self.queue();
         if queue.closed {
             return Err(Full(frame));
         }
-        if let ToSession::Deliver(batch) = &frame {
+        if let ToSession::Deliver(delivered) = &mut frame {
+            let batch = &mut delivered.batch;
             let (stanzas, bytes) = (batch.recs.len(), batch.stanza_bytes());
             let fits = queue.stanzas + stanzas <= self.stanzas_max
                 && queue.bytes + bytes <= self.bytes_max;
             if !fits && queue.stanzas > 0 {
                 return Err(Full(frame));
             }
-            queue.stanzas += stanzas;
-            queue.bytes += bytes;
+            if let Some(origin) = delivered.origin {
+                let repeats = queue.seen.repeats(origin, stanzas);
+                batch.recs.drain(..repeats);
+            }
+            queue.stanzas += batch.recs.len();
+            queue.bytes += batch.stanza_bytes();
         }
         queue.frames.push_back(frame);
         drop(queue);
@@ -127,7 +135,7 @@ impl Sink for Inbox {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use rookery_session::carrier::{Answer, AskId};
+    use rookery_session::carrier::{Answer, AskId, Origin};
     use rookery_xmpp::stanza::{Batch, Rec};
     use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
@@ -149,10 +157,8 @@ mod tests {
             ..Rec::default()
         };
         let buf = Bytes::from(vec![b' '; (stanzas * bytes) as usize]);
-        ToSession::Deliver(Batch {
-            buf,
-            recs: (0..stanzas).map(rec).collect(),
-        })
+        let recs = (0..stanzas).map(rec).collect();
+        ToSession::Deliver(Batch { buf, recs }.into())
     }
 
     #[test]
@@ -193,9 +199,34 @@ mod tests {
         assert!(inbox.send(delivery(1, 2)).is_ok());
         let mut frames = vec![];
         inbox.take(1, &mut frames);
-        assert!(matches!(&frames[..], [ToSession::Deliver(batch)] if batch.stanza_bytes() == 1));
+        assert!(
+            matches!(&frames[..], [ToSession::Deliver(first)] if first.batch.stanza_bytes() == 1)
+        );
         assert!(inbox.has_frames());
         assert!(inbox.send(delivery(1, 1)).is_ok());
+    }
+
+    #[test]
+    fn what_is_sent_again_by_the_next_owner_of_a_shard_is_not_written_twice() {
+        let inbox = inbox(10, 100);
+        let sender = SessionId { node: 2, serial: 5 };
+        for (sequence, stanzas) in [(0, 2), (0, 2), (1, 2), (9, 1)] {
+            let ToSession::Deliver(mut delivered) = delivery(stanzas, 1) else {
+                unreachable!("it is a delivery")
+            };
+            delivered.origin = Some(Origin {
+                session: sender,
+                sequence,
+            });
+            assert!(inbox.send(ToSession::Deliver(delivered)).is_ok());
+        }
+        let mut frames = vec![];
+        inbox.take(100, &mut frames);
+        let stanzas = frames.iter().map(|frame| match frame {
+            ToSession::Deliver(delivered) => delivered.batch.recs.len(),
+            _ => 0,
+        });
+        assert_eq!(stanzas.collect::<Vec<_>>(), [2, 0, 1, 1]);
     }
 
     #[test]

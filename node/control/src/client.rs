@@ -27,6 +27,8 @@ mod cluster;
 mod quota;
 mod shards;
 
+pub use shards::Granted;
+
 /// An attempt to register.
 #[derive(Clone, Debug)]
 pub struct Reserve {

@@ -35,7 +35,7 @@ mod remote;
 pub mod state;
 mod window;
 
-pub use client::{Control, Reserve};
+pub use client::{Control, Granted, Reserve};
 pub use error::{
     NodesRefused, RegistrationRefused, SettleError, ShardsRefused, StartError, Unavailable,
 };

@@ -42,6 +42,13 @@ impl<F: Frame> Half<F> {
         self.waker.wake();
     }
 
+    /// Wakes the connection if there is something to send.
+    pub(crate) fn wake_if_needed(&self) {
+        if self.line().has_to_send() {
+            self.waker.wake();
+        }
+    }
+
     /// Queues a frame that counts.
     pub(crate) fn push(&self, frame: F, tag: u16) -> Result<(), NotQueued<F>> {
         self.line().push(frame, tag)?;

@@ -16,8 +16,10 @@
 //! * [`Ways`]: the dialling side. [`Hall`]: the accepting side. [`ShardMap`]: who owns which shard.
 //!
 //! What is promised: frames of one session for one shard stay in order and are handled once, also
-//! when connections break; everything that waits is bounded in bytes; what a peer does not take, or
-//! cannot be given, comes back, so that a shard can bounce it or a session be told.
+//! when connections break. Each is kept here until the shard has settled it, so that it goes to the
+//! shard's next owner if this one moves or dies; the sessions of this node are announced there ahead
+//! of it. Everything that waits is bounded in bytes; what nobody takes in time comes back, so that a
+//! shard can bounce it or a session be told.
 
 mod broken;
 #[cfg(feature = "by_hand")]
@@ -34,7 +36,7 @@ mod ways;
 mod wire;
 
 pub use hall::{Admit, Hall, HallConfig};
-pub use map::{ShardMap, SharedMap};
+pub use map::{Owner, ShardMap, SharedMap};
 pub use mover::{Dial, DialError, client_settings, server_settings};
 pub use options::LinkOptions;
 pub use rookery_proto::carrier::carrier_server::CarrierServer;

@@ -12,7 +12,8 @@ rookery_xmpp::options! {
         /// What may wait for one node, from being queued until it is taken there. Past it sessions
         /// that send there stop being read, and shards bounce.
         pub outbox_bytes: u32 = 1_048_576, "bytes";
-        /// The part of it that may be for one shard.
+        /// The part of it that may be for one shard, and what is kept for a shard until that has dealt with
+        /// it.
         pub shard_bytes: u32 = 262_144, "bytes";
         /// What may wait for the sessions of one node. Past it their shards are told that a
         /// delivery was not taken.
@@ -20,10 +21,11 @@ rookery_xmpp::options! {
         /// What is sent at once.
         pub parcel_bytes: u32 = 262_144, "bytes";
         /// How long a node may be away before what waits for it is given back and its sessions here
-        /// are ended.
+        /// are ended. Longer than a lease and its margin, after which its shards are elsewhere and the sessions with them.
         pub away_max_ms: u64 = 10_000, "ms";
-        /// How long frames wait for a shard that nobody owns before they are given back.
-        pub unowned_max_ms: u64 = 5_000, "ms";
+        /// How long frames wait for a shard that nobody owns before they are given back. Longer than a lease and its
+        /// margin, after which a dead owner is replaced.
+        pub unowned_max_ms: u64 = 12_000, "ms";
         /// How long to wait for a connection and for the peer's hello.
         pub connect_max_ms: u64 = 2_000, "ms";
         /// Silence after which the peer is asked for a sign of life.
@@ -77,4 +79,4 @@ impl LinkOptions {
 }
 
 /// A frame must fit into a message with what stands before it.
-const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64;
+pub(crate) const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64;

@@ -9,6 +9,7 @@ mod support;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rookery_link::{LinkOptions, ShardMap, Ways};
 use rookery_session::carrier::{
     Answer, AskId, PeerFrame, Peers, Question, Routers, ShardId, ShardInput, Sink, SinkRef,
@@ -16,8 +17,8 @@ use rookery_session::carrier::{
 };
 
 use support::{
-    Addresses, FakeShards, Mailbox, Place, RouterNode, SHARDS, bind, forwarded, message, numbers,
-    options, pair, soon, stanza_of, stanzas, ways,
+    Addresses, FakeShards, Mailbox, Place, RouterNode, SHARDS, bind, forwarded, jid, message,
+    numbers, options, pair, soon, stanza_of, stanzas, ways,
 };
 
 #[tokio::test]
@@ -61,7 +62,7 @@ async fn a_node_that_stays_away_is_given_up_on_both_sides() {
         }
     };
     assert_eq!(soon("a close", closed).await, session.session());
-    assert!(sink.send(ToSession::Deliver(message(1, 1))).is_err());
+    assert!(sink.send(ToSession::Deliver(message(1, 1).into())).is_err());
     // Both begin anew when it is back.
     pair.cutter.close(false);
     let again = Mailbox::new(3, 1000);
@@ -87,10 +88,31 @@ async fn a_node_that_stays_away_is_given_up_on_both_sides() {
 }
 
 #[tokio::test]
-async fn a_node_that_has_started_again_has_forgotten_its_sessions() {
+async fn a_node_that_has_started_again_is_told_of_its_sessions_and_of_all_that_was_not_dealt_with()
+{
     let pair = pair(options(), 1000).await;
     let session = Mailbox::new(1, 1000);
-    bind(&pair.ways, &pair.shards, &session, 0).await;
+    let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
+    let state = Bytes::from_static(b"<session/>");
+    assert!(sink.send(ToSession::Remember(state.clone())).is_ok());
+    // What is remembered is known here before what comes behind it.
+    assert!(sink.send(ToSession::Deliver(message(0, 1).into())).is_ok());
+    session.next().await;
+    let id = session.session();
+    for number in 0..4 {
+        pair.ways
+            .send_when_room(ShardId(0), stanzas(id, number, 10))
+            .await;
+    }
+    // The first two were dealt with, and the node has said so.
+    for number in 0..4 {
+        let input = match number < 2 {
+            true => pair.shards.next(0).await,
+            false => pair.shards.take(0).await,
+        };
+        assert_eq!(stanza_of(&input), Some((id, number)));
+    }
+    settled(&pair.ways, 2).await;
     let place = Place {
         node: 2,
         life: 2,
@@ -101,9 +123,112 @@ async fn a_node_that_has_started_again_has_forgotten_its_sessions() {
     let next = RouterNode::start(place, &shards).await;
     pair.cutter.lead_to(next.address);
     pair.cutter.cut();
-    assert!(matches!(session.next().await, ToSession::Close(_)));
-    let again = Mailbox::new(2, 1000);
-    bind(&pair.ways, &shards, &again, 0).await;
+    let ShardInput::Session(ToShard::Announce {
+        from, state: told, ..
+    }) = shards.next(0).await
+    else {
+        panic!("the session is announced first");
+    };
+    assert_eq!((from.session(), told), (id, state));
+    for number in 2..4 {
+        assert_eq!(stanza_of(&shards.next(0).await), Some((id, number)));
+    }
+    // The session goes on: what the new owner says arrives, and what the old one still says does not.
+    assert!(sink.send(ToSession::Deliver(message(1, 1).into())).is_ok());
+    assert!(from.send(ToSession::Deliver(message(2, 1).into())).is_ok());
+    let ToSession::Deliver(delivered) = session.next().await else {
+        panic!("a delivery was sent");
+    };
+    assert_eq!(numbers(&delivered.batch), [2]);
+}
+
+#[tokio::test]
+async fn what_a_shard_has_not_dealt_with_when_it_moves_goes_to_its_next_owner_and_nothing_else() {
+    let pair = pair(options(), 1000).await;
+    let session = Mailbox::new(1, 1000);
+    bind(&pair.ways, &pair.shards, &session, 0).await;
+    let id = session.session();
+    for number in 0..6 {
+        pair.ways
+            .send_when_room(ShardId(0), stanzas(id, number, 10))
+            .await;
+    }
+    // Every other one is dealt with. The word of it is under way when the map changes.
+    for number in 0..6 {
+        match number % 2 {
+            0 => drop(pair.shards.next(0).await),
+            _ => drop(pair.shards.take(0).await),
+        }
+    }
+    let third = FakeShards::new(SHARDS, 1000);
+    let map = ShardMap::of(2, [3, 2, 2, 2]);
+    let place = Place {
+        node: 3,
+        life: 1,
+        options: options(),
+        map: map.clone().shared(),
+    };
+    let router = RouterNode::start(place, &third).await;
+    pair.addresses.set(3, router.address);
+    pair.map.store(Arc::new(map));
+    let announced = third.next(0).await;
+    assert!(matches!(
+        announced,
+        ShardInput::Session(ToShard::Announce { .. })
+    ));
+    for number in [1, 3, 5] {
+        assert_eq!(stanza_of(&third.next(0).await), Some((id, number)));
+    }
+    pair.ways
+        .send_when_room(ShardId(0), stanzas(id, 6, 10))
+        .await;
+    assert_eq!(stanza_of(&third.next(0).await), Some((id, 6)));
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_is_told_to_the_next_owner_who_hears_first_that_it_was_there() {
+    let pair = pair(options(), 1000).await;
+    let session = Mailbox::new(1, 1000);
+    bind(&pair.ways, &pair.shards, &session, 0).await;
+    let id = session.session();
+    let closed = ToShard::Closed {
+        session: id,
+        jid: jid("a@example.net/a"),
+        receipt: None,
+    };
+    pair.ways.send_when_room(ShardId(0), closed).await;
+    drop(session);
+    pair.shards.take(0).await;
+    let place = Place {
+        node: 2,
+        life: 2,
+        options: options(),
+        map: pair.map.clone(),
+    };
+    let shards = FakeShards::new(SHARDS, 1000);
+    let next = RouterNode::start(place, &shards).await;
+    pair.cutter.lead_to(next.address);
+    pair.cutter.cut();
+    let first = shards.next(0).await;
+    assert!(matches!(
+        first,
+        ShardInput::Session(ToShard::Announce { from, .. }) if from.session() == id
+    ));
+    let second = shards.next(0).await;
+    assert!(matches!(
+        second,
+        ShardInput::Session(ToShard::Closed { session, .. }) if session == id
+    ));
+}
+
+/// Waits until so many frames are kept, of all shards.
+async fn settled(ways: &Ways, kept: usize) {
+    let wait = async {
+        while ways.kept() != kept {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("frames that are settled", wait).await;
 }
 
 #[tokio::test]
@@ -111,10 +236,7 @@ async fn frames_for_a_shard_that_has_moved_follow_it_in_order() {
     let pair = pair(options(), 100_000).await;
     // The other node does not know the new map yet, and this one has the old one.
     let third = FakeShards::new(SHARDS, 100_000);
-    let map = ShardMap {
-        version: 2,
-        owners: vec![3, 2, 2, 2],
-    };
+    let map = ShardMap::of(2, [3, 2, 2, 2]);
     let place = Place {
         node: 3,
         life: 1,
@@ -146,11 +268,7 @@ async fn frames_for_a_shard_that_has_moved_follow_it_in_order() {
 #[tokio::test]
 async fn frames_for_a_shard_without_an_owner_wait_and_then_come_back() {
     let own = FakeShards::new(SHARDS, 1000);
-    let map = ShardMap {
-        version: 1,
-        owners: vec![1, 0, 1, 1],
-    }
-    .shared();
+    let map = ShardMap::of(1, [1, 0, 1, 1]).shared();
     let options = LinkOptions {
         unowned_max_ms: 120,
         shard_bytes: 2000,
@@ -175,10 +293,11 @@ async fn frames_for_a_shard_without_an_owner_wait_and_then_come_back() {
         };
         assert_eq!(numbers(&batch), [number]);
     }
-    // With an owner they go on.
+    // Nobody waits for what has been away for so long. With an owner they go on.
     let asking = Mailbox::new(1, 10);
-    assert!(ways.forward(ShardId(1), forwarded(7, 5)).is_ok());
+    assert!(ways.forward(ShardId(1), forwarded(6, 5)).is_err());
     map.store(Arc::new(ShardMap::all_on(1, SHARDS)));
+    assert!(ways.forward(ShardId(1), forwarded(7, 5)).is_ok());
     let ShardInput::Peer(frame) = own.next(1).await else {
         panic!("it was forwarded");
     };

@@ -76,15 +76,18 @@ async fn stanzas_arrive_in_order_and_deliveries_too() {
     for number in 0..200 {
         let frame = stanzas(session.session(), number, 100);
         pair.ways.send_when_room(ShardId(0), frame).await;
-        assert!(sink.send(ToSession::Deliver(message(number, 100))).is_ok());
+        assert!(
+            sink.send(ToSession::Deliver(message(number, 100).into()))
+                .is_ok()
+        );
     }
     for number in 0..200 {
         let input = pair.shards.next(0).await;
         assert_eq!(stanza_of(&input), Some((session.session(), number)));
-        let ToSession::Deliver(batch) = session.next().await else {
+        let ToSession::Deliver(delivered) = session.next().await else {
             panic!("deliveries were sent");
         };
-        assert_eq!(numbers(&batch), [number]);
+        assert_eq!(numbers(&delivered.batch), [number]);
     }
 }
 
@@ -106,7 +109,7 @@ async fn a_link_that_is_cut_again_and_again_loses_and_doubles_nothing() {
         for number in 0..COUNT {
             let input = shards.next(0).await;
             assert_eq!(stanza_of(&input), Some((id, number)));
-            let mut delivery = ToSession::Deliver(message(number, 300));
+            let mut delivery = ToSession::Deliver(message(number, 300).into());
             while let Err(Full(back)) = sink.send(delivery) {
                 delivery = back;
                 tokio::task::yield_now().await;
@@ -122,10 +125,10 @@ async fn a_link_that_is_cut_again_and_again_loses_and_doubles_nothing() {
     })
     .await;
     for number in 0..COUNT {
-        let ToSession::Deliver(batch) = session.next().await else {
+        let ToSession::Deliver(delivered) = session.next().await else {
             panic!("deliveries were sent");
         };
-        assert_eq!(numbers(&batch), [number]);
+        assert_eq!(numbers(&delivered.batch), [number]);
     }
 }
 
@@ -149,15 +152,18 @@ async fn a_connection_that_stands_still_is_replaced_and_what_it_still_carries_ch
             pair.ways
                 .send_when_room(ShardId(0), stanzas(id, number, 500))
                 .await;
-            assert!(sink.send(ToSession::Deliver(message(number, 500))).is_ok());
+            assert!(
+                sink.send(ToSession::Deliver(message(number, 500).into()))
+                    .is_ok()
+            );
         }
         for number in 0..20 {
             let number = 20 * round + number;
             assert_eq!(stanza_of(&pair.shards.next(0).await), Some((id, number)));
-            let ToSession::Deliver(batch) = session.next().await else {
+            let ToSession::Deliver(delivered) = session.next().await else {
                 panic!("deliveries were sent");
             };
-            assert_eq!(numbers(&batch), [number]);
+            assert_eq!(numbers(&delivered.batch), [number]);
         }
         assert!(pair.cutter.connections() > connections);
         pair.cutter.thaw();
@@ -216,33 +222,39 @@ async fn what_a_slow_session_does_not_take_comes_back_to_its_shard_in_order() {
     let session = Mailbox::new(1, 5);
     let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
     for number in 0..20 {
-        assert!(sink.send(ToSession::Deliver(message(number, 10))).is_ok());
+        assert!(
+            sink.send(ToSession::Deliver(message(number, 10).into()))
+                .is_ok()
+        );
     }
     let shard = ShardId::of("a@example.net", SHARDS).0;
     for number in 5..20 {
         let ShardInput::Undelivered {
             session: id,
             jid,
-            batch,
+            delivered,
         } = pair.shards.next(shard).await
         else {
             panic!("only what was not delivered comes");
         };
         assert_eq!((id, jid.as_str()), (session.session(), "a@example.net/a"));
-        assert_eq!(numbers(&batch), [number]);
+        assert_eq!(numbers(&delivered.batch), [number]);
     }
     // What is sent from now on is taken again.
     for number in 0..5 {
-        let ToSession::Deliver(batch) = session.next().await else {
+        let ToSession::Deliver(delivered) = session.next().await else {
             panic!("deliveries were sent");
         };
-        assert_eq!(numbers(&batch), [number]);
+        assert_eq!(numbers(&delivered.batch), [number]);
     }
-    assert!(sink.send(ToSession::Deliver(message(20, 10))).is_ok());
-    let ToSession::Deliver(batch) = session.next().await else {
+    assert!(
+        sink.send(ToSession::Deliver(message(20, 10).into()))
+            .is_ok()
+    );
+    let ToSession::Deliver(delivered) = session.next().await else {
         panic!("a delivery was sent");
     };
-    assert_eq!(numbers(&batch), [20]);
+    assert_eq!(numbers(&delivered.batch), [20]);
 }
 
 #[tokio::test]
@@ -280,7 +292,10 @@ async fn a_node_that_stops_reading_fills_no_more_than_the_outbox() {
     let mut taken = 0;
     // The cut shows sooner or later; until then deliveries go through.
     let refused = async {
-        while sink.send(ToSession::Deliver(message(taken, 1000))).is_ok() {
+        while sink
+            .send(ToSession::Deliver(message(taken, 1000).into()))
+            .is_ok()
+        {
             taken += 1;
             tokio::task::yield_now().await;
         }
@@ -290,10 +305,10 @@ async fn a_node_that_stops_reading_fills_no_more_than_the_outbox() {
     assert!(waits <= 50_000, "{waits}");
     pair.cutter.close(false);
     for number in 0..taken {
-        let ToSession::Deliver(batch) = session.next().await else {
+        let ToSession::Deliver(delivered) = session.next().await else {
             panic!("deliveries were sent");
         };
-        assert_eq!(numbers(&batch), [number]);
+        assert_eq!(numbers(&delivered.batch), [number]);
     }
 }
 

@@ -5,9 +5,12 @@
 //! session ── ToShard::Ask(Question) ─────────────►  shard      before and while binding
 //!         ◄─ ToSession::Answer(Answer) ───────────
 //!         ── ToShard::Stanzas(Batch) ────────────►             once bound: all stanzas of one read
-//!         ◄─ ToSession::Deliver(Batch) ───────────
+//!         ◄─ ToSession::Deliver(Delivered) ───────
+//!         ◄─ ToSession::Remember ─────────────────             what the next owner of the shard must know
 //!         ◄─ ToSession::Close(StreamError) ───────             conflict, removal, shutdown
 //!         ── ToShard::Closed ────────────────────►
+//!
+//!         ── ToShard::Announce ──────────────────►  the shard's next owner, ahead of all other frames
 //! ```
 //!
 //! Frames of one session stay in order. Every queue on the way is bounded: a full shard gives the frame back, and the
@@ -25,6 +28,8 @@ use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::Batch;
 use rookery_xmpp::stanza_error::StanzaError;
 use rookery_xmpp::stream_error::StreamError;
+
+pub use crate::receipt::{Receipt, Receipts, Tenure};
 
 /// Names a session in the whole cluster, for ever: a node never gives out a serial twice, also not after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +55,16 @@ impl ShardId {
         hash ^= hash >> 32;
         Self((hash % u64::from(shards.max(1))) as u16)
     }
+}
+
+/// Where stanzas come from. A hop that may see them twice, because a shard's owner was gone before it could say what it
+/// had done, drops what it has seen: of one session's stanzas for one recipient the numbers only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The session whose client sent them.
+    pub session: SessionId,
+    /// The number of the first in that session; those behind it follow without a gap.
+    pub sequence: u64,
 }
 
 /// Matches an [`Answer`] to its [`Question`] within one session.
@@ -78,6 +93,8 @@ pub enum ToShard {
         sequence: u64,
         /// The stanzas.
         batch: Batch,
+        /// Where somebody keeps the frame until it is settled.
+        receipt: Option<Receipt>,
     },
     /// The session is over: the stream was closed, or its socket was lost.
     Closed {
@@ -85,6 +102,19 @@ pub enum ToShard {
         session: SessionId,
         /// Its full JID.
         jid: Arc<Jid>,
+        /// Where somebody keeps the frame until it is settled.
+        receipt: Option<Receipt>,
+    },
+    /// A session that an earlier owner of the shard has bound.
+    Announce {
+        /// The way to it.
+        from: SinkRef,
+        /// Its full JID.
+        jid: Arc<Jid>,
+        /// Where its client connects from.
+        address: IpAddr,
+        /// What the earlier owner said last in [`ToSession::Remember`]; empty if it said nothing.
+        state: Bytes,
     },
 }
 
@@ -249,9 +279,36 @@ pub enum ToSession {
         answer: Answer,
     },
     /// Stanzas for the client, in order.
-    Deliver(Batch),
+    Deliver(Delivered),
+    /// What the shard's next owner must know of the session. It means nothing to the session itself.
+    Remember(Bytes),
     /// The session must end with this stream error.
     Close(StreamError),
+}
+
+/// Stanzas for a client.
+#[derive(Clone, Debug)]
+pub struct Delivered {
+    /// The stanzas.
+    pub batch: Batch,
+    /// Whose they are, where the session may be given them twice.
+    pub origin: Option<Origin>,
+    /// Held until the session's queue has them.
+    pub receipt: Option<Receipt>,
+    /// Which readers the account had; its own shard wants to know if they come back.
+    pub readers: u64,
+}
+
+impl From<Batch> for Delivered {
+    /// Stanzas that nobody sends a second time.
+    fn from(batch: Batch) -> Self {
+        Self {
+            batch,
+            origin: None,
+            receipt: None,
+            readers: 0,
+        }
+    }
 }
 
 /// Stanzas from one sender to one recipient, on their way between two shards.
@@ -264,6 +321,23 @@ pub struct PeerFrame {
     pub to: Arc<Jid>,
     /// The stanzas.
     pub batch: Batch,
+    /// Whose they are, where they may be sent twice.
+    pub origin: Option<Origin>,
+    /// Held until they have been dealt with.
+    pub receipt: Option<Receipt>,
+}
+
+impl PeerFrame {
+    /// Stanzas that nobody sends a second time.
+    pub fn new(from: Arc<Jid>, to: Arc<Jid>, batch: Batch) -> Self {
+        Self {
+            from,
+            to,
+            batch,
+            origin: None,
+            receipt: None,
+        }
+    }
 }
 
 /// What reaches a shard from outside it, whoever carries it.
@@ -282,8 +356,22 @@ pub enum ShardInput {
         /// Its full JID.
         jid: Arc<Jid>,
         /// What it did not take.
-        batch: Batch,
+        delivered: Delivered,
     },
+}
+
+impl ShardInput {
+    /// The receipt of the frame, to be held until it has been dealt with.
+    pub fn receipt_mut(&mut self) -> Option<&mut Option<Receipt>> {
+        match self {
+            Self::Session(ToShard::Stanzas { receipt, .. } | ToShard::Closed { receipt, .. }) => {
+                Some(receipt)
+            }
+            Self::Peer(frame) | Self::Refused(frame) => Some(&mut frame.receipt),
+            Self::Undelivered { delivered, .. } => Some(&mut delivered.receipt),
+            Self::Session(ToShard::Ask { .. } | ToShard::Announce { .. }) => None,
+        }
+    }
 }
 
 /// The queue of a receiver is full; the frame comes back.
@@ -300,10 +388,16 @@ pub trait Sink: Send + Sync {
     /// come back to its shard as [`ShardInput::Undelivered`].
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>>;
 
+    /// Whether the session's node keeps what it is told with [`ToSession::Remember`]. In a process that is its whole
+    /// cluster nobody would ever ask for it.
+    fn remembers(&self) -> bool {
+        false
+    }
+
     /// Queues stanzas that the shard keeps until it knows that the session's queue took them. What is
     /// not taken does not come back.
     fn deliver(&self, batch: Batch) -> Delivery {
-        match self.send(ToSession::Deliver(batch)) {
+        match self.send(ToSession::Deliver(batch.into())) {
             Ok(()) => Delivery::Taken,
             Err(_) => Delivery::NotTaken,
         }

@@ -23,7 +23,9 @@ mod iq;
 mod login_guard;
 mod options;
 mod phase;
+mod receipt;
 mod sasl;
+mod seen;
 mod session;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
@@ -34,4 +36,5 @@ pub use config::{ConnectionFacts, HostConfig, SessionConfig};
 pub use login_guard::{LoginGuard, LoginGuardOptions};
 pub use options::SessionOptions;
 pub use phase::is_stream_business;
+pub use seen::Seen;
 pub use session::Session;

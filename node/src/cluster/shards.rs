@@ -16,7 +16,7 @@ use std::time::Duration;
 use metrics::gauge;
 use rookery_control::{Control, NodeId, Renewal, ShardMap, ShardPolicy};
 use rookery_link::{
-    CarrierServer, Dial, DialError, Hall, HallConfig, ShardMap as Owners, SharedMap, Ways,
+    CarrierServer, Dial, DialError, Hall, HallConfig, Owner, ShardMap as Owners, SharedMap, Ways,
     WaysConfig, client_settings,
 };
 use rookery_router::carrier::InProcess;
@@ -24,6 +24,7 @@ use rookery_router::shard::Tenure;
 use rookery_router::{Lease, Ownership, OwnershipStep, RouterRole, Surroundings};
 use rookery_xmpp::clock::Timestamp;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
@@ -44,6 +45,8 @@ pub(super) struct ShardWays {
     node: NodeId,
     renewal: Renewal,
     policy: ShardPolicy,
+    /// The version of the map that this node serves by.
+    followed: watch::Sender<u64>,
 }
 
 /// Reaches other nodes under the cluster's identity.
@@ -67,7 +70,7 @@ impl ShardWays {
         let carrier = InProcess::new(shards);
         let nobody = Owners {
             version: 0,
-            owners: vec![0; usize::from(shards)],
+            owners: vec![Owner::default(); usize::from(shards)],
         };
         let map = nobody.shared();
         let (number, life) = (number(identity.node), Timestamp::now().as_millis());
@@ -108,6 +111,7 @@ impl ShardWays {
                 draining: false,
             },
             policy: config.cluster.shard_policy(shards),
+            followed: watch::Sender::new(0),
         }
     }
 
@@ -141,22 +145,29 @@ impl ShardWays {
         }
     }
 
-    /// Renews the lease in time, for ever. It counts from before it was asked for.
+    /// Renews the lease in time, for ever. It counts from before it was asked for, and only once the
+    /// shards are served by the map that it was granted under: a node that slept has lost some.
     async fn renew(self, control: Control) {
         let mut configured = false;
+        let pause = Duration::from_millis(self.policy.lease_ms) / RENEWALS_A_LEASE;
         loop {
             if !configured && self.renewal.routes {
                 configured = control.configure_shards(self.policy).await.is_ok();
             }
             let asked = Instant::now();
             match control.renew_lease(self.node, self.renewal).await {
-                Ok(lasts) => self.lease.extend(asked, lasts),
+                Ok(granted) => {
+                    let mut followed = self.followed.subscribe();
+                    let caught_up = followed.wait_for(|version| *version >= granted.map_version);
+                    if let Ok(Ok(_)) = tokio::time::timeout_at(asked + pause, caught_up).await {
+                        self.lease.extend(asked, granted.lasts);
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(%error, left_ms = self.lease.left().as_millis() as u64, "lease not renewed");
                 }
             }
             gauge!("rookery_lease_left_seconds").set(self.lease.left().as_secs_f64());
-            let pause = Duration::from_millis(self.policy.lease_ms) / RENEWALS_A_LEASE;
             tokio::time::sleep_until(asked + pause).await;
         }
     }
@@ -174,6 +185,7 @@ impl ShardWays {
             }
             seen = map.version();
             self.carry_out(&steps, &map, &router).await;
+            self.followed.send_replace(seen);
             gauge!("rookery_shards_served").set(ownership.serving() as f64);
             let handed: Vec<_> = ownership.handed_over().collect();
             for (shard, epoch) in handed {
@@ -206,6 +218,7 @@ impl ShardWays {
         router.serve(starts);
         self.map
             .store(Arc::new(owners(map, self.map.load().shards())));
+        self.ways.map_changed();
         if !steps.is_empty() {
             tracing::info!(
                 steps = steps.len(),
@@ -244,12 +257,15 @@ fn speaks_for(node: u32, extensions: &tonic::Extensions) -> bool {
 /// The map as the carrier wants it.
 fn owners(map: &ShardMap, shards: u16) -> Owners {
     let owner = |shard| {
-        let placement = map.get(shard)?;
-        placement.owner.map(number)
+        let placement = map.get(shard).unwrap_or_default();
+        Owner {
+            node: placement.owner.map(number).unwrap_or(0),
+            epoch: placement.epoch,
+        }
     };
     Owners {
         version: map.version(),
-        owners: (0..shards).map(|shard| owner(shard).unwrap_or(0)).collect(),
+        owners: (0..shards).map(owner).collect(),
     }
 }
 

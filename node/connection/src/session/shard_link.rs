@@ -92,6 +92,7 @@ impl ShardLink {
                 from,
                 sequence,
                 batch,
+                receipt: None,
             },
         );
     }
@@ -158,6 +159,7 @@ impl ShardLink {
             ToShard::Closed {
                 session: self.inbox.session(),
                 jid,
+                receipt: None,
             },
         ))
     }

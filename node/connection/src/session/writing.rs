@@ -36,7 +36,9 @@ impl SessionActor {
         let any = !frames.is_empty();
         for frame in frames.drain(..) {
             match frame {
-                ToSession::Deliver(batch) => render(&batch, &mut scratch.outgoing),
+                ToSession::Deliver(delivered) => render(&delivered.batch, &mut scratch.outgoing),
+                // Who carries frames between nodes keeps it.
+                ToSession::Remember(_) => {}
                 ToSession::Answer { ask, answer } => {
                     self.event(Event::Answered(ask, answer), scratch, now);
                 }

@@ -10,6 +10,17 @@ use super::{Control, unexpected};
 use crate::error::{ShardsRefused, Unavailable};
 use crate::state::{Command, NodeId, Outcome, Renewal, ShardMap, ShardPolicy};
 
+/// A lease that was renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// How long it lasts from the moment *before* it was asked for, by the asker's monotonic clock; zero while the
+    /// group has no shards.
+    pub lasts: Duration,
+    /// The shard map that was in force. Whoever has not followed it so far may serve by an older one what has been
+    /// given to others meanwhile, so it must not count on the lease before.
+    pub map_version: u64,
+}
+
 impl Control {
     /// The shard map as this node knows it, without waiting.
     pub fn shards(&self) -> Arc<ShardMap> {
@@ -27,16 +38,21 @@ impl Control {
             .await
     }
 
-    /// Renews a node's lease. It lasts so long from the moment *before* this was called, by the
-    /// caller's monotonic clock; zero while the group has no shards.
+    /// Renews a node's lease.
     pub async fn renew_lease(
         &self,
         node: NodeId,
         renewal: Renewal,
-    ) -> Result<Duration, Unavailable> {
+    ) -> Result<Granted, Unavailable> {
         let command = Command::Renew { node, renewal };
         match self.propose(command, Timestamp::now()).await? {
-            Outcome::Renewed { lease_ms } => Ok(Duration::from_millis(lease_ms)),
+            Outcome::Renewed {
+                lease_ms,
+                map_version,
+            } => Ok(Granted {
+                lasts: Duration::from_millis(lease_ms),
+                map_version,
+            }),
             other => Err(unexpected(&other)),
         }
     }

@@ -216,6 +216,10 @@ pub enum Outcome {
     Renewed {
         /// Milliseconds; 0 while the group has no shards.
         lease_ms: u64,
+        /// The version of the shard map now in force. The lease is for what this map, or a later one, gives
+        /// to the node.
+        #[serde(default)]
+        map_version: u64,
     },
     /// The version of the shard map now in force.
     ShardMap(u64),

@@ -166,8 +166,10 @@ impl ControlState {
                 Ok(())
             }
             Command::Renew { node, renewal } => {
+                let lease_ms = shards.renew(node, renewal);
                 return Outcome::Renewed {
-                    lease_ms: shards.renew(node, renewal),
+                    lease_ms,
+                    map_version: shards.map().version(),
                 };
             }
             Command::Leave { node } => {

@@ -5,14 +5,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use metrics::counter;
-use rookery_session::carrier::{SessionId, ShardId, ShardInput, SinkRef, ToSession, ToShard};
+use rookery_session::carrier::{
+    Receipt, Receipts, SessionId, ShardId, ShardInput, SinkRef, ToSession, ToShard,
+};
 
 use super::Inner;
 use super::proxy::Proxy;
 use super::waiting::Waiting;
 use crate::broken::Broken;
 use crate::half::Half;
-use crate::wire::{Cause, Down, DownBody, Hello, Incoming, Malformed, ToLink, UpIn, read_parcel};
+use crate::wire::{
+    Announced, Down, DownBody, Hello, Incoming, Malformed, ToLink, UpIn, read_parcel,
+};
 
 /// A link as its accepting side knows it.
 pub(crate) struct Accepted {
@@ -25,16 +29,19 @@ pub(crate) struct Accepted {
     pub(super) hall: Arc<Inner>,
     proxies: Mutex<BTreeMap<SessionId, Weak<Proxy>>>,
     pub(super) waiting: Waiting,
-    /// Held while a parcel is handled. The shards for which frames are given back, until the peer
-    /// says that it has them all.
+    /// Held while a parcel is handled. The shards for which everything is dropped, until the peer
+    /// says that it begins anew.
     receiving: Mutex<HashSet<ShardId>>,
+    /// What has been dealt with, and the peer was not told of.
+    settled: Mutex<Vec<(ShardId, u64)>>,
 }
 
 /// What became of a frame.
 enum Verdict {
     Taken,
     Held,
-    NotMine(u64),
+    /// Dropped: the peer has it, and hears, once, by which map.
+    NotMine(Option<u64>),
 }
 
 impl Accepted {
@@ -49,6 +56,7 @@ impl Accepted {
             proxies: Mutex::default(),
             waiting: Waiting::default(),
             receiving: Mutex::default(),
+            settled: Mutex::default(),
         })
     }
 
@@ -98,28 +106,9 @@ impl Accepted {
             .line()
             .repeats(generation, &header, frames.len())?;
         let count = frames.len() - repeats;
-        let numbers = header.first..;
         let mut words = Vec::new();
-        for (number, frame) in numbers.zip(frames).skip(repeats) {
-            let taken = frame.into_input(|session| self.sink(session));
-            let verdict = match taken {
-                Ok((shard, input)) => self.take(shard, input, &mut giving_back),
-                Err(ToLink::NotTaken(number)) => {
-                    self.not_taken(number);
-                    Verdict::Taken
-                }
-                Err(ToLink::Again(shard)) => {
-                    giving_back.remove(&shard);
-                    Verdict::Taken
-                }
-            };
-            match verdict {
-                Verdict::Taken => {}
-                Verdict::Held => words.push(DownBody::Held(number)),
-                Verdict::NotMine(version) => {
-                    words.push(DownBody::Refused(number, Cause::NotMine(version)));
-                }
-            }
+        for (number, frame) in (header.first..).zip(frames).skip(repeats) {
+            self.handle(number, frame, &mut giving_back, &mut words);
         }
         counter!("rookery_link_parcels_received_total").increment(1);
         counter!("rookery_link_frames_received_total").increment(count as u64);
@@ -131,11 +120,63 @@ impl Accepted {
         line.forget(header.forget)?;
         let wake = line.has_to_send();
         drop(line);
+        // It goes with the word of what was handled, which is never far.
+        self.tell_settled();
         if wake {
             self.half.wake();
         }
         self.waiting.start(self);
         Ok(())
+    }
+
+    fn handle(
+        self: &Arc<Self>,
+        number: u64,
+        frame: UpIn,
+        giving_back: &mut HashSet<ShardId>,
+        words: &mut Vec<DownBody>,
+    ) {
+        let taken = frame.into_input(
+            |session, announced| self.sink(session, announced),
+            |shard, token| self.receipt(shard, token),
+        );
+        match taken {
+            Ok((shard, input)) => match self.take(shard, input, giving_back) {
+                Verdict::Taken => {}
+                Verdict::Held => words.push(DownBody::Held(number)),
+                Verdict::NotMine(version) => {
+                    words.extend(version.map(|version| DownBody::NotMine(shard, version)));
+                }
+            },
+            Err(ToLink::NotTaken(number)) => self.not_taken(number),
+            Err(ToLink::Again(shard)) => {
+                // What waits here comes again.
+                self.waiting.clear(shard);
+                giving_back.remove(&shard);
+            }
+            Err(ToLink::Fence(shard)) => {
+                words.extend(self.take_settled());
+                words.push(DownBody::Fenced(shard));
+            }
+        }
+    }
+
+    /// Tells the peer what has been dealt with.
+    pub(super) fn tell_settled(&self) {
+        if let Some(body) = self.take_settled() {
+            self.half.line().push_always(Down { body });
+        }
+    }
+
+    fn take_settled(&self) -> Option<DownBody> {
+        let settled = std::mem::take(&mut *self.settled_frames());
+        (!settled.is_empty()).then_some(DownBody::Settled(settled))
+    }
+
+    /// The receipt of a frame that its sender keeps.
+    fn receipt(self: &Arc<Self>, shard: ShardId, token: u64) -> Option<Receipt> {
+        let to: Arc<dyn Receipts> = self.clone();
+        (token != 0).then(|| Receipt::new(shard, token, to))
     }
 
     /// The peer has gone for good: its sessions are closed at their shards, and what they were to
@@ -156,6 +197,7 @@ impl Accepted {
                     ShardInput::Session(ToShard::Closed {
                         session,
                         jid: jid.clone(),
+                        receipt: None,
                     }),
                 );
             }
@@ -194,9 +236,12 @@ impl Accepted {
         giving_back: &mut HashSet<ShardId>,
     ) -> Verdict {
         let map = self.hall.config.map.load();
-        if map.owner(shard) != Some(self.hall.config.node) || giving_back.contains(&shard) {
-            giving_back.insert(shard);
-            return Verdict::NotMine(map.version);
+        let ours = map
+            .owner(shard)
+            .is_some_and(|owner| owner.node == self.hall.config.node);
+        if !ours || giving_back.contains(&shard) {
+            let first = giving_back.insert(shard);
+            return Verdict::NotMine(first.then_some(map.version));
         }
         match self.waiting.give(self, shard, input) {
             true => Verdict::Taken,
@@ -226,7 +271,7 @@ impl Accepted {
             round,
             jid,
             ticket,
-            frame: ToSession::Deliver(batch),
+            frame: ToSession::Deliver(delivered),
         } = &down.body
         else {
             return;
@@ -243,7 +288,7 @@ impl Accepted {
                 ShardInput::Undelivered {
                     session: *session,
                     jid: jid.clone(),
-                    batch: batch.clone(),
+                    delivered: delivered.clone(),
                 },
             ),
             // Nothing is delivered to one that is not bound.
@@ -251,15 +296,21 @@ impl Accepted {
         }
     }
 
-    /// The sink of a session of that node.
-    fn sink(self: &Arc<Self>, session: SessionId) -> SinkRef {
+    /// The sink of a session of that node; another one if the session is announced.
+    fn sink(self: &Arc<Self>, session: SessionId, announced: Option<&Announced>) -> SinkRef {
         let mut proxies = self.proxies();
-        if let Some(proxy) = proxies.get(&session).and_then(Weak::upgrade) {
-            return proxy;
-        }
-        let proxy = Arc::new(Proxy::new(session, self.clone()));
+        let known = proxies.get(&session).and_then(Weak::upgrade);
+        let proxy = match (known, announced) {
+            (Some(proxy), None) => return proxy,
+            (_, None) => Arc::new(Proxy::new(session, self.clone())),
+            (_, Some(announced)) => Arc::new(Proxy::announced(announced, self.clone())),
+        };
         proxies.insert(session, Arc::downgrade(&proxy));
         proxy
+    }
+
+    fn settled_frames(&self) -> MutexGuard<'_, Vec<(ShardId, u64)>> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn proxies(&self) -> MutexGuard<'_, BTreeMap<SessionId, Weak<Proxy>>> {
@@ -270,5 +321,12 @@ impl Accepted {
         self.receiving
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes what has been dealt with; the peer hears of it with the next parcel or tick.
+impl Receipts for Accepted {
+    fn settled(&self, shard: ShardId, token: u64) {
+        self.settled_frames().push((shard, token));
     }
 }

@@ -130,7 +130,7 @@ impl Inner {
         Ok((link, false))
     }
 
-    /// Gives up nodes that are away for too long.
+    /// Gives up nodes that are away for too long, and tells the others what has been dealt with.
     fn tick(&self) {
         let (now, max) = (self.clock.now(), self.config.options.away_max());
         let mut lost = Vec::new();
@@ -145,6 +145,11 @@ impl Inner {
             }
             !away
         });
+        let links: Vec<_> = self.links().values().cloned().collect();
+        for link in links {
+            link.tell_settled();
+            link.half.wake_if_needed();
+        }
         for link in lost {
             tracing::warn!(
                 node = link.node,

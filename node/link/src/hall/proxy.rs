@@ -9,7 +9,7 @@ use rookery_xmpp::stanza::Batch;
 
 use super::Accepted;
 use crate::ticket::Ticket;
-use crate::wire::{Down, DownBody};
+use crate::wire::{Announced, Down, DownBody};
 
 /// Puts what a shard says to a session on the link. What the session does not take comes back to
 /// the shard as undelivered: later than within a process, and in order, since all that was sent in
@@ -30,6 +30,16 @@ impl Proxy {
             link,
             jid: OnceLock::new(),
             round: AtomicU32::new(0),
+        }
+    }
+
+    /// For a session that an earlier owner of its shard has bound.
+    pub(super) fn announced(announced: &Announced, link: Arc<Accepted>) -> Self {
+        Self {
+            session: announced.session,
+            link,
+            jid: OnceLock::from(announced.jid.clone()),
+            round: AtomicU32::new(announced.round),
         }
     }
 
@@ -99,9 +109,13 @@ impl Sink for Proxy {
         Err(Full(frame))
     }
 
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn deliver(&self, batch: Batch) -> Delivery {
         let (ticket, taken) = Ticket::new();
-        let down = self.down(ToSession::Deliver(batch), Some(ticket));
+        let down = self.down(ToSession::Deliver(batch.into()), Some(ticket));
         match self.link.half.push(down, 0) {
             Ok(()) => Delivery::Pending(Box::pin(taken)),
             Err(_) => Delivery::NotTaken,

@@ -44,6 +44,13 @@ impl Waiting {
         }
     }
 
+    /// Drops what waits for a shard: it comes again.
+    pub(super) fn clear(&self, shard: ShardId) {
+        if let Some(queue) = self.queues().by_shard.get_mut(&shard) {
+            queue.clear();
+        }
+    }
+
     /// The next that waits.
     fn next(&self, shard: ShardId) -> Option<ShardInput> {
         self.queues().by_shard.get_mut(&shard)?.pop_front()

@@ -169,10 +169,9 @@ impl<F: Frame> Line<F> {
         }
     }
 
-    /// Whether nothing of this tag is on the line or waits at the peer.
-    pub(crate) fn is_settled(&self, tag: u16) -> bool {
-        let share = self.shares.get(usize::from(tag));
-        share.is_none_or(|share| share.bytes + share.held == 0)
+    /// Whether there is no connection.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down_since.is_some()
     }
 
     /// Bytes that count.

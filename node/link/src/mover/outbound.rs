@@ -38,7 +38,7 @@ impl<F: Frame> Outbound<F> {
     }
 }
 
-impl Stream for Outbound<Up> {
+impl Stream for Outbound<Arc<Up>> {
     type Item = Parcel;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Parcel>> {

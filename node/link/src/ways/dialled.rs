@@ -1,28 +1,31 @@
 //! One link to a node that this one has dialled.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::counter;
-use rookery_session::carrier::{AskId, SessionId, ShardId, SinkRef};
+use rookery_session::carrier::{
+    Answer, AskId, Question, SessionId, ShardId, SinkRef, ToSession, ToShard,
+};
 
 use super::Inner;
+use super::refuse::Loss;
+use super::seats::Asked;
 use crate::LinkOptions;
 use crate::broken::Broken;
 use crate::half::Half;
-use crate::wire::{Cause, DownIn, Hello, Incoming, Malformed, Up, UpBody, read_parcel};
+use crate::wire::{DownIn, Hello, Incoming, Malformed, Up, UpBody, read_parcel};
 
 /// A link as its dialling side knows it.
 pub(crate) struct Dialled {
     pub(crate) node: u32,
-    pub(crate) half: Arc<Half<Up>>,
+    pub(crate) half: Arc<Half<Arc<Up>>>,
     /// Who waits for an answer.
-    asks: Mutex<BTreeMap<(SessionId, AskId), SinkRef>>,
-    /// Shards for which the node gives back all until it is told otherwise.
-    giving_back: Mutex<HashSet<ShardId>>,
+    asks: Mutex<BTreeMap<(SessionId, AskId), Asked>>,
     /// Held while a parcel is handled.
     receiving: Mutex<Link>,
     /// Away for too long: nothing is queued until it is back.
@@ -35,6 +38,8 @@ struct Link {
     number: u64,
     /// The peer knows it.
     established: bool,
+    /// The life of the peer that knew the last one.
+    life: u64,
 }
 
 impl Dialled {
@@ -43,7 +48,6 @@ impl Dialled {
             node,
             half: Arc::new(Half::new(options.up_limits(), now)),
             asks: Mutex::default(),
-            giving_back: Mutex::default(),
             receiving: Mutex::default(),
             away: AtomicBool::new(false),
         }
@@ -94,7 +98,7 @@ impl Dialled {
                 counter!("rookery_link_frames_received_total").increment(count as u64);
                 let mut line = self.half.line();
                 for up in words {
-                    line.push_always(up);
+                    line.push_always(Arc::new(up));
                 }
                 line.handled(count, size);
                 line.forget(header.forget)?;
@@ -117,23 +121,45 @@ impl Dialled {
                 round,
                 frame,
             } => {
-                let refused = ways.seats.give(self, session, round, frame);
+                let shard_of = |jid: &_| ways.shard_of(jid);
+                let refused = ways.seats.give(self, session, round, frame, shard_of);
                 if let Some(word) = refused {
-                    words.push(word.into_up(number, session, |jid| ways.shard_of(jid)));
+                    words.push(word.into_up(number, session));
                 }
             }
-            DownIn::Refused(number, Cause::NotMine(version)) => {
-                let up = self.half.line().take_back(number);
-                if let Some(up) = up {
-                    let (node, shard) = (self.node, up.shard.0);
-                    tracing::debug!(node, shard, version, "node does not own a shard");
-                    self.giving_back().insert(up.shard);
-                    self.answered(&up);
-                    ways.stray(Arc::unwrap_or_clone(up));
-                }
-            }
+            DownIn::NotMine(shard, version) => self.not_mine(ways, shard, version),
             DownIn::Held(number) => self.half.line().held(number),
             DownIn::Room(shard) => self.half.line().room(shard.0),
+            DownIn::Settled(frames) => ways.settle(frames),
+            DownIn::Fenced(shard) => {
+                if let Some(place) = ways.place(shard) {
+                    place.way().fenced();
+                    ways.look_after(shard, ways.config.map.load().owner(shard));
+                }
+            }
+        }
+    }
+
+    /// The node drops what is for a shard until it is told to begin anew.
+    fn not_mine(&self, ways: &Arc<Inner>, shard: ShardId, version: u64) {
+        tracing::debug!(
+            node = self.node,
+            shard = shard.0,
+            version,
+            "node does not own a shard"
+        );
+        let Some(place) = ways.place(shard) else {
+            return;
+        };
+        let mut way = place.way();
+        if way.route().is_some_and(|route| route.node == self.node) {
+            way.forgotten(ways.clock.now() + ASK_AGAIN);
+        }
+        drop(way);
+        for (ask, sink) in self.take_asks(|asked| asked.shard == shard) {
+            let answer = Answer::Unavailable;
+            // One that is gone needs no answer.
+            let _ = sink.send(ToSession::Answer { ask, answer });
         }
     }
 
@@ -157,8 +183,12 @@ impl Dialled {
             return Err(Malformed("a hello of another link").into());
         }
         if link.established && !hello.resumed {
+            let loss = match hello.life == link.life {
+                true => Loss::Away,
+                false => Loss::Restarted,
+            };
             drop(link);
-            ways.lose(self);
+            ways.lose(self, loss);
             return Err(Broken::Forgotten);
         }
         let mut line = self.half.line();
@@ -166,6 +196,7 @@ impl Dialled {
         let short = line.take_short();
         drop(line);
         link.established = true;
+        link.life = hello.life;
         drop(link);
         self.away.store(false, Ordering::Relaxed);
         self.half.wake();
@@ -179,21 +210,19 @@ impl Dialled {
         Ok(())
     }
 
-    /// The link ends, and another one begins: what the peer may not have, and who waits for
-    /// answers.
-    pub(super) fn begin_anew(&self, now: Duration) -> (Vec<Arc<Up>>, Vec<(AskId, SinkRef)>) {
+    /// The link ends, and another one begins: who waits for answers.
+    pub(super) fn begin_anew(&self, now: Duration) -> Vec<(AskId, SinkRef)> {
         let mut link = self.receiving();
         link.number += 1;
         link.established = false;
-        self.giving_back().clear();
         let mut line = self.half.line();
+        // What the peer may not have is kept by its ways.
         let left = line.lose(now);
         let generation = line.generation();
         drop(line);
+        drop(left);
         self.half.changed(generation);
-        let asks = std::mem::take(&mut *self.asks());
-        let asks = asks.into_iter().map(|((_, ask), sink)| (ask, sink));
-        (left, asks.collect())
+        self.take_asks(|_| true)
     }
 
     /// Ends the connection.
@@ -214,39 +243,45 @@ impl Dialled {
 
     /// Somebody will wait for an answer.
     pub(super) fn asked(&self, up: &Up) {
-        if let Some((key, sink)) = ask_of(up) {
-            self.asks().insert(key, sink.clone());
+        if let UpBody::Session(ToShard::Ask {
+            from,
+            ask,
+            question,
+        }) = &up.body
+        {
+            let address = match question {
+                Question::Bind { address, .. } => *address,
+                _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            };
+            let asked = Asked {
+                sink: from.clone(),
+                shard: up.shard,
+                address,
+            };
+            self.asks().insert((from.session(), *ask), asked);
         }
     }
 
     /// There will be no answer to this by this link.
     pub(super) fn answered(&self, up: &Up) {
-        if let Some((key, _)) = ask_of(up) {
-            self.asks().remove(&key);
+        if let UpBody::Session(ToShard::Ask { from, ask, .. }) = &up.body {
+            self.asks().remove(&(from.session(), *ask));
         }
     }
 
     /// Who waits for this answer.
-    pub(super) fn take_ask(&self, session: SessionId, ask: AskId) -> Option<SinkRef> {
+    pub(super) fn take_ask(&self, session: SessionId, ask: AskId) -> Option<Asked> {
         self.asks().remove(&(session, ask))
     }
 
-    /// Ends the giving back for a shard, ahead of what is sent to it now.
-    pub(super) fn again(&self, shard: ShardId) {
-        if self.giving_back().remove(&shard) {
-            let body = UpBody::Again;
-            self.half.push_always(Up { shard, body });
-        }
+    fn take_asks(&self, wanted: impl Fn(&Asked) -> bool) -> Vec<(AskId, SinkRef)> {
+        let mut asks = self.asks();
+        let taken = asks.extract_if(.., |_, asked| wanted(asked));
+        taken.map(|((_, ask), asked)| (ask, asked.sink)).collect()
     }
 
-    fn asks(&self) -> MutexGuard<'_, BTreeMap<(SessionId, AskId), SinkRef>> {
+    fn asks(&self) -> MutexGuard<'_, BTreeMap<(SessionId, AskId), Asked>> {
         self.asks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn giving_back(&self) -> MutexGuard<'_, HashSet<ShardId>> {
-        self.giving_back
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn receiving(&self) -> MutexGuard<'_, Link> {
@@ -256,10 +291,5 @@ impl Dialled {
     }
 }
 
-fn ask_of(up: &Up) -> Option<((SessionId, AskId), &SinkRef)> {
-    use rookery_session::carrier::ToShard;
-    match &up.body {
-        UpBody::Session(ToShard::Ask { from, ask, .. }) => Some(((from.session(), *ask), from)),
-        _ => None,
-    }
-}
+/// Before a node that did not own a shard is asked again: its map may lag behind.
+const ASK_AGAIN: Duration = Duration::from_millis(50);

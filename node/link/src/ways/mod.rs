@@ -1,10 +1,11 @@
 //! The dialling side: this node's ways to all shards, wherever they are.
 
 mod dialled;
-mod lanes;
-mod offer;
 mod refuse;
+mod route;
+mod seated;
 mod seats;
+mod way;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,12 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rookery_session::carrier::{Full, PeerFrame, Peers, Routers, ShardId, ShardsRef, ToShard};
+use rookery_xmpp::jid::Jid;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub(crate) use dialled::Dialled;
-use lanes::Lanes;
-use offer::Place;
+use refuse::Loss;
+use route::Place;
 use seats::Seats;
 
 use crate::clock::Clock;
@@ -56,8 +58,9 @@ pub(crate) struct Inner {
     links: ArcSwap<BTreeMap<u32, Arc<Dialled>>>,
     opening: Mutex<()>,
     places: Box<[Place]>,
-    lanes: Lanes,
     seats: Seats,
+    /// Frames that shards of this process have dealt with, and that are still kept.
+    settled: Mutex<Vec<(ShardId, u64)>>,
     stopped: watch::Sender<bool>,
 }
 
@@ -72,8 +75,8 @@ impl Ways {
             links: ArcSwap::default(),
             opening: Mutex::default(),
             places: (0..shards).map(|_| Place::default()).collect(),
-            lanes: Lanes::default(),
             seats: Seats::default(),
+            settled: Mutex::default(),
             stopped: watch::Sender::new(false),
         });
         runtime.spawn(crate::mover::tick(Arc::downgrade(&inner), Inner::tick));
@@ -86,6 +89,18 @@ impl Ways {
         for link in self.inner.links.load().values() {
             link.hang_up(self.inner.clock.now());
         }
+    }
+
+    /// The map has changed: frames go to the owners that it names now.
+    pub fn map_changed(&self) {
+        self.inner.look_after_all();
+    }
+
+    /// Frames that were sent and are not settled yet, for metrics.
+    pub fn kept(&self) -> usize {
+        self.inner.hear_local();
+        let kept = self.inner.places.iter().map(|place| place.way().kept());
+        kept.sum()
     }
 
     /// Bytes that wait for each node, for metrics.
@@ -104,11 +119,8 @@ impl Routers for Ways {
     }
 
     fn send(&self, shard: ShardId, frame: ToShard) -> Result<(), Full<ToShard>> {
-        if let ToShard::Closed { session, .. } = &frame {
-            self.inner.seats.leave(*session);
-        }
         let body = UpBody::Session(frame);
-        match self.inner.offer(Up { shard, body }) {
+        match self.inner.offer(Up::new(shard, body)) {
             Ok(()) => Ok(()),
             Err((up, _)) => match up.body {
                 UpBody::Session(frame) => Err(Full(frame)),
@@ -119,14 +131,14 @@ impl Routers for Ways {
 
     fn send_when_room(&self, shard: ShardId, frame: ToShard) -> Pin<Box<dyn Future<Output = ()>>> {
         let body = UpBody::Session(frame);
-        Box::pin(self.inner.clone().offer_when_room(Up { shard, body }))
+        Box::pin(self.inner.clone().offer_when_room(Up::new(shard, body)))
     }
 }
 
 impl Peers for Ways {
     fn forward(&self, shard: ShardId, frame: PeerFrame) -> Result<(), Full<PeerFrame>> {
         let body = UpBody::Peer(frame);
-        match self.inner.offer_or_keep(Up { shard, body }) {
+        match self.inner.offer_or_keep(Up::new(shard, body)) {
             Ok(()) => Ok(()),
             Err(up) => match up.body {
                 UpBody::Peer(frame) => Err(Full(frame)),
@@ -180,9 +192,14 @@ impl Inner {
                 && link.goes_away()
             {
                 tracing::warn!(node = link.node, "node is away for too long");
-                self.lose(link);
+                self.lose(link, Loss::Away);
             }
         }
-        self.work_lanes(now);
+        self.look_after_all();
+    }
+
+    /// The shard of an address.
+    fn shard_of(&self, jid: &Jid) -> ShardId {
+        ShardId::of(jid.bare_str(), self.places.len() as u16)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metrics::counter;
-use rookery_session::carrier::{Answer, SessionId, ShardInput, ToSession, ToShard};
+use rookery_session::carrier::{Answer, SessionId, ShardId, ShardInput, ToSession, ToShard};
 use rookery_xmpp::stanza::{Batch, Kind, StanzaType, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
@@ -11,36 +11,73 @@ use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 use super::{Dialled, Inner};
 use crate::wire::{Up, UpBody};
 
+/// Why a link is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The node's process is another one: what it served will be served under another epoch.
+    Restarted,
+    /// The node was away for too long, or has given this one up.
+    Away,
+}
+
 impl Inner {
-    /// A node is gone for good, or has forgotten the link: the sessions that are bound there end,
-    /// whoever waits for an answer gets none, and stanzas of shards come back to them.
-    pub(super) fn lose(self: &Arc<Self>, link: &Dialled) {
-        let (left, asks) = link.begin_anew(self.clock.now());
-        let sinks = self.seats.take_all_at(link.node);
-        tracing::warn!(
-            node = link.node,
-            frames = left.len(),
-            sessions = sinks.len(),
-            "link is lost"
-        );
+    /// A node has forgotten the link, or is given up. Whoever waits for an answer gets none. Where the
+    /// node is away but still owns shards, the sessions that are bound there end, and stanzas of shards
+    /// come back to them; everything else waits for the shards' next owners.
+    pub(super) fn lose(self: &Arc<Self>, link: &Dialled, loss: Loss) {
+        let asks = link.begin_anew(self.clock.now());
+        tracing::warn!(node = link.node, ?loss, asks = asks.len(), "link is lost");
         for (ask, sink) in asks {
             let answer = Answer::Unavailable;
             // One that is gone needs no answer.
             let _ = sink.send(ToSession::Answer { ask, answer });
         }
-        let error = StreamError::new(StreamCondition::InternalServerError)
-            .with_text("the node that served this session is gone");
-        for sink in sinks {
-            let _ = sink.send(ToSession::Close(error.clone()));
+        let now = self.clock.now();
+        let map = self.config.map.load_full();
+        let mut left = Vec::new();
+        for number in 0..self.places.len() as u16 {
+            let (Some(place), owner) = (self.place(ShardId(number)), map.owner(ShardId(number)))
+            else {
+                continue;
+            };
+            let mut way = place.way();
+            let Some(route) = way.route().filter(|route| route.node == link.node) else {
+                continue;
+            };
+            if loss == Loss::Away && owner == Some(route) {
+                left.extend(way.give_up());
+            }
+            way.forgotten(now);
+        }
+        if loss == Loss::Away {
+            self.close_all_at(link.node, |shard| {
+                map.owner(shard)
+                    .is_some_and(|owner| owner.node == link.node)
+            });
         }
         for up in left {
-            // Sessions have been told.
-            if matches!(up.body, UpBody::Peer(_)) {
-                self.refuse(Arc::unwrap_or_clone(up));
+            match up.body {
+                // Sessions have been told.
+                UpBody::Session(_) => {}
+                _ => self.refuse(Arc::unwrap_or_clone(up)),
             }
         }
         let everywhere: Vec<u16> = (0..self.places.len() as u16).collect();
         self.has_room(&everywhere);
+    }
+
+    fn close_all_at(&self, node: u32, served: impl Fn(ShardId) -> bool) {
+        let error = StreamError::new(StreamCondition::InternalServerError)
+            .with_text("the node that served this session is gone");
+        let sinks = self.seats.take_all_at(node, served);
+        tracing::warn!(
+            node,
+            sessions = sinks.len(),
+            "sessions of the node are closed"
+        );
+        for sink in sinks {
+            let _ = sink.send(ToSession::Close(error.clone()));
+        }
     }
 
     /// Gives a frame back to whoever sent it.
@@ -56,7 +93,7 @@ impl Inner {
                 self.bounce(session, &batch);
             }
             // Who has no owner has no session there either.
-            UpBody::Session(ToShard::Closed { .. }) => {}
+            UpBody::Session(ToShard::Closed { session, .. }) => self.seats.leave(session),
             UpBody::Peer(frame) => {
                 let Some(local) = &self.config.local else {
                     return;
@@ -70,7 +107,11 @@ impl Inner {
                         .spawn(local.offer_when_room(shard, full.0));
                 }
             }
-            UpBody::NotTaken(_) | UpBody::Again => {}
+            UpBody::Session(ToShard::Announce { .. })
+            | UpBody::Announce(_)
+            | UpBody::NotTaken(_)
+            | UpBody::Again
+            | UpBody::Fence => {}
         }
     }
 
@@ -94,7 +135,7 @@ impl Inner {
             };
             let recs = vec![rec];
             // One that reads too slowly for errors misses them.
-            let _ = sink.send(ToSession::Deliver(Batch { buf, recs }));
+            let _ = sink.send(ToSession::Deliver(Batch { buf, recs }.into()));
         }
     }
 }

@@ -1,26 +1,50 @@
-//! The sessions of this node that are bound at other nodes, and how what those say reaches them.
+//! The sessions of this node: where each is bound, how what is said there reaches it, and what the
+//! next owner of its shard must know.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use bytes::Bytes;
 use rookery_session::carrier::{
     Answer, Full, SessionId, ShardId, Sink, SinkRef, ToSession, ToShard,
 };
 use rookery_xmpp::jid::Jid;
 
 use super::Dialled;
-use crate::wire::{Up, UpBody};
+use crate::wire::{Announced, Up, UpBody};
 
 /// Who is bound where.
 #[derive(Default)]
-pub(super) struct Seats(Mutex<BTreeMap<SessionId, Seat>>);
+pub(super) struct Seats(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    seats: BTreeMap<SessionId, Seat>,
+    by_shard: BTreeMap<ShardId, Vec<SessionId>>,
+}
 
 struct Seat {
     sink: Weak<dyn Sink>,
+    shard: ShardId,
+    jid: Arc<Jid>,
+    address: IpAddr,
+    /// What an owner of the shard wanted remembered.
+    state: Bytes,
     node: u32,
     /// The round whose deliveries are taken; earlier ones were sent before the shard heard that one
-    /// was not.
+    /// was not, or by an earlier owner.
     round: u32,
+}
+
+/// A question that waits for its answer.
+pub(super) struct Asked {
+    /// Who asks.
+    pub(super) sink: SinkRef,
+    /// Which shard.
+    pub(super) shard: ShardId,
+    /// Where the client connects from, if the question is to bind it.
+    pub(super) address: IpAddr,
 }
 
 /// What the shard must be told.
@@ -28,24 +52,25 @@ pub(super) enum Word {
     /// The session did not take this.
     NotTaken,
     /// The session was bound, and is gone.
-    Closed(Arc<Jid>),
+    Closed(ShardId, Arc<Jid>),
 }
 
 impl Word {
-    pub(super) fn into_up(
-        self,
-        number: u64,
-        session: SessionId,
-        shard_of: impl FnOnce(&Jid) -> ShardId,
-    ) -> Up {
+    pub(super) fn into_up(self, number: u64, session: SessionId) -> Up {
         match self {
             Self::NotTaken => Up {
                 shard: ShardId(0),
+                token: 0,
                 body: UpBody::NotTaken(number),
             },
-            Self::Closed(jid) => Up {
-                shard: shard_of(&jid),
-                body: UpBody::Session(ToShard::Closed { session, jid }),
+            Self::Closed(shard, jid) => Up {
+                shard,
+                token: 0,
+                body: UpBody::Session(ToShard::Closed {
+                    session,
+                    jid,
+                    receipt: None,
+                }),
             },
         }
     }
@@ -59,29 +84,34 @@ impl Seats {
         session: SessionId,
         round: u32,
         frame: ToSession,
+        shard_of: impl FnOnce(&Jid) -> ShardId,
     ) -> Option<Word> {
         match frame {
-            ToSession::Deliver(_) => match self.deliver(session, round, frame) {
+            ToSession::Deliver(_) => match self.deliver(link.node, session, round, frame) {
                 true => None,
                 false => Some(Word::NotTaken),
             },
+            ToSession::Remember(state) => {
+                self.remember(session, &state);
+                None
+            }
             ToSession::Answer { ask, ref answer } => {
                 let bound = match answer {
                     Answer::Bound(jid) => Some(jid.clone()),
                     _ => None,
                 };
-                let sink = link.take_ask(session, ask);
-                let taken = sink.filter(|sink| sink.send(frame).is_ok());
+                let asked = link.take_ask(session, ask);
+                let taken = asked.filter(|asked| asked.sink.send(frame).is_ok());
                 match (bound, taken) {
-                    (Some(_), Some(sink)) => self.sit(session, &sink, link.node),
-                    (Some(jid), None) => return Some(Word::Closed(jid)),
+                    (Some(jid), Some(asked)) => self.sit(&asked, jid, link.node),
+                    (Some(jid), None) => return Some(Word::Closed(shard_of(&jid), jid)),
                     (None, _) => {}
                 }
                 None
             }
             ToSession::Close(_) => {
                 // One that is gone needs not be told.
-                if let Some(sink) = self.sink(session) {
+                if let Some(sink) = self.sink_at(session, link.node) {
                     let _ = sink.send(frame);
                 }
                 None
@@ -91,46 +121,104 @@ impl Seats {
 
     /// The way to a session.
     pub(super) fn sink(&self, session: SessionId) -> Option<SinkRef> {
-        self.seats().get(&session)?.sink.upgrade()
+        self.table().seats.get(&session)?.sink.upgrade()
     }
 
-    /// A session is over.
-    pub(super) fn leave(&self, session: SessionId) {
-        self.seats().remove(&session);
-    }
-
-    /// The sessions that are bound at a node, which is gone.
-    pub(super) fn take_all_at(&self, node: u32) -> Vec<SinkRef> {
-        let mut sinks = Vec::new();
-        self.seats().retain(|_, seat| {
-            let here = seat.node == node;
-            if here {
-                sinks.extend(seat.sink.upgrade());
-            }
-            !here && seat.sink.strong_count() > 0
-        });
-        sinks
-    }
-
-    fn sit(&self, session: SessionId, sink: &SinkRef, node: u32) {
+    /// A session is bound at a node.
+    pub(super) fn sit(&self, asked: &Asked, jid: Arc<Jid>, node: u32) {
+        let session = asked.sink.session();
         let seat = Seat {
-            sink: Arc::downgrade(sink),
+            sink: Arc::downgrade(&asked.sink),
+            shard: asked.shard,
+            jid,
+            address: asked.address,
+            state: Bytes::new(),
             node,
             round: 0,
         };
-        self.seats().insert(session, seat);
+        let mut table = self.table();
+        table.by_shard.entry(asked.shard).or_default().push(session);
+        table.seats.insert(session, seat);
     }
 
-    fn deliver(&self, session: SessionId, round: u32, frame: ToSession) -> bool {
-        let mut seats = self.seats();
-        let Some(seat) = seats.get_mut(&session) else {
+    /// What an owner of its shard wants remembered of a session.
+    pub(super) fn remember(&self, session: SessionId, state: &Bytes) {
+        if let Some(seat) = self.table().seats.get_mut(&session) {
+            // Not a slice of what came with it.
+            seat.state = Bytes::copy_from_slice(state);
+        }
+    }
+
+    /// A session is over, and nobody needs to know any more.
+    pub(super) fn leave(&self, session: SessionId) {
+        self.table().remove(session);
+    }
+
+    /// A frame has been dealt with: if it told the end of a session, that has left.
+    pub(super) fn settled(&self, up: &Up) {
+        if let UpBody::Session(ToShard::Closed { session, .. }) = &up.body {
+            self.leave(*session);
+        }
+    }
+
+    /// Whether sessions are bound at a shard.
+    pub(super) fn any_at(&self, shard: ShardId) -> bool {
+        self.table().by_shard.contains_key(&shard)
+    }
+
+    /// The shard has another owner, at this node: what it is to be told of each session. What an
+    /// earlier owner still says is not taken any more.
+    pub(super) fn announce(&self, shard: ShardId, node: u32) -> Vec<Up> {
+        let mut table = self.table();
+        let sessions = table.by_shard.get(&shard).cloned().unwrap_or_default();
+        let announced = sessions.into_iter().filter_map(|session| {
+            let seat = table.seats.get_mut(&session)?;
+            seat.node = node;
+            seat.round = seat.round.wrapping_add(1);
+            let body = UpBody::Announce(Announced {
+                session,
+                round: seat.round,
+                jid: seat.jid.clone(),
+                address: seat.address,
+                state: seat.state.clone(),
+            });
+            Some(Up {
+                shard,
+                token: 0,
+                body,
+            })
+        });
+        announced.collect()
+    }
+
+    /// The sessions that are bound at a node, which is gone, with shards that it still serves.
+    pub(super) fn take_all_at(&self, node: u32, serves: impl Fn(ShardId) -> bool) -> Vec<SinkRef> {
+        let mut table = self.table();
+        let there = table
+            .seats
+            .iter()
+            .filter(|(_, seat)| seat.node == node && serves(seat.shard));
+        let gone: Vec<_> = there.map(|(session, _)| *session).collect();
+        gone.into_iter()
+            .filter_map(|session| table.remove(session)?.sink.upgrade())
+            .collect()
+    }
+
+    fn sink_at(&self, session: SessionId, node: u32) -> Option<SinkRef> {
+        let table = self.table();
+        let seat = table.seats.get(&session)?;
+        seat.sink.upgrade().filter(|_| seat.node == node)
+    }
+
+    fn deliver(&self, node: u32, session: SessionId, round: u32, frame: ToSession) -> bool {
+        let mut table = self.table();
+        let Some(seat) = table.seats.get_mut(&session) else {
             return false;
         };
-        if round != seat.round {
+        if round != seat.round || node != seat.node {
             return false;
         }
         let Some(sink) = seat.sink.upgrade() else {
-            seats.remove(&session);
             return false;
         };
         let taken = sink.send(frame);
@@ -140,7 +228,20 @@ impl Seats {
         taken.is_ok()
     }
 
-    fn seats(&self) -> MutexGuard<'_, BTreeMap<SessionId, Seat>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn remove(&mut self, session: SessionId) -> Option<Seat> {
+        let seat = self.seats.remove(&session)?;
+        if let Some(there) = self.by_shard.get_mut(&seat.shard) {
+            there.retain(|other| *other != session);
+            if there.is_empty() {
+                self.by_shard.remove(&seat.shard);
+            }
+        }
+        Some(seat)
     }
 }

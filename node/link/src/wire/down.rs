@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use rookery_session::carrier::{AskId, SessionId, ShardId, ToSession};
+use rookery_session::carrier::{AskId, Delivered, SessionId, ShardId, ToSession};
 use rookery_xmpp::jid::Jid;
 
 use super::out::{Counter, length};
-use super::up::{SESSION, read_session, write_session};
+use super::up::{SESSION, origin_size, read_origin, read_session, write_origin, write_session};
 use super::{Frame, Malformed, Out, Reader, answer, batch, errors};
 use crate::ticket::Ticket;
 
@@ -32,19 +32,17 @@ pub(crate) enum DownBody {
         ticket: Option<Ticket>,
         frame: ToSession,
     },
-    /// The frame of that number is given back.
-    Refused(u64, Cause),
+    /// The node does not own the shard, by the map of this version: everything for it is dropped
+    /// until its sender begins anew.
+    NotMine(ShardId, u64),
     /// The frame of that number waits for its shard, which is full: nothing more for it.
     Held(u64),
     /// All that waited for that shard was taken.
     Room(ShardId),
-}
-
-/// Why a frame is given back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
-    /// The node does not own the shard, by the map of this version.
-    NotMine(u64),
+    /// These frames have been dealt with.
+    Settled(Vec<(ShardId, u64)>),
+    /// Whatever was settled for the shard has been told.
+    Fenced(ShardId),
 }
 
 /// A frame as it arrives.
@@ -55,9 +53,11 @@ pub(crate) enum DownIn {
         round: u32,
         frame: ToSession,
     },
-    Refused(u64, Cause),
+    NotMine(ShardId, u64),
     Held(u64),
     Room(ShardId),
+    Settled(Vec<(ShardId, u64)>),
+    Fenced(ShardId),
 }
 
 const DELIVER: u8 = 64;
@@ -66,6 +66,12 @@ const CLOSE: u8 = 66;
 const NOT_MINE: u8 = 67;
 const HELD: u8 = 68;
 const ROOM: u8 = 69;
+const SETTLED: u8 = 70;
+const FENCED: u8 = 71;
+const REMEMBER: u8 = 72;
+
+/// Bytes of a settled frame: its shard, its token.
+const SETTLED_BYTES: usize = 2 + 8;
 
 impl Frame for Down {
     fn write(&self, out: &mut impl Out) {
@@ -76,11 +82,25 @@ impl Frame for Down {
                 frame,
                 ..
             } => write_for_session(*session, *round, frame, out),
-            DownBody::Refused(number, Cause::NotMine(version)) => {
+            DownBody::NotMine(shard, version) => {
                 out.u8(NOT_MINE);
-                out.u32(16);
-                out.u64(*number);
+                out.u32(10);
+                out.u16(shard.0);
                 out.u64(*version);
+            }
+            DownBody::Settled(frames) => {
+                out.u8(SETTLED);
+                out.u32(length(4 + frames.len() * SETTLED_BYTES));
+                out.u32(length(frames.len()));
+                for (shard, token) in frames {
+                    out.u16(shard.0);
+                    out.u64(*token);
+                }
+            }
+            DownBody::Fenced(shard) => {
+                out.u8(FENCED);
+                out.u32(2);
+                out.u16(shard.0);
             }
             DownBody::Held(number) => {
                 out.u8(HELD);
@@ -98,12 +118,22 @@ impl Frame for Down {
 
 fn write_for_session(session: SessionId, round: u32, frame: &ToSession, out: &mut impl Out) {
     match frame {
-        ToSession::Deliver(batch) => {
+        ToSession::Deliver(Delivered { batch, origin, .. }) => {
             out.u8(DELIVER);
-            out.u32(length(SESSION + 4 + batch::size(batch)));
+            out.u32(length(
+                SESSION + 4 + origin_size(*origin) + batch::size(batch),
+            ));
             write_session(session, out);
             out.u32(round);
+            write_origin(*origin, out);
             batch::write(batch, out);
+        }
+        ToSession::Remember(state) => {
+            out.u8(REMEMBER);
+            out.u32(length(SESSION + 4 + 4 + state.len()));
+            write_session(session, out);
+            out.u32(round);
+            out.bytes(state);
         }
         ToSession::Answer { ask, answer } => {
             let mut body = Counter(0);
@@ -132,7 +162,17 @@ impl DownIn {
             DELIVER => Ok(Self::Session {
                 session: read_session(input)?,
                 round: input.u32()?,
-                frame: ToSession::Deliver(batch::read(input)?),
+                frame: ToSession::Deliver(Delivered {
+                    origin: read_origin(input)?,
+                    batch: batch::read(input)?,
+                    receipt: None,
+                    readers: 0,
+                }),
+            }),
+            REMEMBER => Ok(Self::Session {
+                session: read_session(input)?,
+                round: input.u32()?,
+                frame: ToSession::Remember(input.bytes()?),
             }),
             ANSWER => Ok(Self::Session {
                 session: read_session(input)?,
@@ -147,7 +187,15 @@ impl DownIn {
                 round: 0,
                 frame: ToSession::Close(errors::read_stream_error(input)?),
             }),
-            NOT_MINE => Ok(Self::Refused(input.u64()?, Cause::NotMine(input.u64()?))),
+            NOT_MINE => Ok(Self::NotMine(ShardId(input.u16()?), input.u64()?)),
+            SETTLED => {
+                let count = input.count(SETTLED_BYTES)?;
+                let frame = |_| Ok((ShardId(input.u16()?), input.u64()?));
+                Ok(Self::Settled(
+                    (0..count).map(frame).collect::<Result<_, _>>()?,
+                ))
+            }
+            FENCED => Ok(Self::Fenced(ShardId(input.u16()?))),
             HELD => Ok(Self::Held(input.u64()?)),
             ROOM => Ok(Self::Room(ShardId(input.u16()?))),
             _ => Err(Malformed("no such kind of frame for a session")),

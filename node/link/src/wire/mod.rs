@@ -26,12 +26,12 @@ mod reader;
 mod tests;
 mod up;
 
-pub(crate) use down::{Cause, Down, DownBody, DownIn};
+pub(crate) use down::{Down, DownBody, DownIn};
 pub(crate) use hello::Hello;
 pub(crate) use out::Out;
 pub(crate) use parcel::{Header, Incoming, Outgoing, read_parcel};
 pub(crate) use reader::Reader;
-pub(crate) use up::{ToLink, Up, UpBody, UpIn};
+pub(crate) use up::{Announced, ToLink, Up, UpBody, UpIn};
 
 /// The newest form of the protocol that this build speaks.
 pub const VERSION: u8 = 2;
@@ -43,6 +43,13 @@ pub const VERSION_OLDEST: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed parcel: {0}")]
 pub(crate) struct Malformed(pub(crate) &'static str);
+
+/// A frame that is kept elsewhere, too.
+impl<F: Frame> Frame for std::sync::Arc<F> {
+    fn write(&self, out: &mut impl Out) {
+        F::write(self, out);
+    }
+}
 
 /// A frame that writes itself.
 pub(crate) trait Frame: Send + Sync + 'static {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use rookery_session::carrier::{
-    AccountSummary, AdminAnswer, AdminQuestion, Answer, AskId, Full, PeerFrame, Question,
-    SessionId, SessionSummary, ShardId, Sink, ToSession, ToShard,
+    AccountSummary, AdminAnswer, AdminQuestion, Answer, AskId, Delivered, Full, Origin, PeerFrame,
+    Question, SessionId, SessionSummary, ShardId, Sink, ToSession, ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
@@ -38,6 +38,11 @@ const SESSION: SessionId = SessionId {
 };
 
 const SHARD: ShardId = ShardId(1023);
+
+const ORIGIN: Origin = Origin {
+    session: SESSION,
+    sequence: 1 << 41,
+};
 
 fn jid(text: &str) -> Jid {
     text.parse().unwrap()
@@ -212,24 +217,35 @@ fn ups() -> Vec<Up> {
             from: shared("a@b/c"),
             sequence: 1 << 40,
             batch: batch.clone(),
+            receipt: None,
         }));
-        bodies.push(UpBody::Peer(PeerFrame {
-            from: shared("a@b/c"),
-            to: shared("d@e"),
-            batch,
-        }));
+        let mut frame = PeerFrame::new(shared("a@b/c"), shared("d@e"), batch);
+        bodies.push(UpBody::Peer(frame.clone()));
+        frame.origin = Some(ORIGIN);
+        bodies.push(UpBody::Peer(frame));
     }
     bodies.push(UpBody::Session(ToShard::Closed {
         session: SESSION,
         jid: shared("a@b/c"),
+        receipt: None,
     }));
-    bodies.push(UpBody::Again);
-    let shard = SHARD;
-    let mut ups: Vec<_> = bodies.into_iter().map(|body| Up { shard, body }).collect();
-    ups.push(Up {
-        shard: ShardId(0),
-        body: UpBody::NotTaken(u64::MAX),
-    });
+    bodies.extend([UpBody::Again, UpBody::Fence]);
+    for (address, state) in [("192.0.2.1", &b"<session/>"[..]), ("2001:db8::1", b"")] {
+        bodies.push(UpBody::Announce(Announced {
+            session: SESSION,
+            round: 3,
+            jid: shared("a@b/c"),
+            address: address.parse().unwrap(),
+            state: Bytes::from_static(state),
+        }));
+    }
+    let up = |body| {
+        let mut up = Up::new(SHARD, body);
+        up.token = if up.is_kept() { 1 << 50 } else { 0 };
+        up
+    };
+    let mut ups: Vec<_> = bodies.into_iter().map(up).collect();
+    ups.push(Up::new(ShardId(0), UpBody::NotTaken(u64::MAX)));
     ups
 }
 
@@ -251,8 +267,12 @@ fn downs() -> Vec<Down> {
             .into_iter()
             .map(|e| (0, ToSession::Close(e))),
     );
-    frames.push((9, ToSession::Deliver(some_batch())));
-    frames.push((0, ToSession::Deliver(Batch::default())));
+    frames.push((9, ToSession::Deliver(some_batch().into())));
+    frames.push((0, ToSession::Deliver(Batch::default().into())));
+    let mut delivered = Delivered::from(some_batch());
+    delivered.origin = Some(ORIGIN);
+    frames.push((2, ToSession::Deliver(delivered)));
+    frames.push((4, ToSession::Remember(Bytes::from_static(b"<session/>"))));
     let mut bodies: Vec<_> = frames
         .into_iter()
         .map(|(round, frame)| DownBody::Session {
@@ -263,7 +283,9 @@ fn downs() -> Vec<Down> {
             frame,
         })
         .collect();
-    bodies.push(DownBody::Refused(5, Cause::NotMine(6)));
+    bodies.push(DownBody::NotMine(SHARD, 6));
+    bodies.push(DownBody::Fenced(SHARD));
+    bodies.push(DownBody::Settled(vec![(SHARD, 1), (ShardId(0), u64::MAX)]));
     bodies.push(DownBody::Held(8));
     bodies.push(DownBody::Room(SHARD));
     bodies.into_iter().map(|body| Down { body }).collect()
@@ -279,16 +301,30 @@ fn up_again(up: UpIn) -> Up {
     let shard = match &up {
         UpIn::Ask { shard, .. } | UpIn::Stanzas { shard, .. } => *shard,
         UpIn::Closed { shard, .. } | UpIn::Peer { shard, .. } | UpIn::Again(shard) => *shard,
+        UpIn::Announce { shard, .. } | UpIn::Fence(shard) => *shard,
         UpIn::NotTaken(_) => ShardId(0),
     };
-    let body = match up.into_input(|_| Arc::new(Nobody)) {
+    let (mut token, mut announced) = (0, None);
+    let read = up.into_input(
+        |_, said| {
+            announced = said.cloned();
+            Arc::new(Nobody)
+        },
+        |_, said| {
+            token = said;
+            None
+        },
+    );
+    let body = match read {
+        Ok(_) if announced.is_some() => UpBody::Announce(announced.expect("it is some")),
         Ok((_, rookery_session::carrier::ShardInput::Session(frame))) => UpBody::Session(frame),
         Ok((_, rookery_session::carrier::ShardInput::Peer(frame))) => UpBody::Peer(frame),
         Ok(_) => panic!("neither of a session nor of a shard"),
         Err(ToLink::NotTaken(number)) => UpBody::NotTaken(number),
         Err(ToLink::Again(_)) => UpBody::Again,
+        Err(ToLink::Fence(_)) => UpBody::Fence,
     };
-    Up { shard, body }
+    Up { shard, token, body }
 }
 
 fn down_again(down: DownIn) -> Down {
@@ -304,7 +340,9 @@ fn down_again(down: DownIn) -> Down {
             ticket: None,
             frame,
         },
-        DownIn::Refused(number, cause) => DownBody::Refused(number, cause),
+        DownIn::NotMine(shard, version) => DownBody::NotMine(shard, version),
+        DownIn::Settled(frames) => DownBody::Settled(frames),
+        DownIn::Fenced(shard) => DownBody::Fenced(shard),
         DownIn::Held(number) => DownBody::Held(number),
         DownIn::Room(shard) => DownBody::Room(shard),
     };

@@ -1,9 +1,11 @@
 //! Frames from the node that dials: what its sessions and shards say to shards of the other node.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rookery_session::carrier::{
-    AskId, PeerFrame, Question, SessionId, ShardId, ShardInput, SinkRef, ToShard,
+    AskId, Origin, PeerFrame, Question, Receipt, SessionId, ShardId, ShardInput, SinkRef, ToShard,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
@@ -16,6 +18,8 @@ use super::{Frame, Malformed, Out, Reader, batch, question};
 pub(crate) struct Up {
     /// Which shard.
     pub shard: ShardId,
+    /// By what its sender knows it until it is settled; 0 where it does not wait for that.
+    pub token: u64,
     /// What it is told.
     pub body: UpBody,
 }
@@ -27,10 +31,29 @@ pub(crate) enum UpBody {
     Session(ToShard),
     /// By another shard.
     Peer(PeerFrame),
+    /// A session that an earlier owner has bound.
+    Announce(Announced),
     /// The frame of that number was not taken by its session.
     NotTaken(u64),
-    /// All that was given back for the shard has come: what follows is to be taken again.
+    /// What follows for the shard begins anew, and is to be taken again.
     Again,
+    /// The shard has another owner: whatever this one has settled is to be told before the answer.
+    Fence,
+}
+
+/// A session as its node knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Announced {
+    /// Which.
+    pub session: SessionId,
+    /// The round whose deliveries it takes.
+    pub round: u32,
+    /// Its full JID.
+    pub jid: Arc<Jid>,
+    /// Where its client connects from.
+    pub address: IpAddr,
+    /// What an owner wanted remembered.
+    pub state: Bytes,
 }
 
 /// A frame as it arrives: who asks is known by its id only.
@@ -45,6 +68,7 @@ pub(crate) enum UpIn {
     Stanzas {
         shard: ShardId,
         session: SessionId,
+        token: u64,
         from: Arc<Jid>,
         sequence: u64,
         batch: Batch,
@@ -52,14 +76,21 @@ pub(crate) enum UpIn {
     Closed {
         shard: ShardId,
         session: SessionId,
+        token: u64,
         jid: Arc<Jid>,
     },
     Peer {
         shard: ShardId,
+        token: u64,
         frame: PeerFrame,
+    },
+    Announce {
+        shard: ShardId,
+        announced: Announced,
     },
     NotTaken(u64),
     Again(ShardId),
+    Fence(ShardId),
 }
 
 /// What is said to the link itself.
@@ -69,6 +100,8 @@ pub(crate) enum ToLink {
     NotTaken(u64),
     /// What follows for the shard is to be taken again.
     Again(ShardId),
+    /// What was settled for the shard is to be told.
+    Fence(ShardId),
 }
 
 const ASK: u8 = 1;
@@ -77,6 +110,8 @@ const CLOSED: u8 = 3;
 const PEER: u8 = 4;
 const NOT_TAKEN: u8 = 5;
 const AGAIN: u8 = 6;
+const ANNOUNCE: u8 = 7;
+const FENCE: u8 = 8;
 
 impl Frame for Up {
     fn write(&self, out: &mut impl Out) {
@@ -86,29 +121,22 @@ impl Frame for Up {
                 from,
                 sequence,
                 batch,
+                ..
             }) => {
                 let text = from.as_str();
                 out.u8(STANZAS);
                 out.u32(length(
-                    2 + SESSION + 4 + text.len() + 8 + batch::size(batch),
+                    2 + SESSION + 8 + 4 + text.len() + 8 + batch::size(batch),
                 ));
                 out.u16(self.shard.0);
                 write_session(*session, out);
+                out.u64(self.token);
                 out.text(text);
                 out.u64(*sequence);
                 batch::write(batch, out);
             }
-            UpBody::Peer(PeerFrame { from, to, batch }) => {
-                let (from, to) = (from.as_str(), to.as_str());
-                out.u8(PEER);
-                out.u32(length(
-                    2 + 4 + from.len() + 4 + to.len() + batch::size(batch),
-                ));
-                out.u16(self.shard.0);
-                out.text(from);
-                out.text(to);
-                batch::write(batch, out);
-            }
+            UpBody::Peer(frame) => self.write_peer(frame, out),
+            UpBody::Announce(announced) => self.write_announced(announced, out),
             UpBody::Session(ToShard::Ask {
                 from,
                 ask,
@@ -123,25 +151,87 @@ impl Frame for Up {
                 out.u32(ask.0);
                 question::write(question, out);
             }
-            UpBody::Session(ToShard::Closed { session, jid }) => {
+            UpBody::Session(ToShard::Closed { session, jid, .. }) => {
                 let text = jid.as_str();
                 out.u8(CLOSED);
-                out.u32(length(2 + SESSION + 4 + text.len()));
+                out.u32(length(2 + SESSION + 8 + 4 + text.len()));
                 out.u16(self.shard.0);
                 write_session(*session, out);
+                out.u64(self.token);
                 out.text(text);
             }
+            // Sessions are announced by their node's own hand.
+            UpBody::Session(ToShard::Announce { .. }) => {}
             UpBody::NotTaken(number) => {
                 out.u8(NOT_TAKEN);
                 out.u32(8);
                 out.u64(*number);
             }
-            UpBody::Again => {
-                out.u8(AGAIN);
-                out.u32(2);
-                out.u16(self.shard.0);
-            }
+            UpBody::Again => self.write_word(AGAIN, out),
+            UpBody::Fence => self.write_word(FENCE, out),
         }
+    }
+}
+
+impl Up {
+    /// A frame that has no token yet.
+    pub(crate) fn new(shard: ShardId, body: UpBody) -> Self {
+        Self {
+            shard,
+            token: 0,
+            body,
+        }
+    }
+
+    /// Whether its sender keeps it until it is settled.
+    pub(crate) fn is_kept(&self) -> bool {
+        match &self.body {
+            UpBody::Session(frame) => !matches!(frame, ToShard::Ask { .. }),
+            UpBody::Peer(_) => true,
+            _ => false,
+        }
+    }
+
+    fn write_peer(&self, frame: &PeerFrame, out: &mut impl Out) {
+        let (from, to) = (frame.from.as_str(), frame.to.as_str());
+        out.u8(PEER);
+        out.u32(length(
+            2 + 8
+                + 4
+                + from.len()
+                + 4
+                + to.len()
+                + origin_size(frame.origin)
+                + batch::size(&frame.batch),
+        ));
+        out.u16(self.shard.0);
+        out.u64(self.token);
+        out.text(from);
+        out.text(to);
+        write_origin(frame.origin, out);
+        batch::write(&frame.batch, out);
+    }
+
+    fn write_announced(&self, announced: &Announced, out: &mut impl Out) {
+        let text = announced.jid.as_str();
+        let mut address = Counter(0);
+        address.address(announced.address);
+        out.u8(ANNOUNCE);
+        out.u32(length(
+            2 + SESSION + 4 + 4 + text.len() + address.0 + 4 + announced.state.len(),
+        ));
+        out.u16(self.shard.0);
+        write_session(announced.session, out);
+        out.u32(announced.round);
+        out.text(text);
+        out.address(announced.address);
+        out.bytes(&announced.state);
+    }
+
+    fn write_word(&self, kind: u8, out: &mut impl Out) {
+        out.u8(kind);
+        out.u32(2);
+        out.u16(self.shard.0);
     }
 }
 
@@ -156,16 +246,20 @@ impl UpIn {
             STANZAS => Ok(Self::Stanzas {
                 shard,
                 session: read_session(input)?,
+                token: input.u64()?,
                 from: input.shared_jid()?,
                 sequence: input.u64()?,
                 batch: batch::read(input)?,
             }),
             PEER => Ok(Self::Peer {
                 shard,
+                token: input.u64()?,
                 frame: PeerFrame {
                     from: input.shared_jid()?,
                     to: input.shared_jid()?,
+                    origin: read_origin(input)?,
                     batch: batch::read(input)?,
+                    receipt: None,
                 },
             }),
             ASK => Ok(Self::Ask {
@@ -177,17 +271,31 @@ impl UpIn {
             CLOSED => Ok(Self::Closed {
                 shard,
                 session: read_session(input)?,
+                token: input.u64()?,
                 jid: input.shared_jid()?,
             }),
+            ANNOUNCE => Ok(Self::Announce {
+                shard,
+                announced: Announced {
+                    session: read_session(input)?,
+                    round: input.u32()?,
+                    jid: input.shared_jid()?,
+                    address: input.address()?,
+                    state: input.bytes()?,
+                },
+            }),
             AGAIN => Ok(Self::Again(shard)),
+            FENCE => Ok(Self::Fence(shard)),
             _ => Err(Malformed("no such kind of frame for a shard")),
         }
     }
 
-    /// What the shard is told, by the session of that sink; `Err` is said to the link.
+    /// What the shard is told. `sink` is the way to a session, in the round of an announcement;
+    /// `receipt` belongs to a frame that its sender keeps. `Err` is said to the link.
     pub(crate) fn into_input(
         self,
-        sink: impl FnOnce(SessionId) -> SinkRef,
+        sink: impl FnOnce(SessionId, Option<&Announced>) -> SinkRef,
+        receipt: impl FnOnce(ShardId, u64) -> Option<Receipt>,
     ) -> Result<(ShardId, ShardInput), ToLink> {
         let (shard, input) = match self {
             Self::Ask {
@@ -196,7 +304,7 @@ impl UpIn {
                 ask,
                 question,
             } => {
-                let from = sink(session);
+                let from = sink(session, None);
                 let ask = ToShard::Ask {
                     from,
                     ask,
@@ -207,6 +315,7 @@ impl UpIn {
             Self::Stanzas {
                 shard,
                 session,
+                token,
                 from,
                 sequence,
                 batch,
@@ -216,20 +325,77 @@ impl UpIn {
                     from,
                     sequence,
                     batch,
+                    receipt: receipt(shard, token),
                 };
                 (shard, ShardInput::Session(stanzas))
             }
             Self::Closed {
                 shard,
                 session,
+                token,
                 jid,
-            } => (shard, ShardInput::Session(ToShard::Closed { session, jid })),
-            Self::Peer { shard, frame } => (shard, ShardInput::Peer(frame)),
+            } => {
+                let receipt = receipt(shard, token);
+                let closed = ToShard::Closed {
+                    session,
+                    jid,
+                    receipt,
+                };
+                (shard, ShardInput::Session(closed))
+            }
+            Self::Announce { shard, announced } => {
+                let from = sink(announced.session, Some(&announced));
+                (shard, ShardInput::Session(announced.into_frame(from)))
+            }
+            Self::Peer {
+                shard,
+                token,
+                mut frame,
+            } => {
+                frame.receipt = receipt(shard, token);
+                (shard, ShardInput::Peer(frame))
+            }
             Self::NotTaken(number) => return Err(ToLink::NotTaken(number)),
             Self::Again(shard) => return Err(ToLink::Again(shard)),
+            Self::Fence(shard) => return Err(ToLink::Fence(shard)),
         };
         Ok((shard, input))
     }
+}
+
+impl Announced {
+    /// What the shard is told, with the way to the session.
+    pub(crate) fn into_frame(self, from: SinkRef) -> ToShard {
+        ToShard::Announce {
+            from,
+            jid: self.jid,
+            address: self.address,
+            state: self.state,
+        }
+    }
+}
+
+/// Bytes of an origin.
+pub(super) fn origin_size(origin: Option<Origin>) -> usize {
+    1 + origin.map_or(0, |_| SESSION + 8)
+}
+
+pub(super) fn write_origin(origin: Option<Origin>, out: &mut impl Out) {
+    out.bool(origin.is_some());
+    if let Some(Origin { session, sequence }) = origin {
+        write_session(session, out);
+        out.u64(sequence);
+    }
+}
+
+pub(super) fn read_origin(input: &mut Reader) -> Result<Option<Origin>, Malformed> {
+    if !input.bool()? {
+        return Ok(None);
+    }
+    Ok(Some(Origin {
+        session: read_session(input)?,
+        sequence: input.u64()?,
+    }))
 }
 
 /// Bytes of a session's id.

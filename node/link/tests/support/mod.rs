@@ -64,16 +64,17 @@ pub(crate) fn stanzas(session: SessionId, number: u64, body: usize) -> ToShard {
         from: jid("a@example.net/a"),
         sequence: number,
         batch: message(number, body),
+        receipt: None,
     }
 }
 
 /// A frame of another shard.
 pub(crate) fn forwarded(number: u64, body: usize) -> PeerFrame {
-    PeerFrame {
-        from: jid("a@example.net/a"),
-        to: jid("b@example.net"),
-        batch: message(number, body),
-    }
+    PeerFrame::new(
+        jid("a@example.net/a"),
+        jid("b@example.net"),
+        message(number, body),
+    )
 }
 
 /// The session and the number of its stanzas.

@@ -3,7 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use rookery_session::carrier::{Full, ShardId, ShardInput, Shards};
+use rookery_session::carrier::{Full, ShardId, ShardInput, Shards, Tenure};
 use tokio::sync::Notify;
 
 /// Shards that do nothing but keep what they get, up to a number of inputs each.
@@ -28,8 +28,18 @@ impl FakeShards {
         })
     }
 
-    /// The next input of a shard.
+    /// The next input of a shard, which has been dealt with when it is dropped.
     pub(crate) async fn next(&self, shard: u16) -> ShardInput {
+        let mut input = self.take(shard).await;
+        if let Some(Some(receipt)) = input.receipt_mut() {
+            let tenure: Arc<dyn Tenure> = Arc::new(Served);
+            receipt.enter(&tenure);
+        }
+        input
+    }
+
+    /// The next input of a shard, which is not dealt with.
+    pub(crate) async fn take(&self, shard: u16) -> ShardInput {
         let queue = &self.queues[usize::from(shard)];
         let next = async {
             loop {
@@ -76,5 +86,14 @@ impl Shards for FakeShards {
                 this.queues[usize::from(shard.0)].went.notified().await;
             }
         })
+    }
+}
+
+/// The owner of a shard, for ever.
+struct Served;
+
+impl Tenure for Served {
+    fn stands(&self) -> bool {
+        true
     }
 }

@@ -9,6 +9,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
+use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::Work;
 use crate::shard::Turn;
@@ -16,12 +17,19 @@ use crate::shard::Turn;
 /// Answers for an account that does not exist (RFC 6121 8.5.1): as for one that does and is not
 /// there, so that a stranger learns nothing from a message.
 pub(crate) fn answer(turn: &mut Turn<'_>, work: Work) {
+    turn.receipt = work.receipt();
+    answer_held(turn, work);
+    turn.receipt = None;
+}
+
+fn answer_held(turn: &mut Turn<'_>, work: Work) {
     match work {
         Work::Arrive {
             from,
             to,
             batch,
             next,
+            ..
         } => {
             for rec in &batch.recs[next..] {
                 absent_stanza(turn, &from, &to, &batch.buf, *rec);
@@ -42,9 +50,14 @@ pub(crate) fn answer(turn: &mut Turn<'_>, work: Work) {
             };
             turn.answer(&from, ask, reply);
         }
-        Work::Undelivered { batch, .. } => {
+        Work::Undelivered { delivered, .. } => {
             let error = StanzaError::new(Condition::ServiceUnavailable);
-            bounce_by_address(turn, &batch, 0, &error);
+            bounce_by_address(turn, &delivered.batch, 0, &error);
+        }
+        Work::Announced { from, .. } => {
+            let error = StreamError::new(StreamCondition::NotAuthorized)
+                .with_text("the account does not exist any more");
+            turn.close(&from, error);
         }
         Work::Submit { .. } | Work::Ended { .. } => {}
     }
@@ -65,12 +78,19 @@ pub(crate) fn overloaded(turn: &mut Turn<'_>, work: Work) {
 }
 
 fn refuse(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
+    turn.receipt = work.receipt();
+    refuse_held(turn, work, error);
+    turn.receipt = None;
+}
+
+fn refuse_held(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
     match work {
         Work::Arrive {
             from,
             to,
             batch,
             next,
+            ..
         } => {
             for rec in &batch.recs[next..] {
                 turn.bounce(&from, &to, &batch.buf, *rec, error);
@@ -78,7 +98,14 @@ fn refuse(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
         }
         Work::Ask { from, ask, .. } => turn.answer(&from, ask, Answer::Unavailable),
         Work::Submit { batch, next, .. } => bounce_by_address(turn, &batch, next, error),
-        Work::Undelivered { batch, .. } => bounce_by_address(turn, &batch, 0, error),
+        Work::Undelivered { delivered, .. } => {
+            bounce_by_address(turn, &delivered.batch, 0, error);
+        }
+        Work::Announced { from, .. } => {
+            let error = StreamError::new(StreamCondition::InternalServerError)
+                .with_text("the account cannot be read at present");
+            turn.close(&from, error);
+        }
         Work::Ended { .. } => {}
     }
 }

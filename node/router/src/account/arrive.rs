@@ -14,41 +14,65 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use memchr::memmem;
+use metrics::counter;
+use rookery_session::carrier::Origin;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
-use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
+use rookery_xmpp::stanza::{Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
 use super::{Account, Session, Work};
 use crate::modules::{Flow, Stanza};
-use crate::shard::Turn;
+use crate::shard::{Cause, Turn};
 
 impl Account {
     /// Handles a batch for this account or one of its sessions.
-    pub(super) fn arrive(
-        &mut self,
-        turn: &mut Turn<'_>,
-        from: Arc<Jid>,
-        to: Arc<Jid>,
-        batch: Batch,
-        mut next: usize,
-    ) {
-        while let Some(rec) = batch.recs.get(next) {
+    pub(super) fn arrive(&mut self, turn: &mut Turn<'_>, mut work: Work) {
+        turn.readers = self.sessions.readers_now();
+        while let Work::Arrive {
+            from,
+            to,
+            batch,
+            next,
+            origin,
+            ..
+        } = &mut work
+            && let Some(rec) = batch.recs.get(*next)
+        {
             if self.is_busy() {
-                self.wait_in_front(Work::Arrive {
-                    from,
-                    to,
-                    batch,
-                    next,
-                });
+                self.wait_in_front(work);
                 break;
             }
-            self.arrive_one(turn, &from, &to, &batch.buf, *rec);
-            next += 1;
+            if self.is_new(turn, *origin, *next, &batch.buf) {
+                self.arrive_one(turn, from, to, &batch.buf, *rec);
+            }
+            *next += 1;
         }
         self.flush_offline(turn);
+    }
+
+    /// Whether a stanza has not come before. One that has may still be on its way into the log, so
+    /// what holds this one is held as long.
+    fn is_new(
+        &mut self,
+        turn: &mut Turn<'_>,
+        origin: Option<Origin>,
+        at: usize,
+        buf: &Bytes,
+    ) -> bool {
+        let Some(mut origin) = origin else {
+            return true;
+        };
+        origin.sequence += at as u64;
+        if self.seen.is_new(origin) {
+            turn.cause = Some(Cause::new(origin, buf));
+            return true;
+        }
+        counter!("rookery_router_repeats_dropped_total").increment(1);
+        self.offline.hold(turn.receipt.clone());
+        false
     }
 
     fn arrive_one(

@@ -41,6 +41,9 @@ impl Account {
         let id = session.id;
         self.sessions.insert(session);
         turn.answer(&from, ask, Answer::Bound(jid));
+        if let Some(session) = self.sessions.get(id) {
+            turn.remember(session);
+        }
         turn.env.modules.session_bound(self, turn, id);
     }
 

@@ -18,6 +18,7 @@ mod iq;
 mod offline;
 mod operator;
 mod presence;
+mod remembered;
 mod removal;
 mod roster;
 mod roster_iq;
@@ -32,6 +33,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rookery_session::Seen;
 use rookery_store::account::{AccountRecord, Loaded};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -64,6 +66,8 @@ pub struct Account {
     /// Its log, as far as offline messages need it.
     pub(crate) offline: offline::Offline,
     fanout: fanout::Fanout,
+    /// What came last from whom.
+    seen: Seen,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
     waiting: Waiting,
@@ -81,6 +85,7 @@ impl Account {
             sessions: Sessions::default(),
             slots: Slots::default(),
             fanout: fanout::Fanout::default(),
+            seen: Seen::default(),
             busy: 0,
             waiting: Waiting::default(),
             last_used: turn.now,
@@ -167,25 +172,32 @@ impl Account {
     }
 
     fn perform(&mut self, turn: &mut Turn<'_>, work: Work) {
+        turn.receipt = work.receipt();
+        self.perform_held(turn, work);
+        turn.receipt = None;
+        turn.cause = None;
+    }
+
+    /// Does a piece of work while the turn holds its receipt.
+    fn perform_held(&mut self, turn: &mut Turn<'_>, work: Work) {
         match work {
-            Work::Submit {
-                session,
-                batch,
-                next,
-            } => self.submit(turn, session, batch, next),
-            Work::Arrive {
-                from,
-                to,
-                batch,
-                next,
-            } => self.arrive(turn, from, to, batch, next),
+            Work::Submit { .. } => self.submit(turn, work),
+            Work::Arrive { .. } => self.arrive(turn, work),
             Work::Ask {
                 from,
                 ask,
                 question,
             } => self.asked(turn, from, ask, question),
-            Work::Ended { session } => self.session_ended(turn, session),
-            Work::Undelivered { session, batch } => self.undelivered(turn, session, &batch),
+            Work::Ended { session, .. } => self.session_ended(turn, session),
+            Work::Announced {
+                from,
+                jid,
+                address,
+                state,
+            } => self.go_on_with(turn, from, jid, address, &state),
+            Work::Undelivered { session, delivered } => {
+                self.undelivered(turn, session, &delivered);
+            }
         }
     }
 
@@ -197,6 +209,7 @@ impl Account {
             session,
             batch,
             next,
+            ..
         } = work
         else {
             return absent::overloaded(turn, work);
@@ -220,6 +233,12 @@ impl Account {
         if self.busy == 0 {
             self.drain_offline(turn);
         }
+    }
+
+    /// Whether a session reads that was given what the account received when it had these readers.
+    fn was_read(&self, turn: &Turn<'_>, readers: u64) -> bool {
+        let mut all = self.sessions.readers(turn.now);
+        all.any(|session| session.reader_since <= readers)
     }
 
     /// Whether the account was deleted, so that its shard must forget it.

@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::SessionId;
+use rookery_session::carrier::{Receipt, SessionId};
 use rookery_store::StoreError;
 use rookery_store::log::{Append, LogEntry, LogQuery, Position};
 use rookery_xmpp::clock::Timestamp;
@@ -62,6 +62,8 @@ pub(crate) struct Offline {
     given: Option<(u64, Position)>,
     /// The store failed: the log is left alone until then.
     stalled_until: Timestamp,
+    /// Of stanzas that came twice, as long as the first may be on its way into the log.
+    held: Vec<Receipt>,
 }
 
 /// A message on its way into the log.
@@ -91,6 +93,14 @@ impl Offline {
             reader: None,
             given: None,
             stalled_until: Timestamp(0),
+            held: Vec::new(),
+        }
+    }
+
+    /// Holds a receipt until no message is on its way into the log.
+    pub(super) fn hold(&mut self, receipt: Option<Receipt>) {
+        if self.appending > 0 {
+            self.held.extend(receipt);
         }
     }
 
@@ -183,6 +193,9 @@ impl Account {
             Request::Append(appends),
             move |account, turn, reply| {
                 account.offline.appending -= kept.len() as u64;
+                if account.offline.appending == 0 {
+                    account.offline.held.clear();
+                }
                 match reply {
                     Reply::Done => {
                         account.offline.stored += kept.len() as u64;
@@ -194,11 +207,6 @@ impl Account {
                 account.drain_offline(turn);
             },
         );
-    }
-
-    /// Whether a session takes messages for the bare JID now.
-    pub(super) fn has_reader(&self, now: Timestamp) -> bool {
-        self.sessions.readers(now).next().is_some()
     }
 
     /// Gives the log to a session that takes messages, if there is one and something to give.

@@ -47,8 +47,12 @@ impl Account {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let first = session.availability.is_none();
+        let (first, read) = (session.availability.is_none(), session.takes_messages());
         session.availability = Some(availability);
+        turn.remember(session);
+        if !read {
+            self.sessions.begins_to_read(id);
+        }
         self.fanout.charge(self.roster.subscribers().count());
         self.announce(turn, id);
         if first {
@@ -139,6 +143,7 @@ impl Account {
         };
         session.availability = None;
         let directed = std::mem::take(&mut session.directed);
+        turn.remember(session);
         self.tell_directed(turn, &jid, directed, &stanza);
         turn.env.modules.presence_changed(self, turn, id);
     }
@@ -178,6 +183,7 @@ impl Account {
     /// left.
     pub(crate) fn end_directed(&mut self, turn: &mut Turn<'_>, ends: impl Fn(&Jid) -> bool) {
         for session in self.sessions.iter_mut() {
+            let known = session.directed.len();
             let ended: Vec<_> = session
                 .directed
                 .iter()
@@ -188,6 +194,9 @@ impl Account {
                 session.directed.remove(&to);
                 let stanza = unavailable_stanza(&session.jid, &to);
                 turn.route_element(&session.jid, &to, &stanza);
+            }
+            if known > session.directed.len() {
+                turn.remember(session);
             }
         }
     }
@@ -215,6 +224,7 @@ impl Account {
             return self.refuse(turn, id, buf, rec, &error);
         }
         let from = session.jid.clone();
+        turn.remember(session);
         turn.route(&from, to, buf, rec);
     }
 
@@ -300,7 +310,7 @@ impl Account {
 
 impl Availability {
     /// Reads a presence; `None` when its priority is not one (RFC 6121 4.7.2.3).
-    fn read(stanza: &[u8]) -> Option<Self> {
+    pub(super) fn read(stanza: &[u8]) -> Option<Self> {
         let element = Element::parse(stanza).ok()?;
         let text = |name| element.child(name, ns::CLIENT).map(Element::text);
         let priority = match text("priority").as_deref().map(str::trim) {

@@ -22,12 +22,12 @@ use crate::shard::{Reply, Request, Turn};
 
 impl Account {
     /// Answers `jabber:iq:roster` of one of the account's sessions.
-    pub(super) fn roster_iq(&mut self, turn: &Turn<'_>, iq: &Iq) -> Outcome {
+    pub(super) fn roster_iq(&mut self, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
         if iq.payload.name() != "query" {
             return Outcome::Error(StanzaError::new(Condition::BadRequest));
         }
         if !iq.is_set() {
-            return self.roster_get(iq);
+            return self.roster_get(turn, iq);
         }
         match ItemChange::read(&iq.payload, turn) {
             Ok(change) if change.removes => self.roster_remove(&change.jid),
@@ -36,9 +36,10 @@ impl Account {
         }
     }
 
-    fn roster_get(&mut self, iq: &Iq) -> Outcome {
+    fn roster_get(&mut self, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
         if let Some(session) = iq.session.and_then(|id| self.sessions.get_mut(id)) {
             session.wants_roster = true;
+            turn.remember(session);
         }
         let version = self.roster.version().to_string();
         if iq.payload.attr("ver") == Some(&version) {

@@ -10,8 +10,6 @@ use rookery_session::carrier::{SessionId, SessionSummary, SinkRef};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
-use super::Slots;
-
 /// How long a session that did not take something gets no messages, and how long a store that
 /// failed is left alone.
 pub(super) const STALL: Duration = Duration::from_secs(1);
@@ -32,10 +30,14 @@ pub struct Session {
     pub availability: Option<Availability>,
     /// Whether it asked for the roster: only such sessions get pushes (RFC 6121 2.1.6).
     pub wants_roster: bool,
+    /// Whether it asked for the block list, and gets its pushes (XEP-0191 3.3).
+    pub wants_block_list: bool,
     /// Whom it sent directed presence, to be told when it ends (RFC 6121 4.6.3).
     pub directed: BTreeSet<Arc<Jid>>,
-    /// What modules keep of this session.
-    pub slots: Slots,
+    /// What [`Sessions::change`] gave when it began to get messages for the bare JID.
+    pub(super) reader_since: u64,
+    /// The number of the next stanza that it sends.
+    pub(super) next_stanza: u64,
     /// It did not take something: until then it gets no messages.
     pub(super) behind_until: Timestamp,
     /// It did not take a large answer: until then it gets none.
@@ -67,8 +69,10 @@ impl Session {
             bound,
             availability: None,
             wants_roster: false,
+            wants_block_list: false,
             directed: BTreeSet::new(),
-            slots: Slots::default(),
+            reader_since: 0,
+            next_stanza: 0,
             behind_until: Timestamp(0),
             unanswered_until: Timestamp(0),
             last_to: None,
@@ -102,83 +106,101 @@ impl Session {
 
 /// The sessions of one account, in the order in which they were bound.
 #[derive(Default)]
-pub struct Sessions(Vec<Session>);
+pub struct Sessions {
+    all: Vec<Session>,
+    /// Grows whenever one begins to get messages for the bare JID.
+    changes: u64,
+}
 
 impl Sessions {
+    /// Which readers there are: the number of the last change of them.
+    pub(super) fn readers_now(&self) -> u64 {
+        self.changes
+    }
+
+    /// Gives a session that begins to get messages for the bare JID the number of this change.
+    pub(super) fn begins_to_read(&mut self, id: SessionId) {
+        self.changes += 1;
+        let now = self.changes;
+        if let Some(session) = self.get_mut(id) {
+            session.reader_since = now;
+        }
+    }
+
     /// Adds one.
     pub fn insert(&mut self, session: Session) {
-        self.0.push(session);
+        self.all.push(session);
     }
 
     /// Takes one out.
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {
-        let at = self.0.iter().position(|session| session.id == id)?;
-        Some(self.0.remove(at))
+        let at = self.all.iter().position(|session| session.id == id)?;
+        Some(self.all.remove(at))
     }
 
     /// Takes all out.
     pub fn drain(&mut self) -> Vec<Session> {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.all)
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// By id.
     pub fn get(&self, id: SessionId) -> Option<&Session> {
-        self.0.iter().find(|session| session.id == id)
+        self.all.iter().find(|session| session.id == id)
     }
 
     /// By id, to change it.
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.0.iter_mut().find(|session| session.id == id)
+        self.all.iter_mut().find(|session| session.id == id)
     }
 
     /// By resource.
     pub fn by_resource(&self, resource: &str) -> Option<&Session> {
-        self.0
+        self.all
             .iter()
             .find(|session| session.jid.resource() == Some(resource))
     }
 
     /// All.
     pub fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// All, to change them.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
-        self.0.iter_mut()
+        self.all.iter_mut()
     }
 
     /// Those that have sent available presence.
     pub fn available(&self) -> impl Iterator<Item = &Session> {
-        self.0
+        self.all
             .iter()
             .filter(|session| session.availability.is_some())
     }
 
     /// Those that get messages for the bare JID now.
     pub(super) fn readers(&self, now: Timestamp) -> impl Iterator<Item = &Session> {
-        self.0
+        self.all
             .iter()
             .filter(move |session| session.takes_messages() && !session.is_behind(now))
     }
 
     /// Those that have asked for the roster.
     pub fn interested(&self) -> impl Iterator<Item = &Session> {
-        self.0.iter().filter(|session| session.wants_roster)
+        self.all.iter().filter(|session| session.wants_roster)
     }
 
     /// What an operator sees.
     pub fn summaries(&self) -> Vec<SessionSummary> {
-        self.0.iter().map(Session::summary).collect()
+        self.all.iter().map(Session::summary).collect()
     }
 }

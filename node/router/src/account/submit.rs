@@ -9,37 +9,56 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::SessionId;
+use rookery_session::carrier::{Origin, SessionId};
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType, parse_rec};
+use rookery_xmpp::stanza::{Kind, Rec, StanzaType, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::{Account, Work};
 use crate::modules::{Flow, Place, Stanza};
-use crate::shard::Turn;
+use crate::shard::{Cause, Turn};
 
 impl Account {
     /// Handles a batch of one session's stanzas. If one of them makes the account wait, the rest
     /// waits too.
-    pub(super) fn submit(
-        &mut self,
-        turn: &mut Turn<'_>,
-        session: SessionId,
-        batch: Batch,
-        mut next: usize,
-    ) {
-        while let Some(rec) = batch.recs.get(next) {
+    pub(super) fn submit(&mut self, turn: &mut Turn<'_>, mut work: Work) {
+        while let Work::Submit {
+            session,
+            sequence,
+            batch,
+            next,
+            receipt,
+        } = &mut work
+            && let Some(rec) = batch.recs.get(*next)
+        {
             if self.is_busy() {
-                self.wait_in_front(Work::Submit {
-                    session,
-                    batch,
-                    next,
-                });
+                self.wait_in_front(work);
                 return;
             }
-            self.submit_one(turn, session, &batch.buf, *rec);
-            next += 1;
+            let number = *sequence + *next as u64;
+            if receipt.is_some() {
+                let origin = Origin {
+                    session: *session,
+                    sequence: number,
+                };
+                turn.cause = Some(Cause::new(origin, &batch.buf));
+            }
+            if self.is_next_of(*session, number) {
+                self.submit_one(turn, *session, &batch.buf, *rec);
+            }
+            *next += 1;
         }
+    }
+
+    /// Whether a session's stanza was not handled before: what is not known to have been settled is
+    /// sent again.
+    fn is_next_of(&mut self, id: SessionId, number: u64) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return true;
+        };
+        let next = number >= session.next_stanza;
+        session.next_stanza = session.next_stanza.max(number + 1);
+        next
     }
 
     fn submit_one(&mut self, turn: &mut Turn<'_>, id: SessionId, buf: &Bytes, rec: Rec) {
@@ -67,6 +86,7 @@ impl Account {
             Flow::Continue => self.submit_checked(turn, id, stanza),
             Flow::Replace(buf) => {
                 let rec = parse_rec(&buf).expect("modules write canonical stanzas");
+                turn.replaced(&buf);
                 self.submit_checked(
                     turn,
                     id,

@@ -14,9 +14,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::SessionId;
+use rookery_session::carrier::{Delivered, SessionId};
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
+use rookery_xmpp::stanza::{Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
@@ -28,14 +28,23 @@ use crate::shard::Turn;
 impl Account {
     /// A session did not take these stanzas. For a while it gets no messages, so that they stay in
     /// order.
-    pub(super) fn undelivered(&mut self, turn: &mut Turn<'_>, id: SessionId, batch: &Batch) {
+    pub(super) fn undelivered(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: SessionId,
+        delivered: &Delivered,
+    ) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.behind_until = turn.now.plus(STALL);
         }
         let mut broken = false;
+        let batch = &delivered.batch;
+        let read = self.was_read(turn, delivered.readers);
         for rec in &batch.recs {
             match addresses(&batch.buf, *rec) {
-                Some((from, to)) => broken |= self.missed(turn, &from, &to, &batch.buf, *rec),
+                Some((from, to)) => {
+                    broken |= self.missed(turn, (&from, &to), &batch.buf, *rec, read);
+                }
                 // Without a sender it is the server's own.
                 None => broken = true,
             }
@@ -48,14 +57,15 @@ impl Account {
         }
     }
 
-    /// Finds another way for a stanza that a session missed. True if the session relied on it.
+    /// Finds another way for a stanza that a session missed; `read` says whether another one has it, if it
+    /// was for all. True if the session relied on it.
     fn missed(
         &mut self,
         turn: &mut Turn<'_>,
-        from: &Arc<Jid>,
-        to: &Arc<Jid>,
+        (from, to): (&Arc<Jid>, &Arc<Jid>),
         buf: &Bytes,
         rec: Rec,
+        read: bool,
     ) -> bool {
         match (rec.kind, rec.stanza_type) {
             (Kind::Message, StanzaType::Headline | StanzaType::Error) => {}
@@ -64,7 +74,7 @@ impl Account {
                 let error = StanzaError::new(Condition::ServiceUnavailable);
                 turn.bounce(from, to, buf, rec, &error);
             }
-            (Kind::Message, _) if to.is_bare() && self.has_reader(turn.now) => {}
+            (Kind::Message, _) if to.is_bare() && read => {}
             (Kind::Message, _) => self.keep_offline(turn, from, to, buf, rec),
             _ => return self.is_own_or_host(turn, from) || self.roster.is_publisher(from),
         }

@@ -1,8 +1,10 @@
 //! A piece of work for an account.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use rookery_session::carrier::{AskId, Question, SessionId, SinkRef};
+use bytes::Bytes;
+use rookery_session::carrier::{AskId, Delivered, Origin, Question, Receipt, SessionId, SinkRef};
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
 
@@ -12,10 +14,14 @@ pub(crate) enum Work {
     Submit {
         /// The session.
         session: SessionId,
+        /// The number of the first stanza.
+        sequence: u64,
         /// Its stanzas.
         batch: Batch,
         /// How many were handled already.
         next: usize,
+        /// Held until they have been dealt with.
+        receipt: Option<Receipt>,
     },
     /// Stanzas for the account or one of its sessions, from number `next` on.
     Arrive {
@@ -27,6 +33,10 @@ pub(crate) enum Work {
         batch: Batch,
         /// How many were handled already.
         next: usize,
+        /// Whose they are, where they may come twice.
+        origin: Option<Origin>,
+        /// Held until they have been dealt with.
+        receipt: Option<Receipt>,
     },
     /// A question.
     Ask {
@@ -41,13 +51,26 @@ pub(crate) enum Work {
     Ended {
         /// Which.
         session: SessionId,
+        /// Held until that has been dealt with.
+        receipt: Option<Receipt>,
+    },
+    /// A session that an earlier owner of the shard has bound.
+    Announced {
+        /// The way to it.
+        from: SinkRef,
+        /// Its full JID.
+        jid: Arc<Jid>,
+        /// Where its client connects from.
+        address: IpAddr,
+        /// What the earlier owner had remembered.
+        state: Bytes,
     },
     /// A session did not take these stanzas.
     Undelivered {
         /// The session.
         session: SessionId,
         /// The stanzas.
-        batch: Batch,
+        delivered: Delivered,
     },
 }
 
@@ -64,10 +87,20 @@ impl Work {
 
     fn batch(&self) -> Option<&Batch> {
         match self {
-            Self::Submit { batch, .. }
-            | Self::Arrive { batch, .. }
-            | Self::Undelivered { batch, .. } => Some(batch),
-            Self::Ask { .. } | Self::Ended { .. } => None,
+            Self::Submit { batch, .. } | Self::Arrive { batch, .. } => Some(batch),
+            Self::Undelivered { delivered, .. } => Some(&delivered.batch),
+            Self::Ask { .. } | Self::Ended { .. } | Self::Announced { .. } => None,
+        }
+    }
+
+    /// What all that follows from it holds.
+    pub(crate) fn receipt(&self) -> Option<Receipt> {
+        match self {
+            Self::Submit { receipt, .. }
+            | Self::Arrive { receipt, .. }
+            | Self::Ended { receipt, .. } => receipt.clone(),
+            Self::Undelivered { delivered, .. } => delivered.receipt.clone(),
+            Self::Ask { .. } | Self::Announced { .. } => None,
         }
     }
 

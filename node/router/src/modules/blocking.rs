@@ -43,9 +43,6 @@ pub(super) struct Blocking;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BlockList(BTreeSet<Jid>);
 
-/// Set in a session that asked for the list, and so gets pushes.
-struct WantsBlockList;
-
 impl Module for Blocking {
     fn info(&self) -> &'static Info {
         &INFO
@@ -86,7 +83,7 @@ impl Module for Blocking {
 
     fn iq(&self, account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
         match iq.payload.name() {
-            "blocklist" => list(account, iq),
+            "blocklist" => list(account, turn, iq),
             name => match items(&iq.payload) {
                 Err(error) => Outcome::Error(error),
                 Ok(items) if name == "block" => block(account, turn, items),
@@ -178,9 +175,10 @@ fn items(payload: &Element) -> Result<BTreeSet<Jid>, StanzaError> {
         .collect()
 }
 
-fn list(account: &mut Account, iq: &Iq) -> Outcome {
+fn list(account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
     if let Some(session) = iq.session.and_then(|id| account.sessions.get_mut(id)) {
-        session.slots.set(WantsBlockList);
+        session.wants_block_list = true;
+        turn.remember(session);
     }
     let list = account.slots.get::<BlockList>();
     let jids = list.into_iter().flat_map(|list| &list.0);
@@ -280,7 +278,7 @@ fn see_again(account: &Account, turn: &mut Turn<'_>, gone: &BTreeSet<Jid>) {
 
 fn push(account: &Account, turn: &mut Turn<'_>, payload: &Element) {
     for session in account.sessions.iter() {
-        if session.slots.get::<WantsBlockList>().is_none() {
+        if !session.wants_block_list {
             continue;
         }
         let push = Element::new("iq", ns::CLIENT)

@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
 };
 use metrics::counter;
-use rookery_session::carrier::{Answer, Delivery, Full, ShardId, ShardInput, ToSession, ToShard};
+use rookery_session::carrier::{
+    Answer, Delivery, Full, ShardId, ShardInput, Tenure as CarrierTenure, ToSession, ToShard,
+};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::OsEntropy;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
@@ -49,10 +52,25 @@ pub struct Tenure {
     pub epoch: u32,
 }
 
+/// Whether what is dropped here counts as dealt with: not without a lease, and not once the shard was
+/// given up.
+struct Standing {
+    lease: Lease,
+    retired: AtomicBool,
+}
+
+impl CarrierTenure for Standing {
+    fn stands(&self) -> bool {
+        !self.retired.load(Ordering::Acquire) && self.lease.holds()
+    }
+}
+
 /// One shard's actor.
 pub struct ShardActor {
     shard: Shard,
-    lease: Lease,
+    standing: Arc<Standing>,
+    /// What came while there was no lease.
+    held: VecDeque<Input>,
     env: Arc<Environment>,
     services: Arc<Services>,
     peers: Arc<dyn Peers>,
@@ -73,7 +91,11 @@ impl ShardActor {
     ) -> Self {
         Self {
             shard: Shard::new(tenure.shard, tenure.epoch, env.clone()),
-            lease,
+            standing: Arc::new(Standing {
+                lease,
+                retired: AtomicBool::new(false),
+            }),
+            held: VecDeque::new(),
             env,
             services,
             peers,
@@ -83,13 +105,38 @@ impl ShardActor {
         }
     }
 
-    /// Handles one input, and those that follow from it at once. Without a lease nothing is served:
-    /// another node may be the owner.
+    /// Handles one input, and those that follow from it at once. Without a lease nothing is served, for
+    /// another node may be the owner: what comes is held. If the lease is renewed under the same epoch there
+    /// was no other owner, and all that is in memory holds; else this actor is retired.
     fn run(&mut self, input: Input, ctx: &mut Context<Self>) {
-        if self.lease.holds() {
-            self.handle_all(input, ctx);
-        } else if let Some(refusal) = self.lapsed(input) {
-            self.handle_all(refusal, ctx);
+        if let Some(receipt) = input.receipt() {
+            let tenure: Arc<dyn CarrierTenure> = self.standing.clone();
+            receipt.enter(&tenure);
+        }
+        if !self.standing.lease.holds() {
+            return self.hold(input);
+        }
+        while let Some(held) = self.held.pop_front() {
+            self.handle_all(held, ctx);
+        }
+        self.handle_all(input, ctx);
+    }
+
+    /// Keeps an input until there is a lease again; bounded by what senders may have under way. Questions
+    /// are answered at once, for somebody waits for them.
+    fn hold(&mut self, input: Input) {
+        if self.held.is_empty() {
+            tracing::warn!(shard = self.shard.id().0, "no lease, the shard waits");
+            counter!("rookery_router_leases_lapsed_total").increment(1);
+        }
+        match input {
+            Input::Tick if !self.held.is_empty() => {}
+            Input::Session(ToShard::Ask { from, ask, .. }) => {
+                let answer = Answer::Unavailable;
+                // Who asked may be gone.
+                let _ = from.send(ToSession::Answer { ask, answer });
+            }
+            other => self.held.push_back(other),
         }
     }
 
@@ -115,12 +162,17 @@ impl ShardActor {
 
     fn execute(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
-            Effect::Deliver { to, jid, batch } => {
-                if let Err(Full(ToSession::Deliver(batch))) = to.send(ToSession::Deliver(batch)) {
+            Effect::Deliver { to, jid, delivered } => {
+                let refused = to.send(ToSession::Deliver(delivered));
+                if let Err(Full(ToSession::Deliver(delivered))) = refused {
                     counter!("rookery_router_deliveries_refused_total").increment(1);
                     self.next
-                        .push_back(Input::Undelivered(to.session(), jid, batch));
+                        .push_back(Input::Undelivered(to.session(), jid, delivered));
                 }
+            }
+            Effect::Remember { to, state } => {
+                // Who is gone needs no next owner.
+                let _ = to.send(ToSession::Remember(state));
             }
             Effect::Answer { to, ask, answer } => {
                 // Answers are always taken while the session lives. One that died while it was
@@ -132,8 +184,11 @@ impl ShardActor {
                 })) = lost
                 {
                     let session = to.session();
-                    self.next
-                        .push_back(Input::Session(ToShard::Closed { session, jid }));
+                    self.next.push_back(Input::Session(ToShard::Closed {
+                        session,
+                        jid,
+                        receipt: None,
+                    }));
                 }
             }
             Effect::Close { to, error } => {
@@ -188,36 +243,8 @@ impl ShardActor {
             "shard panicked, its sessions are closed"
         );
         counter!("rookery_router_shard_panics_total").increment(1);
-        self.forget(StreamCondition::InternalServerError);
-    }
-
-    /// The lease does not hold, so what is in memory may be out of date. Gives what is left to do:
-    /// stanzas of others are bounced, so that nothing is lost in silence.
-    fn lapsed(&mut self, input: Input) -> Option<Input> {
-        if self.shard.accounts() > 0 {
-            tracing::warn!(
-                shard = self.shard.id().0,
-                "lease ended, the shard's sessions are closed"
-            );
-            counter!("rookery_router_leases_lapsed_total").increment(1);
-            self.forget(StreamCondition::Reset);
-        }
-        match input {
-            Input::Peer(frame) | Input::Refused(frame) => Some(Input::Refused(frame)),
-            Input::Session(ToShard::Ask { from, ask, .. }) => {
-                let answer = Answer::Unavailable;
-                // Who asked may be gone.
-                let _ = from.send(ToSession::Answer { ask, answer });
-                None
-            }
-            _ => None,
-        }
-    }
-
-    /// Ends all sessions and forgets all accounts.
-    fn forget(&mut self, condition: StreamCondition) {
         let fresh = Shard::new(self.shard.id(), self.shard.epoch(), self.env.clone());
-        let error = StreamError::new(condition);
+        let error = StreamError::new(StreamCondition::InternalServerError);
         for sink in std::mem::replace(&mut self.shard, fresh).into_sinks() {
             // One that is closed already is on its way out.
             let _ = sink.send(ToSession::Close(error.clone()));
@@ -264,7 +291,8 @@ impl Handler<Retire> for ShardActor {
     type Result = ();
 
     fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
-        self.forget(StreamCondition::Reset);
+        // The next owner goes on with the sessions, and is sent all that was not dealt with.
+        self.standing.retired.store(true, Ordering::Release);
         ctx.stop();
     }
 }

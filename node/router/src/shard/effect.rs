@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rookery_control::{RegistrationRefused, ReservationId};
 use rookery_session::carrier::{
-    Answer, AskId, PeerFrame, SessionId, ShardId, ShardInput, SinkRef, ToShard,
+    Answer, AskId, Delivered, PeerFrame, Receipt, SessionId, ShardId, ShardInput, SinkRef, ToShard,
 };
 use rookery_store::StoreError;
 use rookery_store::account::{Loaded, NewAccount};
@@ -30,7 +30,7 @@ pub enum Input {
     /// A request was carried out.
     Replied(RequestId, Reply),
     /// A session did not take what it was sent: its queue is full or it is gone.
-    Undelivered(SessionId, Arc<Jid>, Batch),
+    Undelivered(SessionId, Arc<Jid>, Delivered),
     /// Another shard's queue was full: these stanzas come back.
     Refused(PeerFrame),
     /// A second went by.
@@ -46,8 +46,21 @@ impl From<ShardInput> for Input {
             ShardInput::Undelivered {
                 session,
                 jid,
-                batch,
-            } => Self::Undelivered(session, jid, batch),
+                delivered,
+            } => Self::Undelivered(session, jid, delivered),
+        }
+    }
+}
+
+impl Input {
+    /// The receipt of a frame that somebody keeps until this shard has dealt with it.
+    pub fn receipt(&self) -> Option<&Receipt> {
+        match self {
+            Self::Session(ToShard::Stanzas { receipt, .. } | ToShard::Closed { receipt, .. }) => {
+                receipt.as_ref()
+            }
+            Self::Peer(frame) => frame.receipt.as_ref(),
+            _ => None,
         }
     }
 }
@@ -61,7 +74,14 @@ pub enum Effect {
         /// Its full JID.
         jid: Arc<Jid>,
         /// The stanzas.
-        batch: Batch,
+        delivered: Delivered,
+    },
+    /// Have a session's node remember this, for the shard's next owner.
+    Remember {
+        /// The session.
+        to: SinkRef,
+        /// What is remembered.
+        state: Bytes,
     },
     /// Answer a question.
     Answer {

@@ -88,6 +88,9 @@ impl Shard {
             epoch: self.epoch,
             now,
             entropy,
+            cause: None,
+            readers: 0,
+            receipt: None,
             out: &mut self.out,
         };
         let accounts = &mut Accounts {
@@ -97,21 +100,14 @@ impl Shard {
             Input::Session(frame) => accounts.session_frame(self.id, turn, frame),
             Input::Peer(frame) => accounts.peer_frame(turn, frame),
             Input::Replied(id, reply) => accounts.replied(turn, id, reply),
-            Input::Undelivered(session, jid, batch) => {
-                accounts.work(turn, &jid.to_bare(), Work::Undelivered { session, batch });
-            }
-            Input::Refused(frame) => {
-                let PeerFrame { from, to, batch } = frame;
-                absent::overloaded(
+            Input::Undelivered(session, jid, delivered) => {
+                accounts.work(
                     turn,
-                    Work::Arrive {
-                        from,
-                        to,
-                        batch,
-                        next: 0,
-                    },
+                    &jid.to_bare(),
+                    Work::Undelivered { session, delivered },
                 );
             }
+            Input::Refused(frame) => absent::overloaded(turn, arrival(frame)),
             Input::Tick => accounts.tick(turn),
         }
         effects.append(&mut self.out.effects);
@@ -129,18 +125,38 @@ impl Accounts<'_> {
             ToShard::Stanzas {
                 session,
                 from,
+                sequence,
                 batch,
-                ..
+                receipt,
             } => {
                 let work = Work::Submit {
                     session,
+                    sequence,
                     batch,
                     next: 0,
+                    receipt,
                 };
                 self.work_of_session(turn, &from, work);
             }
-            ToShard::Closed { session, jid } => {
-                self.work_of_session(turn, &jid, Work::Ended { session });
+            ToShard::Closed {
+                session,
+                jid,
+                receipt,
+            } => self.work_of_session(turn, &jid, Work::Ended { session, receipt }),
+            ToShard::Announce {
+                from,
+                jid,
+                address,
+                state,
+            } => {
+                let account = jid.to_bare();
+                let work = Work::Announced {
+                    from,
+                    jid,
+                    address,
+                    state,
+                };
+                self.work(turn, &account, work);
             }
             ToShard::Ask {
                 from,
@@ -226,36 +242,16 @@ impl Accounts<'_> {
     }
 
     fn peer_frame(&mut self, turn: &mut Turn<'_>, frame: PeerFrame) {
-        let PeerFrame { from, to, batch } = frame;
-        if to.local().is_none() {
+        if frame.to.local().is_none() {
             // Only a client's own shard speaks for the server, and it answers there
             // (account::submit).
             return;
         }
-        match self.map.get_mut(to.bare_str()) {
-            Some(Slot::Ready(account)) => {
-                account.work(
-                    turn,
-                    Work::Arrive {
-                        from,
-                        to,
-                        batch,
-                        next: 0,
-                    },
-                );
-            }
+        match self.map.get_mut(frame.to.bare_str()) {
+            Some(Slot::Ready(account)) => account.work(turn, arrival(frame)),
             _ => {
-                let bare = to.to_bare();
-                self.work(
-                    turn,
-                    &bare,
-                    Work::Arrive {
-                        from,
-                        to,
-                        batch,
-                        next: 0,
-                    },
-                );
+                let bare = frame.to.to_bare();
+                self.work(turn, &bare, arrival(frame));
             }
         }
     }
@@ -279,14 +275,18 @@ impl Accounts<'_> {
     }
 
     fn replied(&mut self, turn: &mut Turn<'_>, id: RequestId, reply: Reply) {
-        match turn.out.waiting.remove(&id) {
-            Some(Then::Free(run)) => run(turn, reply),
-            Some(Then::Load(account)) => self.loaded(turn, &account, reply),
-            Some(Then::Account {
+        let Some((then, receipt)) = turn.out.waiting.remove(&id) else {
+            return;
+        };
+        turn.receipt = receipt;
+        match then {
+            Then::Free(run) => run(turn, reply),
+            Then::Load(account) => self.loaded(turn, &account, reply),
+            Then::Account {
                 account,
                 gates,
                 run,
-            }) => {
+            } => {
                 if let Some(Slot::Ready(ready)) = self.map.get_mut(account.as_str()) {
                     ready.resume(turn, gates, run, reply);
                     if ready.is_removed() {
@@ -294,7 +294,6 @@ impl Accounts<'_> {
                     }
                 }
             }
-            None => {}
         }
     }
 
@@ -325,6 +324,24 @@ impl Accounts<'_> {
             }
             Slot::Loading(_) => true,
         });
+    }
+}
+
+fn arrival(frame: PeerFrame) -> Work {
+    let PeerFrame {
+        from,
+        to,
+        batch,
+        origin,
+        receipt,
+    } = frame;
+    Work::Arrive {
+        from,
+        to,
+        batch,
+        next: 0,
+        origin,
+        receipt,
     }
 }
 

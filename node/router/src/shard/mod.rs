@@ -11,4 +11,5 @@ pub use effect::{Effect, Input, Reply, Request, RequestId};
 pub use machine::Shard;
 pub use perform::{Services, ask_store};
 pub use rookery_session::carrier::PeerFrame;
+pub(crate) use turn::Cause;
 pub use turn::{Run, RunFree, Then, Turn};

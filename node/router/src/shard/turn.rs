@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::{Answer, AskId, ShardId, SinkRef};
+use rookery_session::carrier::{Answer, AskId, Delivered, Origin, Receipt, ShardId, SinkRef};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::entropy::Entropy;
@@ -16,7 +16,7 @@ use rookery_xmpp::stream_error::StreamError;
 
 use super::{Effect, PeerFrame, Reply, Request, RequestId};
 use crate::RouterOptions;
-use crate::account::Account;
+use crate::account::{Account, Session};
 use crate::environment::Environment;
 
 /// What an account does with a reply.
@@ -45,8 +45,37 @@ pub enum Then {
 #[derive(Default)]
 pub(crate) struct Outbox {
     pub(crate) effects: Vec<Effect>,
-    pub(crate) waiting: HashMap<RequestId, Then>,
+    pub(crate) waiting: HashMap<RequestId, (Then, Option<Receipt>)>,
     last_request: u64,
+}
+
+/// A stanza on its way through a turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Cause {
+    origin: Origin,
+    /// Where its buffer begins: what has another buffer follows from the stanza, and is not it.
+    buffer: *const u8,
+}
+
+impl Cause {
+    /// The stanza of that buffer.
+    pub(crate) fn new(origin: Origin, buf: &Bytes) -> Self {
+        Self {
+            origin,
+            buffer: buf.as_ptr(),
+        }
+    }
+}
+
+/// Whether stanzas of the one origin can travel behind so many of the other.
+fn continues(before: Option<Origin>, stanzas: usize, next: Option<Origin>) -> bool {
+    match (before, next) {
+        (None, None) => true,
+        (Some(before), Some(next)) => {
+            before.session == next.session && before.sequence + stanzas as u64 == next.sequence
+        }
+        _ => false,
+    }
 }
 
 /// One turn of a shard.
@@ -61,6 +90,12 @@ pub struct Turn<'a> {
     pub now: Timestamp,
     /// Randomness.
     pub entropy: &'a mut dyn Entropy,
+    /// The stanza that is being handled, where it may come twice.
+    pub(crate) cause: Option<Cause>,
+    /// Which readers the account has that receives something.
+    pub(crate) readers: u64,
+    /// Held by all that follows from the frame that is being handled.
+    pub(crate) receipt: Option<Receipt>,
     pub(crate) out: &'a mut Outbox,
 }
 
@@ -68,24 +103,55 @@ impl Turn<'_> {
     /// Gives a session a stanza that is already in canonical bytes. Neighbouring stanzas of one
     /// buffer for one session travel as one batch.
     pub fn deliver(&mut self, to: &SinkRef, jid: &Arc<Jid>, buf: &Bytes, rec: Rec) {
+        let origin = self.origin_of(buf);
         if let Some(Effect::Deliver {
-            jid: last, batch, ..
+            jid: last,
+            delivered,
+            ..
         }) = self.out.effects.last_mut()
             && Arc::ptr_eq(last, jid)
-            && batch.buf.as_ptr() == buf.as_ptr()
+            && delivered.batch.buf.as_ptr() == buf.as_ptr()
+            && continues(delivered.origin, delivered.batch.recs.len(), origin)
         {
-            batch.recs.push(rec);
+            delivered.batch.recs.push(rec);
             return;
         }
         let batch = Batch {
             buf: buf.clone(),
             recs: vec![rec],
         };
+        let delivered = Delivered {
+            batch,
+            origin,
+            receipt: self.receipt.clone(),
+            readers: self.readers,
+        };
         self.out.effects.push(Effect::Deliver {
             to: to.clone(),
             jid: jid.clone(),
-            batch,
+            delivered,
         });
+    }
+
+    /// The stanza that is being handled has this form now.
+    pub(crate) fn replaced(&mut self, buf: &Bytes) {
+        if let Some(cause) = &mut self.cause {
+            cause.buffer = buf.as_ptr();
+        }
+    }
+
+    /// Whose stanza this is, if it is the one that is being handled.
+    fn origin_of(&self, buf: &Bytes) -> Option<Origin> {
+        let cause = self.cause?;
+        (cause.buffer == buf.as_ptr()).then_some(cause.origin)
+    }
+
+    /// Has a session's node remember what the shard's next owner must know of it.
+    pub(crate) fn remember(&mut self, session: &Session) {
+        if session.sink.remembers() {
+            let (to, state) = (session.sink.clone(), session.remembered());
+            self.out.effects.push(Effect::Remember { to, state });
+        }
     }
 
     /// Gives a session a stanza that the server made.
@@ -107,10 +173,12 @@ impl Turn<'_> {
             );
             return;
         }
+        let origin = self.origin_of(buf);
         if let Some(Effect::Forward(_, last)) = self.out.effects.last_mut()
             && Arc::ptr_eq(&last.from, from)
             && Arc::ptr_eq(&last.to, to)
             && last.batch.buf.as_ptr() == buf.as_ptr()
+            && continues(last.origin, last.batch.recs.len(), origin)
         {
             last.batch.recs.push(rec);
             return;
@@ -124,6 +192,8 @@ impl Turn<'_> {
             from: from.clone(),
             to: to.clone(),
             batch,
+            origin,
+            receipt: self.receipt.clone(),
         };
         self.out.effects.push(Effect::Forward(shard, frame));
     }
@@ -187,6 +257,7 @@ impl Turn<'_> {
     pub fn request(&mut self, request: Request, then: Then) {
         self.out.last_request += 1;
         let id = RequestId(self.out.last_request);
+        let then = (then, self.receipt.clone());
         self.out.waiting.insert(id, then);
         self.out.effects.push(Effect::Request(id, request));
     }

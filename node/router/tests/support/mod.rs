@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use rookery_control::{RegistrationRefused, Unavailable};
 use rookery_router::RouterOptions;
@@ -18,7 +19,8 @@ use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, Shard};
 use rookery_session::carrier::{
-    Answer, AskId, Full, Question, SessionId, ShardId, Sink, SinkRef, ToSession, ToShard,
+    Answer, AskId, Full, Origin, PeerFrame, Question, SessionId, ShardId, Sink, SinkRef, ToSession,
+    ToShard,
 };
 use rookery_store::account::NewAccount;
 use rookery_store::{MemoryStore, Store, StoreError};
@@ -39,6 +41,8 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     entropy: Seeded,
     sinks: Vec<Arc<Mailbox>>,
+    /// How many stanzas all clients have sent.
+    stanzas: u64,
     /// What the registration throttle says; `None` lets everybody through.
     pub(crate) throttle: Option<RegistrationRefused>,
     /// Reservations that are neither committed nor released.
@@ -47,6 +51,8 @@ pub(crate) struct World {
     pub(crate) store_fails: Option<StoreError>,
     /// Writes are held back until [`World::release`].
     pub(crate) hold: bool,
+    /// Word of what a session did not take is held back until then, as between nodes.
+    pub(crate) hold_undelivered: bool,
     /// Accounts that are loaded are held back too.
     pub(crate) hold_loads: bool,
     /// A committed reservation turns out to have expired.
@@ -86,6 +92,10 @@ impl Sink for Mailbox {
             .push(frame);
         Ok(())
     }
+
+    fn remembers(&self) -> bool {
+        true
+    }
 }
 
 impl Client {
@@ -94,7 +104,8 @@ impl Client {
         let mut frames = self.mailbox.frames.lock().expect("no test panics inside");
         let mut stanzas = Vec::new();
         frames.retain(|frame| match frame {
-            ToSession::Deliver(batch) => {
+            ToSession::Deliver(delivered) => {
+                let batch = &delivered.batch;
                 let text = |rec: &Rec| String::from_utf8_lossy(rec.bytes(&batch.buf)).into_owned();
                 stanzas.extend(batch.recs.iter().map(text));
                 false
@@ -139,6 +150,16 @@ impl Client {
         })
     }
 
+    /// What the session's node was last told to remember.
+    fn remembered(&self) -> Bytes {
+        let frames = self.mailbox.frames.lock().expect("no test panics inside");
+        let states = frames.iter().rev().find_map(|frame| match frame {
+            ToSession::Remember(state) => Some(state.clone()),
+            _ => None,
+        });
+        states.unwrap_or_default()
+    }
+
     /// Whether the session's queue is full.
     pub(crate) fn set_full(&self, full: bool) {
         *self.mailbox.full.lock().expect("no test panics inside") = full;
@@ -171,10 +192,12 @@ impl World {
             now: START,
             entropy: Seeded::new(7),
             sinks: Vec::new(),
+            stanzas: 0,
             throttle: None,
             reserved: 0,
             store_fails: None,
             hold: false,
+            hold_undelivered: false,
             hold_loads: false,
             commits_late: false,
             held: VecDeque::new(),
@@ -315,6 +338,17 @@ impl World {
 
     /// A client sends stanzas, in one batch.
     pub(crate) fn send_all(&mut self, client: &Client, stanzas: &[&str]) {
+        let sequence = self.stanzas;
+        self.stanzas += stanzas.len() as u64;
+        self.send_numbered(client, sequence, stanzas);
+    }
+
+    /// A client's last stanza comes again, in front of others.
+    pub(crate) fn send_again(&mut self, client: &Client, stanzas: &[&str]) {
+        self.send_numbered(client, self.stanzas - 1, stanzas);
+    }
+
+    fn send_numbered(&mut self, client: &Client, sequence: u64, stanzas: &[&str]) {
         let mut out = Vec::new();
         let recs = stanzas
             .iter()
@@ -328,9 +362,36 @@ impl World {
         self.step(Input::Session(ToShard::Stanzas {
             session,
             from,
-            sequence: 0,
+            sequence,
             batch,
+            receipt: None,
         }));
+    }
+
+    /// Another owner of the shard is told of a client's session.
+    pub(crate) fn announce(&mut self, client: &Client) {
+        self.step(Input::Session(ToShard::Announce {
+            from: client.mailbox.clone(),
+            jid: client.jid.clone(),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            state: client.remembered(),
+        }));
+    }
+
+    /// A message of another shard's session, which may come twice.
+    pub(crate) fn arrive(&mut self, from: Origin, to: &str, text: &str) {
+        let sender = Arc::new(jid("tybalt@localhost/street"));
+        let stanza =
+            format!("<message to='{to}' type='chat' id='{text}'><body>{text}</body></message>");
+        let mut out = Vec::new();
+        let rec = stamped(&stanza, &sender, &mut out);
+        let batch = Batch {
+            buf: out.into(),
+            recs: vec![rec],
+        };
+        let mut frame = PeerFrame::new(sender, Arc::new(jid(to)), batch);
+        frame.origin = Some(from);
+        self.step(Input::Peer(frame));
     }
 
     /// A client sends a stanza.
@@ -341,7 +402,11 @@ impl World {
     /// A client's stream ends.
     pub(crate) fn leave(&mut self, client: &Client) {
         let (session, jid) = (client.id, client.jid.clone());
-        self.step(Input::Session(ToShard::Closed { session, jid }));
+        self.step(Input::Session(ToShard::Closed {
+            session,
+            jid,
+            receipt: None,
+        }));
     }
 
     /// A second goes by.
@@ -354,6 +419,7 @@ impl World {
     pub(crate) fn release(&mut self) {
         self.hold = false;
         self.hold_loads = false;
+        self.hold_undelivered = false;
         while let Some(input) = self.held.pop_front() {
             self.step(input);
         }
@@ -393,12 +459,25 @@ impl World {
 
     fn execute(&mut self, effect: Effect) -> Option<Input> {
         match effect {
-            Effect::Deliver { to, jid, batch } => match to.send(ToSession::Deliver(batch)) {
-                Err(Full(ToSession::Deliver(batch))) => {
-                    Some(Input::Undelivered(to.session(), jid, batch))
+            Effect::Deliver { to, jid, delivered } => {
+                match to.send(ToSession::Deliver(delivered)) {
+                    Err(Full(ToSession::Deliver(delivered))) => {
+                        let back = Input::Undelivered(to.session(), jid, delivered);
+                        match self.hold_undelivered {
+                            true => {
+                                self.held.push_back(back);
+                                None
+                            }
+                            false => Some(back),
+                        }
+                    }
+                    _ => None,
                 }
-                _ => None,
-            },
+            }
+            Effect::Remember { to, state } => {
+                to.send(ToSession::Remember(state)).expect("it is taken");
+                None
+            }
             Effect::Answer { to, ask, answer } => {
                 to.send(ToSession::Answer { ask, answer })
                     .expect("answers are taken");
@@ -427,7 +506,7 @@ impl World {
 
     fn perform(&mut self, request: Request) -> Reply {
         match request {
-            Request::Deliver { to, batch } => match to.send(ToSession::Deliver(batch)) {
+            Request::Deliver { to, batch } => match to.send(ToSession::Deliver(batch.into())) {
                 Ok(()) => Reply::Done,
                 Err(_) => Reply::NotTaken,
             },

@@ -1,0 +1,366 @@
+//! Where a frame goes, and whether it can go now.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "frames that cannot go come back by value, as everywhere on their way"
+)]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use metrics::counter;
+use rookery_session::carrier::{
+    Question, Receipt, Receipts, ShardId, ShardInput, SinkRef, ToShard,
+};
+use tokio::sync::Notify;
+
+use super::seated::Seated;
+use super::way::{Change, Way};
+use super::{Dialled, Inner};
+use crate::machine::NotQueued;
+use crate::map::Owner;
+use crate::options::FRAME_BYTES_MAX;
+use crate::wire::{Frame, Up, UpBody};
+
+/// The way to one shard, and who waits for room on it.
+#[derive(Default)]
+pub(super) struct Place {
+    way: Mutex<Way>,
+    /// Rings for one of those who wait for room.
+    room: Notify,
+}
+
+/// What a frame lacks to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lack {
+    /// Room at the shard in this process.
+    LocalRoom,
+    /// Room on the way.
+    Room,
+    /// Somebody who owns the shard and has heard all that came before.
+    Owner,
+    /// A way to the owner: it is away, or does not read what is as large.
+    Peer,
+}
+
+impl Place {
+    pub(super) fn way(&self) -> MutexGuard<'_, Way> {
+        // Every change is complete before anything could panic.
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Sends a frame on its way, unless others of its shard wait.
+    pub(super) fn offer(self: &Arc<Self>, up: Up) -> Result<(), (Up, Lack)> {
+        let Some(place) = self.place(up.shard) else {
+            return Err((up, Lack::Owner));
+        };
+        self.hear_local();
+        let owner = self.config.map.load().owner(up.shard);
+        let mut way = place.way();
+        if !way.is_open(owner) {
+            self.change(up.shard, &mut way, owner);
+        }
+        match owner.filter(|_| way.is_open(owner)) {
+            Some(owner) => self.send(&mut way, owner, up),
+            None => Err((up, Lack::Owner)),
+        }
+    }
+
+    /// Sends a frame to the owner of its shard, and keeps it until it is settled.
+    fn send(self: &Arc<Self>, way: &mut Way, owner: Owner, mut up: Up) -> Result<(), (Up, Lack)> {
+        if !up.is_kept() {
+            let up = Arc::new(up);
+            let carried = self.carry(owner, &up);
+            return carried.map_err(|lack| (Arc::unwrap_or_clone(up), lack));
+        }
+        if !way.has_room(up.size(), self.config.options.shard_bytes as usize) {
+            return Err((up, Lack::Room));
+        }
+        up.token = way.next_token();
+        let up = Arc::new(up);
+        match self.carry(owner, &up) {
+            Ok(()) => {
+                way.keep_sent(up);
+                Ok(())
+            }
+            Err(lack) => Err((Arc::unwrap_or_clone(up), lack)),
+        }
+    }
+
+    /// Gives a frame to the owner's node.
+    fn carry(self: &Arc<Self>, owner: Owner, up: &Arc<Up>) -> Result<(), Lack> {
+        if owner.node == self.config.node {
+            return self.carry_here(up);
+        }
+        push(&self.link(owner.node), up)
+    }
+
+    fn carry_here(self: &Arc<Self>, up: &Up) -> Result<(), Lack> {
+        let Some(local) = &self.config.local else {
+            return Err(Lack::Owner);
+        };
+        let Some(input) = self.input_here(up) else {
+            return Ok(());
+        };
+        local.offer(up.shard, input).map_err(|_| Lack::LocalRoom)
+    }
+
+    /// What a shard of this process is told by a frame.
+    pub(super) fn input_here(self: &Arc<Self>, up: &Up) -> Option<ShardInput> {
+        let mut input = match &up.body {
+            UpBody::Session(ToShard::Ask {
+                from,
+                ask,
+                question,
+            }) => ShardInput::Session(ToShard::Ask {
+                from: self.seat_for(up.shard, from, question),
+                ask: *ask,
+                question: question.clone(),
+            }),
+            UpBody::Session(frame) => ShardInput::Session(frame.clone()),
+            UpBody::Peer(frame) => ShardInput::Peer(frame.clone()),
+            UpBody::Announce(announced) => {
+                let sink = self.seats.sink(announced.session);
+                let from = Seated::again(self, announced, sink);
+                ShardInput::Session(announced.clone().into_frame(from))
+            }
+            UpBody::NotTaken(_) | UpBody::Again | UpBody::Fence => return None,
+        };
+        if let Some(receipt) = input.receipt_mut() {
+            let to: Arc<dyn Receipts> = self.clone();
+            *receipt = Some(Receipt::new(up.shard, up.token, to));
+        }
+        Some(input)
+    }
+
+    /// The sink that a shard of this process is given: where a session may be bound there, its node
+    /// must know.
+    fn seat_for(self: &Arc<Self>, shard: ShardId, from: &SinkRef, question: &Question) -> SinkRef {
+        match question {
+            Question::Bind { address, .. } => Seated::new(self, shard, *address, from.clone()),
+            _ => from.clone(),
+        }
+    }
+
+    /// Sends a frame on its way as soon as there is room. A frame that nobody will ever take is
+    /// refused.
+    pub(super) async fn offer_when_room(self: Arc<Self>, mut up: Up) {
+        let shard = up.shard;
+        let Some(place) = self.place(shard) else {
+            return self.refuse(up);
+        };
+        loop {
+            let room = place.room.notified();
+            let (back, lack) = match self.offer(up) {
+                Ok(()) => {
+                    // There may be room for the next as well.
+                    place.room.notify_one();
+                    return;
+                }
+                Err(refused) => refused,
+            };
+            up = back;
+            let wait = match lack {
+                Lack::Room => STALE,
+                Lack::LocalRoom | Lack::Owner => crate::mover::TICK,
+                Lack::Peer => return self.refuse(up),
+            };
+            let shut = lack == Lack::Owner && self.is_shut_too_long(shard, place);
+            if shut {
+                return self.refuse(up);
+            }
+            // Rings or not, something may have changed.
+            let _ = tokio::time::timeout(wait, room).await;
+        }
+    }
+
+    /// Sends a shard's frame on its way, or keeps it, bounded, while that is not open.
+    pub(super) fn offer_or_keep(self: &Arc<Self>, up: Up) -> Result<(), Up> {
+        let (mut up, lack) = match self.offer(up) {
+            Ok(()) => return Ok(()),
+            Err(refused) => refused,
+        };
+        let (true, Some(place)) = (lack != Lack::Peer, self.place(up.shard)) else {
+            return Err(up);
+        };
+        if lack == Lack::Owner && self.is_shut_too_long(up.shard, place) {
+            return Err(up);
+        }
+        let (mut way, size) = (place.way(), up.size());
+        if size > FRAME_BYTES_MAX || !way.has_room(size, self.config.options.shard_bytes as usize) {
+            return Err(up);
+        }
+        up.token = way.next_token();
+        way.keep_unsent(Arc::new(up));
+        Ok(())
+    }
+
+    /// Looks after all ways: opens those that can be opened, and gives up those that were shut for
+    /// too long.
+    pub(super) fn look_after_all(self: &Arc<Self>) {
+        self.hear_local();
+        let map = self.config.map.load_full();
+        for number in 0..self.places.len() as u16 {
+            let shard = ShardId(number);
+            self.look_after(shard, map.owner(shard));
+        }
+    }
+
+    /// Looks after one way.
+    pub(super) fn look_after(self: &Arc<Self>, shard: ShardId, owner: Option<Owner>) {
+        let Some(place) = self.place(shard) else {
+            return;
+        };
+        let mut way = place.way();
+        if way.is_open(owner) {
+            way.opened();
+            return;
+        }
+        if owner.is_some() && way.route().is_none() && !self.is_wanted(shard, &way) {
+            return;
+        }
+        self.change(shard, &mut way, owner);
+        let mut refused = Vec::new();
+        if way.is_open(owner) {
+            way.opened();
+        } else if way.shut_for(self.clock.now()) > self.config.options.unowned_max() {
+            refused = way.give_up();
+        }
+        drop(way);
+        place.room.notify_one();
+        for up in refused {
+            self.refuse(Arc::unwrap_or_clone(up));
+        }
+    }
+
+    /// Lets a way lead to this owner, as far as that can be done now.
+    fn change(self: &Arc<Self>, shard: ShardId, way: &mut Way, owner: Option<Owner>) {
+        let now = self.clock.now();
+        way.shut_for(now);
+        let Some(owner) = owner else { return };
+        match way.change_to(owner, now, |former| self.hears(former)) {
+            Change::Wait => return,
+            Change::Ask(former) => {
+                let fence = Up {
+                    shard,
+                    token: 0,
+                    body: UpBody::Fence,
+                };
+                self.link(former.node).half.push_always(Arc::new(fence));
+                return;
+            }
+            Change::Ready => {}
+        }
+        if way.route() != Some(owner) {
+            let again = Up {
+                shard,
+                token: 0,
+                body: UpBody::Again,
+            };
+            let announced = self.seats.announce(shard, owner.node);
+            if !announced.is_empty() {
+                counter!("rookery_link_sessions_announced_total").increment(announced.len() as u64);
+                tracing::debug!(
+                    shard = shard.0,
+                    node = owner.node,
+                    epoch = owner.epoch,
+                    sessions = announced.len(),
+                    "sessions are announced to the owner"
+                );
+            }
+            way.begin(owner, std::iter::once(again).chain(announced));
+        }
+        way.advance(|up| self.carry(owner, up).is_ok());
+    }
+
+    /// Whether anybody would notice that a way is not open.
+    fn is_wanted(&self, shard: ShardId, way: &Way) -> bool {
+        self.seats.any_at(shard) || !way.is_empty()
+    }
+
+    /// Whether a former owner can still tell what it settled. What one of this process has settled
+    /// is known.
+    fn hears(&self, former: Owner) -> bool {
+        let links = self.links.load();
+        let link = links.get(&former.node);
+        link.is_some_and(|link| !link.half.line().is_down())
+    }
+
+    /// The time that is left for a shard without an owner is over.
+    fn is_shut_too_long(&self, shard: ShardId, place: &Place) -> bool {
+        let owner = self.config.map.load().owner(shard);
+        let mut way = place.way();
+        !way.is_open(owner) && way.shut_for(self.clock.now()) > self.config.options.unowned_max()
+    }
+
+    /// Rings for those who wait for these shards.
+    pub(super) fn has_room(&self, shards: &[u16]) {
+        for shard in shards {
+            if let Some(place) = self.place(ShardId(*shard)) {
+                place.room.notify_one();
+            }
+        }
+    }
+
+    /// Frames have been dealt with.
+    pub(super) fn settle(&self, frames: impl IntoIterator<Item = (ShardId, u64)>) {
+        let mut rung = None;
+        for (shard, token) in frames {
+            let Some(place) = self.place(shard) else {
+                continue;
+            };
+            let settled = place.way().settle(token);
+            if let Some(up) = settled {
+                self.seats.settled(&up);
+                if rung != Some(shard) {
+                    place.room.notify_one();
+                    rung = Some(shard);
+                }
+            }
+        }
+    }
+
+    /// Takes note of what shards of this process have dealt with.
+    pub(super) fn hear_local(&self) {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if !settled.is_empty() {
+            let frames = std::mem::take(&mut *settled);
+            drop(settled);
+            self.settle(frames);
+        }
+    }
+
+    pub(super) fn place(&self, shard: ShardId) -> Option<&Place> {
+        self.places.get(usize::from(shard.0))
+    }
+}
+
+/// The receipts of frames for shards of this process.
+impl Receipts for Inner {
+    fn settled(&self, shard: ShardId, token: u64) {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.push((shard, token));
+    }
+}
+
+/// Queues a frame at a link.
+fn push(link: &Dialled, up: &Arc<Up>) -> Result<(), Lack> {
+    if link.is_away() {
+        return Err(Lack::Peer);
+    }
+    // Before it goes: the answer may be here before this returns.
+    link.asked(up);
+    let tag = up.shard.0;
+    link.half.push(up.clone(), tag).map_err(|refused| {
+        link.answered(up);
+        match refused {
+            NotQueued::NoRoom(_) => Lack::Room,
+            NotQueued::TooLarge(_) => Lack::Peer,
+        }
+    })
+}
+
+/// How long to wait for a ring that should have come.
+const STALE: Duration = Duration::from_secs(1);

@@ -1,0 +1,104 @@
+//! What is known of a session outside its shard, so that the shard's next owner can go on with it.
+//!
+//! ```text
+//! shard ── Remember(state) ──► the session's node        whenever something of it changes
+//!   ✝ or moves
+//! next owner ◄── Announce(state) ── the session's node   ahead of all else; nobody is told of it: for clients and
+//!                                                        contacts nothing has changed
+//! ```
+//!
+//! The state is an element of our own, which the session's node keeps as bytes:
+//! `<session bound='…' roster='true' blocking='true'><presence …/><directed>juliet@example.net</directed></session>`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookery_session::carrier::SinkRef;
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::element::Element;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::ns;
+use rookery_xmpp::stream_error::{StreamCondition, StreamError};
+
+use super::{Account, Availability, Session};
+use crate::shard::Turn;
+
+/// The namespace of the state; another form gets another one.
+const NS: &str = "urn:rookery:session:1";
+
+impl Session {
+    /// What the next owner of the shard must know.
+    pub(crate) fn remembered(&self) -> Bytes {
+        let mut state = Element::new("session", NS).with_attr("bound", self.bound.0.to_string());
+        if self.wants_roster {
+            state = state.with_attr("roster", "true");
+        }
+        if self.wants_block_list {
+            state = state.with_attr("blocking", "true");
+        }
+        let presence = self.availability.as_ref();
+        if let Some(presence) = presence.and_then(|known| Element::parse(&known.stanza).ok()) {
+            state = state.with_child(presence);
+        }
+        for contact in &self.directed {
+            state = state.with_child(Element::new("directed", NS).with_text(contact.as_str()));
+        }
+        state.to_bytes()
+    }
+
+    /// Takes over what an earlier owner had remembered. What cannot be read is as if it had said nothing.
+    fn recall(&mut self, state: &[u8]) {
+        let Ok(state) = Element::parse(state) else {
+            return;
+        };
+        if let Some(bound) = state.attr("bound").and_then(|ms| ms.parse().ok()) {
+            self.bound = Timestamp(bound);
+        }
+        self.wants_roster = state.attr("roster") == Some("true");
+        self.wants_block_list = state.attr("blocking") == Some("true");
+        self.availability = state
+            .child("presence", ns::CLIENT)
+            .and_then(|presence| Availability::read(&presence.to_bytes()));
+        let directed = state.elements().filter(|child| child.is("directed", NS));
+        self.directed = directed
+            .filter_map(|child| Jid::parse(&child.text()).ok().map(Arc::new))
+            .collect();
+    }
+}
+
+impl Account {
+    /// Goes on with a session that an earlier owner of the shard has bound. One that is known here has
+    /// only another way to it.
+    pub(super) fn go_on_with(
+        &mut self,
+        turn: &mut Turn<'_>,
+        sink: SinkRef,
+        jid: Arc<Jid>,
+        address: IpAddr,
+        state: &[u8],
+    ) {
+        if let Some(known) = self.sessions.get_mut(sink.session()) {
+            known.sink = sink;
+            return;
+        }
+        let taken = jid
+            .resource()
+            .is_some_and(|resource| self.sessions.by_resource(resource).is_some());
+        if taken || !self.record.enabled {
+            let error = match taken {
+                true => StreamError::new(StreamCondition::Conflict)
+                    .with_text("another session took this resource"),
+                false => StreamError::new(StreamCondition::NotAuthorized),
+            };
+            return turn.close(&sink, error);
+        }
+        let mut session = Session::new(jid, sink, address, turn.now);
+        session.recall(state);
+        let id = session.id;
+        self.sessions.insert(session);
+        self.sessions.begins_to_read(id);
+        turn.env.modules.session_bound(self, turn, id);
+        self.drain_offline(turn);
+    }
+}

@@ -1,0 +1,139 @@
+//! A shard that gets another owner: its sessions go on, and nothing is done twice.
+
+mod support;
+
+use rookery_session::carrier::{Origin, SessionId};
+use support::World;
+
+fn origin(sequence: u64) -> Origin {
+    let session = SessionId {
+        node: 9,
+        serial: 44,
+    };
+    Origin { session, sequence }
+}
+
+#[test]
+fn the_next_owner_goes_on_with_a_session_and_nobody_is_told() {
+    let mut world = World::with(&["romeo", "juliet", "nurse"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.befriend(&romeo, &juliet);
+    let nurse = world.online("nurse", "door");
+    world.send(&juliet, "<presence to='nurse@localhost/door'/>");
+    world.send(
+        &juliet,
+        "<iq type='get' id='b'><blocklist xmlns='urn:xmpp:blocking'/></iq>",
+    );
+    nurse.stanza();
+    juliet.stanzas();
+    world.restart();
+    for client in [&romeo, &juliet, &nurse] {
+        world.announce(client);
+    }
+    for client in [&romeo, &juliet, &nurse] {
+        client.nothing();
+        assert_eq!(client.closed_with(), None);
+    }
+    // It is available with its priority, and asked for pushes of roster and block list.
+    world.send(
+        &romeo,
+        "<message to='juliet@localhost' type='chat'><body>art thou</body></message>",
+    );
+    assert!(juliet.stanza().contains("art thou"));
+    world.send(
+        &juliet,
+        "<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='tybalt@localhost'/></query></iq>",
+    );
+    let stanzas = juliet.stanzas();
+    assert!(
+        stanzas.iter().any(|iq| iq.contains("type=\"set\"")),
+        "{stanzas:#?}"
+    );
+    world.send(
+        &juliet,
+        "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='paris@localhost'/></block></iq>",
+    );
+    let stanzas = juliet.stanzas();
+    assert!(
+        stanzas.iter().any(|iq| iq.contains("paris@localhost")),
+        "{stanzas:#?}"
+    );
+    // Whoever saw it, directly too, sees it go.
+    world.leave(&juliet);
+    assert!(romeo.stanza().contains("unavailable"));
+    assert!(nurse.stanza().contains("unavailable"));
+}
+
+#[test]
+fn a_session_whose_resource_was_taken_meanwhile_is_closed() {
+    let mut world = World::with(&["juliet"]);
+    let old = world.online("juliet", "balcony");
+    world.restart();
+    let new = world.online("juliet", "balcony");
+    world.announce(&old);
+    let error = old.closed_with().expect("it is closed");
+    assert!(error.contains("conflict"), "{error}");
+    assert_eq!(new.closed_with(), None);
+}
+
+#[test]
+fn a_session_that_is_announced_twice_is_one_session() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.announce(&juliet);
+    world.send(
+        &romeo,
+        "<message to='juliet@localhost' type='chat'><body>once</body></message>",
+    );
+    assert!(juliet.stanza().contains("once"));
+}
+
+#[test]
+fn what_arrives_a_second_time_is_dropped() {
+    let mut world = World::with(&["juliet"]);
+    let juliet = world.online("juliet", "balcony");
+    world.arrive(origin(4), "juliet@localhost", "one");
+    world.arrive(origin(4), "juliet@localhost", "one");
+    world.arrive(origin(6), "juliet@localhost", "two");
+    world.arrive(origin(5), "juliet@localhost", "late");
+    let stanzas = juliet.stanzas();
+    assert_eq!(stanzas.len(), 2, "{stanzas:#?}");
+    assert!(stanzas[0].contains("one") && stanzas[1].contains("two"));
+}
+
+#[test]
+fn stanzas_that_a_session_sends_again_are_handled_once() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    let message = "<message to='juliet@localhost' type='chat'><body>once</body></message>";
+    world.send(&romeo, message);
+    world.send_again(&romeo, &[message, message]);
+    assert_eq!(juliet.stanzas().len(), 2);
+}
+
+#[test]
+fn a_message_that_only_a_closing_session_was_given_waits_for_the_next_one() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let closing = world.online("juliet", "balcony");
+    closing.set_full(true);
+    world.hold_undelivered = true;
+    world.send(
+        &romeo,
+        "<message to='juliet@localhost' type='chat'><body>wait</body></message>",
+    );
+    // Another one begins to read before the shard hears that the first did not take it.
+    let next = world.online("juliet", "garden");
+    world.leave(&closing);
+    next.stanzas();
+    world.release();
+    world.tick();
+    let stanzas = next.stanzas();
+    assert!(
+        stanzas.iter().any(|stanza| stanza.contains("wait")),
+        "{stanzas:#?}"
+    );
+}

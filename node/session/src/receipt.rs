@@ -1,0 +1,128 @@
+//! How whoever sent a frame to a shard learns that all it asked for has been done.
+//!
+//! ```text
+//! session ─ frame 7 ─► sender's shard ─ frame 3 (holds the receipt of 7) ─► recipient's shard ─► session, or log
+//!                                                                                │
+//! frame 7 is forgotten ◄── receipt of 7 dropped ◄── frame 3 is forgotten ◄── receipt of 3 dropped: taken, durable
+//! ```
+//!
+//! A [`Receipt`] goes with the frame and is cloned into everything that follows from it: stanzas to
+//! other shards, deliveries, writes that are under way. When the last clone is dropped, nothing is
+//! left to do, and the sender is told. Until then it keeps the frame, and sends it again to the next
+//! owner of the shard if this one is gone. So no step has to remember to say that it is done, and one
+//! that is never reached is never taken for done.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use crate::carrier::ShardId;
+
+/// One frame's receipt. Cheap to clone; all clones are one receipt.
+#[derive(Clone)]
+pub struct Receipt(Arc<Stub>);
+
+/// Whether a shard's owner may still speak for it.
+pub trait Tenure: Send + Sync {
+    /// False once the shard was given up, or while there is no lease: what is dropped then was not
+    /// done.
+    fn stands(&self) -> bool;
+}
+
+/// Who is told of frames that have been dealt with.
+pub trait Receipts: Send + Sync {
+    /// All that this frame asked of its shard has been done. Called on any thread, perhaps with
+    /// locks held: it notes that and returns.
+    fn settled(&self, shard: ShardId, token: u64);
+}
+
+struct Stub {
+    shard: ShardId,
+    token: u64,
+    /// Who deals with the frame; nobody yet while it waits.
+    tenure: OnceLock<Arc<dyn Tenure>>,
+    to: Arc<dyn Receipts>,
+}
+
+impl Receipt {
+    /// A receipt for the frame that its sender knows by this token.
+    pub fn new(shard: ShardId, token: u64, to: Arc<dyn Receipts>) -> Self {
+        Self(Arc::new(Stub {
+            shard,
+            token,
+            tenure: OnceLock::new(),
+            to,
+        }))
+    }
+
+    /// The frame has reached the owner of its shard. Without that, dropping it settles nothing.
+    pub fn enter(&self, tenure: &Arc<dyn Tenure>) {
+        self.0.tenure.get_or_init(|| tenure.clone());
+    }
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        if self.tenure.get().is_some_and(|tenure| tenure.stands()) {
+            self.to.settled(self.shard, self.token);
+        }
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Receipt({}, {})", self.0.shard.0, self.0.token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Book(Mutex<Vec<u64>>);
+
+    impl Receipts for Book {
+        fn settled(&self, _: ShardId, token: u64) {
+            self.0.lock().expect("no test panics inside").push(token);
+        }
+    }
+
+    struct Office(AtomicBool);
+
+    impl Tenure for Office {
+        fn stands(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn settled(book: &Book) -> Vec<u64> {
+        book.0.lock().expect("no test panics inside").clone()
+    }
+
+    #[test]
+    fn the_last_clone_settles_the_frame() {
+        let (book, office) = (Arc::new(Book::default()), Arc::new(Office(true.into())));
+        let receipt = Receipt::new(ShardId(1), 7, book.clone());
+        receipt.enter(&(office as Arc<dyn Tenure>));
+        let follows = receipt.clone();
+        drop(receipt);
+        assert_eq!(settled(&book), []);
+        drop(follows);
+        assert_eq!(settled(&book), [7]);
+    }
+
+    #[test]
+    fn what_never_reached_its_shard_or_was_given_up_with_it_is_not_settled() {
+        let (book, office) = (Arc::new(Book::default()), Arc::new(Office(true.into())));
+        drop(Receipt::new(ShardId(1), 1, book.clone()));
+        let tenure: Arc<dyn Tenure> = office.clone();
+        let receipt = Receipt::new(ShardId(1), 2, book.clone());
+        receipt.enter(&tenure);
+        office.0.store(false, Ordering::Relaxed);
+        drop(receipt);
+        assert_eq!(settled(&book), []);
+    }
+}
