@@ -21,7 +21,8 @@ rookery_xmpp::options! {
         /// What is sent at once.
         pub parcel_bytes: u32 = 262_144, "bytes";
         /// How long a node may be away before what waits for it is given back and its sessions here
-        /// are ended. Longer than a lease and its margin, after which its shards are elsewhere and the sessions with them.
+        /// are ended. Longer than a lease and its margin, after which its shards are elsewhere and the
+        /// sessions with them.
         pub away_max_ms: u64 = 10_000, "ms";
         /// How long frames wait for a shard that nobody owns before they are given back. Longer than a lease and its
         /// margin, after which a dead owner is replaced.

@@ -356,7 +356,7 @@ pub enum ShardInput {
         /// Its full JID.
         jid: Arc<Jid>,
         /// What it did not take.
-        delivered: Delivered,
+        delivered: Box<Delivered>,
     },
 }
 

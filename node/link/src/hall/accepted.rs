@@ -288,7 +288,7 @@ impl Accepted {
                 ShardInput::Undelivered {
                     session: *session,
                     jid: jid.clone(),
-                    delivered: delivered.clone(),
+                    delivered: Box::new(delivered.clone()),
                 },
             ),
             // Nothing is delivered to one that is not bound.

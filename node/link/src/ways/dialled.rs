@@ -276,7 +276,11 @@ impl Dialled {
 
     fn take_asks(&self, wanted: impl Fn(&Asked) -> bool) -> Vec<(AskId, SinkRef)> {
         let mut asks = self.asks();
-        let taken = asks.extract_if(.., |_, asked| wanted(asked));
+        let (taken, left): (BTreeMap<_, _>, _) = std::mem::take(&mut *asks)
+            .into_iter()
+            .partition(|(_, asked)| wanted(asked));
+        *asks = left;
+        let taken = taken.into_iter();
         taken.map(|((_, ask), asked)| (ask, asked.sink)).collect()
     }
 

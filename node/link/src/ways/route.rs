@@ -139,7 +139,7 @@ impl Inner {
     /// must know.
     fn seat_for(self: &Arc<Self>, shard: ShardId, from: &SinkRef, question: &Question) -> SinkRef {
         match question {
-            Question::Bind { address, .. } => Seated::new(self, shard, *address, from.clone()),
+            Question::Bind { address, .. } => Seated::asking(self, shard, *address, from.clone()),
             _ => from.clone(),
         }
     }

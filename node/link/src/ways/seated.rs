@@ -25,7 +25,7 @@ pub(super) struct Seated {
 
 impl Seated {
     /// For a session that asks to be bound.
-    pub(super) fn new(
+    pub(super) fn asking(
         ways: &Arc<Inner>,
         shard: ShardId,
         address: IpAddr,

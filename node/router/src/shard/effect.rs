@@ -47,7 +47,7 @@ impl From<ShardInput> for Input {
                 session,
                 jid,
                 delivered,
-            } => Self::Undelivered(session, jid, delivered),
+            } => Self::Undelivered(session, jid, *delivered),
         }
     }
 }
