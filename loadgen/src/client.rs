@@ -11,7 +11,7 @@ pub(crate) mod stanza;
 mod tls;
 mod wire;
 
-pub(crate) use connector::{Connector, Mechanism, TlsMode};
+pub(crate) use connector::{Connector, Mechanism, Sources, TlsMode};
 pub(crate) use error::ClientError;
 pub(crate) use framer::Frame;
 pub(crate) use scram::SaltedPasswords;

@@ -3,6 +3,7 @@
 //! run the same way.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ struct Coordinator {
     begin: Option<Sample>,
     end: Option<Sample>,
     outcome: Outcome,
+    mark: Option<PathBuf>,
     waiting_ready: usize,
     waiting_begin: usize,
     waiting_end: usize,
@@ -102,6 +104,7 @@ impl Coordinator {
             begin: None,
             end: None,
             outcome: Outcome::default(),
+            mark: common.mark.clone(),
             waiting_ready: all,
             waiting_begin: all,
             waiting_end: all,
@@ -153,6 +156,9 @@ impl Coordinator {
                 self.waiting_begin -= 1;
                 if self.waiting_begin == 0 {
                     self.begin = Some(self.sample());
+                    if let Some(mark) = &self.mark {
+                        std::fs::write(mark, b"").with_context(|| mark.display().to_string())?;
+                    }
                     self.bar.reset_eta();
                     self.bar.set_message("measuring");
                 }

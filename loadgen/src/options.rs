@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::client::{Connector, Mechanism, SaltedPasswords, TlsMode, tls_connector};
+use crate::client::{Connector, Mechanism, SaltedPasswords, Sources, TlsMode, tls_connector};
 use crate::measure::process::{behind, exists};
-use crate::workload::{idle, login, messages, mix, offline, presence, register, relay};
+use crate::workload::{idle, login, messages, mix, offline, presence, register, relay, storm};
 
 /// Load generator for any XMPP server. It checks everything it receives: exit status 0 means that
 /// nothing was lost, doubled, reordered or forged and nothing failed; 1 that something was; 2 that
@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Mix(mix::Mix),
     /// Store messages for accounts that are offline, then log in and collect them.
     Offline(offline::Offline),
+    /// Break all connections, and let everybody come back at once.
+    Storm(storm::Storm),
     /// `messages` against a bare TLS relay (benches): what the network alone costs.
     Relay(relay::Relay),
 }
@@ -57,6 +59,7 @@ impl Command {
             Self::Mix(it) => &it.common,
             Self::Offline(it) => &it.common,
             Self::Relay(it) => &it.common,
+            Self::Storm(it) => &it.common,
         }
     }
 
@@ -71,6 +74,7 @@ impl Command {
             Self::Mix(_) => "mix",
             Self::Offline(_) => "offline",
             Self::Relay(_) => "relay",
+            Self::Storm(_) => "storm",
         }
     }
 }
@@ -119,9 +123,19 @@ pub(crate) struct Common {
     /// Connections to open a second while setting up, all processes together.
     #[arg(long, default_value_t = 1000.0, value_name = "PER_SECOND")]
     connect_rate: f64,
+    /// Connections being opened at a time, in each process.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connecting: u32,
+    /// Clients whose connection ends come back, to the next target if their own does not answer. What was under way
+    /// then may be lost; that they were disconnected is reported and no failure. For `messages` and `mix`.
+    #[arg(long)]
+    pub(crate) reconnect: bool,
     /// Loopback addresses to connect from (127.1.0.2 …): one address has 28,000 ports.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     sources: u32,
+    /// Connect from the 254 addresses of this /24 in turn, as in 127.0.9. They must be this machine's own.
+    #[arg(long, value_name = "A.B.C", value_parser = prefix_24)]
+    source_prefix: Option<[u8; 3]>,
     /// Processes to share the sessions; one process may be limited to 20,000 sockets.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) processes: u32,
@@ -137,6 +151,9 @@ pub(crate) struct Common {
     /// The admin socket of a Rookery on this machine, may be repeated: as --pid with its process.
     #[arg(long, value_name = "SOCKET")]
     admin: Vec<PathBuf>,
+    /// Make this file when measuring begins: for whoever disturbs the server meanwhile.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mark: Option<PathBuf>,
     /// Write the results as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -155,7 +172,11 @@ impl Common {
             mechanism: self.mechanism,
             prefix: self.prefix.clone(),
             password: self.password.clone(),
-            sources: self.sources,
+            sources: match self.source_prefix {
+                Some(prefix) => Sources::Prefix24(prefix),
+                None if self.sources > 1 => Sources::Loopback(self.sources),
+                None => Sources::Any,
+            },
             tls: tls_connector(self.insecure, &self.ca, self.tls == TlsMode::Direct)?,
             salted: SaltedPasswords::default(),
         })
@@ -202,6 +223,13 @@ impl Common {
         };
         named.iter().map(resolve).collect()
     }
+}
+
+/// `A.B.C`: the first three numbers of IPv4 addresses.
+fn prefix_24(text: &str) -> Result<[u8; 3], String> {
+    let numbers: Result<Vec<u8>, _> = text.split('.').map(str::parse).collect();
+    let numbers = numbers.ok().and_then(|it| it.try_into().ok());
+    numbers.ok_or_else(|| "write it as 127.0.9".to_owned())
 }
 
 /// How long to measure.

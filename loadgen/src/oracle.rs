@@ -129,6 +129,8 @@ pub(crate) struct Tracker {
     next: u32,
     /// Numbers below `next` that have not come.
     missing: BTreeSet<u32>,
+    /// Numbers that have not come, and need not.
+    doubtful: BTreeSet<u32>,
     /// What was seen so far; `lost` is filled in by [`Self::finish`].
     pub(crate) faults: Faults,
 }
@@ -136,6 +138,7 @@ pub(crate) struct Tracker {
 impl Tracker {
     /// Takes the number of a message that arrived; false when it was a double.
     pub(crate) fn receive(&mut self, serial: u32) -> bool {
+        self.doubtful.remove(&serial);
         if serial == self.next {
             self.next += 1;
         } else if serial > self.next {
@@ -155,10 +158,31 @@ impl Tracker {
         u64::from(self.next) - self.missing.len() as u64
     }
 
-    /// The verdict, given how many were sent and how many of these came back as errors.
+    /// The connection of the sender or of the recipient has ended, when so many had been sent: what was under way may
+    /// be lost, for without XEP-0198 neither side can know. What was overtaken before was lost before.
+    pub(crate) fn doubt(&mut self, sent: u32) {
+        self.doubtful.extend(self.next..sent);
+    }
+
+    /// Takes the number of a message that came back as an error.
+    pub(crate) fn bounce(&mut self, serial: u32) {
+        self.doubtful.remove(&serial);
+        self.faults.bounced += 1;
+    }
+
+    /// How many have not come and need not.
+    pub(crate) fn in_doubt(&self) -> u64 {
+        self.doubtful.len() as u64
+    }
+
+    /// How many need not be waited for any more.
+    pub(crate) fn settled(&self) -> u64 {
+        self.received() + self.faults.bounced + self.in_doubt()
+    }
+
+    /// The verdict, given how many were sent.
     pub(crate) fn finish(mut self, sent: u32) -> Faults {
-        let absent = u64::from(sent).saturating_sub(self.received());
-        self.faults.lost = absent.saturating_sub(self.faults.bounced);
+        self.faults.lost = u64::from(sent).saturating_sub(self.settled());
         self.faults
     }
 }
@@ -249,7 +273,7 @@ mod tests {
     #[test]
     fn a_bounced_message_is_not_lost() {
         let mut tracker = Tracker::default();
-        tracker.faults.bounced = 1;
+        tracker.bounce(0);
         assert_eq!(
             tracker.finish(1),
             Faults {
@@ -257,6 +281,23 @@ mod tests {
                 ..Faults::default()
             }
         );
+    }
+
+    #[test]
+    fn what_was_under_way_when_a_connection_ended_may_be_lost_and_nothing_else() {
+        let mut tracker = Tracker::default();
+        for serial in [0, 2, 3] {
+            tracker.receive(serial);
+        }
+        tracker.doubt(7);
+        assert_eq!(tracker.in_doubt(), 3);
+        for serial in [5, 8] {
+            tracker.receive(serial);
+        }
+        tracker.bounce(6);
+        assert_eq!(tracker.in_doubt(), 1);
+        let faults = tracker.finish(10);
+        assert_eq!((faults.lost, faults.bounced), (3, 1), "1, 7 and 9");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::client::{ClientError, Connector, Session};
 use crate::measure::{Outcome, process};
@@ -75,7 +75,10 @@ pub(crate) struct Worker {
     pub(crate) connector: Rc<Connector>,
     /// When the worker began; stamps count from here.
     pub(crate) epoch: Instant,
+    /// Whether clients come back.
+    pub(crate) reconnects: bool,
     connect_rate: f64,
+    connecting_max: usize,
     registers: bool,
     start: Cell<Option<oneshot::Receiver<()>>>,
     reported: Cell<Option<Instant>>,
@@ -88,7 +91,9 @@ impl Worker {
             share,
             connector: Rc::new(common.connector()?),
             epoch: Instant::now(),
+            reconnects: common.reconnect,
             connect_rate: common.connect_rate(),
+            connecting_max: common.connecting as usize,
             registers: common.register,
             start: Cell::new(Some(watch_input()?)),
             reported: Cell::new(None),
@@ -162,7 +167,7 @@ impl Worker {
             }
         });
         let mut results: Vec<_> = stream::iter(waiting)
-            .buffer_unordered(CONNECTING_MAX)
+            .buffer_unordered(self.connecting_max)
             .inspect(|_| {
                 done += 1;
                 self.progress(done);
@@ -187,12 +192,50 @@ impl Worker {
 
     /// Registers (if asked) and logs in one session for each account, in order; all must succeed.
     pub(crate) async fn sessions(&self, accounts: Vec<u32>) -> Result<Vec<Session>, ClientError> {
+        self.sessions_at(accounts, |account| account).await
+    }
+
+    /// The same, for pairs of accounts.
+    pub(crate) async fn pairs(&self, accounts: Vec<u32>) -> Result<Vec<Session>, ClientError> {
+        self.sessions_at(accounts, |account| self.connector.place_in_pair(account))
+            .await
+    }
+
+    async fn sessions_at(
+        &self,
+        accounts: Vec<u32>,
+        place: impl Fn(u32) -> u32,
+    ) -> Result<Vec<Session>, ClientError> {
         self.prepare(accounts.clone()).await?;
         let connector = &self.connector;
         let open = self.paced(accounts, |account| {
-            connector.login(account, account, RESOURCE)
+            connector.login(account, place(account), RESOURCE)
         });
         open.await.into_iter().collect()
+    }
+
+    /// Logs one of a pair in again: at its own target, or where clients come back, at the first that lets it in.
+    pub(crate) async fn login_again(&self, account: u32) -> Result<Session, ClientError> {
+        let place = self.connector.place_in_pair(account);
+        if !self.reconnects {
+            return self.connector.login(account, place, RESOURCE).await;
+        }
+        let until = Instant::now() + RETURN_MAX;
+        loop {
+            let mut last = ClientError::TimedOut("the return");
+            for step in 0..self.connector.targets.len() as u32 {
+                let login = Box::pin(self.connector.login(account, place + step, RESOURCE));
+                match timeout(RETURN_TRY_MAX, login).await {
+                    Ok(Ok(session)) => return Ok(session),
+                    Ok(Err(error)) => last = error,
+                    Err(_) => {}
+                }
+            }
+            if Instant::now() > until {
+                return Err(last);
+            }
+            sleep(RETURN_PAUSE).await;
+        }
     }
 
     /// The name of a session's target.
@@ -248,5 +291,8 @@ fn watch_input() -> anyhow::Result<oneshot::Receiver<()>> {
 /// The resource of every session that needs no particular one.
 pub(crate) const RESOURCE: &str = "loadgen";
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
-/// Connections being opened at a time.
-const CONNECTING_MAX: usize = 256;
+/// How long a client tries to come back, and how long one try may take.
+const RETURN_MAX: Duration = Duration::from_secs(60);
+const RETURN_TRY_MAX: Duration = Duration::from_secs(5);
+/// Between two rounds of tries over all targets.
+const RETURN_PAUSE: Duration = Duration::from_millis(200);

@@ -10,6 +10,7 @@ pub(crate) mod pairs;
 pub(crate) mod presence;
 pub(crate) mod register;
 pub(crate) mod relay;
+pub(crate) mod storm;
 
 use std::rc::Rc;
 
@@ -28,5 +29,6 @@ pub(crate) async fn run(worker: &Rc<Worker>, command: &Command) -> anyhow::Resul
         Command::Mix(it) => it.run(worker).await,
         Command::Offline(it) => it.run(worker).await,
         Command::Relay(it) => it.run(worker).await,
+        Command::Storm(it) => it.run(worker).await,
     }
 }

@@ -53,6 +53,33 @@ impl Mechanism {
     }
 }
 
+/// Which addresses of this machine clients connect from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sources {
+    /// As the system chooses.
+    Any,
+    /// So many loopback addresses in turn, for more than 28,000 sockets to one loopback address.
+    Loopback(u32),
+    /// All hosts of an IPv4 /24 in turn.
+    Prefix24([u8; 3]),
+}
+
+impl Sources {
+    fn pick(self, ordinal: u32, target: SocketAddr) -> Option<IpAddr> {
+        let [a, b, c, d] = match self {
+            Self::Loopback(count) if target.is_ipv4() && target.ip().is_loopback() => {
+                let [high, low] = u16::try_from(2 + ordinal % count)
+                    .unwrap_or(2)
+                    .to_be_bytes();
+                [127, 1, high, low]
+            }
+            Self::Prefix24([a, b, c]) if target.is_ipv4() => [a, b, c, (1 + ordinal % 254) as u8],
+            _ => return None,
+        };
+        Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
+    }
+}
+
 /// What all clients of a process share.
 pub(crate) struct Connector {
     /// The addresses of the server's nodes; session n goes to target n modulo their number.
@@ -67,8 +94,8 @@ pub(crate) struct Connector {
     pub(crate) prefix: String,
     /// The password of every account.
     pub(crate) password: String,
-    /// How many loopback addresses to connect from, for more than 28,000 sockets to one address.
-    pub(crate) sources: u32,
+    /// Where to connect from.
+    pub(crate) sources: Sources,
     /// TLS.
     pub(crate) tls: TlsConnector,
     /// Results of PBKDF2.
@@ -84,6 +111,16 @@ impl Connector {
     /// The bare JID of account `account`, escaped for an attribute.
     pub(crate) fn bare_jid(&self, account: u32) -> String {
         escape(&format!("{}@{}", self.user(account), self.domain))
+    }
+
+    /// The place of one of a pair of accounts among the targets: partners are on one target or on two, and every two
+    /// targets have pairs between them, both ways.
+    pub(crate) fn place_in_pair(&self, account: u32) -> u32 {
+        let (pair, targets) = (account / 2, self.targets.len() as u32);
+        match account % 2 {
+            0 => pair,
+            _ => pair + pair / targets,
+        }
     }
 
     /// Which target session number `ordinal` uses.
@@ -207,11 +244,7 @@ impl Connector {
             TcpSocket::new_v6()
         };
         let socket = socket.map_err(failed)?;
-        if self.sources > 1 && target.is_ipv4() && target.ip().is_loopback() {
-            let [high, low] = u16::try_from(2 + ordinal % self.sources)
-                .unwrap_or(2)
-                .to_be_bytes();
-            let source = IpAddr::V4(Ipv4Addr::new(127, 1, high, low));
+        if let Some(source) = self.sources.pick(ordinal, target) {
             socket.bind(SocketAddr::new(source, 0)).map_err(failed)?;
         }
         let stream = socket.connect(target).await.map_err(failed)?;
@@ -311,3 +344,24 @@ fn nonce() -> String {
 }
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_come_from_where_they_are_told_to() {
+        let target = SocketAddr::from(([127, 0, 0, 1], 5222));
+        let pick =
+            |sources: Sources, ordinal| sources.pick(ordinal, target).map(|it| it.to_string());
+        assert_eq!(pick(Sources::Any, 7), None);
+        assert_eq!(
+            pick(Sources::Loopback(300), 299).as_deref(),
+            Some("127.1.1.45")
+        );
+        let prefix = Sources::Prefix24([127, 0, 9]);
+        assert_eq!(pick(prefix, 0).as_deref(), Some("127.0.9.1"));
+        assert_eq!(pick(prefix, 253).as_deref(), Some("127.0.9.254"));
+        assert_eq!(pick(prefix, 254).as_deref(), Some("127.0.9.1"));
+    }
+}

@@ -67,6 +67,14 @@ pub(crate) enum ClientError {
 }
 
 impl ClientError {
+    /// Whether the connection is gone, or was not made: whoever comes back may be let in.
+    pub(crate) fn is_disconnect(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Tls(_) | Self::Io(_) | Self::Closed | Self::StreamError(_)
+        )
+    }
+
     /// An [`Self::Unexpected`] that quotes the first bytes of `got`.
     pub(crate) fn unexpected(what: &'static str, got: &[u8]) -> Self {
         let shown = &got[..got.len().min(QUOTED_BYTES_MAX)];

@@ -25,6 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) received: u64,
     /// The oracle's verdict.
     pub(crate) faults: Faults,
+    /// Never arrived, and was under way when the connection of sender or recipient ended.
+    pub(crate) in_doubt: u64,
     /// Operations that failed, by reason.
     pub(crate) failures: BTreeMap<String, u64>,
     /// Latencies by kind of operation.
@@ -46,6 +48,8 @@ pub(crate) struct TargetShare {
     pub(crate) operations: u64,
     /// Their latency.
     pub(crate) latency: Latency,
+    /// Sessions that ended without the client's doing.
+    pub(crate) disconnects: u64,
 }
 
 /// One piece of the timeline.
@@ -87,6 +91,16 @@ impl Outcome {
         }
     }
 
+    /// Counts a session of this target that ended by itself.
+    pub(crate) fn disconnect(&mut self, target: &str) {
+        entry(&mut self.targets, target).disconnects += 1;
+    }
+
+    /// Takes how long a client needed to come back. It is no operation: nobody asked for it.
+    pub(crate) fn returned(&mut self, took: Duration) {
+        entry(&mut self.latencies, "return").record(took);
+    }
+
     /// Counts a failed operation.
     pub(crate) fn fail(&mut self, reason: String) {
         *self.failures.entry(reason).or_default() += 1;
@@ -101,6 +115,7 @@ impl Outcome {
         self.sent += other.sent;
         self.received += other.received;
         self.faults += other.faults;
+        self.in_doubt += other.in_doubt;
         self.client_cpu_us += other.client_cpu_us;
         for (reason, count) in other.failures {
             *self.failures.entry(reason).or_default() += count;
@@ -112,6 +127,7 @@ impl Outcome {
             let ours = self.targets.entry(target).or_default();
             ours.operations += share.operations;
             ours.latency.merge(&share.latency);
+            ours.disconnects += share.disconnects;
         }
         for (name, value) in other.notes {
             let ours = self.notes.entry(name).or_default();
@@ -153,6 +169,7 @@ mod tests {
         let at = Duration::from_millis(at_ms);
         outcome.record("message", "a:1", at, Duration::from_millis(2));
         outcome.faults.lost = 1;
+        outcome.disconnect("a:1");
         failure
             .into_iter()
             .for_each(|reason| outcome.fail(reason.to_owned()));
@@ -171,6 +188,7 @@ mod tests {
         assert_eq!(bins, [1, 0, 1]);
         assert_eq!(all.latencies["message"].count(), 2);
         assert_eq!(all.targets["a:1"].operations, 2);
+        assert_eq!(all.targets["a:1"].disconnects, 2);
         assert!(!all.is_clean());
     }
 }

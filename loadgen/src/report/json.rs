@@ -27,6 +27,8 @@ pub(crate) struct Summary {
     pub(crate) sent: u64,
     pub(crate) received: u64,
     pub(crate) faults: Faults,
+    pub(crate) in_doubt: u64,
+    pub(crate) disconnects: u64,
     pub(crate) failures: BTreeMap<String, u64>,
     pub(crate) latency: BTreeMap<String, Percentiles>,
     pub(crate) targets: BTreeMap<String, Target>,
@@ -54,6 +56,7 @@ pub(crate) struct Percentiles {
 pub(crate) struct Target {
     pub(crate) operations: u64,
     pub(crate) latency: Percentiles,
+    pub(crate) disconnects: u64,
 }
 
 /// One piece of the timeline.
@@ -91,6 +94,7 @@ impl Summary {
                 Target {
                     operations: share.operations,
                     latency,
+                    disconnects: share.disconnects,
                 },
             )
         });
@@ -118,6 +122,8 @@ impl Summary {
             sent: outcome.sent,
             received: outcome.received,
             faults: outcome.faults,
+            in_doubt: outcome.in_doubt,
+            disconnects: outcome.targets.values().map(|it| it.disconnects).sum(),
             failures: outcome.failures.clone(),
             latency: outcome
                 .latencies
@@ -155,12 +161,18 @@ impl Summary {
         }));
         if self.targets.len() > 1 {
             lines.extend(self.targets.iter().map(|(name, target)| {
-                let p99 = target.latency.p99_ms;
+                let p = &target.latency;
                 format!(
-                    "  {name}: {} {}s, p99 {p99:.3} ms",
-                    target.operations, self.unit
+                    "  {name}: {} {}s, p50 {:.3} ms, p99 {:.3}, max {:.3}, {} disconnects",
+                    target.operations, self.unit, p.p50_ms, p.p99_ms, p.max_ms, target.disconnects
                 )
             }));
+        }
+        if self.disconnects > 0 {
+            lines.push(format!(
+                "  {} disconnects, {} messages were under way then and never came",
+                self.disconnects, self.in_doubt
+            ));
         }
         if let Some(server) = &self.server {
             lines.push(format!(

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::pairs::{Pair, Traffic, drive};
+use super::pairs::{Pair, Traffic, drive, message_head};
 use crate::client::Session;
 use crate::measure::Outcome;
 use crate::options::Common;
@@ -24,7 +24,7 @@ impl Messages {
     pub(crate) async fn run(&self, worker: &Rc<Worker>) -> anyhow::Result<Outcome> {
         let numbers: Vec<u32> = worker.share.of(self.traffic.pairs).collect();
         let accounts = numbers.iter().flat_map(|n| [2 * n, 2 * n + 1]).collect();
-        let mut sessions = worker.sessions(accounts).await?.into_iter();
+        let mut sessions = worker.pairs(accounts).await?.into_iter();
         let mut pairs = Vec::new();
         for number in numbers {
             let (Some(sender), Some(recipient)) = (sessions.next(), sessions.next()) else {
@@ -46,9 +46,9 @@ async fn pair(
     recipient.announce().await?;
     Ok(Pair {
         number,
-        head: format!("<message to='{}' type='chat' id='", recipient.jid).into_bytes(),
+        head: message_head(&recipient.jid),
+        targets: [worker.target(&sender), worker.target(&recipient)],
         from: sender.jid.into_bytes(),
-        target: worker.target(&recipient),
         sender: sender.wire,
         recipient: recipient.wire,
     })

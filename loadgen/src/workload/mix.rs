@@ -11,6 +11,7 @@ mod action;
 mod member;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::measure::Outcome;
 use crate::options::{Common, Timing};
-use crate::oracle::STAMP_BYTES;
+use crate::oracle::{STAMP_BYTES, Tracker};
 use crate::pace::{Schedule, Slot, hand_out};
 use crate::worker::Worker;
 use action::Random;
@@ -51,7 +52,7 @@ impl Mix {
     pub(crate) async fn run(&self, worker: &Rc<Worker>) -> anyhow::Result<Outcome> {
         let pairs = worker.share.of(self.pairs);
         let accounts = pairs.flat_map(|pair| [2 * pair, 2 * pair + 1]).collect();
-        let mut sessions = worker.sessions(accounts).await?;
+        let mut sessions = worker.pairs(accounts).await?;
         for session in &mut sessions {
             session.announce().await?;
         }
@@ -67,7 +68,7 @@ impl Mix {
             body: self.body as usize,
             chats: sessions
                 .iter()
-                .map(|it| (it.account, Cell::default()))
+                .map(|it| (it.account, Chat::default()))
                 .collect(),
             finished: Cell::new(0),
         });
@@ -98,10 +99,18 @@ struct Day {
     begin: Cell<Option<Instant>>,
     stop: Instant,
     body: usize,
-    /// How many chats each account has sent.
-    chats: std::collections::HashMap<u32, Cell<u32>>,
+    /// What each account has sent to its partner.
+    chats: HashMap<u32, Chat>,
     /// Members that will send no more.
     finished: Cell<usize>,
+}
+
+/// One direction between two partners.
+#[derive(Default)]
+struct Chat {
+    sent: Cell<u32>,
+    /// What became of it.
+    tracker: RefCell<Tracker>,
 }
 
 impl Day {

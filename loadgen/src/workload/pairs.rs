@@ -3,6 +3,9 @@
 //! Closed loop: the sender keeps `window` messages under way; what arrives lets the next one go.
 //! Open loop: a schedule says when each message is due, for all pairs in turn, and latency counts
 //! from then: a server (or client) that stalls delays the sending and is charged for it.
+//!
+//! Where clients come back (`--reconnect`), a pair stands still while one of the two is away, and what was under way
+//! when it went may be lost.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -54,9 +57,19 @@ pub(crate) struct Pair {
     pub(crate) head: Vec<u8>,
     /// What `from` must be when a message arrives.
     pub(crate) from: Vec<u8>,
-    /// The name of the recipient's target.
-    pub(crate) target: String,
+    /// The names of the sender's and the recipient's target.
+    pub(crate) targets: [String; 2],
 }
+
+/// One of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Sender,
+    Recipient,
+}
+
+/// Whose connection failed, and how.
+type Failure = (End, ClientError);
 
 /// Drives all pairs of a worker through warm-up, measuring and the wait for stragglers.
 pub(crate) async fn drive(
@@ -143,22 +156,61 @@ impl Running {
     }
 
     async fn run(mut self) {
-        let failure = self.exchange().await.err();
+        let failure = loop {
+            let Err((end, error)) = self.exchange().await else {
+                break None;
+            };
+            if error.is_disconnect() {
+                let target = &self.pair.targets[end as usize];
+                self.shared.outcome.borrow_mut().disconnect(target);
+            }
+            if !self.shared.worker.reconnects || !error.is_disconnect() {
+                break Some(error);
+            }
+            self.tracker.doubt(self.sent);
+            if let Err(error) = self.come_back(end).await {
+                break Some(error);
+            }
+        };
         let mut outcome = self.shared.outcome.borrow_mut();
         outcome.sent += u64::from(self.sent);
         outcome.received += self.tracker.received();
+        outcome.in_doubt += self.tracker.in_doubt();
         outcome.faults += self.tracker.finish(self.sent);
         if let Some(error) = failure {
             outcome.fail(error.to_string());
         }
     }
 
-    async fn exchange(&mut self) -> Result<(), ClientError> {
+    async fn come_back(&mut self, end: End) -> Result<(), ClientError> {
+        let worker = &self.shared.worker;
+        let began = Instant::now();
+        let account = 2 * self.pair.number + end as u32;
+        let mut session = Box::pin(worker.login_again(account)).await?;
+        session.announce().await?;
+        self.pair.targets[end as usize] = worker.target(&session);
+        match end {
+            End::Sender => {
+                self.pair.from = session.jid.into_bytes();
+                self.pair.sender = session.wire;
+            }
+            End::Recipient => {
+                self.pair.head = message_head(&session.jid);
+                self.pair.recipient = session.wire;
+            }
+        }
+        self.shared.outcome.borrow_mut().returned(began.elapsed());
+        Ok(())
+    }
+
+    async fn exchange(&mut self) -> Result<(), Failure> {
         let stop = self.shared.stop;
         let mut timer = Box::pin(sleep_until(stop));
         let mut last_call = None;
         loop {
-            self.absorb()?;
+            self.absorb_messages()
+                .map_err(|error| (End::Recipient, error))?;
+            self.absorb_errors().map_err(|error| (End::Sender, error))?;
             self.send_due();
             let now = Instant::now();
             if now >= stop {
@@ -179,8 +231,8 @@ impl Running {
         }
     }
 
-    /// Takes all that arrived on both connections.
-    fn absorb(&mut self) -> Result<(), ClientError> {
+    /// Takes all that arrived at the recipient.
+    fn absorb_messages(&mut self) -> Result<(), ClientError> {
         let now = Instant::now();
         while let Some(frame) = self.pair.recipient.next()? {
             match frame {
@@ -194,7 +246,8 @@ impl Running {
                         Verdict::Altered => self.tracker.faults.altered += 1,
                         Verdict::Ours(stamp) => {
                             if self.tracker.receive(stamp.serial) {
-                                self.shared.record(stamp.due_ns, now, &self.pair.target);
+                                let [_, target] = &self.pair.targets;
+                                self.shared.record(stamp.due_ns, now, target);
                             }
                         }
                     }
@@ -204,10 +257,19 @@ impl Running {
                 Frame::Close => return Err(ClientError::Closed),
             }
         }
+        Ok(())
+    }
+
+    /// Takes all that arrived at the sender.
+    fn absorb_errors(&mut self) -> Result<(), ClientError> {
         while let Some(frame) = self.pair.sender.next()? {
             match frame {
                 Frame::Stanza(bytes) if stanza::is(bytes, "message") => {
-                    self.tracker.faults.bounced += u64::from(stanza::has_type(bytes, "error"));
+                    if stanza::has_type(bytes, "error")
+                        && let Some(serial) = serial_of(bytes)
+                    {
+                        self.tracker.bounce(serial);
+                    }
                 }
                 Frame::Stanza(bytes) => drop(checked(bytes)?),
                 Frame::Open(_) => {}
@@ -243,12 +305,13 @@ impl Running {
     }
 
     fn answered(&self) -> u32 {
-        let answered = self.tracker.received() + self.tracker.faults.bounced;
-        u32::try_from(answered).unwrap_or(u32::MAX).min(self.sent)
+        u32::try_from(self.tracker.settled())
+            .unwrap_or(u32::MAX)
+            .min(self.sent)
     }
 
     /// Writes what can be written and sleeps until something came, is due, or time is up.
-    async fn turn(&mut self, timer: &mut Pin<Box<Sleep>>) -> Result<(), ClientError> {
+    async fn turn(&mut self, timer: &mut Pin<Box<Sleep>>) -> Result<(), Failure> {
         poll_fn(|cx| self.poll_turn(timer, cx)).await
     }
 
@@ -256,14 +319,17 @@ impl Running {
         &mut self,
         timer: &mut Pin<Box<Sleep>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), ClientError>> {
+    ) -> Poll<Result<(), Failure>> {
         if let Poll::Ready(Err(error)) = self.pair.sender.poll_flush(cx) {
-            return Poll::Ready(Err(error));
+            return Poll::Ready(Err((End::Sender, error)));
         }
         let mut woken = false;
-        for wire in [&mut self.pair.recipient, &mut self.pair.sender] {
+        let Pair {
+            sender, recipient, ..
+        } = &mut self.pair;
+        for (end, wire) in [(End::Recipient, recipient), (End::Sender, sender)] {
             match wire.poll_fill(cx) {
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err((end, error))),
                 Poll::Ready(Ok(())) => woken = true,
                 Poll::Pending => {}
             }
@@ -276,6 +342,17 @@ impl Running {
             Poll::Pending
         }
     }
+}
+
+/// The start of a message to this address, up to the value of its id.
+pub(crate) fn message_head(to: &str) -> Vec<u8> {
+    format!("<message to='{to}' type='chat' id='").into_bytes()
+}
+
+/// The number of a message, from the id that [`write_message`] gave it.
+fn serial_of(message: &[u8]) -> Option<u32> {
+    let id = std::str::from_utf8(stanza::attribute(message, "id")?).ok()?;
+    u32::from_str_radix(id, 16).ok()
 }
 
 /// Appends a whole message whose start tag is `head` up to the value of its id.
@@ -362,6 +439,12 @@ mod tests {
             judge(&without_from, b"a@x/r", 1, 80, RUN),
             Verdict::WrongSender
         );
+    }
+
+    #[test]
+    fn the_number_of_a_message_that_comes_back_is_known() {
+        assert_eq!(serial_of(&delivered("a@x/r", stamp(RUN, 1))), Some(3));
+        assert_eq!(serial_of(b"<message id='other' type='error'/>"), None);
     }
 
     #[test]

@@ -33,6 +33,7 @@ impl Relay {
             let name = format!("{number}\n");
             sender.send(name.as_bytes()).await?;
             recipient.send(name.as_bytes()).await?;
+            let target = connector.targets[connector.target_of(number)].to_string();
             let from = format!("{}/{RESOURCE}", connector.bare_jid(2 * number));
             let to = format!("{}/{RESOURCE}", connector.bare_jid(2 * number + 1));
             pairs.push(Pair {
@@ -41,7 +42,7 @@ impl Relay {
                 recipient,
                 head: format!("<message from='{from}' to='{to}' type='chat' id='").into_bytes(),
                 from: from.into_bytes(),
-                target: connector.targets[connector.target_of(number)].to_string(),
+                targets: [target.clone(), target],
             });
         }
         drive(worker, &self.traffic, pairs).await

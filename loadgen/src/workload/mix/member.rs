@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Day;
 use super::action::{Action, Random};
+use super::{Chat, Day};
 use crate::client::{ClientError, Frame, Session, checked, stanza};
-use crate::oracle::{Body, Stamp, Tracker};
+use crate::oracle::{Body, Stamp};
 use crate::pace::Slot;
-use crate::worker::RESOURCE;
 use crate::workload::pairs::write_message;
 
 /// A user and what it knows.
@@ -25,8 +24,6 @@ pub(super) struct Member {
     random: Random,
     partner: String,
     target: String,
-    /// Chats from the partner.
-    tracker: Tracker,
     /// Requests without an answer: what they were and when they were due.
     asked: HashMap<u32, (Action, u64)>,
     next_id: u32,
@@ -45,7 +42,6 @@ impl Member {
             random,
             partner,
             target,
-            tracker: Tracker::default(),
             asked: HashMap::new(),
             next_id: 0,
             away: false,
@@ -54,16 +50,28 @@ impl Member {
 
     /// Lives until the day is over and all is answered or given up.
     pub(super) async fn run(mut self) {
-        let failure = self.live().await.err();
-        let sent = self
-            .day
-            .chats
-            .get(&(self.session.account ^ 1))
-            .map_or(0, |it| it.get());
+        let failure = loop {
+            let Err(error) = self.live().await else {
+                break None;
+            };
+            if error.is_disconnect() {
+                self.day.outcome.borrow_mut().disconnect(&self.target);
+            }
+            if !self.day.worker.reconnects || !error.is_disconnect() {
+                break Some(error);
+            }
+            if let Err(error) = self.come_back().await {
+                break Some(error);
+            }
+        };
         let mut outcome = self.day.outcome.borrow_mut();
-        outcome.sent += u64::from(sent);
-        outcome.received += self.tracker.received();
-        outcome.faults += self.tracker.finish(sent);
+        if let Some(chat) = self.day.chats.get(&(self.session.account ^ 1)) {
+            let tracker = chat.tracker.take();
+            outcome.sent += u64::from(chat.sent.get());
+            outcome.received += tracker.received();
+            outcome.in_doubt += tracker.in_doubt();
+            outcome.faults += tracker.finish(chat.sent.get());
+        }
         for (action, _) in self.asked.into_values() {
             outcome.fail(format!("no answer to {}", action.name()));
         }
@@ -95,13 +103,40 @@ impl Member {
         }
     }
 
+    /// The connection has ended: what was under way in both directions may be lost, and no answer comes any more.
+    async fn come_back(&mut self) -> Result<(), ClientError> {
+        let account = self.session.account;
+        for direction in [account, account ^ 1] {
+            if let Some(chat) = self.day.chats.get(&direction) {
+                chat.tracker.borrow_mut().doubt(chat.sent.get());
+            }
+        }
+        self.asked.clear();
+        let began = Instant::now();
+        self.log_in().await?;
+        self.day.outcome.borrow_mut().returned(began.elapsed());
+        Ok(())
+    }
+
+    async fn log_in(&mut self) -> Result<(), ClientError> {
+        let account = self.session.account;
+        self.session = Box::pin(self.day.worker.login_again(account)).await?;
+        self.target = self.day.worker.target(&self.session);
+        self.say("<presence/>");
+        self.away = false;
+        Ok(())
+    }
+
     /// Whether nobody will send any more and everything that was sent is here.
     fn is_done(&self) -> bool {
-        let partner = self.session.account ^ 1;
-        let sent = self.day.chats.get(&partner).map_or(0, |it| it.get());
+        let chat = self.day.chats.get(&(self.session.account ^ 1));
+        let complete = |chat: &Chat| {
+            let settled = chat.tracker.borrow().settled();
+            settled >= u64::from(chat.sent.get())
+        };
         self.day.finished.get() == self.day.chats.len()
             && self.asked.is_empty()
-            && self.tracker.received() >= u64::from(sent)
+            && chat.is_none_or(complete)
     }
 
     fn poll_turn(
@@ -164,11 +199,12 @@ impl Member {
 
     fn chat(&mut self, due_ns: u64) {
         self.state("composing");
-        let Some(sent) = self.day.chats.get(&self.session.account) else {
+        let Some(chat) = self.day.chats.get(&self.session.account) else {
             return;
         };
-        let (run, stream, serial) = (self.day.worker.share.run, self.session.account, sent.get());
-        sent.set(serial + 1);
+        let (run, stream) = (self.day.worker.share.run, self.session.account);
+        let serial = chat.sent.get();
+        chat.sent.set(serial + 1);
         let head = format!("<message to='{}' type='chat' id='", self.partner);
         let stamp = Stamp {
             run,
@@ -208,11 +244,7 @@ impl Member {
             self.absorb()?;
         }
         self.session.wire.send(b"</stream:stream>").await?;
-        let account = self.session.account;
-        let next = self.day.worker.connector.login(account, account, RESOURCE);
-        self.session = Box::pin(next).await?;
-        self.say("<presence/>");
-        self.away = false;
+        self.log_in().await?;
         self.day
             .record(Action::Relogin.name(), due_ns, &self.target);
         Ok(())
@@ -226,14 +258,8 @@ impl Member {
                 Frame::Close => return Err(ClientError::Closed),
             };
             if stanza::is(bytes, "message") {
-                take_message(
-                    &self.day,
-                    self.session.account,
-                    &self.partner,
-                    &self.target,
-                    bytes,
-                    &mut self.tracker,
-                );
+                let account = self.session.account;
+                take_message(&self.day, account, &self.partner, &self.target, bytes);
             } else if stanza::is(bytes, "iq")
                 && let Some(id) = answered(bytes)
                 && let Some((action, due_ns)) = self.asked.remove(&id)
@@ -272,14 +298,7 @@ fn answered(iq: &[u8]) -> Option<u32> {
         .filter(|_| is_answer)
 }
 
-fn take_message(
-    day: &Day,
-    account: u32,
-    partner: &str,
-    target: &str,
-    bytes: &[u8],
-    tracker: &mut Tracker,
-) {
+fn take_message(day: &Day, account: u32, partner: &str, target: &str, bytes: &[u8]) {
     if stanza::has_type(bytes, "error") {
         // Our own chat came back; the partner's tracker will count it as lost.
         day.outcome
@@ -287,6 +306,10 @@ fn take_message(
             .fail(format!("a message bounced: {}", stanza::condition(bytes)));
         return;
     }
+    let Some(chat) = day.chats.get(&(account ^ 1)) else {
+        return;
+    };
+    let mut tracker = chat.tracker.borrow_mut();
     let body = stanza::body(bytes).unwrap_or_default();
     match Body::judge(body, day.body, day.worker.share.run) {
         Body::Foreign => {}
