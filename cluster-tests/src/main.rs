@@ -8,6 +8,7 @@ mod clients;
 mod cql;
 mod crash;
 mod hostile;
+mod live;
 mod load;
 mod server;
 mod suite;
@@ -65,25 +66,33 @@ enum Part {
     },
     /// The load generator's workloads, for some seconds each.
     Load,
+    #[command(flatten)]
+    Live(live::Command),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let suite = Suite::new(arguments.rookery, arguments.loadgen, arguments.only);
     match arguments.part {
-        Part::List => suite.list(&[
-            clients::NAMES,
-            hostile::NAMES,
-            crash::NAMES,
-            backup::NAMES,
-            cql::NAMES,
-            load::NAMES,
-        ]),
+        Part::List => {
+            let parts = [
+                clients::NAMES,
+                hostile::NAMES,
+                crash::NAMES,
+                backup::NAMES,
+                cql::NAMES,
+                load::NAMES,
+            ];
+            suite.list(&parts);
+            live::list();
+            ExitCode::SUCCESS
+        }
         Part::Clients { python, npm } => suite.run(&clients::tests(&python, &npm)),
         Part::Hostile => suite.run(&hostile::tests()),
         Part::Crash => suite.run(&crash::tests()),
         Part::Backup => suite.run(&backup::tests()),
         Part::Cql { cache } => suite.run(&cql::tests(&cache)),
         Part::Load => suite.run(&load::tests()),
+        Part::Live(command) => command.run(&suite),
     }
 }

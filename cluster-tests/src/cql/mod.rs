@@ -6,7 +6,7 @@ mod faults;
 mod jars;
 mod node;
 mod races;
-mod ring;
+pub(crate) mod ring;
 mod server;
 mod wipe;
 

@@ -1,49 +1,67 @@
 //! One node of the database: a process, its settings, its log.
 
 use std::fs::File;
-use std::os::unix::process::ExitStatusExt;
+use std::net::IpAddr;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::ring::address;
+use crate::live::process::Life;
 
-/// A node; dropped, it is killed.
+/// A node; dropped, it is killed, unless it was [released](Self::release).
 pub(super) struct Node {
     jars: PathBuf,
     folder: PathBuf,
+    life: Life,
     child: Child,
+    released: bool,
 }
 
 impl Node {
-    /// Starts node `index` of `count`, with an empty disk.
+    /// Starts the node at one of all addresses, with an empty disk.
     pub(super) fn start(
         jars: &Path,
         folder: PathBuf,
-        index: usize,
-        count: usize,
+        (index, addresses): (usize, &[IpAddr]),
         port: u16,
+        life: Life,
     ) -> Result<Self> {
         for name in ["tmp", "triggers"] {
             std::fs::create_dir_all(folder.join(name))?;
         }
         std::fs::write(folder.join("logback.xml"), LOGBACK)?;
-        std::fs::write(folder.join("cassandra.yaml"), settings(index, count, port))?;
-        let child = launch(jars, &folder)?;
+        std::fs::write(
+            folder.join("cassandra.yaml"),
+            settings(index, addresses, port)?,
+        )?;
+        let child = launch(jars, &folder, life)?;
         let jars = jars.to_owned();
         Ok(Self {
             jars,
             folder,
+            life,
             child,
+            released: false,
         })
     }
 
     /// Starts the process again.
     pub(super) fn launch(&mut self) -> Result<()> {
-        self.child = launch(&self.jars, &self.folder)?;
+        self.child = launch(&self.jars, &self.folder, self.life)?;
         Ok(())
+    }
+
+    /// The process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Lets it live on.
+    pub(super) fn release(mut self) {
+        self.released = true;
     }
 
     /// SIGKILL: a crash.
@@ -84,36 +102,45 @@ impl Node {
         log.contains("Starting listening for CQL clients") && others.iter().all(is_up)
     }
 
+    /// The file that it logs to.
+    pub(super) fn log_file(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
     fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if self.released {
+            return;
+        }
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-fn settings(index: usize, count: usize, port: u16) -> String {
-    let step = i128::from(u64::MAX) / count as i128;
+fn settings(index: usize, addresses: &[IpAddr], port: u16) -> Result<String> {
+    let step = i128::from(u64::MAX) / addresses.len() as i128;
     let token = i128::from(i64::MIN + 1) + index as i128 * step;
-    let seeds: Vec<String> = (0..count).map(address).collect();
+    let seeds: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let address = seeds.get(index).context("a node has an address")?;
     let values = [
         ("{TOKEN}", token.to_string()),
         ("{SEEDS}", seeds.join(",")),
-        ("{ADDRESS}", address(index)),
+        ("{ADDRESS}", address.clone()),
         ("{RING_PORT}", (port + 1).to_string()),
         ("{PORT}", port.to_string()),
     ];
     let replace = |text: String, (name, value): (&str, String)| text.replace(name, &value);
-    values.into_iter().fold(SETTINGS.to_owned(), replace)
+    Ok(values.into_iter().fold(SETTINGS.to_owned(), replace))
 }
 
-/// The process ends with this one. It may not lock memory, which would more than double what it takes.
-fn launch(jars: &Path, folder: &Path) -> Result<Child> {
+/// The process may not lock memory, which would more than double what it takes.
+fn launch(jars: &Path, folder: &Path, life: Life) -> Result<Child> {
     let log = File::create(folder.join("log"))?;
     let shown = folder.display();
     let agent = std::fs::read_dir(jars)?
@@ -125,16 +152,17 @@ fn launch(jars: &Path, folder: &Path) -> Result<Child> {
         })
         .context("jamm is among the jars")?;
     let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        "ulimit -l 0; exec \"$@\"",
-        "sh",
-        "setpriv",
-        "--pdeathsig",
-        "KILL",
-    ]);
+    command.args(["-c", "ulimit -l 0; exec \"$@\"", "sh"]);
+    command.args(life.wrapper());
     if rustix::process::geteuid().is_root() {
-        command.args(["--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock"]);
+        command.args([
+            "setpriv",
+            "--inh-caps=-ipc_lock",
+            "--bounding-set=-ipc_lock",
+        ]);
+    }
+    if life == Life::OnItsOwn {
+        command.process_group(0);
     }
     command.arg(java()).args(INSIDE.split_whitespace());
     command

@@ -1,6 +1,6 @@
 //! A database of the test's own: Apache Cassandra, one node or a small ring, on loopback.
 
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,32 +10,50 @@ use tempfile::TempDir;
 
 use super::jars;
 use super::node::Node;
+use crate::live::process::{Identity, Life};
 use crate::suite::wait_for;
 
-/// A running database; dropped, it is killed.
+/// A running database; dropped, it is killed, unless it was [released](Self::release).
 pub(crate) struct Ring {
     nodes: Vec<Node>,
+    addresses: Vec<IpAddr>,
     port: u16,
     // Behind the nodes, so that it is removed when they are gone.
-    _home: TempDir,
+    _home: Option<TempDir>,
 }
 
 impl Ring {
     /// Starts `count` nodes with empty disks and waits until all answer and see one another. `cache` keeps the
     /// database's jars.
     pub(crate) fn start(cache: &Path, count: usize) -> Result<Self> {
-        let jars = jars::fetch(cache)?;
         let home = tempfile::tempdir()?;
-        let port = free_port(count)?;
+        let addresses = (0..count).map(loopback).collect();
+        let mut ring = Self::start_in(cache, home.path(), addresses, Life::WithThis)?;
+        ring._home = Some(home);
+        Ok(ring)
+    }
+
+    /// The same, in this folder, a node on each of these addresses.
+    pub(crate) fn start_in(
+        cache: &Path,
+        folder: &Path,
+        addresses: Vec<IpAddr>,
+        life: Life,
+    ) -> Result<Self> {
+        let jars = jars::fetch(cache)?;
+        let port = free_port(&addresses)?;
         let launch = |index| {
-            let folder: PathBuf = home.path().join(format!("node{index}"));
-            Node::start(&jars, folder, index, count, port)
+            let folder: PathBuf = folder.join(format!("database{}", index + 1));
+            Node::start(&jars, folder, (index, &addresses), port, life)
         };
-        let nodes = (0..count).map(launch).collect::<Result<Vec<_>>>()?;
+        let nodes = (0..addresses.len())
+            .map(launch)
+            .collect::<Result<Vec<_>>>()?;
         let mut ring = Self {
             nodes,
+            addresses,
             port,
-            _home: home,
+            _home: None,
         };
         ring.wait_until_ready()?;
         Ok(ring)
@@ -43,8 +61,26 @@ impl Ring {
 
     /// Where the nodes answer.
     pub(crate) fn addresses(&self) -> Vec<String> {
-        let address = |index: usize| format!("{}:{}", address(index), self.port);
-        (0..self.nodes.len()).map(address).collect()
+        let address = |address: &IpAddr| format!("{address}:{}", self.port);
+        self.addresses.iter().map(address).collect()
+    }
+
+    /// The port at which all nodes answer.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The nodes' processes, and the files that each logs to.
+    pub(crate) fn processes(&self) -> Result<Vec<(Identity, PathBuf)>> {
+        self.nodes
+            .iter()
+            .map(|node| Ok((Identity::of(node.pid())?, node.log_file())))
+            .collect()
+    }
+
+    /// Lets the nodes live on when this is dropped, with their data.
+    pub(crate) fn release(mut self) {
+        self.nodes.drain(..).for_each(Node::release);
     }
 
     /// A crash of a node, until it is [restarted](Self::restart).
@@ -74,9 +110,12 @@ impl Ring {
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
-        let count = self.nodes.len();
         for (index, node) in self.nodes.iter_mut().enumerate() {
-            let others: Vec<String> = (0..count).filter(|it| *it != index).map(address).collect();
+            let others = self.addresses.iter().enumerate();
+            let others: Vec<String> = others
+                .filter(|(it, _)| *it != index)
+                .map(|(_, address)| address.to_string())
+                .collect();
             let ready = wait_for("the database starts", DEADLINE, || {
                 if let Some(end) = node.has_ended() {
                     return Some(Err(end));
@@ -91,19 +130,21 @@ impl Ring {
     }
 }
 
-/// The address of a node.
-pub(super) fn address(index: usize) -> String {
-    format!("127.0.0.{}", index + 1)
+/// The address of a node of a test.
+fn loopback(index: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from(Ipv4Addr::LOCALHOST.to_bits() + index as u32))
 }
 
 /// A port that is free on all nodes' addresses, with the one behind it, below the range from which the kernel gives
 /// out ports of its own accord.
-fn free_port(count: usize) -> Result<u16> {
+fn free_port(addresses: &[IpAddr]) -> Result<u16> {
     let seed = u16::try_from(std::process::id() % 4_000)?;
     let candidates = (0..6_000).map(|step| 20_000 + 2 * ((seed + step) % 6_000));
     let free = |port: &u16| {
-        let mut all = (0..count).flat_map(|index| [(index, *port), (index, port + 1)]);
-        all.all(|(index, port)| TcpListener::bind((&*address(index), port)).is_ok())
+        let mut all = addresses
+            .iter()
+            .flat_map(|it| [(*it, *port), (*it, port + 1)]);
+        all.all(|at| TcpListener::bind(at).is_ok())
     };
     candidates
         .into_iter()
