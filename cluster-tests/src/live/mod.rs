@@ -47,7 +47,7 @@ pub(crate) fn list() {
 pub(crate) fn play(suite: &Suite, plan: &Plan<'_>) -> Result<()> {
     let chosen = chosen(plan)?;
     let home = tempfile::tempdir()?;
-    let folder = std::path::absolute(plan.folder.unwrap_or(home.path()))?;
+    let folder = std::path::absolute(plan.folder.unwrap_or_else(|| home.path()))?;
     let tools = Tools {
         rookery: &suite.rookery,
         loadgen: &suite.loadgen,

@@ -58,7 +58,7 @@ impl<'a> Stage<'a> {
         };
         let host = network
             .as_ref()
-            .map_or(Place::loopback().address, Network::host);
+            .map_or_else(|| Place::loopback().address, Network::host);
         let settings = Settings {
             rookery: tools.rookery.to_owned(),
             unlimited: true,
