@@ -142,6 +142,16 @@ impl Summary {
         }
     }
 
+    /// What became of clients that were disconnected, if there were any.
+    fn disconnected(&self) -> Option<String> {
+        let (clients, messages) = (self.disconnects, self.in_doubt);
+        (clients > 0).then(|| {
+            format!(
+                "  {clients} disconnects, {messages} messages were under way then and never came"
+            )
+        })
+    }
+
     /// The summary for a terminal.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!(
@@ -168,12 +178,7 @@ impl Summary {
                 )
             }));
         }
-        if self.disconnects > 0 {
-            lines.push(format!(
-                "  {} disconnects, {} messages were under way then and never came",
-                self.disconnects, self.in_doubt
-            ));
-        }
+        lines.extend(self.disconnected());
         if let Some(server) = &self.server {
             lines.push(format!(
                 "  server       {:.2} µs CPU a {}, {:.2} cores, {:.1} MB, {:.2} kB a session",

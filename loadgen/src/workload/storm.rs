@@ -1,6 +1,6 @@
-//! `storm`: all clients are connected, all connections break at once, and all come back at once, as after the restart of
-//! a load balancer. What is measured is the way back: TCP, TLS, SASL, bind and presence; a client that is refused tries
-//! again until the storm is over.
+//! `storm`: all clients are connected, all connections break at once, and all come back at once, as after the
+//! restart of a load balancer. What is measured is the way back: TCP, TLS, SASL, bind and presence; a client that
+//! is refused tries again until the storm is over.
 
 use std::cell::RefCell;
 use std::rc::Rc;

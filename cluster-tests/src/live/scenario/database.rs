@@ -7,8 +7,8 @@ use crate::live::stage::{Ground, Stage};
 
 pub(super) const RESTART: Scenario = Scenario {
     name: "restart-database",
-    allows: "kill -9 of the only database node, which starts again: messages between clients that are connected go on as \
-             if nothing were, and afterwards everything works",
+    allows: "kill -9 of the only database node, which starts again: messages between clients that are connected go on \
+             as if nothing were, and afterwards everything works",
     ground: Ground::Loopback,
     quick: false,
     restores: true,

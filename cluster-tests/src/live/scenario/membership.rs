@@ -8,8 +8,8 @@ use crate::live::stage::{Ground, Stage};
 
 pub(super) const JOIN: Scenario = Scenario {
     name: "join-router",
-    allows: "a fourth router joins and takes its share of the shards: a pause of 1 s, p99 of 200 ms; nothing is lost and \
-             nobody is disconnected",
+    allows: "a fourth router joins and takes its share of the shards: a pause of 1 s, p99 of 200 ms; nothing is lost \
+             and nobody is disconnected",
     ground: Ground::Loopback,
     quick: false,
     restores: false,

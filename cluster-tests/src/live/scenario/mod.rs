@@ -1,4 +1,4 @@
-//! The scenarios, one kind of trouble a file. Each says what may happen in it; the load generator's checks say what did.
+//! The scenarios, one kind of trouble a file. Each says what may happen in it; the load generator says what did.
 
 mod connection;
 mod control;

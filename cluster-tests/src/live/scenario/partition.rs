@@ -1,4 +1,4 @@
-//! Packets between nodes get lost, in both directions or in one, until the cluster has noticed; then they do not any more.
+//! Packets between nodes get lost, in both directions or in one, until the cluster has noticed; then no more.
 
 use anyhow::{Context, Result};
 
@@ -17,8 +17,8 @@ pub(super) const ROUTER: Scenario = Scenario {
 
 pub(super) const ROUTER_ONE_WAY: Scenario = Scenario {
     name: "partition-router-one-way",
-    allows: "what a router sends to the other nodes is lost, and what they send arrives, until others serve its shards: \
-             as if it had been killed",
+    allows: "what a router sends to the other nodes is lost, and what they send arrives, until others serve its \
+             shards: as if it had been killed",
     ground: Ground::Namespaces,
     quick: false,
     restores: true,
@@ -27,8 +27,8 @@ pub(super) const ROUTER_ONE_WAY: Scenario = Scenario {
 
 pub(super) const LEADER: Scenario = Scenario {
     name: "partition-control-leader",
-    allows: "the control leader is cut off from all nodes until another leads: nothing is lost, nobody is disconnected, \
-             no message takes longer than 1 s",
+    allows: "the control leader is cut off from all nodes until another leads: nothing is lost, nobody is \
+             disconnected, no message takes longer than 1 s",
     ground: Ground::Namespaces,
     quick: false,
     restores: true,

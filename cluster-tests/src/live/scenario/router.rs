@@ -8,8 +8,8 @@ use crate::live::stage::{Ground, Stage};
 
 pub(super) const KILL: Scenario = Scenario {
     name: "kill-router",
-    allows: "kill -9 of a router: a pause of a lease and two seconds; nothing is lost, doubled or bounced, and nobody is \
-             disconnected",
+    allows: "kill -9 of a router: a pause of a lease and two seconds; nothing is lost, doubled or bounced, and nobody \
+             is disconnected",
     ground: Ground::Loopback,
     quick: false,
     restores: true,
