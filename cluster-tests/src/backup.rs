@@ -1,5 +1,6 @@
 //! Backups of a server that is busy: restored elsewhere, and people log in there.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -13,6 +14,7 @@ use crate::wire::Wire;
 /// The names of the tests.
 pub(crate) const NAMES: &[&str] = &[
     "a backup made under load is restored elsewhere, where people log in and find their things",
+    "what is sent behind a restore comes behind what was restored, whatever the epochs",
     "what a command line has wrong about a backup is told",
 ];
 
@@ -20,7 +22,8 @@ pub(crate) const NAMES: &[&str] = &[
 pub(crate) fn tests() -> Vec<Test<'static>> {
     vec![
         (NAMES[0], Box::new(under_load)),
-        (NAMES[1], Box::new(refusals)),
+        (NAMES[1], Box::new(behind_a_restore)),
+        (NAMES[2], Box::new(refusals)),
     ]
 }
 
@@ -52,6 +55,61 @@ fn under_load(suite: &Suite) -> Result<()> {
     );
     ensure!(!server.folder().join("copy").exists(), "the copy stays");
     Ok(())
+}
+
+/// A cluster's shards have had owners before, and so high epochs; a server of its own begins with the first.
+fn behind_a_restore(suite: &Suite) -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let (folder, backup) = (home.path().join("cluster"), home.path().join("backup"));
+    let (dir, address) = (
+        folder.to_string_lossy(),
+        format!("127.0.0.1:{}", free_port()?),
+    );
+    let init = [
+        "cluster",
+        "init",
+        "--dir",
+        &dir,
+        "--name",
+        "old",
+        "--address",
+        &address,
+    ];
+    rookery(suite, &init)?;
+    let set = [
+        format!("cluster.listen=[{address:?}]"),
+        format!("cluster.address={address}"),
+        "cluster.lease_ms=1000".to_owned(),
+    ];
+    let set: Vec<&str> = set.iter().flat_map(|it| ["--set", it]).collect();
+    let mut server = Server::start_in(suite, &folder, &[&["--unlimited"], &*set].concat())?;
+    for _ in 0..3 {
+        server.kill()?;
+        server.restart()?;
+    }
+    furnish(&server)?;
+    back_up(suite, &server, &backup)?;
+    drop(server);
+
+    let (backup, alone) = (backup.to_string_lossy(), home.path().join("alone"));
+    let at = format!("server.data_dir={}", alone.display());
+    rookery(suite, &["restore", &backup, "--set", &at])?;
+    let server = Server::start_in(suite, &alone, &["--unlimited"])?;
+    let (mut wire, _) = Wire::bound(&server, "owner0", PASSWORD)?;
+    wire.send("<message to='absent@localhost' type='chat'><body>afterwards</body></message>")?;
+    until_waiting(&server, 6)?;
+    let (mut wire, _) = Wire::bound(&server, "absent", PASSWORD)?;
+    wire.send("<presence/>")?;
+    let text = wire.read_until("afterwards")?;
+    ensure!(
+        text.contains("round 0 number 4"),
+        "the new one overtook the old: {text}"
+    );
+    Ok(())
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// An account with a contact, a document and messages that wait for another.

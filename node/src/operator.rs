@@ -139,6 +139,11 @@ impl Operator {
         self.0.parts.cluster.as_ref()
     }
 
+    /// Whether the node has this role.
+    pub fn has(&self, role: Role) -> bool {
+        self.0.running.load().server.has(role)
+    }
+
     /// The virtual hosts.
     pub fn hosts(&self) -> BTreeSet<String> {
         self.0.parts.environment.hosts.clone()

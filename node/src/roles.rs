@@ -23,7 +23,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
 
 use crate::admin::Shards;
-use crate::backup::restore::is_marked;
+use crate::backup::restore::{highest_epoch, is_marked};
 use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::{Config, Role};
 use crate::operation::{Folder, FolderError};
@@ -34,6 +34,8 @@ use crate::session_settings::SessionSettings;
 pub struct Foundation {
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The epoch up to which a restored store holds what was appended; 0 for another one.
+    pub epoch: u32,
     /// The control group.
     pub control: Control,
     /// The node's number.
@@ -105,6 +107,7 @@ impl Roles {
         if is_marked(&*store).await? {
             return Err(RolesError::HalfRestored);
         }
+        let epoch = highest_epoch(&*store).await?;
         let Founded {
             control,
             node,
@@ -116,6 +119,7 @@ impl Roles {
         let quota = QuotaKeeper::new(config, &control, node, cluster.is_some());
         Ok(Foundation {
             store,
+            epoch,
             control,
             node: u32::try_from(node.get()).map_err(|_| ClusterError::Number(node))?,
             cluster,
@@ -142,11 +146,12 @@ impl Roles {
             node,
             cluster,
             quota,
+            epoch,
         } = &foundation;
         let derivations = config.router.derivations_max;
         let services = Services::new(store.clone(), control.clone(), derivations);
         let router = match cluster {
-            None => RouterRole::start(environment.clone(), &services, &handles)?,
+            None => RouterRole::start_above(environment.clone(), &services, &handles, *epoch)?,
             Some(cluster) => {
                 let surroundings = cluster.surroundings();
                 RouterRole::join(environment.clone(), &services, &handles, surroundings)?
@@ -166,7 +171,7 @@ impl Roles {
         tokio::spawn(sessions.clone().follow(control.watch()));
         tokio::spawn(quota.clone().keep(config.quota.policy()));
         if let Some(cluster) = cluster {
-            cluster.take_part(control, &router);
+            cluster.take_part(control, &router, *epoch);
         }
         Ok(Self {
             foundation,

@@ -103,7 +103,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let signals = Signals::receive().map_err(StartError::Signals)?;
         info!(version = crate::VERSION, folder = %config.server.data_dir.display(), "starting");
-        raise_open_files(config.connection.connections_max)?;
+        raise_open_files(config.connections_max())?;
         let folder = Folder::open(&config.server.data_dir)?;
         let foundation = Roles::found(&config, &folder).await?;
         let operator = Operator::new(Parts {

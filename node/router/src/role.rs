@@ -61,9 +61,19 @@ impl RouterRole {
         services: &Arc<Services>,
         arbiters: &[ArbiterHandle],
     ) -> Result<Self, StartError> {
+        Self::start_above(env, services, arbiters, 0)
+    }
+
+    /// The same, on a store that holds what was appended up to this epoch.
+    pub fn start_above(
+        env: Arc<Environment>,
+        services: &Arc<Services>,
+        arbiters: &[ArbiterHandle],
+        epoch: u32,
+    ) -> Result<Self, StartError> {
         let surroundings = Surroundings::alone(env.shards);
         let role = Self::join(env, services, arbiters, surroundings)?;
-        role.serve_all();
+        role.serve_all_under(epoch.max(FIRST_EPOCH));
         Ok(role)
     }
 
@@ -87,9 +97,13 @@ impl RouterRole {
 
     /// Serves all shards from now on, as nobody else ever will.
     pub fn serve_all(&self) {
+        self.serve_all_under(FIRST_EPOCH);
+    }
+
+    fn serve_all_under(&self, epoch: u32) {
         self.serve((0..self.env.shards).map(|shard| Tenure {
             shard: ShardId(shard),
-            epoch: FIRST_EPOCH,
+            epoch,
         }));
     }
 

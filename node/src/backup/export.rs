@@ -11,6 +11,7 @@ use rookery_store::log::LogEntry;
 use rookery_xmpp::jid::Jid;
 use tokio::sync::mpsc::Sender;
 
+use super::restore::is_own;
 use super::source::Piece;
 use super::{BackupError, record};
 
@@ -70,7 +71,8 @@ impl Walk {
         loop {
             let page = self.store.owners(from.as_deref(), OWNERS).await?;
             let store = &Arc::clone(&self.store);
-            let opened = page.owners.into_iter().map(|jid| open(store, jid));
+            let owners = page.owners.into_iter().filter(|jid| !is_own(jid));
+            let opened = owners.map(|jid| open(store, jid));
             let mut opened = stream::iter(opened).buffered(OPENED_AT_ONCE);
             while let Some(owner) = opened.next().await {
                 if let Some(owner) = owner? {

@@ -42,8 +42,31 @@ pub async fn restore(
         parts.add(record)?;
     }
     parts.write(store).await?;
+    let epoch = parts.epoch.to_string();
+    store
+        .put_document(&mark, COLLECTION, EPOCH, epoch.into())
+        .await?;
     store.delete_document(&mark, COLLECTION, KEY).await?;
     Ok(parts.amount)
+}
+
+/// The highest epoch of the positions that were restored into the store; 0 if there were none.
+///
+/// Positions begin with the epoch of whoever appends. A server that has begun anew, with a low one, would append among
+/// what was restored, and where a position is taken lose what it appends: so it must begin at this epoch, and a cluster
+/// above it.
+pub async fn highest_epoch(store: &dyn Store) -> Result<u32, StoreError> {
+    let found = store.document(&mark(), COLLECTION, EPOCH).await?;
+    let Some(found) = found else { return Ok(0) };
+    let number = std::str::from_utf8(&found)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    number.ok_or_else(|| StoreError::Corrupt("the epoch of what was restored is no number".into()))
+}
+
+/// Whether somebody is none of those whose things are backed up, but restoring's own.
+pub(super) fn is_own(owner: &Jid) -> bool {
+    *owner == mark()
 }
 
 /// Whether a backup is being restored into the store, or was, and is not finished.
@@ -57,7 +80,7 @@ async fn check_empty(store: &Arc<dyn Store>) -> Result<(), BackupError> {
     loop {
         let page = store.owners(from.as_deref(), 100).await?;
         for owner in page.owners {
-            if store.export_owner(&owner).await?.is_some() {
+            if !is_own(&owner) && store.export_owner(&owner).await?.is_some() {
                 return Err(BackupError::StoreNotEmpty(owner.to_string()));
             }
         }
@@ -75,6 +98,8 @@ struct Parts {
     parts: Vec<Part>,
     bytes: usize,
     amount: Amount,
+    /// The highest of the positions so far.
+    epoch: u32,
 }
 
 /// Some of what an owner has, or all.
@@ -104,6 +129,10 @@ impl Parts {
         let kind = record.kind.unwrap_or(Kind::Owner(Owner::default()));
         if let Kind::Owner(owner) = kind {
             self.amount.owners += 1;
+            // Nothing in a log is above its height.
+            if let Some(high) = owner.log_high {
+                self.epoch = self.epoch.max(record::position(high)?.epoch());
+            }
             self.parts.push(Part {
                 jid: Some(record::jid(&owner.jid)?),
                 begins: Some(owner),
@@ -204,6 +233,7 @@ fn mark() -> Jid {
 
 const COLLECTION: &str = "restore";
 const KEY: &str = "backup";
+const EPOCH: &str = "epoch";
 
 /// Owners, and bytes of records, that are put into the store at once.
 const OWNERS: usize = 64;

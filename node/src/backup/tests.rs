@@ -79,7 +79,9 @@ async fn filled() -> Arc<dyn Store> {
         .remove_log(&juliet, LogRange::only(at(699)))
         .await
         .unwrap();
-    let host = jid("capulet.example");
+    let (host, nurse) = (jid("capulet.example"), jid("account3@capulet.example"));
+    let high = Position::new(4, 1).unwrap();
+    store.raise_log(&nurse, high).await.unwrap();
     store
         .put_document(&host, "motd", "text", "hello".into())
         .await
@@ -150,6 +152,7 @@ async fn what_is_restored_is_what_was_there_on_another_backend_too() {
     assert_eq!(amount.owners, 252);
     assert_eq!(differences(&backup, &store).await, []);
     assert!(!restore::is_marked(&*store).await.unwrap());
+    assert_eq!(restore::highest_epoch(&*store).await, Ok(4));
     let juliet = jid("juliet@capulet.example");
     let loaded = store.load(&juliet).await.unwrap().unwrap();
     assert!(!loaded.record.enabled);

@@ -114,7 +114,7 @@ fn check_proposal(caller: &Identity, proposal: &Proposal) -> Result<(), Status> 
     }
     if matches!(
         command,
-        Command::HandedOver { .. } | Command::ConfigureShards { .. }
+        Command::HandedOver { .. } | Command::ConfigureShards { .. } | Command::RaiseEpochs { .. }
     ) && !caller.may(NodeRole::Router)
     {
         return refused("only routers speak of shards");

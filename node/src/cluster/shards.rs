@@ -130,9 +130,9 @@ impl ShardWays {
         }
     }
 
-    /// Takes part from now on.
-    pub(super) fn take_part(&self, control: &Control, router: &Arc<RouterRole>) {
-        tokio::spawn(self.clone().renew(control.clone()));
+    /// Takes part from now on. The store holds what was appended up to the epoch `above`.
+    pub(super) fn take_part(&self, control: &Control, router: &Arc<RouterRole>, above: u32) {
+        tokio::spawn(self.clone().renew(control.clone(), above));
         tokio::spawn(self.clone().follow(control.clone(), router.clone()));
     }
 
@@ -147,7 +147,10 @@ impl ShardWays {
 
     /// Renews the lease in time, for ever. It counts from before it was asked for, and only once the
     /// shards are served by the map that it was granted under: a node that slept has lost some.
-    async fn renew(self, control: Control) {
+    async fn renew(self, control: Control, above: u32) {
+        if self.renewal.routes && above > 0 {
+            self.raise_epochs(&control, above).await;
+        }
         let mut configured = false;
         let pause = Duration::from_millis(self.policy.lease_ms) / RENEWALS_A_LEASE;
         loop {
@@ -169,6 +172,14 @@ impl ShardWays {
             }
             gauge!("rookery_lease_left_seconds").set(self.lease.left().as_secs_f64());
             tokio::time::sleep_until(asked + pause).await;
+        }
+    }
+
+    /// Tells the group what epochs the store has, before this node can be given a shard. Tries for ever.
+    async fn raise_epochs(&self, control: &Control, above: u32) {
+        while let Err(error) = control.raise_epochs(above).await {
+            tracing::warn!(above, %error, "epochs of the restored store not told");
+            tokio::time::sleep(TELL_AGAIN).await;
         }
     }
 

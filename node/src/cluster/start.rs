@@ -272,8 +272,10 @@ impl Cluster {
     }
 
     /// Renews this node's lease and serves the shards that it is given, from now on.
-    pub fn take_part(&self, control: &Control, router: &Arc<RouterRole>) {
-        self.0.shards.take_part(control, router);
+    ///
+    /// The store holds what was appended up to the epoch `above`.
+    pub fn take_part(&self, control: &Control, router: &Arc<RouterRole>, above: u32) {
+        self.0.shards.take_part(control, router, above);
     }
 
     /// Serves no shard any more, and lets others take over at once.

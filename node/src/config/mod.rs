@@ -111,6 +111,14 @@ sections! {
 }
 
 impl Config {
+    /// How many clients the node holds at most: none without the role for it.
+    pub fn connections_max(&self) -> usize {
+        match self.server.has(Role::Connection) {
+            true => self.connection.connections_max,
+            false => 0,
+        }
+    }
+
     /// The configuration as a TOML table of sections.
     pub fn to_table(&self) -> Table {
         Table::try_from(self).expect("sections hold only what TOML can express")

@@ -157,6 +157,11 @@ pub enum LogFormat {
 }
 
 impl ServerOptions {
+    /// Whether the process has this role.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
     /// How many threads serve clients and accounts, the 0 of the configuration resolved.
     pub fn arbiters(&self) -> usize {
         if self.arbiters > 0 {

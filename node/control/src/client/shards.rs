@@ -38,6 +38,12 @@ impl Control {
             .await
     }
 
+    /// Shards are served above this epoch from now on, for the store holds what was appended under it. Durable when it
+    /// returns.
+    pub async fn raise_epochs(&self, above: u32) -> Result<(), ShardsRefused> {
+        self.change_shards(Command::RaiseEpochs { above }).await
+    }
+
     /// Renews a node's lease.
     pub async fn renew_lease(
         &self,

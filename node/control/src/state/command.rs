@@ -107,6 +107,13 @@ pub enum Command {
         /// What the configuration says.
         policy: ShardPolicy,
     },
+    /// A router's store was restored from a backup, in which logs reach up to this epoch: shards are served above it
+    /// only, or what is appended would sort among what is there. Only proposed behind a restore, so that members of an
+    /// older build never meet it in an upgrade.
+    RaiseEpochs {
+        /// The highest epoch in the store.
+        above: u32,
+    },
     /// A node says that it lives.
     Renew {
         /// Which node.

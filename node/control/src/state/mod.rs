@@ -133,6 +133,7 @@ impl ControlState {
             }
             Command::ResetRegistration => Outcome::PolicyVersion(self.policy.set_override(None)),
             Command::ConfigureShards { .. }
+            | Command::RaiseEpochs { .. }
             | Command::Renew { .. }
             | Command::Advance { .. }
             | Command::Leave { .. }
@@ -163,6 +164,10 @@ impl ControlState {
         let taken = match *command {
             Command::ConfigureShards { policy } => {
                 shards.configure(policy);
+                Ok(())
+            }
+            Command::RaiseEpochs { above } => {
+                shards.raise_epochs(above);
                 Ok(())
             }
             Command::Renew { node, renewal } => {

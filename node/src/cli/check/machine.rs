@@ -6,19 +6,22 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use super::finding::Finding;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::operation::{Folder, FolderError, OpenFiles};
 
 /// Everything about this machine.
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = folder(&config.server.data_dir);
     let running = findings.iter().any(|finding| finding.what.contains(RUNS));
-    let listens = [
-        ("connection.starttls", &config.connection.starttls),
-        ("connection.direct_tls", &config.connection.direct_tls),
+    let mut listens = vec![
         ("http.listen", &config.http.listen),
         ("admin.listen", &config.admin.listen),
+        ("cluster.listen", &config.cluster.listen),
     ];
+    if config.server.has(Role::Connection) {
+        listens.push(("connection.starttls", &config.connection.starttls));
+        listens.push(("connection.direct_tls", &config.connection.direct_tls));
+    }
     for (option, addresses) in listens {
         findings.extend(
             addresses
@@ -26,7 +29,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
                 .filter_map(|address| port(option, *address, running)),
         );
     }
-    findings.extend(open_files(config.connection.connections_max));
+    findings.extend(open_files(config.connections_max()));
     findings
 }
 

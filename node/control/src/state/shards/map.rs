@@ -45,6 +45,9 @@ pub fn decode_changes(bytes: &[u8]) -> Result<Vec<ShardChange>, FormatError> {
 pub struct ShardMap {
     version: u64,
     placements: Vec<Placement>,
+    /// No owner is at this epoch, or below.
+    #[serde(default)]
+    floor: u32,
 }
 
 impl ShardMap {
@@ -104,11 +107,17 @@ impl ShardMap {
             .count()
     }
 
+    /// Owners from now on are above this epoch.
+    pub(super) fn raise_epochs(&mut self, above: u32) {
+        self.floor = self.floor.max(above);
+    }
+
     /// A new owner at the next epoch.
     pub(super) fn give(&mut self, shard: u16, owner: Option<NodeId>) {
+        let floor = self.floor;
         self.change(shard, |placement| {
             placement.owner = owner;
-            placement.epoch += 1;
+            placement.epoch = placement.epoch.max(floor) + 1;
             placement.moving_to = None;
         });
     }

@@ -94,6 +94,12 @@ impl Shards {
         self.place();
     }
 
+    /// Owners from now on serve above this epoch. Whoever owns a shard already is not told: nobody may serve a store
+    /// while it is restored.
+    pub fn raise_epochs(&mut self, above: u32) {
+        self.map.raise_epochs(above);
+    }
+
     /// A node says that it lives; how long its lease lasts, in milliseconds. 0 before the group knows
     /// its [`ShardPolicy`].
     pub fn renew(&mut self, node: NodeId, renewal: Renewal) -> u64 {

@@ -21,6 +21,34 @@ fn router(draining: bool) -> Renewal {
     }
 }
 
+#[test]
+fn owners_serve_above_the_epochs_that_a_restored_store_has() {
+    let mut shards = Shards::default();
+    shards.raise_epochs(7);
+    shards.raise_epochs(3);
+    shards.configure(POLICY);
+    shards.renew(node(1), router(false));
+    let epochs = |shards: &Shards| -> Vec<u32> {
+        let placements = (0..POLICY.shards).filter_map(|shard| shards.map().get(shard));
+        placements.map(|placement| placement.epoch).collect()
+    };
+    assert!(
+        epochs(&shards).iter().all(|epoch| *epoch == 8),
+        "{shards:?}"
+    );
+    // A store that was replaced under a group that goes on.
+    shards.raise_epochs(20);
+    let anew = Renewal {
+        incarnation: 2,
+        ..router(false)
+    };
+    shards.renew(node(1), anew);
+    assert!(
+        epochs(&shards).iter().all(|epoch| *epoch > 20),
+        "{shards:?}"
+    );
+}
+
 /// Routers that have settled.
 fn cluster(routers: u64) -> Shards {
     let mut shards = Shards::default();
