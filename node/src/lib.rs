@@ -15,6 +15,7 @@
 //! * [`server`]: start, signals, drain.
 //! * [`roles`]: who is handed what.
 //! * [`session_settings`]: what sessions are told when they begin.
+//! * [`bans`]: who may not connect.
 //! * [`quota`]: what this node may read of the traffic budgets.
 //! * [`operator`]: what an operator can ask and tell the running node.
 //! * [`admin`]: the gRPC API for it.
@@ -25,6 +26,7 @@
 
 pub mod admin;
 pub mod backup;
+pub mod bans;
 pub mod cli;
 pub mod cluster;
 pub mod config;

@@ -98,6 +98,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "times a stream was not read for a while, for it was faster than [bandwidth] allows",
     ),
     (
+        "rookery_bans_closed_total",
+        "clients' connections that were closed because of a new ban",
+    ),
+    (
         "rookery_quota_read_bytes_total",
         "bytes that count towards a traffic budget, by its kind",
     ),
@@ -150,6 +154,11 @@ const COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     ("rookery_build_info", "1, with the version as a label"),
     ("rookery_connections", "clients' connections that are open"),
+    ("rookery_bans", "bans, by what they concern"),
+    (
+        "rookery_bans_version",
+        "the version of the list of bans that this node applies",
+    ),
     (
         "rookery_quota_floor_ratio",
         "the part of every traffic budget that this node may always use",

@@ -24,6 +24,7 @@ use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
 
 use crate::admin::Shards;
 use crate::backup::restore::{highest_epoch, is_marked};
+use crate::bans;
 use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::{Config, Role};
 use crate::operation::{Folder, FolderError};
@@ -170,13 +171,15 @@ impl Roles {
         let connection = ConnectionRole::start(connection, tls, shared, routers, &handles)?;
         tokio::spawn(sessions.clone().follow(control.watch()));
         tokio::spawn(quota.clone().keep(config.quota.policy()));
+        let connection = Arc::new(connection);
+        tokio::spawn(bans::follow(control.watch_bans(), connection.clone()));
         if let Some(cluster) = cluster {
             cluster.take_part(control, &router, *epoch);
         }
         Ok(Self {
             foundation,
             router,
-            connection: Arc::new(connection),
+            connection,
             arbiters,
         })
     }

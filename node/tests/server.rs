@@ -80,6 +80,14 @@ fn registration(server: &Server) {
     server
         .admin(&["registration", "set", "--mode", "closed"])
         .expect_success();
+    let shown = server.admin(&["throttle", "show"]).expect_success();
+    assert!(shown.contains("nothing is counted"), "{shown}");
+    let told = server.admin(&["throttle", "reset", "all"]).expect_success();
+    assert!(told.contains("all: 0 registrations forgiven"), "{told}");
+    let told = server
+        .admin(&["throttle", "show", "juliet"])
+        .expect_failure(1);
+    assert!(told.contains("prefix_24:192.0.2.0"), "{told}");
 }
 
 fn log_filter(server: &Server) {

@@ -27,6 +27,8 @@ pub(crate) enum Refusal {
     Address,
     /// As many as may be are on their way to a login.
     Handshakes,
+    /// The address is banned.
+    Banned,
 }
 
 impl Refusal {
@@ -36,6 +38,7 @@ impl Refusal {
             Self::Full => "full",
             Self::Address => "address",
             Self::Handshakes => "handshakes",
+            Self::Banned => "banned",
         }
     }
 }

@@ -13,6 +13,7 @@
 //! * [`TlsHosts`]: the virtual hosts' certificates, replaced while running.
 
 mod admission;
+mod bans;
 mod inbox;
 mod listener;
 mod options;

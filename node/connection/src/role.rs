@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use actix::ArbiterHandle;
 use arc_swap::ArcSwap;
+use rookery_control::BanList;
 use rookery_session::carrier::{RoutersRef, Sink, ToSession};
 use rookery_session::{BandwidthOptions, LoginGuardOptions, SessionConfig};
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 use rookery_xmpp::xml::XmlLimits;
 use tokio::sync::watch;
 
+use crate::bans::Bans;
 use crate::listener::Listener;
 use crate::shared::Shared;
 use crate::{ConnectionOptions, Quota, TlsHosts};
@@ -102,6 +104,16 @@ impl ConnectionRole {
     /// Where streams that begin with TLS are accepted.
     pub fn direct_tls_addresses(&self) -> &[SocketAddr] {
         &self.direct_tls
+    }
+
+    /// Other bans, from now on: nobody whom they concern comes in, and those who are here are closed.
+    /// Gives how many were.
+    pub fn set_bans(&self, list: &BanList) -> usize {
+        let bans = Bans::new(list);
+        let version = bans.version();
+        let closed = self.shared.set_bans(bans);
+        tracing::info!(version, closed, "bans have changed");
+        closed
     }
 
     /// Takes over other limits for failed logins; what is remembered of them stays.

@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics::{counter, gauge};
-use rookery_session::carrier::{RoutersRef, SessionId, Sink};
+use rookery_session::carrier::{RoutersRef, SessionId, Sink, ToSession};
 use rookery_session::{BandwidthOptions, LoginGuard, SessionConfig};
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 use rookery_xmpp::xml::XmlLimits;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::admission::{Admission, Refusal};
+use crate::bans::Bans;
 use crate::inbox::Inbox;
 use crate::{ConnectionConfig, ConnectionOptions, Quota, TlsHosts};
 
@@ -34,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) headers: Arc<Semaphore>,
     pub(crate) header_within: Duration,
     login_guard: Mutex<LoginGuard>,
+    bans: ArcSwap<Bans>,
     node: u32,
     serial: AtomicU64,
     places: Mutex<Places>,
@@ -44,9 +48,17 @@ pub(crate) struct Shared {
 /// Who is here.
 struct Places {
     admission: Admission,
-    inboxes: HashMap<u64, Arc<Inbox>>,
+    present: HashMap<u64, Present>,
     /// Nobody comes in any more.
     closed: bool,
+}
+
+/// One connection.
+struct Present {
+    inbox: Arc<Inbox>,
+    address: IpAddr,
+    /// Once it has proved who it is.
+    account: Option<Arc<Jid>>,
 }
 
 impl Shared {
@@ -78,11 +90,12 @@ impl Shared {
             headers: Arc::new(Semaphore::new(options.handshakes_max)),
             header_within: Duration::from_millis(options.proxy_header_ms),
             login_guard: Mutex::new(LoginGuard::new(login_guard)),
+            bans: ArcSwap::default(),
             node,
             serial: AtomicU64::new(first_serial(Timestamp::now())),
             places: Mutex::new(Places {
                 admission,
-                inboxes: HashMap::new(),
+                present: HashMap::new(),
                 closed: false,
             }),
             left: Notify::new(),
@@ -100,9 +113,12 @@ impl Shared {
             },
             &self.options,
         ));
+        let now = Timestamp::now();
         let mut places = self.places();
         let entered = if places.closed {
             Err(Refusal::Full)
+        } else if self.bans.load().bans_address(address, now) {
+            Err(Refusal::Banned)
         } else {
             places.admission.enter(address)
         };
@@ -110,7 +126,12 @@ impl Shared {
             self.refused(refusal.cause());
             return Err(refusal);
         }
-        places.inboxes.insert(serial, inbox.clone());
+        let present = Present {
+            inbox: inbox.clone(),
+            address,
+            account: None,
+        };
+        places.present.insert(serial, present);
         drop(places);
         counter!("rookery_connections_accepted_total").increment(1);
         gauge!("rookery_connections").increment(1);
@@ -120,6 +141,24 @@ impl Shared {
             inbox,
             stranger: true,
         })
+    }
+
+    /// Other bans, from now on: whom they concern is closed. Gives how many.
+    pub(crate) fn set_bans(&self, bans: Bans) -> usize {
+        let bans = Arc::new(bans);
+        let now = Timestamp::now();
+        // Under the lock, so that nobody comes in between by the list before.
+        let places = self.places();
+        self.bans.store(bans.clone());
+        let banned = places.present.values().filter(|present| {
+            let account = present.account.as_deref();
+            bans.bans_address(present.address, now)
+                || account.is_some_and(|jid| bans.bans_account(jid, now))
+        });
+        let banned: Vec<_> = banned.map(|present| present.inbox.clone()).collect();
+        drop(places);
+        banned.iter().for_each(|inbox| turn_away(inbox));
+        banned.len()
     }
 
     /// Whether connections from there begin with a load balancer's header.
@@ -138,12 +177,12 @@ impl Shared {
     pub(crate) fn close(&self) -> Vec<Arc<Inbox>> {
         let mut places = self.places();
         places.closed = true;
-        places.inboxes.values().cloned().collect()
+        places.inboxes()
     }
 
     /// Those who are here.
     pub(crate) fn inboxes(&self) -> Vec<Arc<Inbox>> {
-        self.places().inboxes.values().cloned().collect()
+        self.places().inboxes()
     }
 
     /// How many are here.
@@ -176,6 +215,20 @@ impl Shared {
     }
 }
 
+impl Places {
+    fn inboxes(&self) -> Vec<Arc<Inbox>> {
+        let present = self.present.values();
+        present.map(|present| present.inbox.clone()).collect()
+    }
+}
+
+/// Ends a session of somebody who is banned; why is the operator's business.
+fn turn_away(inbox: &Inbox) {
+    let error = StreamError::new(StreamCondition::PolicyViolation).with_text("banned");
+    // One that is closed already is on its way out.
+    let _ = inbox.send(ToSession::Close(error));
+}
+
 /// A connection's place, given back when it is dropped.
 pub(crate) struct Seat {
     shared: Arc<Shared>,
@@ -196,9 +249,19 @@ impl Seat {
     }
 
     /// The client proved who it is.
-    pub(crate) fn authenticated(&mut self) {
-        if std::mem::replace(&mut self.stranger, false) {
-            self.shared.places().admission.authenticated();
+    pub(crate) fn authenticated(&mut self, jid: Arc<Jid>) {
+        if !std::mem::replace(&mut self.stranger, false) {
+            return;
+        }
+        let mut places = self.shared.places();
+        places.admission.authenticated();
+        if let Some(present) = places.present.get_mut(&self.inbox.session().serial) {
+            present.account = Some(jid.clone());
+        }
+        // Behind that, so that one of the two sees a ban that comes just now.
+        drop(places);
+        if self.shared.bans.load().bans_account(&jid, Timestamp::now()) {
+            turn_away(&self.inbox);
         }
     }
 }
@@ -207,7 +270,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut places = self.shared.places();
         places.admission.leave(self.address, self.stranger);
-        places.inboxes.remove(&self.inbox.session().serial);
+        places.present.remove(&self.inbox.session().serial);
         drop(places);
         gauge!("rookery_connections").decrement(1);
         self.shared.left.notify_waiters();

@@ -20,12 +20,15 @@ use crate::raft::{
 };
 use crate::remote::{Link, Remote, Updates};
 use crate::state::{
-    Command, Directory, NodeId, Outcome, Policy, RegistrationPolicy, ReservationId, ShardMap,
+    BanList, Command, Directory, NodeId, Outcome, Policy, RegistrationPolicy, ReservationId,
+    ShardMap,
 };
 
+mod bans;
 mod cluster;
 mod quota;
 mod shards;
+mod throttle;
 
 pub use shards::Granted;
 
@@ -56,6 +59,7 @@ struct Inner {
     watch: watch::Receiver<Arc<Policy>>,
     directory: watch::Receiver<Arc<Directory>>,
     shards: watch::Receiver<Arc<ShardMap>>,
+    bans: watch::Receiver<Arc<BanList>>,
     timeout: Duration,
 }
 
@@ -129,6 +133,7 @@ impl Control {
         let published = Arc::clone(&policy);
         let (directories, directory) = watch::channel(Arc::default());
         let (maps, shards) = watch::channel(Arc::default());
+        let (lists, bans) = watch::channel(Arc::default());
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
             store,
@@ -146,6 +151,9 @@ impl Control {
             publish_shards: Box::new(move |map| {
                 maps.send_replace(map);
             }),
+            publish_bans: Box::new(move |list| {
+                lists.send_replace(list);
+            }),
         });
         driver.start().map_err(raft_error)?;
         std::thread::Builder::new()
@@ -157,6 +165,7 @@ impl Control {
             watch,
             directory,
             shards,
+            bans,
             timeout,
         })))
     }
@@ -173,6 +182,7 @@ impl Control {
         let (changes, watch) = watch::channel(Arc::new(Policy::default()));
         let (directories, directory) = watch::channel(Arc::default());
         let (maps, shards) = watch::channel(Arc::default());
+        let (lists, bans) = watch::channel(Arc::default());
         let published = Arc::clone(&policy);
         let updates = Updates {
             policy: Box::new(move |policy| {
@@ -183,6 +193,7 @@ impl Control {
             }),
             directory: directories,
             shards: maps,
+            bans: lists,
         };
         let control = Self(Arc::new(Inner {
             way: Way::Remote(Remote::new(link, node, incarnation, options)),
@@ -190,6 +201,7 @@ impl Control {
             watch,
             directory,
             shards,
+            bans,
             timeout: Duration::from_millis(options.proposal_timeout_ms) + GRACE,
         }));
         (control, updates)

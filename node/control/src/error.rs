@@ -76,6 +76,17 @@ pub enum NodesRefused {
     Unavailable(#[from] Unavailable),
 }
 
+/// Why nobody was banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BansRefused {
+    /// There are as many bans as may be. The caller's to solve: one network can stand for many addresses.
+    #[error("the list of bans is full")]
+    Full,
+    /// It is unknown whether the change was made.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
 /// Why the shards are as they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShardsRefused {

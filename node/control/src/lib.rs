@@ -37,16 +37,18 @@ mod window;
 
 pub use client::{Control, Granted, Reserve};
 pub use error::{
-    NodesRefused, RegistrationRefused, SettleError, ShardsRefused, StartError, Unavailable,
+    BansRefused, NodesRefused, RegistrationRefused, SettleError, ShardsRefused, StartError,
+    Unavailable,
 };
 pub use options::{ControlOptions, QuotaOptions, RegistrationOptions};
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
-    Command, Directory, Member, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal,
-    QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate,
-    QuotaRenewal, QuotaReport, QuotaWant, RegistrationMode, RegistrationPolicy, Renewal,
-    ReservationId, ShardChange, ShardMap, ShardPolicy, ShardRefusal, TokenHash, WindowKind,
-    decode_changes, encode_changes,
+    Ban, BanList, BanTarget, BanTargetError, BanUpdate, Command, Directory, Member, Node, NodeId,
+    NodeRole, Outcome, Placement, Policy, Proposal, QuotaGrant, QuotaHolding, QuotaKey,
+    QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal, QuotaReport, QuotaWant,
+    RegistrationMode, RegistrationPolicy, Renewal, ReservationId, ShardChange, ShardMap,
+    ShardPolicy, ShardRefusal, ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse,
+    TokenHash, WindowKind, decode_changes, encode_changes,
 };
 pub use window::{Window, WindowError, WindowSetting};

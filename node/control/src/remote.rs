@@ -18,7 +18,8 @@ use crate::error::Unavailable;
 use crate::options::ControlOptions;
 use crate::raft::ControlStatus;
 use crate::state::{
-    Command, Directory, NodeId, Outcome, Policy, Proposal, RequestId, ShardChange, ShardMap,
+    BanList, BanUpdate, Command, Directory, NodeId, Outcome, Policy, Proposal, RequestId,
+    ShardChange, ShardMap,
 };
 
 /// The answer to one try.
@@ -40,6 +41,7 @@ pub struct Updates {
     pub(crate) policy: Box<dyn Fn(Arc<Policy>) + Send + Sync>,
     pub(crate) directory: watch::Sender<Arc<Directory>>,
     pub(crate) shards: watch::Sender<Arc<ShardMap>>,
+    pub(crate) bans: watch::Sender<Arc<BanList>>,
 }
 
 impl Updates {
@@ -54,6 +56,12 @@ impl Updates {
             let map = Arc::make_mut(known);
             changes.into_iter().for_each(|change| map.follow(change));
         });
+    }
+
+    /// Bans that have changed. What is older than is known is passed over.
+    pub fn bans(&self, update: BanUpdate) {
+        self.bans
+            .send_modify(|known| Arc::make_mut(known).follow(update));
     }
 
     /// A new directory. An older one than is known is passed over.

@@ -69,6 +69,9 @@ const RIGHTS: &[(&str, Right)] = &[
     ),
     // Keys and messages of everybody.
     ("/rookery.admin.v1.Backup/Export", Right::Operate),
+    ("/rookery.admin.v1.Bans/AddBans", Right::Operate),
+    ("/rookery.admin.v1.Bans/ListBans", Right::Observe),
+    ("/rookery.admin.v1.Bans/RemoveBans", Right::Operate),
     ("/rookery.admin.v1.ControlGroup/ListMembers", Right::Observe),
     ("/rookery.admin.v1.ControlGroup/ShowLog", Right::Observe),
     (
@@ -105,6 +108,8 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/rookery.admin.v1.Sessions/CloseSessions", Right::Operate),
     ("/rookery.admin.v1.Sessions/ListSessions", Right::Observe),
     ("/rookery.admin.v1.Sessions/ShowSession", Right::Observe),
+    ("/rookery.admin.v1.Throttle/ResetThrottle", Right::Operate),
+    ("/rookery.admin.v1.Throttle/ShowThrottle", Right::Observe),
     ("/rookery.admin.v1.Users/CreateUser", Right::Operate),
     ("/rookery.admin.v1.Users/DeleteUser", Right::Operate),
     ("/rookery.admin.v1.Users/DisableUser", Right::Operate),

@@ -9,6 +9,7 @@
 
 mod authorization;
 mod backup;
+mod bans;
 mod control_group;
 mod health;
 mod nodes;
@@ -20,6 +21,7 @@ mod sessions;
 mod shards;
 mod socket;
 mod status;
+mod throttle;
 mod users;
 
 pub use authorization::{Caller, Right, required_right};

@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use rookery_proto::DESCRIPTORS;
 use rookery_proto::admin::backup_server::BackupServer;
+use rookery_proto::admin::bans_server::BansServer;
 use rookery_proto::admin::control_group_server::ControlGroupServer;
 use rookery_proto::admin::nodes_server::NodesServer;
 use rookery_proto::admin::quota_server::QuotaServer;
 use rookery_proto::admin::registration_server::RegistrationServer;
 use rookery_proto::admin::server_server::ServerServer;
 use rookery_proto::admin::sessions_server::SessionsServer;
+use rookery_proto::admin::throttle_server::ThrottleServer;
 use rookery_proto::admin::users_server::UsersServer;
 use rookery_store::Store;
 use tokio_stream::wrappers::UnixListenerStream;
@@ -23,6 +25,7 @@ use tracing::warn;
 
 use super::authorization::AuthorizationLayer;
 use super::backup::BackupService;
+use super::bans::BansService;
 use super::control_group::ControlGroupService;
 use super::health;
 use super::nodes::NodesService;
@@ -32,6 +35,7 @@ use super::server::ServerService;
 use super::sessions::SessionsService;
 use super::shards::Shards;
 use super::socket::{self, SocketError};
+use super::throttle::ThrottleService;
 use super::users::UsersService;
 use crate::config::AdminOptions;
 use crate::operator::Operator;
@@ -135,6 +139,8 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
     let sessions = SessionsServer::new(SessionsService::new(shards));
     let nodes = NodesServer::new(NodesService::new(operator.clone()));
     let group = ControlGroupServer::new(ControlGroupService::new(operator.clone()));
+    let bans = BansServer::new(BansService::new(control.clone()));
+    let throttle = ThrottleServer::new(ThrottleService::new(control.clone()));
     let quota = QuotaServer::new(QuotaService::new(operator.quota().clone()));
     let registration = RegistrationServer::new(RegistrationService::new(control));
     let (reporter, health) = tonic_health::server::health_reporter();
@@ -155,6 +161,8 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
         .add_service(sessions)
         .add_service(registration)
         .add_service(quota)
+        .add_service(bans)
+        .add_service(throttle)
         .add_service(nodes)
         .add_service(group)
         .add_service(BackupServer::new(backup))

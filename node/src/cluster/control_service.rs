@@ -161,10 +161,12 @@ async fn tell(
     let (mut policy_version, mut directory_version) =
         (request.policy_version, request.directory_version);
     let mut shards_version = request.shards_version;
+    let (mut lists, mut bans_version) = (control.watch_bans(), request.bans_version);
     loop {
         let policy = policies.borrow_and_update().clone();
         let directory = directories.borrow_and_update().clone();
         let map = maps.borrow_and_update().clone();
+        let bans = lists.borrow_and_update().clone();
         let mut event = WatchEvent {
             version: PROTOCOL,
             ..WatchEvent::default()
@@ -188,9 +190,12 @@ async fn tell(
             shards_version = map.version();
             event.shards = encode_changes(&changes).into();
         }
-        let is_news = [&event.policy, &event.directory, &event.shards]
-            .iter()
-            .any(|part| !part.is_empty());
+        if bans.version() > bans_version {
+            event.bans = bans.since(bans_version).encode().into();
+            bans_version = bans.version();
+        }
+        let parts = [&event.policy, &event.directory, &event.shards, &event.bans];
+        let is_news = parts.iter().any(|part| !part.is_empty());
         if is_news && events.send(Ok(event)).await.is_err() {
             return;
         }
@@ -199,6 +204,7 @@ async fn tell(
                 changed = policies.changed() => changed,
                 changed = directories.changed() => changed,
                 changed = maps.changed() => changed,
+                changed = lists.changed() => changed,
             }
         };
         tokio::select! {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::counter;
 use rookery_control::{
-    ControlStatus, Link, NodeId, NodeRole, Outcome, Policy, Proposal, Try, Unavailable, Updates,
-    decode_changes,
+    BanUpdate, ControlStatus, Link, NodeId, NodeRole, Outcome, Policy, Proposal, Try, Unavailable,
+    Updates, decode_changes,
 };
 use rookery_proto::control::control_client::ControlClient;
 use rookery_proto::control::{
@@ -102,7 +102,8 @@ impl GrpcLink {
         let channel = dial(address, name, Arc::clone(&credentials.client)).await;
         let client = ControlClient::new(channel.inspect_err(|error| {
             tracing::debug!(address, %error, "control member not reached");
-        })?);
+        })?)
+        .max_decoding_message_size(EVENT_BYTES_MAX);
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         if present.given_up == given_up {
             present.client = Some(client.clone());
@@ -152,6 +153,7 @@ impl GrpcLink {
     /// Follows the policy and the nodes for ever, from one member or another.
     pub(super) async fn follow(self: Arc<Self>, updates: Updates) {
         let (mut policy_version, mut directory_version, mut shards_version) = (0, 0, 0);
+        let mut bans_version = 0;
         let mut backoff = Backoff::default();
         loop {
             let call = async move |mut client: ControlClient<Channel>, version| {
@@ -160,6 +162,7 @@ impl GrpcLink {
                     policy_version,
                     directory_version,
                     shards_version,
+                    bans_version,
                 };
                 client.watch(request).await
             };
@@ -185,6 +188,10 @@ impl GrpcLink {
                         directory_version = directory.version;
                         self.book.set_directory(Arc::new(directory.clone()));
                         updates.directory(directory);
+                    }
+                    if let Ok(update) = BanUpdate::decode(&event.bans) {
+                        bans_version = update.version;
+                        updates.bans(update);
                     }
                     if let Ok(changes) = decode_changes(&event.shards) {
                         let newest = changes.iter().map(|change| change.placement.since).max();
@@ -278,3 +285,6 @@ fn of_status(status: &Status) -> Unavailable {
         _ => Unavailable::NoQuorum,
     }
 }
+
+/// The largest event of a watch: the whole list of bans.
+const EVENT_BYTES_MAX: usize = 64 << 20;

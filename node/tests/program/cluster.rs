@@ -191,6 +191,11 @@ impl Node {
         child.wait().expect("a child");
     }
 
+    /// One of its ports, by the number it has without an offset.
+    pub(crate) fn port(&self, port: u16) -> u16 {
+        port + self.offset
+    }
+
     /// Its folder.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

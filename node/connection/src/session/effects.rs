@@ -38,7 +38,7 @@ impl SessionActor {
                 self.quota.authenticated(&jid);
                 self.reader.set_limits(self.shared.xml.clone());
                 self.reader.fast_lane(true);
-                self.seat.authenticated();
+                self.seat.authenticated(jid);
             }
             Effect::Ask(ask, question) => self.link.ask(ask, question),
             Effect::Admit { address, account } => {

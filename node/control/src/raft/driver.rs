@@ -17,7 +17,7 @@ use super::{
 use crate::error::Unavailable;
 use crate::gauges;
 use crate::state::{
-    Command, Directory, NodeId, Outcome, Policy, Proposal, RegistrationPolicy, ShardMap,
+    BanList, Command, Directory, NodeId, Outcome, Policy, Proposal, RegistrationPolicy, ShardMap,
 };
 
 /// What the thread is given. The queue is bounded; who finds it full is refused.
@@ -73,6 +73,8 @@ pub(crate) struct DriverParts {
     pub(crate) publish: Box<dyn Fn(Arc<Policy>) + Send>,
     /// Called with every new shard map.
     pub(crate) publish_shards: Box<dyn Fn(Arc<ShardMap>) + Send>,
+    /// Called with every new list of bans.
+    pub(crate) publish_bans: Box<dyn Fn(Arc<BanList>) + Send>,
     /// Called with every new directory.
     pub(crate) publish_directory: Box<dyn Fn(Arc<Directory>) + Send>,
 }
@@ -125,6 +127,7 @@ impl Driver {
         (self.parts.publish_directory)(Arc::new(directory));
         let map = self.parts.machine.state().shards().map().clone();
         (self.parts.publish_shards)(Arc::new(map));
+        (self.parts.publish_bans)(self.parts.machine.state().bans().clone());
         self.configure();
         self.turn()
     }
@@ -289,6 +292,7 @@ impl Driver {
             Effect::Persist(write) => self.unwritten.push_back(*write),
             Effect::Answer(ticket, answer) => self.answer(ticket, answer),
             Effect::Policy(policy) => (self.parts.publish)(Arc::new(policy)),
+            Effect::Bans(bans) => (self.parts.publish_bans)(bans),
             Effect::Shards(map) => (self.parts.publish_shards)(Arc::new(map)),
             Effect::Directory(directory) => {
                 (self.parts.publish_directory)(Arc::new(directory));

@@ -1,12 +1,14 @@
 //! What a [`RaftMachine`](super::RaftMachine) hears and says.
 
+use std::sync::Arc;
+
 use raft::eraftpb::Message;
 use rookery_xmpp::clock::Timestamp;
 
 use super::pending::{Answer, Ticket};
 use super::store::Write;
 use crate::options::ControlOptions;
-use crate::state::{Command, Directory, FormatError, NodeId, Policy, Proposal, ShardMap};
+use crate::state::{BanList, Command, Directory, FormatError, NodeId, Policy, Proposal, ShardMap};
 
 /// What a machine is told of itself.
 #[derive(Clone, Debug)]
@@ -89,6 +91,8 @@ pub enum Effect {
     Policy(Policy),
     /// The nodes and members from now on.
     Directory(Directory),
+    /// The bans from now on.
+    Bans(Arc<BanList>),
     /// The shard map from now on.
     Shards(ShardMap),
     /// Answer a question.

@@ -40,6 +40,8 @@ pub struct RaftMachine {
     published_nodes: u64,
     /// The version of the shard map that was told last.
     published_shards: u64,
+    /// The version of the bans that was told last.
+    published_bans: u64,
     /// Ticks as leader since time was last brought into the log; `None` before the first one.
     led_ticks: Option<u64>,
     written: u64,
@@ -87,6 +89,7 @@ impl RaftMachine {
             published: Policy::default(),
             published_nodes: state.nodes_version(),
             published_shards: state.shards().map().version(),
+            published_bans: state.bans().version(),
             led_ticks: None,
             state,
             election,
@@ -181,6 +184,10 @@ impl RaftMachine {
         if self.state.shards().map().version() != self.published_shards {
             self.published_shards = self.state.shards().map().version();
             effects.push(Effect::Shards(self.state.shards().map().clone()));
+        }
+        if self.state.bans().version() != self.published_bans {
+            self.published_bans = self.state.bans().version();
+            effects.push(Effect::Bans(self.state.bans().clone()));
         }
         let readable = self.pending.readable(self.state.applied());
         for ticket in readable {

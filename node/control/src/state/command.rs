@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NodeId, NodeRole, QuotaGrant, QuotaKey, QuotaPolicy, QuotaRenewal, QuotaReport,
-    RegistrationPolicy, Renewal, RequestId, ReservationId, ShardPolicy, ShardRefusal, TokenHash,
-    WindowKind,
+    Ban, BanTarget, NodeId, NodeRole, QuotaGrant, QuotaKey, QuotaPolicy, QuotaRenewal, QuotaReport,
+    RegistrationPolicy, Renewal, RequestId, ReservationId, ShardPolicy, ShardRefusal, ThrottleKey,
+    ThrottleReport, TokenHash, WindowKind,
 };
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
@@ -165,6 +165,26 @@ pub enum Command {
         /// Which budget.
         key: QuotaKey,
     },
+    /// An administrator looks what the registration throttle has counted. It changes nothing.
+    ShowThrottle {
+        /// By which key; by all without one.
+        key: Option<ThrottleKey>,
+    },
+    /// An administrator empties one window of the registration throttle.
+    ResetThrottle {
+        /// Whose.
+        key: ThrottleKey,
+    },
+    /// An administrator bans somebody, or changes their bans.
+    AddBans {
+        /// The bans.
+        bans: Vec<Ban>,
+    },
+    /// An administrator lifts bans.
+    RemoveBans {
+        /// Whose.
+        targets: Vec<BanTarget>,
+    },
     /// An administrator looks how budgets are shared out. It changes nothing; by the log any node can ask, and sees all
     /// that was decided before.
     ShowQuota {
@@ -253,6 +273,22 @@ pub enum Outcome {
     Quota(QuotaGrant),
     /// Every node that uses the budget will fill its buckets.
     QuotaReset,
+    /// What the registration throttle has counted.
+    ThrottleReport(ThrottleReport),
+    /// The window is empty.
+    ThrottleReset {
+        /// How many registrations it had.
+        forgiven: u64,
+    },
+    /// The bans have changed.
+    Bans {
+        /// The version of the list now in force.
+        version: u64,
+        /// How many of the command's targets it concerned.
+        changed: u64,
+    },
+    /// There is no room for more bans; none was made.
+    BansFull,
     /// How traffic budgets are shared out.
     QuotaReport(QuotaReport),
     /// Not applied: the sender had given up this request before it arrived.

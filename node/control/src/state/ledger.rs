@@ -36,6 +36,28 @@ impl Ledger {
         self.grants.entry(key).or_default().push_back((at, id));
     }
 
+    /// How many grants a window counts at this moment; without a window all that are remembered.
+    pub(super) fn used(&self, key: &Key, window: Option<Window>, now: Timestamp) -> usize {
+        let Some(grants) = self.grants.get(key) else {
+            return 0;
+        };
+        let aged = window.map_or(0, |window| {
+            grants.partition_point(|(at, _)| at.0.saturating_add(window.per_ms()) <= now.0)
+        });
+        grants.len() - aged
+    }
+
+    /// The keys that have grants.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.grants.keys()
+    }
+
+    /// Forgets all grants of one key; which they were.
+    pub(super) fn take(&mut self, key: &Key) -> Vec<ReservationId> {
+        let grants = self.grants.remove(key).unwrap_or_default();
+        grants.into_iter().map(|(_, id)| id).collect()
+    }
+
     /// Gives back or forgets a grant.
     pub(super) fn remove(&mut self, key: &Key, at: Timestamp, id: ReservationId) {
         let Some(grants) = self.grants.get_mut(key) else {

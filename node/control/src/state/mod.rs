@@ -8,6 +8,7 @@
 //! Snapshots and commands are JSON behind a version: the state is small, an operator can read it with the `sqlite3`
 //! tool when everything else has failed, and fields can be added. Maps are ordered, so the bytes are deterministic.
 
+mod bans;
 mod command;
 mod ledger;
 mod members;
@@ -18,7 +19,9 @@ mod registration;
 mod requests;
 mod shards;
 mod source;
+mod throttle;
 
+pub use bans::{Ban, BanList, BanTarget, BanTargetError, BanUpdate};
 pub use command::{Command, FormatError, Outcome, Proposal};
 pub(crate) use command::{decode, encode};
 pub use members::{Member, Members, NodeId};
@@ -35,6 +38,9 @@ pub use shards::{
     decode_changes, encode_changes,
 };
 pub use source::WindowKind;
+pub use throttle::{ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse};
+
+use std::sync::Arc;
 
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -54,6 +60,9 @@ pub struct ControlState {
     requests: Requests,
     #[serde(default)]
     shards: Shards,
+    /// Shared with who was told of them last.
+    #[serde(default)]
+    bans: Arc<BanList>,
     #[serde(default)]
     quotas: Quotas,
     #[serde(default)]
@@ -155,6 +164,16 @@ impl ControlState {
                 self.quotas.reset(index, key.clone());
                 Outcome::QuotaReset
             }
+            Command::AddBans { bans } => Arc::make_mut(&mut self.bans).add(bans, self.time),
+            Command::RemoveBans { targets } => {
+                Arc::make_mut(&mut self.bans).remove(targets, self.time)
+            }
+            Command::ShowThrottle { key } => {
+                let policy = self.policy.registration();
+                let report = self.registrations.report(key.as_ref(), self.time, &policy);
+                Outcome::ThrottleReport(report)
+            }
+            Command::ResetThrottle { key } => self.registrations.reset(key),
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
         }
     }
@@ -209,6 +228,11 @@ impl ControlState {
     /// Who serves which shard, and the leases.
     pub fn shards(&self) -> &Shards {
         &self.shards
+    }
+
+    /// Who is banned.
+    pub fn bans(&self) -> &Arc<BanList> {
+        &self.bans
     }
 
     /// Who may use which part of the traffic budgets.

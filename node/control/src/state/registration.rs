@@ -26,8 +26,10 @@ use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Ledger;
-use super::source::{WindowKind, keys};
-use super::{Outcome, RegistrationMode, RegistrationPolicy};
+use super::source::{Key, WindowKind, keys};
+use super::{
+    Outcome, RegistrationMode, RegistrationPolicy, ThrottleKey, ThrottleReport, ThrottleUse,
+};
 use crate::window::Window;
 
 /// A place in the windows, good for one registration.
@@ -120,6 +122,7 @@ impl Registrations {
                 address,
                 host,
                 expires: Some(expires),
+                forgiven: BTreeSet::new(),
             },
         );
         Outcome::Reserved(id)
@@ -147,6 +150,52 @@ impl Registrations {
         }
     }
 
+    /// What counts where, the fullest first; by one key if it is named.
+    pub(super) fn report(
+        &self,
+        of: Option<&ThrottleKey>,
+        now: Timestamp,
+        policy: &RegistrationPolicy,
+    ) -> ThrottleReport {
+        let wanted = |key: &&Key| of.is_none_or(|of| of.0 == **key);
+        let uses = self.ledger.keys().filter(wanted).map(|key| {
+            let window = policy.window(key.kind());
+            let wait = window.and_then(|window| self.ledger.wait_ms(key, window, now));
+            ThrottleUse {
+                key: ThrottleKey(key.clone()),
+                used: self.ledger.used(key, window, now) as u32,
+                limit: window.map(Window::limit),
+                free_in_ms: wait.unwrap_or(0),
+            }
+        });
+        let mut uses: Vec<_> = uses.collect();
+        let fullness = |it: &ThrottleUse| {
+            let limit = u64::from(it.limit.unwrap_or(u32::MAX));
+            u64::from(it.used) * 1_000_000 / limit
+        };
+        uses.sort_by(|a, b| {
+            fullness(b)
+                .cmp(&fullness(a))
+                .then_with(|| a.key.cmp(&b.key))
+        });
+        let keys = uses.len() as u64;
+        uses.truncate(ThrottleReport::REPORT_MAX);
+        ThrottleReport { uses, keys }
+    }
+
+    /// Empties one key's window. What it counted still counts in the others.
+    pub(super) fn reset(&mut self, key: &ThrottleKey) -> Outcome {
+        let ids = self.ledger.take(&key.0);
+        for id in &ids {
+            if let Some(grant) = self.grants.get_mut(id) {
+                grant.forgiven.insert(key.window());
+            }
+        }
+        Outcome::ThrottleReset {
+            forgiven: ids.len() as u64,
+        }
+    }
+
     /// Registrations that are remembered.
     pub(super) fn len(&self) -> usize {
         self.grants.len()
@@ -163,8 +212,10 @@ impl Registrations {
     }
 
     fn insert(&mut self, id: ReservationId, grant: Grant) {
-        for (_, key) in keys(&grant.host, grant.address) {
-            self.ledger.add(key, grant.at, id);
+        for (kind, key) in keys(&grant.host, grant.address) {
+            if !grant.forgiven.contains(&kind) {
+                self.ledger.add(key, grant.at, id);
+            }
         }
         if let Some(expires) = grant.expires {
             self.unsettled.insert((expires, id));
@@ -223,6 +274,9 @@ pub(super) struct Grant {
     host: Box<str>,
     /// When the place is given back; `None` once it is committed.
     expires: Option<Timestamp>,
+    /// Windows that an administrator has emptied since: it counts there no more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    forgiven: BTreeSet<WindowKind>,
 }
 
 /// Registrations remembered at once, over all windows: some 30 MB, and no window can need more.

@@ -76,6 +76,18 @@ pub(super) enum Key {
     All,
 }
 
+impl Key {
+    /// The window that counts by it.
+    pub(super) fn kind(&self) -> WindowKind {
+        match self {
+            Self::Address(_) => WindowKind::Address,
+            Self::Prefix(kind, _) => *kind,
+            Self::Host(_) => WindowKind::Host,
+            Self::All => WindowKind::All,
+        }
+    }
+}
+
 /// Every key that a registration from this address at this host is counted under, with its window.
 pub(super) fn keys(host: &str, address: IpAddr) -> Vec<(WindowKind, Key)> {
     let address = address.to_canonical();

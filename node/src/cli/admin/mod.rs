@@ -1,5 +1,6 @@
 //! `rookery admin`: a thin client of the admin API.
 
+mod bans;
 mod connect;
 mod control;
 mod nodes;
@@ -7,6 +8,7 @@ mod quota;
 mod registration;
 mod server;
 mod sessions;
+mod throttle;
 mod users;
 
 use std::path::PathBuf;
@@ -62,6 +64,12 @@ enum Topic {
     /// Who may make an account over XMPP.
     #[command(subcommand)]
     Registration(registration::RegistrationCommand),
+    /// What the registration throttle has counted.
+    #[command(subcommand)]
+    Throttle(throttle::ThrottleCommand),
+    /// Who may not connect.
+    #[command(subcommand)]
+    Bans(bans::BansCommand),
     /// The traffic budgets of accounts, networks and domains.
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
@@ -90,6 +98,8 @@ impl AdminArgs {
                 Topic::Users(command) => command.run(channel).await,
                 Topic::Sessions(command) => command.run(channel).await,
                 Topic::Registration(command) => command.run(channel).await,
+                Topic::Throttle(command) => command.run(channel).await,
+                Topic::Bans(command) => command.run(channel).await,
                 Topic::Quota(command) => command.run(channel).await,
                 Topic::Nodes(command) => command.run(channel).await,
                 Topic::Control(command) => command.run(channel).await,

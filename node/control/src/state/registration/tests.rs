@@ -254,7 +254,7 @@ struct Granted {
 
 /// No stretch of any window's length holds more than its limit of these grants, for any key.
 fn check_definition(grants: &[Granted]) {
-    let mut by_key: BTreeMap<super::super::source::Key, (Window, Vec<u64>)> = BTreeMap::new();
+    let mut by_key: BTreeMap<Key, (Window, Vec<u64>)> = BTreeMap::new();
     for grant in grants.iter().filter(|grant| !grant.gone) {
         for (kind, key) in keys(&grant.host, grant.address) {
             let window = policy().window(kind).unwrap();
@@ -347,4 +347,41 @@ fn check_wait(
     let full = matches!(sooner.reserve(host, from), Outcome::Throttled { .. });
     prop_assert!(full, "free before {} ms", wait_ms);
     Ok(())
+}
+
+#[test]
+fn an_administrator_sees_what_is_spent_where_and_empties_one_window() {
+    let mut throttle = Throttle::default();
+    throttle.granted("a", "192.0.2.1");
+    throttle.granted("a", "192.0.2.1");
+    let key = |text: &str| text.parse::<ThrottleKey>().unwrap();
+    let report = |throttle: &Throttle, of: Option<&str>| {
+        let of = of.map(key);
+        let now = Timestamp(throttle.now);
+        throttle.registrations.report(of.as_ref(), now, &policy())
+    };
+    let shown = report(&throttle, None);
+    assert_eq!((shown.keys, shown.uses.len()), (4, 4));
+    let fullest = ThrottleUse {
+        key: key("address:192.0.2.1"),
+        used: 2,
+        limit: Some(2),
+        free_in_ms: 10_000,
+    };
+    assert_eq!(shown.uses[0], fullest);
+    assert_eq!(report(&throttle, Some("host:a")).uses[0].used, 2);
+    assert_eq!(report(&throttle, Some("host:b")).keys, 0);
+
+    let forgiven = throttle.registrations.reset(&key("address:192.0.2.1"));
+    assert_eq!(forgiven, Outcome::ThrottleReset { forgiven: 2 });
+    let bytes = crate::state::encode(&throttle.registrations);
+    throttle.registrations = crate::state::decode(&bytes).unwrap();
+    assert_eq!(report(&throttle, Some("address:192.0.2.1")).keys, 0);
+    throttle.granted("a", "192.0.2.1");
+    assert_eq!(
+        report(&throttle, Some("prefix_24:192.0.2.9")).uses[0].used,
+        3
+    );
+    throttle.wait(60_000);
+    assert_eq!(report(&throttle, None).keys, 0);
 }

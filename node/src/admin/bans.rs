@@ -1,0 +1,125 @@
+//! The service `Bans`.
+
+use std::time::Duration;
+
+use rookery_control::{Ban, BanTarget, BansRefused, Control};
+use rookery_proto::admin::bans_server::Bans;
+use rookery_proto::admin::{
+    AddBansRequest, AddBansResponse, Ban as ApiBan, ListBansRequest, ListBansResponse,
+    RemoveBansRequest, RemoveBansResponse,
+};
+use rookery_xmpp::clock::Timestamp;
+use tonic::{Request, Response, Status};
+
+use super::status::page_size;
+
+/// Answers for the bans.
+pub(super) struct BansService {
+    control: Control,
+}
+
+impl BansService {
+    pub(super) fn new(control: Control) -> Self {
+        Self { control }
+    }
+}
+
+#[tonic::async_trait]
+impl Bans for BansService {
+    async fn list_bans(
+        &self,
+        request: Request<ListBansRequest>,
+    ) -> Result<Response<ListBansResponse>, Status> {
+        let ListBansRequest {
+            page_size: size,
+            page_token,
+        } = request.into_inner();
+        let after = match page_token.is_empty() {
+            true => None,
+            false => Some(target(&page_token)?),
+        };
+        let (list, now) = (self.control.bans(), Timestamp::now());
+        let mut held = list.after(after.as_ref()).filter(|ban| ban.holds(now));
+        let bans: Vec<_> = held.by_ref().take(page_size(size)).map(to_api).collect();
+        let last = bans.last().filter(|_| held.next().is_some());
+        let next_page_token = last.map_or_else(String::new, |ban| ban.target.clone());
+        Ok(Response::new(ListBansResponse {
+            bans,
+            next_page_token,
+            version: list.version(),
+        }))
+    }
+
+    async fn add_bans(
+        &self,
+        request: Request<AddBansRequest>,
+    ) -> Result<Response<AddBansResponse>, Status> {
+        let AddBansRequest {
+            targets,
+            reason,
+            seconds,
+        } = request.into_inner();
+        if reason.len() > Ban::REASON_BYTES_MAX {
+            let most = Ban::REASON_BYTES_MAX;
+            let told = format!("the reason is too long: {most} bytes at most");
+            return Err(Status::invalid_argument(told));
+        }
+        let since = Timestamp::now();
+        let expires = (seconds > 0).then(|| since.plus(Duration::from_secs(seconds)));
+        let bans = all(&targets)?.into_iter().map(|target| Ban {
+            target,
+            reason: reason.clone(),
+            since,
+            expires,
+        });
+        let added = self.control.add_bans(bans.collect()).await;
+        let version = added.map_err(refused)?;
+        tracing::info!(count = targets.len(), reason, version, "bans added");
+        Ok(Response::new(AddBansResponse { version }))
+    }
+
+    async fn remove_bans(
+        &self,
+        request: Request<RemoveBansRequest>,
+    ) -> Result<Response<RemoveBansResponse>, Status> {
+        let targets = all(&request.into_inner().targets)?;
+        let removed = self.control.remove_bans(targets).await;
+        let (version, removed) = removed.map_err(refused)?;
+        tracing::info!(removed, version, "bans lifted");
+        Ok(Response::new(RemoveBansResponse { version, removed }))
+    }
+}
+
+fn all(texts: &[String]) -> Result<Vec<BanTarget>, Status> {
+    if texts.is_empty() || texts.len() > TARGETS_MAX {
+        return Err(Status::invalid_argument(format!(
+            "name from 1 to {TARGETS_MAX} targets"
+        )));
+    }
+    texts.iter().map(|text| target(text)).collect()
+}
+
+fn target(text: &str) -> Result<BanTarget, Status> {
+    let parsed = text.parse::<BanTarget>();
+    parsed.map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+fn to_api(ban: &Ban) -> ApiBan {
+    ApiBan {
+        target: ban.target.to_string(),
+        kind: ban.target.kind().to_owned(),
+        reason: ban.reason.clone(),
+        since_ms: ban.since.as_millis(),
+        expires_ms: ban.expires.map_or(0, Timestamp::as_millis),
+    }
+}
+
+fn refused(refused: BansRefused) -> Status {
+    match refused {
+        BansRefused::Full => Status::resource_exhausted(refused.to_string()),
+        BansRefused::Unavailable(unavailable) => super::nodes::unavailable(unavailable),
+    }
+}
+
+/// In one call: it becomes one entry of the log.
+const TARGETS_MAX: usize = 1_000;

@@ -1,0 +1,81 @@
+//! Bans of real processes: given on one node, they hold on all.
+
+mod program;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use program::cluster::{Cluster, Node, until};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const HEADER: &str = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
+     xmlns:stream='http://etherx.jabber.org/streams'>";
+
+/// A client that has opened its stream, if it was let in.
+fn client(node: &Node) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(("127.0.0.1", node.port(5222))).expect("a listener");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream.write_all(HEADER.as_bytes()).ok()?;
+    let mut features = [0; 4_096];
+    let read = stream.read(&mut features).unwrap_or(0);
+    (read > 0).then_some(stream)
+}
+
+fn list(node: &Node) -> Value {
+    let shown = node.admin(&["bans", "list", "--json"]).expect_success();
+    serde_json::from_str(&shown).expect("JSON")
+}
+
+#[test]
+fn a_ban_on_one_node_closes_and_refuses_on_every_other_until_it_is_lifted() {
+    let mut cluster = Cluster::init("nest");
+    cluster.join("connection");
+    let (one, other) = (&cluster.nodes[0], &cluster.nodes[1]);
+    let mut here = client(other).expect("let in");
+    one.admin(&[
+        "bans",
+        "add",
+        "127.0.0.0/24",
+        "spam.example",
+        "--reason",
+        "flood",
+        "--expires",
+        "7d",
+    ])
+    .expect_success();
+    let mut told = String::new();
+    // It ends when the ban has come to the other node.
+    here.read_to_string(&mut told).expect("an end");
+    assert!(told.contains("policy-violation"), "{told}");
+    for node in [one, other] {
+        until(PATIENCE, "the list", || list(node)["version"] == 2);
+        assert_eq!(list(node)["bans"][0]["target"], "127.0.0.0/24");
+        assert!(client(node).is_none());
+    }
+    let told = one
+        .admin(&["bans", "add", "0.0.0.0/0", "--reason", "oops"])
+        .expect_failure(1);
+    assert!(told.contains("too wide"), "{told}");
+    other
+        .admin(&["bans", "remove", "127.0.0.0/24"])
+        .expect_success();
+    other
+        .admin(&["bans", "remove", "127.0.0.0/24"])
+        .expect_failure(1);
+    for node in [one, other] {
+        until(PATIENCE, "the client is let in", || client(node).is_some());
+    }
+
+    // A node that was away hears what it has missed.
+    cluster.nodes[1].kill();
+    cluster.nodes[0]
+        .admin(&["bans", "add", "127.0.0.1", "--reason", "again"])
+        .expect_success();
+    cluster.nodes[1].start();
+    until(PATIENCE, "the other node has heard", || {
+        client(&cluster.nodes[1]).is_none()
+    });
+}
