@@ -48,7 +48,8 @@ impl ThrottleCommand {
 }
 
 fn show(shown: &ShowThrottleResponse) -> Shown {
-    let limit = |limit: Option<u32>| limit.map_or("off".to_owned(), |limit| limit.to_string());
+    let limit =
+        |limit: Option<u32>| limit.map_or_else(|| "off".to_owned(), |limit| limit.to_string());
     let free = |ms: u64| match ms {
         0 => "now".to_owned(),
         ms => format!("in {}", duration(ms)),

@@ -147,8 +147,9 @@ impl BanList {
         }
         for ban in bans {
             let mut ban = ban.clone();
-            let end = ban.reason.floor_char_boundary(Ban::REASON_BYTES_MAX);
-            ban.reason.truncate(end);
+            while ban.reason.len() > Ban::REASON_BYTES_MAX {
+                ban.reason.pop();
+            }
             if self.bans.get(&ban.target) != Some(&ban) {
                 self.changed(ban.target.clone());
                 self.bans.insert(ban.target.clone(), ban);
