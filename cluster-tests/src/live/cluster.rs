@@ -120,7 +120,7 @@ impl Cluster {
         found.with_context(|| format!("there is no {name}"))
     }
 
-    /// Waits until the control group has all its members, and every shard answers.
+    /// Waits until every node is ready, the control group has all its members, and every shard answers.
     pub(crate) fn wait_until_whole(&self) -> Result<()> {
         let controls = self.of(Role::Control).count();
         // Two members have one voter, for two are no safer than one.
@@ -132,9 +132,20 @@ impl Cluster {
         wait_for("all voters", WHOLE_MAX, || {
             (self.voters().ok()? == voters).then_some(())
         })?;
-        if self.of(Role::Router).count() == 0 {
-            return Ok(());
+        for node in &self.nodes {
+            wait_for("the node is ready", WHOLE_MAX, || {
+                node.is_ready().ok().filter(|ready| *ready)
+            })
+            .context(node.name.clone())?;
         }
+        match self.of(Role::Router).count() {
+            0 => Ok(()),
+            _ => self.wait_until_served(),
+        }
+    }
+
+    /// Waits until every shard answers every connection node.
+    pub(crate) fn wait_until_served(&self) -> Result<()> {
         for node in self.of(Role::Connection) {
             wait_for("every shard is served", WHOLE_MAX, || {
                 node.ask(&self.settings, &["sessions", "list"]).ok()

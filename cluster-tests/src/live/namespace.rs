@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,7 +12,7 @@ use super::node::{Place, run};
 
 /// Namespaces on a bridge; dropped, they are removed.
 pub(crate) struct Network {
-    number: u32,
+    process: u32,
     names: Vec<String>,
 }
 
@@ -19,7 +20,7 @@ impl Network {
     /// A bridge without namespaces. Fails where the kernel or the user's rights do not allow it.
     pub(crate) fn make() -> Result<Self> {
         let network = Self {
-            number: std::process::id(),
+            process: std::process::id(),
             names: Vec::new(),
         };
         let bridge = network.bridge();
@@ -32,7 +33,7 @@ impl Network {
 
     fn bridge(&self) -> String {
         // At most 15 characters.
-        format!("rookery{}", self.number)
+        format!("rookery{}", self.process)
     }
 
     /// This side's address, for what all nodes must reach.
@@ -42,17 +43,17 @@ impl Network {
 
     /// An address in 198.18.0.0/15, which is for tests and never routed (RFC 2544).
     fn address(&self, host: u8) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(198, 18, (self.number % 256) as u8, host))
+        IpAddr::V4(Ipv4Addr::new(198, 18, (self.process % 256) as u8, host))
     }
 
     /// One more namespace.
     pub(crate) fn add(&mut self) -> Result<Place> {
         let count = u8::try_from(self.names.len())?;
-        let name = format!("rookery{}-{count}", self.number);
-        let (outer, address) = (
-            format!("rk{count}-{}", self.number),
-            self.address(10 + count),
-        );
+        // Another name than any before, for what was removed goes a little later.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rookery{}-{number}", self.process);
+        let outer = format!("rk{}-{number}", self.process);
+        let address = self.address(10 + count);
         ip(&format!("netns add {name}"))?;
         self.names.push(name.clone());
         ip(&format!(
@@ -111,6 +112,8 @@ fn filter(name: &str, rules: &str) -> Result<()> {
     ensure!(child.wait()?.success(), "nft refused: {rules}");
     Ok(())
 }
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 const CHAIN: &str = "table inet rookery {
     chain cut {

@@ -1,6 +1,7 @@
 //! One node of a cluster: its folder, its ports, its process.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -253,6 +254,17 @@ impl Node {
         self.folder.join("admin.sock")
     }
 
+    /// Whether it says that all it needs is there.
+    pub(crate) fn is_ready(&self) -> Result<bool> {
+        let port = self.ports.http.context("each node has an http port")?;
+        let mut stream = TcpStream::connect((self.place.address, port))?;
+        stream.set_read_timeout(Some(ANSWER_MAX))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 200"))
+    }
+
     /// `rookery admin` for it; gives what it prints, or fails as it does.
     pub(crate) fn admin(&self, settings: &Settings, words: &[&str]) -> Result<String> {
         let socket = self.socket().display().to_string();
@@ -287,6 +299,9 @@ pub(crate) fn run(words: &[String]) -> Result<String> {
     }
     Ok(String::from_utf8(output.stdout)?)
 }
+
+/// What is asked may have to wait for the database.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// A start waits for the database and for the control group.
 const READY_MAX: Duration = Duration::from_secs(60);

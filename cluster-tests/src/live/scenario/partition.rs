@@ -38,7 +38,7 @@ pub(super) const LEADER: Scenario = Scenario {
 pub(super) const CONNECTION: Scenario = Scenario {
     name: "partition-connection",
     allows: "a connection node is cut off from all routers for good: its clients, and no others, are disconnected; \
-             messages of theirs that were under way may be lost, no others",
+             messages of theirs that were under way may be lost, no others, and questions be without an answer",
     ground: Ground::Namespaces,
     quick: false,
     restores: true,
@@ -48,7 +48,7 @@ pub(super) const CONNECTION: Scenario = Scenario {
 fn router(stage: &mut Stage<'_>, both_ways: bool) -> Result<Judge> {
     let load = stage.load(MESSAGES)?;
     cut_off(stage, "router2", both_ways)?;
-    let others_serve = stage.cluster.wait_until_whole();
+    let others_serve = stage.cluster.wait_until_served();
     stage.network()?.heal()?;
     others_serve?;
     let report = load.finish()?;
@@ -85,9 +85,15 @@ fn connection(stage: &mut Stage<'_>) -> Result<Judge> {
     let report = load.finish()?;
     stage.network()?.heal()?;
     stage.cluster.wait_until_whole()?;
-    Ok(Judge::of(&report)
-        .nothing_wrong(&report)
-        .nobody_disconnected_but(&report, Some(&address)))
+    let mut judge = Judge::of(&report)
+        .nothing_lost(&report)
+        .nobody_disconnected_but(&report, Some(&address));
+    for (reason, count) in &report.failures {
+        judge.check(reason.starts_with("no answer"), || {
+            format!("{count} × {reason}")
+        });
+    }
+    Ok(judge)
 }
 
 /// Cuts what a node sends to all other nodes, and what they send to it as well. Clients and the database reach it.

@@ -61,7 +61,7 @@ fn kill(stage: &mut Stage<'_>) -> Result<Judge> {
 fn stop(stage: &mut Stage<'_>) -> Result<Judge> {
     let load = stage.load(MESSAGES)?;
     stage.process("router2")?.signal(Signal::STOP)?;
-    let others_serve = stage.cluster.wait_until_whole();
+    let others_serve = stage.cluster.wait_until_served();
     stage.process("router2")?.signal(Signal::CONT)?;
     others_serve?;
     let report = load.finish()?;
