@@ -138,3 +138,20 @@ fn what_is_stored_is_not_delivered_before_what_is_older() {
     world.release();
     assert_eq!(bodies(&juliet.stanzas()), [0, 1, 2]);
 }
+
+#[test]
+fn what_overtakes_an_older_message_on_its_way_into_the_log_waits_for_it() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    world.hold_appends = true;
+    write(&mut world, &romeo, 1);
+    world.send(
+        &romeo,
+        "<message to='juliet@localhost' type='chat'><body>1</body></message>",
+    );
+    let juliet = world.online("juliet", "balcony");
+    world.append_newest();
+    juliet.nothing();
+    world.append_newest();
+    assert_eq!(bodies(&juliet.stanzas()), [0, 1]);
+}

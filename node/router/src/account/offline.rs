@@ -14,6 +14,7 @@
 //! One chain of requests is under way at a time; whatever happens meanwhile is looked at between
 //! its steps.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -47,6 +48,10 @@ pub(crate) struct Offline {
     stored: u64,
     /// Messages on their way into it.
     appending: u64,
+    /// The first position of each append on its way. A store may carry them out in any order, and what
+    /// has overtaken an older one must wait for it: it would be delivered first, and the older one
+    /// trimmed with it.
+    under_way: VecDeque<Position>,
     /// Where each message that was refused by the store must be bounced to.
     batch: Vec<Kept>,
     /// Appends that came through, to notice one during a read.
@@ -86,6 +91,7 @@ impl Offline {
             next_sequence,
             stored,
             appending: 0,
+            under_way: VecDeque::new(),
             batch: Vec::new(),
             appended: 0,
             page: PAGE_MESSAGES,
@@ -113,6 +119,14 @@ impl Offline {
     /// must stay behind.
     pub(super) fn holds_any(&self) -> bool {
         self.draining || self.stored + self.appending > 0
+    }
+
+    /// What is below is in the log, or never will be: everything above is on its way, or may come
+    /// before the store reads.
+    fn settled_below(&self) -> Option<Position> {
+        let next = Position::new(self.epoch, self.next_sequence).ok();
+        let kept = self.batch.first().map(|message| message.position);
+        self.under_way.front().copied().or(kept).or(next)
     }
 
     /// The chain of requests ends for now: the store failed.
@@ -181,6 +195,8 @@ impl Account {
             return;
         }
         let kept = std::mem::take(&mut self.offline.batch);
+        let first = kept[0].position;
+        self.offline.under_way.push_back(first);
         let appends = kept
             .iter()
             .map(|message| {
@@ -196,6 +212,7 @@ impl Account {
                 if account.offline.appending == 0 {
                     account.offline.held.clear();
                 }
+                account.offline.under_way.retain(|other| *other != first);
                 match reply {
                     Reply::Done => {
                         account.offline.stored += kept.len() as u64;
@@ -228,13 +245,21 @@ impl Account {
     fn read_offline_page(&mut self, turn: &mut Turn<'_>) {
         self.offline.draining = true;
         let appended = self.offline.appended;
-        let query = LogQuery::after(None, self.offline.page);
+        let oldest = self.offline.under_way.front().copied();
+        let query = LogQuery {
+            before: self.offline.settled_below(),
+            ..LogQuery::after(None, self.offline.page)
+        };
         let request = Request::ReadLog(Jid::clone(self.jid()), query);
         self.request_beside(turn, request, move |account, turn, reply| match reply {
             Reply::Log(entries) if !entries.is_empty() => account.give_page(turn, entries),
             Reply::Log(_) => {
                 account.offline.draining = false;
-                if account.offline.appended == appended {
+                if oldest.is_some() && account.offline.under_way.front().copied() == oldest {
+                    // The end of that append goes on.
+                    return;
+                }
+                if oldest.is_none() && account.offline.appended == appended {
                     // Somebody else emptied the log: retention, for instance.
                     account.offline.stored = 0;
                 }

@@ -17,7 +17,7 @@ use rookery_control::{RegistrationRefused, Unavailable};
 use rookery_router::RouterOptions;
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
-use rookery_router::shard::{Effect, Input, Reply, Request, Shard};
+use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
 use rookery_session::carrier::{
     Answer, AskId, Full, Origin, PeerFrame, Question, SessionId, ShardId, Sink, SinkRef, ToSession,
     ToShard,
@@ -58,6 +58,9 @@ pub(crate) struct World {
     /// A committed reservation turns out to have expired.
     pub(crate) commits_late: bool,
     held: VecDeque<Input>,
+    /// Appends are not carried out until [`World::append_newest`].
+    pub(crate) hold_appends: bool,
+    appends: Vec<(RequestId, Request)>,
 }
 
 /// A bound client.
@@ -201,6 +204,8 @@ impl World {
             hold_loads: false,
             commits_late: false,
             held: VecDeque::new(),
+            hold_appends: false,
+            appends: Vec::new(),
         };
         accounts.iter().for_each(|name| world.create(name));
         world
@@ -425,6 +430,13 @@ impl World {
         }
     }
 
+    /// The newest of the appends that are held is carried out: a store may take them in any order.
+    pub(crate) fn append_newest(&mut self) {
+        let (id, append) = self.appends.pop().expect("an append is held");
+        let reply = self.perform(append);
+        self.step(Input::Replied(id, reply));
+    }
+
     /// The machine starts anew over the same store, as after a restart.
     pub(crate) fn restart(&mut self) {
         let options = RouterOptions {
@@ -488,6 +500,10 @@ impl World {
                 None
             }
             Effect::Forward(_, frame) => Some(Input::Peer(frame)),
+            Effect::Request(id, request @ Request::Append(_)) if self.hold_appends => {
+                self.appends.push((id, request));
+                None
+            }
             Effect::Request(id, request) => {
                 let held = match request {
                     Request::Load(_) => self.hold_loads,
