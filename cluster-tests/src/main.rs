@@ -11,6 +11,7 @@ mod hostile;
 mod live;
 mod load;
 mod server;
+mod sim;
 mod suite;
 mod wire;
 
@@ -68,6 +69,8 @@ enum Part {
     Load,
     #[command(flatten)]
     Live(live::Command),
+    /// A whole cluster in one thread, from seeds.
+    Sim(sim::Options),
 }
 
 fn main() -> ExitCode {
@@ -94,5 +97,6 @@ fn main() -> ExitCode {
         Part::Cql { cache } => suite.run(&cql::tests(&cache)),
         Part::Load => suite.run(&load::tests()),
         Part::Live(command) => command.run(&suite),
+        Part::Sim(options) => sim::run(&options),
     }
 }

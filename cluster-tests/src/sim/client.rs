@@ -1,0 +1,239 @@
+//! A client and its session's way to its account's shard: what `node/connection/src/session/shard_link.rs`
+//! does. The session begins where the product's is authenticated.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use rookery_session::carrier::{
+    Answer, AskId, Delivered, Full, Question, Routers, SessionId, ShardId, Sink, ToSession, ToShard,
+};
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stanza::Batch;
+
+use super::clock::Micros;
+use super::inbox::Inbox;
+use super::message::{self, Received};
+use super::planted::Planted;
+use super::process::Process;
+
+/// One client. It has one account and one resource, and a session now and then.
+pub(crate) struct Client {
+    pub(crate) account: Jid,
+    pub(crate) resource: &'static str,
+    pub(crate) session: Option<Session>,
+    /// It does not read what comes until then.
+    pub(crate) deaf_until: Micros,
+    /// It stays away until then.
+    pub(crate) away_until: Micros,
+}
+
+/// A client's session.
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    /// Its full JID, once it is bound.
+    pub(crate) bound: Option<Arc<Jid>>,
+    /// When it asked to be bound.
+    pub(crate) asked: Micros,
+    inbox: Arc<Inbox>,
+    shard: ShardId,
+    sequence: u64,
+    waiting: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    backlog: VecDeque<ToShard>,
+    planted: Option<Planted>,
+}
+
+/// What waited for a client when its session ended.
+pub(crate) struct Left {
+    /// The numbers of the messages.
+    pub(crate) messages: Vec<u64>,
+    /// Its shard had ended it before.
+    pub(crate) was_closed: bool,
+}
+
+/// What a session has heard.
+pub(crate) enum Heard {
+    /// It is bound.
+    Bound,
+    /// It was refused, or nobody could tell.
+    Refused,
+    /// It must end.
+    Close,
+    /// A stanza.
+    Stanza(Received),
+}
+
+impl Session {
+    /// Asks to bind a resource.
+    pub(crate) fn begin(
+        process: &Process,
+        inbox: Inbox,
+        account: &Jid,
+        resource: &str,
+        planted: Option<Planted>,
+        now: Micros,
+    ) -> Self {
+        let mut session = Self {
+            id: inbox.session(),
+            bound: None,
+            asked: now,
+            inbox: Arc::new(inbox),
+            shard: ShardId::of(account.bare_str(), process.ways.shards()),
+            sequence: 0,
+            waiting: None,
+            backlog: VecDeque::new(),
+            planted,
+        };
+        let question = Question::Bind {
+            account: account.clone(),
+            resource: Some(resource.to_owned()),
+            address: [127, 0, 0, 1].into(),
+        };
+        let ask = ToShard::Ask {
+            from: session.inbox.clone(),
+            ask: AskId(1),
+            question,
+        };
+        session.send(process, ask);
+        session
+    }
+
+    /// Whether its shard takes more. A session whose shard does not reads nothing from its client.
+    pub(crate) fn has_room(&self) -> bool {
+        self.waiting.is_none()
+    }
+
+    /// How many stanzas wait for its client.
+    pub(crate) fn unread(&self) -> usize {
+        self.inbox.stanzas()
+    }
+
+    /// The client has sent these, in one read.
+    pub(crate) fn stanzas(&mut self, process: &Process, stanzas: &[String]) {
+        let Some(from) = self.bound.clone() else {
+            return;
+        };
+        let mut out = Vec::new();
+        let recs: Vec<_> = stanzas
+            .iter()
+            .map(|stanza| message::canonical(stanza, &from, &mut out))
+            .collect();
+        let sequence = self.sequence;
+        self.sequence += recs.len() as u64;
+        let batch = Batch {
+            buf: out.into(),
+            recs,
+        };
+        let frame = ToShard::Stanzas {
+            session: self.id,
+            from,
+            sequence,
+            batch,
+            receipt: None,
+        };
+        self.send(process, frame);
+    }
+
+    /// Goes on with what waits for room at the shard.
+    pub(crate) fn poll(&mut self, process: &Process) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Some(waiting) = &mut self.waiting {
+            if waiting.as_mut().poll(&mut cx).is_pending() {
+                return;
+            }
+            self.waiting = None;
+            while self.waiting.is_none()
+                && let Some(frame) = self.next_of_backlog()
+            {
+                self.send(process, frame);
+            }
+        }
+    }
+
+    /// The next thing that has come for the client.
+    pub(crate) fn hear(&mut self, heard: &mut Vec<Heard>) {
+        let Some(frame) = self.inbox.take() else {
+            return;
+        };
+        match frame {
+            ToSession::Answer {
+                answer: Answer::Bound(jid),
+                ..
+            } => {
+                self.bound = Some(jid);
+                heard.push(Heard::Bound);
+            }
+            ToSession::Answer { .. } => heard.push(Heard::Refused),
+            // Who carries frames between nodes keeps it.
+            ToSession::Remember(_) => {}
+            ToSession::Close(_) => heard.push(Heard::Close),
+            ToSession::Deliver(Delivered { batch, .. }) => {
+                let read = |rec| Heard::Stanza(message::read(&batch.buf, rec));
+                heard.extend(batch.recs.iter().map(read));
+            }
+        }
+    }
+
+    /// The session is over: its shard hears of it behind everything else. Gives what its client has not read, and
+    /// what is to be finished behind it.
+    pub(crate) fn end(mut self, process: &Process) -> (Left, Self) {
+        let left = self.inbox.close();
+        let unread = Left {
+            messages: left.iter().flat_map(numbers).collect(),
+            was_closed: left
+                .iter()
+                .any(|frame| matches!(frame, ToSession::Close(_))),
+        };
+        let told = left.into_iter().find_map(|frame| match frame {
+            ToSession::Answer {
+                answer: Answer::Bound(jid),
+                ..
+            } => Some(jid),
+            _ => None,
+        });
+        if let Some(jid) = self.bound.clone().or(told) {
+            let session = self.id;
+            let closed = ToShard::Closed {
+                session,
+                jid,
+                receipt: None,
+            };
+            self.send(process, closed);
+        }
+        (unread, self)
+    }
+
+    /// The node has died, and with it the session. Gives the numbers of the messages that its client has not read.
+    pub(crate) fn cut(self) -> Vec<u64> {
+        self.inbox.close().iter().flat_map(numbers).collect()
+    }
+
+    fn next_of_backlog(&mut self) -> Option<ToShard> {
+        match self.planted {
+            Some(Planted::BacklogReversed) => self.backlog.pop_back(),
+            _ => self.backlog.pop_front(),
+        }
+    }
+
+    fn send(&mut self, process: &Process, frame: ToShard) {
+        if self.waiting.is_some() {
+            self.backlog.push_back(frame);
+        } else if let Err(Full(frame)) = process.ways.send(self.shard, frame) {
+            self.waiting = Some(process.ways.send_when_room(self.shard, frame));
+        }
+    }
+}
+
+/// The messages in a frame.
+fn numbers(frame: &ToSession) -> Vec<u64> {
+    let ToSession::Deliver(Delivered { batch, .. }) = frame else {
+        return Vec::new();
+    };
+    let read = |rec| match message::read(&batch.buf, rec) {
+        Received::Message(number, ..) => Some(number),
+        _ => None,
+    };
+    batch.recs.iter().filter_map(read).collect()
+}

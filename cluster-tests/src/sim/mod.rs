@@ -1,0 +1,45 @@
+//! A whole cluster in one thread, from one seed: the product's machines and links on a simulated network,
+//! disk and clock, with everything going wrong, and an oracle that knows what was promised.
+//!
+//! ```text
+//!  seed ─► faults, dice ─► World: events in the order of true time
+//!            ┌────────────────┬───────────────┬────────────────┬────────────────┐
+//!            │ Member × 3     │ Process × 5   │ Database       │ Client × 10    │
+//!            │ RaftMachine    │ Ways, Hall    │ MemoryStore    │ sends, listens │
+//!            │ ModelDisk      │ Shard, Lease  │                │ goes, comes    │
+//!            │                │ Ownership     │                │                │
+//!            └───────┬────────┴──────┬────────┴───────┬────────┴───────┬────────┘
+//!                    └── Network, Connections ────────┘                ▼
+//!                                                            Oracle ─► violation?   Journal ─► hash
+//! ```
+//!
+//! * **Real**: the shard machine with accounts, modules and registration; the links on both sides (`Ways`,
+//!   `Hall`, the line, the bytes); lease and ownership; the handle of the control group; the Raft machine and the
+//!   replicated state; the memory store.
+//! * **Imitated**, because it is a mover: the shard's actor (`shard_mover`), mailboxes, the session's way to its
+//!   shard (`client`) and its inbox, the Raft driver (`member`), following the map (`process`), gRPC
+//!   (`connections`, `control_link`).
+//! * **Time**: each process has its own clock, which drifts; it is a tokio runtime whose time stands still unless
+//!   the world moves it.
+
+mod client;
+mod clock;
+mod connections;
+mod control_link;
+mod database;
+mod dice;
+mod faults;
+mod inbox;
+mod journal;
+mod mailboxes;
+mod member;
+mod message;
+mod network;
+mod oracle;
+mod planted;
+mod process;
+mod report;
+mod shard_mover;
+mod world;
+
+pub(crate) use report::{Options, run};

@@ -1,0 +1,298 @@
+//! What must always be true, and what the clients know.
+//!
+//! | what | promised today |
+//! |---|---|
+//! | a message | arrives, waits in the recipient's log, or is answered with an error |
+//! | but not where | its sender's session was ended by the server, or its connection node died: XEP-0198 is not there yet; it was in the queue of a session that ended |
+//! | in a log | what the store has acknowledged stays until a session has taken it, whatever dies |
+//! | order | of one session's messages to one address, at each session that they reach |
+//! | no phantom | what arrives was sent, by who it says, to who gets it, as it is |
+//! | but not where | several sessions of an account miss messages for it at the same time: then one may come late |
+//! | no duplicate | at one session |
+//! | but not where | the message was in the log: an owner that dies between giving a page and trimming it leaves it to the next |
+//! | one owner | whoever acts for a shard does so under the newest epoch under which anybody has acted, and each epoch is one node's |
+//! | registrations | each that was acknowledged exists; no more of them in any window than the limit |
+//! | the group | members that have applied as much are the same; one request takes one place |
+
+mod owners;
+pub(crate) mod registrations;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rookery_session::carrier::SessionId;
+
+use super::clock::Micros;
+use super::message::Received;
+use owners::Owners;
+use registrations::Registrations;
+
+/// What is broken, in words.
+pub(crate) type Violation = String;
+
+/// Everything that was sent and what became of it.
+pub(crate) struct Oracle {
+    sent: Vec<Sent>,
+    /// By recipient's session, sender's session and address: the last message that arrived.
+    last: BTreeMap<(SessionId, SessionId, String), u64>,
+    arrived: BTreeSet<(SessionId, u64)>,
+    /// When sessions were ended from the server's side.
+    ended: BTreeMap<SessionId, Micros>,
+    given: Given,
+    pub(crate) owners: Owners,
+    pub(crate) registrations: Registrations,
+    violation: Option<Violation>,
+    /// Figures for the report.
+    pub(crate) tally: Tally,
+}
+
+/// How much a run has shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) sent: u64,
+    pub(crate) delivered: u64,
+    pub(crate) bounced: u64,
+    pub(crate) stored: u64,
+    /// Lost where that is allowed today.
+    pub(crate) excused: u64,
+    /// Came twice where that is allowed today.
+    pub(crate) doubled: u64,
+    pub(crate) moves: u64,
+    pub(crate) registered: u64,
+}
+
+/// A message.
+struct Sent {
+    at: Micros,
+    from: String,
+    session: SessionId,
+    to: String,
+    /// The account it is for.
+    recipient: String,
+    /// Several clients use that account.
+    shared: bool,
+    delivered: bool,
+    bounced: bool,
+    /// It was on its way into a log.
+    appended: bool,
+    stored: bool,
+    /// It was in the queue of a session that ended.
+    unread: bool,
+    due: Option<Micros>,
+}
+
+/// Messages that some session's queue has taken.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Given(Arc<Mutex<BTreeSet<u64>>>);
+
+impl Given {
+    /// A session's queue has taken it.
+    pub(crate) fn insert(&self, number: u64) {
+        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        given.insert(number);
+    }
+
+    fn contains(&self, number: u64) -> bool {
+        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        given.contains(&number)
+    }
+}
+
+/// A message that is about to be sent.
+pub(crate) struct Posting<'a> {
+    pub(crate) from: &'a str,
+    pub(crate) session: SessionId,
+    /// The address as written.
+    pub(crate) to: &'a str,
+    /// The bare JID of the recipient.
+    pub(crate) recipient: &'a str,
+    /// Whether several clients use that account.
+    pub(crate) shared: bool,
+    /// By when it must have arrived, if nothing may hinder it.
+    pub(crate) due: Option<Micros>,
+}
+
+impl Oracle {
+    /// Nothing was sent.
+    pub(crate) fn new() -> Self {
+        Self {
+            sent: Vec::new(),
+            last: BTreeMap::new(),
+            arrived: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            given: Given::default(),
+            owners: Owners::default(),
+            registrations: Registrations::default(),
+            violation: None,
+            tally: Tally::default(),
+        }
+    }
+
+    /// The first thing that was broken.
+    pub(crate) fn violation(&mut self) -> Option<Violation> {
+        let first = self.violation.take();
+        first
+            .or_else(|| self.owners.violation())
+            .or_else(|| self.registrations.violation())
+    }
+
+    /// Something is broken.
+    pub(crate) fn broken(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    /// What inboxes note.
+    pub(crate) fn given(&self) -> Given {
+        self.given.clone()
+    }
+
+    /// A client sends a message: its number.
+    pub(crate) fn post(&mut self, posting: &Posting<'_>, now: Micros) -> u64 {
+        self.sent.push(Sent {
+            at: now,
+            from: posting.from.to_owned(),
+            session: posting.session,
+            to: posting.to.to_owned(),
+            recipient: posting.recipient.to_owned(),
+            shared: posting.shared,
+            delivered: false,
+            bounced: false,
+            appended: false,
+            stored: false,
+            unread: false,
+            due: posting.due,
+        });
+        self.tally.sent += 1;
+        self.sent.len() as u64 - 1
+    }
+
+    /// A client reads a stanza.
+    pub(crate) fn read(
+        &mut self,
+        account: &str,
+        session: SessionId,
+        stanza: Received,
+        now: Micros,
+    ) {
+        let Received::Message(number, from, whole) = stanza else {
+            return;
+        };
+        let Some(sent) = self.sent.get_mut(number as usize) else {
+            return self.broken(format!(
+                "{account} got message {number}, which nobody has sent"
+            ));
+        };
+        sent.delivered = true;
+        let may_be_doubled = sent.appended;
+        let may_be_late = sent.shared && sent.to == sent.recipient;
+        if sent.due.is_some_and(|due| now > due) {
+            let late = format!("message {number} to {account} arrived too late after healing");
+            return self.broken(late);
+        }
+        if sent.recipient != account || sent.from != from || !whole {
+            let what = format!(
+                "message {number} from {} to {} came to {account} as one from {from}, whole: {whole}",
+                sent.from, sent.to
+            );
+            return self.broken(what);
+        }
+        let way = (session, sent.session, sent.to.clone());
+        if !self.arrived.insert((session, number)) {
+            if may_be_doubled {
+                self.tally.doubled += 1;
+                return;
+            }
+            return self.broken(format!(
+                "message {number} came twice to session {session:?}"
+            ));
+        }
+        self.tally.delivered += 1;
+        let last = self.last.insert(way, number);
+        if let Some(last) = last.filter(|last| *last > number && !may_be_late) {
+            let what = format!("{account} got message {number} behind {last} of the same session");
+            self.broken(what);
+        }
+    }
+
+    /// A message was answered with an error.
+    pub(crate) fn bounced(&mut self, number: u64) {
+        if let Some(sent) = self.sent.get_mut(number as usize)
+            && !std::mem::replace(&mut sent.bounced, true)
+        {
+            self.tally.bounced += 1;
+        }
+    }
+
+    /// A shard asks the store to keep a message.
+    pub(crate) fn appended(&mut self, number: u64) {
+        if let Some(sent) = self.sent.get_mut(number as usize) {
+            sent.appended = true;
+        }
+    }
+
+    /// The store has acknowledged a message.
+    pub(crate) fn stored(&mut self, number: u64) {
+        if let Some(sent) = self.sent.get_mut(number as usize)
+            && !std::mem::replace(&mut sent.stored, true)
+        {
+            self.tally.stored += 1;
+        }
+    }
+
+    /// A message is removed from a log.
+    pub(crate) fn trimmed(&mut self, number: u64) {
+        if !self.given.contains(number) {
+            self.broken(format!(
+                "message {number} was trimmed from a log, and no session has taken it"
+            ));
+        }
+    }
+
+    /// A session has ended, with these messages in its queue.
+    pub(crate) fn unread(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(sent) = self.sent.get_mut(*number as usize) {
+                sent.unread = true;
+            }
+        }
+    }
+
+    /// The server has ended a session, or its node has died.
+    pub(crate) fn ended(&mut self, session: SessionId, now: Micros) {
+        self.ended.entry(session).or_insert(now);
+    }
+
+    /// The run is over, and all has had time to arrive.
+    pub(crate) fn finish(&mut self) {
+        let lost = (0..self.sent.len()).find(|number| self.is_lost(*number));
+        let excused = (0..self.sent.len()).filter(|number| self.is_open(*number));
+        self.tally.excused = excused.count() as u64;
+        if let Some(number) = lost {
+            let sent = &self.sent[number];
+            let what = format!(
+                "message {number} of {} from {} to {} is lost: stored {}",
+                sent.at, sent.from, sent.to, sent.stored
+            );
+            self.broken(what);
+        }
+        self.registrations.finish();
+    }
+
+    /// Whether nothing is known to have become of a message.
+    fn is_open(&self, number: usize) -> bool {
+        let sent = &self.sent[number];
+        !(sent.delivered || sent.bounced || sent.unread)
+    }
+
+    fn is_lost(&self, number: usize) -> bool {
+        let sent = &self.sent[number];
+        if !self.is_open(number) {
+            return false;
+        }
+        if sent.stored || sent.due.is_some() {
+            return true;
+        }
+        let ended = self.ended.get(&sent.session);
+        ended.is_none_or(|at| *at < sent.at)
+    }
+}

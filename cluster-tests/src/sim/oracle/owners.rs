@@ -1,0 +1,36 @@
+//! One owner for each shard, at every moment of true time.
+
+use std::collections::BTreeMap;
+
+use rookery_session::carrier::ShardId;
+
+use super::Violation;
+use crate::sim::clock::Micros;
+
+/// Who has acted for each shard last.
+#[derive(Default)]
+pub(crate) struct Owners {
+    last: BTreeMap<ShardId, (u32, u32, Micros)>,
+    violation: Option<Violation>,
+}
+
+impl Owners {
+    /// A node has acted for a shard under an epoch.
+    pub(crate) fn acted(&mut self, shard: ShardId, epoch: u32, node: u32, now: Micros) {
+        let last = *self.last.entry(shard).or_insert((epoch, node, now));
+        let newer = epoch > last.0;
+        if newer || (epoch, node) == (last.0, last.1) {
+            self.last.insert(shard, (epoch, node, now));
+            return;
+        }
+        let violation = format!(
+            "node {node} acts for shard {} under epoch {epoch} at {now}, but node {} did under epoch {} at {}",
+            shard.0, last.1, last.0, last.2
+        );
+        self.violation.get_or_insert(violation);
+    }
+
+    pub(super) fn violation(&mut self) -> Option<Violation> {
+        self.violation.take()
+    }
+}

@@ -1,0 +1,65 @@
+//! Bugs that are put in on purpose, to show that the simulation would find them. Each sits in a mover of
+//! the simulation, in the place of the product's; no code of the product knows of them.
+
+/// One such bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Planted {
+    /// The store says that an append is durable when it has only heard of it.
+    AckBeforeAppend,
+    /// A router serves for one renewal longer than its lease lasts.
+    LeaseTooLong,
+    /// A lease counts from the answer, not from the question.
+    LeaseFromAnswer,
+    /// What the store answers is handled also when the lease has ended.
+    AnswerAfterLease,
+    /// The group is told of a hand-over before the shard has stopped.
+    HandOverTooEarly,
+    /// A router takes no notice of a map that takes a shard away from it.
+    StaleMap,
+    /// Log positions begin with the same epoch under every owner.
+    EpochIgnored,
+    /// A question that is asked again gets a new number, so it is applied twice.
+    DedupeForgotten,
+    /// A router that hears nothing from the group lets strangers register.
+    ThrottleOpen,
+    /// A registration is answered before its place in the throttle is kept.
+    CommitNotAwaited,
+    /// A member of the control group answers before its log is on disk.
+    FsyncForgotten,
+    /// What waited for room at a shard goes behind what came later.
+    BacklogReversed,
+    /// What another shard did not take is dropped.
+    RefusedDropped,
+    /// A page of the log is trimmed before the session has taken it.
+    TrimTooEarly,
+    /// A frame counts as dealt with as soon as it has reached its shard.
+    SettledTooEarly,
+    /// A session passes on what the next owner of a shard sends again.
+    RepeatsPassed,
+}
+
+/// All of them, with the names by which they are asked for.
+pub(crate) const ALL: [(Planted, &str); 16] = [
+    (Planted::AckBeforeAppend, "ack-before-append"),
+    (Planted::LeaseTooLong, "lease-too-long"),
+    (Planted::LeaseFromAnswer, "lease-from-answer"),
+    (Planted::AnswerAfterLease, "answer-after-lease"),
+    (Planted::HandOverTooEarly, "hand-over-too-early"),
+    (Planted::StaleMap, "stale-map"),
+    (Planted::EpochIgnored, "epoch-ignored"),
+    (Planted::DedupeForgotten, "dedupe-forgotten"),
+    (Planted::ThrottleOpen, "throttle-open"),
+    (Planted::CommitNotAwaited, "commit-not-awaited"),
+    (Planted::FsyncForgotten, "fsync-forgotten"),
+    (Planted::BacklogReversed, "backlog-reversed"),
+    (Planted::RefusedDropped, "refused-dropped"),
+    (Planted::TrimTooEarly, "trim-too-early"),
+    (Planted::SettledTooEarly, "settled-too-early"),
+    (Planted::RepeatsPassed, "repeats-passed"),
+];
+
+/// The bug of that name.
+pub(crate) fn by_name(name: &str) -> Option<Planted> {
+    let found = ALL.iter().find(|(_, known)| *known == name);
+    found.map(|(planted, _)| *planted)
+}

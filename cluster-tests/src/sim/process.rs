@@ -1,0 +1,370 @@
+//! A router or a connection node: the product's own links, lease, ownership and handle of the control
+//! group, and its shards' machines. What `node/src/cluster/shards.rs` and `node/router/src/role.rs` move,
+//! this moves by hand.
+
+mod control_requests;
+mod serving;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rookery_control::{
+    Control, ControlOptions, NodeId, Renewal, ShardMap as Placements, ShardPolicy, Updates,
+};
+use rookery_link::{
+    Dial, DialError, Hall, HallConfig, LinkOptions, Owner, ShardMap, SharedMap, Ways, WaysConfig,
+};
+use rookery_router::environment::Environment;
+use rookery_router::modules::{Registry, all};
+use rookery_router::shard::{Input, Reply, RequestId};
+use rookery_router::{Lease, Ownership, RouterOptions};
+use rookery_session::carrier::ShardId;
+use rookery_xmpp::entropy::Seeded;
+use tokio::runtime::{EnterGuard, Handle};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::transport::Channel;
+
+use super::clock::{Drift, MS, Micros, NodeClock};
+use super::control_link::ControlLink;
+use super::mailboxes::Mailboxes;
+use super::planted::Planted;
+use super::shard_mover::{ShardMover, Surroundings, Word};
+
+/// What every process of a run is started with.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) seed: u64,
+    pub(crate) planted: Option<Planted>,
+    pub(crate) policy: ShardPolicy,
+    pub(crate) control: ControlOptions,
+    pub(crate) router: RouterOptions,
+    pub(crate) link: LinkOptions,
+}
+
+/// A running process.
+pub(crate) struct Process {
+    pub(crate) id: u32,
+    pub(crate) life: u32,
+    pub(crate) clock: NodeClock,
+    pub(crate) ways: Ways,
+    pub(crate) hall: Hall,
+    pub(crate) updates: Updates,
+    pub(crate) control_link: Arc<ControlLink>,
+    pub(crate) mailboxes: Mailboxes,
+    /// What the world is to do, in order.
+    pub(crate) words: Vec<Word>,
+    settings: Settings,
+    env: Arc<Environment>,
+    lease: Lease,
+    control: Control,
+    ownership: Ownership,
+    maps: watch::Receiver<Arc<Placements>>,
+    seen: u64,
+    /// The version of the map that this node serves by.
+    followed: watch::Sender<u64>,
+    map: SharedMap,
+    movers: BTreeMap<ShardId, ShardMover>,
+    late_stops: Vec<(Micros, ShardId)>,
+    replies: Replies,
+    entropy: Seeded,
+    next_tick: Micros,
+    next_telling: Micros,
+}
+
+/// Replies for tenures of shards.
+type Replies = Arc<Mutex<VecDeque<(ShardId, u32, RequestId, Reply)>>>;
+
+impl Process {
+    /// Starts a node, for the `life`th time.
+    pub(crate) fn start(
+        id: u32,
+        life: u32,
+        routes: bool,
+        drift: Drift,
+        settings: &Settings,
+        now: Micros,
+    ) -> Self {
+        let clock = NodeClock::start(drift, now);
+        let handle = clock.runtime().handle().clone();
+        let guard = handle.enter();
+        let node = NodeId::new(u64::from(id)).expect("nodes are numbered from 1");
+        let control_link = Arc::new(ControlLink::new(settings.planted));
+        let (control, updates) = Control::remote(
+            &settings.control,
+            node,
+            u64::from(life),
+            control_link.clone(),
+        );
+        let env = Environment::new(
+            [HOST.to_owned()],
+            [],
+            settings.router.clone(),
+            Registry::new(all()),
+            drift.wall(now),
+        );
+        let mailboxes = Mailboxes::new(settings.router.shard_queue_max as usize);
+        let map = ShardMap {
+            version: 0,
+            owners: vec![Owner::default(); usize::from(settings.policy.shards)],
+        }
+        .shared();
+        let lease = Lease::none();
+        let renewal = Renewal {
+            incarnation: u64::from(life),
+            routes,
+            draining: false,
+        };
+        let followed = watch::Sender::new(0);
+        let renew = renew(
+            control.clone(),
+            node,
+            renewal,
+            (lease.clone(), followed.subscribe()),
+            settings.clone(),
+        );
+        handle.spawn(renew);
+        let hall = hall(id, life, settings, &map, &mailboxes, &handle);
+        let ways = ways(
+            id,
+            life,
+            settings,
+            &map,
+            routes.then_some(&mailboxes),
+            &handle,
+        );
+        drop(guard);
+        Self {
+            id,
+            life,
+            clock,
+            ways,
+            hall,
+            updates,
+            control_link,
+            mailboxes,
+            words: Vec::new(),
+            settings: settings.clone(),
+            env,
+            lease,
+            maps: control.watch_shards(),
+            control,
+            ownership: Ownership::new(node),
+            seen: 0,
+            followed,
+            map,
+            movers: BTreeMap::new(),
+            late_stops: Vec::new(),
+            replies: Replies::default(),
+            entropy: Seeded::new(settings.seed ^ u64::from(id) << 32 ^ u64::from(life)),
+            next_tick: now,
+            next_telling: now,
+        }
+    }
+
+    /// Whoever asks for the time is told this node's until the guard goes.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.clock.runtime().enter()
+    }
+
+    /// The version of the shard map that this node knows.
+    pub(crate) fn known_map(&self) -> u64 {
+        self.maps.borrow().version()
+    }
+
+    /// The version of the policy that this node knows.
+    pub(crate) fn known_policy(&self) -> u64 {
+        self.control.policy().version
+    }
+
+    /// Whether this process may act for a shard under this epoch now.
+    pub(crate) fn acts_for(&mut self, shard: ShardId, epoch: u32, now: Micros) -> bool {
+        self.clock.run(now);
+        let _guard = self.enter();
+        let serves = self
+            .movers
+            .get(&shard)
+            .is_some_and(|mover| mover.epoch() == epoch);
+        serves && self.lease.holds()
+    }
+
+    /// A request of a shard was carried out.
+    pub(crate) fn replied(&self, shard: ShardId, epoch: u32, request: RequestId, reply: Reply) {
+        push(&self.replies, shard, epoch, request, reply);
+    }
+
+    /// It is `now`: everything that is due happens, until nothing more follows.
+    pub(crate) fn run(&mut self, now: Micros) {
+        self.control_link.set_wall(self.clock.drift().wall(now));
+        self.clock.run(now);
+        self.follow_map(now);
+        self.tick(now);
+        for _ in 0..ROUNDS_MAX {
+            let worked = self.work(now);
+            self.clock.run(now);
+            if !worked {
+                return;
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Micros) {
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now + self.clock.drift().lasts(1_000 * MS);
+        let shards: Vec<_> = self.movers.keys().copied().collect();
+        for shard in shards {
+            self.with_mover(shard, now, |mover, around| mover.run(Input::Tick, around));
+        }
+    }
+
+    /// Hands the shards what has come for them. False if nothing had.
+    fn work(&mut self, now: Micros) -> bool {
+        let mut worked = false;
+        let shards: Vec<_> = self.movers.keys().copied().collect();
+        for shard in shards {
+            self.with_mover(shard, now, ShardMover::poll);
+        }
+        while let Some((shard, epoch, request, reply)) = self.next_reply() {
+            worked = true;
+            self.with_mover(shard, now, |mover, around| {
+                if mover.epoch() == epoch {
+                    mover.run(Input::Replied(request, reply), around);
+                }
+            });
+        }
+        while let Some((shard, input)) = self.mailboxes.next() {
+            worked = true;
+            self.with_mover(shard, now, |mover, around| mover.run(input, around));
+        }
+        self.carry_out_requests();
+        worked
+    }
+
+    fn next_reply(&self) -> Option<(ShardId, u32, RequestId, Reply)> {
+        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        replies.pop_front()
+    }
+
+    fn with_mover(
+        &mut self,
+        shard: ShardId,
+        now: Micros,
+        run: impl FnOnce(&mut ShardMover, &mut Surroundings<'_>),
+    ) {
+        let Some(mut mover) = self.movers.remove(&shard) else {
+            return;
+        };
+        self.surrounded(now, |around| run(&mut mover, around));
+        self.movers.insert(shard, mover);
+    }
+
+    fn surrounded(&mut self, now: Micros, run: impl FnOnce(&mut Surroundings<'_>)) {
+        let handle = self.clock.runtime().handle().clone();
+        let _guard = handle.enter();
+        run(&mut Surroundings {
+            ways: &self.ways,
+            lease: &self.lease,
+            now: self.clock.drift().wall(now),
+            entropy: &mut self.entropy,
+            planted: self.settings.planted,
+            words: &mut self.words,
+        });
+    }
+}
+
+fn push(replies: &Replies, shard: ShardId, epoch: u32, request: RequestId, reply: Reply) {
+    let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
+    replies.push_back((shard, epoch, request, reply));
+}
+
+/// Renews the lease in time, for ever. It counts from before it was asked for, and only once the shards are
+/// served by the map that it was granted under.
+async fn renew(
+    control: Control,
+    node: NodeId,
+    renewal: Renewal,
+    (lease, mut followed): (Lease, watch::Receiver<u64>),
+    settings: Settings,
+) {
+    let pause = Duration::from_millis(settings.policy.lease_ms) / 3;
+    let mut configured = false;
+    loop {
+        if !configured && renewal.routes {
+            configured = control.configure_shards(settings.policy).await.is_ok();
+        }
+        let asked = Instant::now();
+        if let Ok(granted) = control.renew_lease(node, renewal).await {
+            let caught_up = followed.wait_for(|version| *version >= granted.map_version);
+            let (from, lasts) = match settings.planted {
+                Some(Planted::LeaseFromAnswer) => (Instant::now(), granted.lasts),
+                Some(Planted::LeaseTooLong) => (asked, granted.lasts + pause),
+                _ => (asked, granted.lasts),
+            };
+            if let Ok(Ok(_)) = tokio::time::timeout_at(from + pause, caught_up).await {
+                lease.extend(from, lasts);
+            }
+        }
+        tokio::time::sleep_until(asked + pause).await;
+    }
+}
+
+fn hall(
+    id: u32,
+    life: u32,
+    settings: &Settings,
+    map: &SharedMap,
+    mailboxes: &Mailboxes,
+    handle: &Handle,
+) -> Hall {
+    Hall::start(HallConfig {
+        node: id,
+        life: u64::from(life),
+        options: settings.link.clone(),
+        map: map.clone(),
+        shards: Arc::new(mailboxes.clone()),
+        admit: Arc::new(|_, _| true),
+        runtime: handle.clone(),
+    })
+}
+
+fn ways(
+    id: u32,
+    life: u32,
+    settings: &Settings,
+    map: &SharedMap,
+    local: Option<&Mailboxes>,
+    handle: &Handle,
+) -> Ways {
+    Ways::start(WaysConfig {
+        node: id,
+        life: u64::from(life),
+        options: settings.link.clone(),
+        map: map.clone(),
+        local: local.map(|mailboxes| Arc::new(mailboxes.clone()) as _),
+        dial: Arc::new(Nowhere),
+        runtime: handle.clone(),
+    })
+}
+
+/// Nobody is dialled: the world makes the connections.
+struct Nowhere;
+
+impl Dial for Nowhere {
+    fn dial(
+        &self,
+        _node: u32,
+    ) -> Pin<Box<dyn Future<Output = Result<Channel, DialError>> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// The only host.
+pub(crate) const HOST: &str = "localhost";
+
+/// Shards that talk to one another without end are a bug, which the journal would show.
+const ROUNDS_MAX: usize = 64;

@@ -1,0 +1,101 @@
+//! What shards ask of the control group and of key derivation: as `node/router/src/shard/perform.rs`.
+
+use rookery_control::{
+    Control, RegistrationMode, RegistrationRefused, ReservationId, Reserve, SettleError,
+};
+use rookery_router::shard::{Reply, Request};
+use rookery_store::StoreError;
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::scram::Credentials;
+
+use super::{Process, push};
+use crate::sim::planted::Planted;
+use crate::sim::shard_mover::Word;
+
+impl Process {
+    /// Begins what is not for the store.
+    pub(super) fn carry_out_requests(&mut self) {
+        let now = self.clock.drift().wall(self.next_tick);
+        for word in std::mem::take(&mut self.words) {
+            match word {
+                Word::Request(shard, epoch, id, request) if !is_for_store(&request) => {
+                    let (control, replies) = (self.control.clone(), self.replies.clone());
+                    let planted = self.settings.planted;
+                    self.clock.runtime().spawn(async move {
+                        let reply = perform(&control, request, now, planted).await;
+                        push(&replies, shard, epoch, id, reply);
+                    });
+                }
+                other => self.words.push(other),
+            }
+        }
+    }
+}
+
+fn is_for_store(request: &Request) -> bool {
+    !matches!(
+        request,
+        Request::Derive { .. }
+            | Request::RegistrationIsOpen
+            | Request::Reserve { .. }
+            | Request::CommitReservation(_)
+            | Request::ReleaseReservation(_)
+    )
+}
+
+async fn perform(
+    control: &Control,
+    request: Request,
+    now: Timestamp,
+    planted: Option<Planted>,
+) -> Reply {
+    match request {
+        Request::Derive {
+            password,
+            salt,
+            iterations,
+        } => match Credentials::derive(&password, &salt, iterations) {
+            Ok(keys) => Reply::Credentials(Box::new(keys)),
+            Err(_) => Reply::BadPassword,
+        },
+        Request::RegistrationIsOpen => {
+            let mode = control.policy().registration.mode;
+            Reply::RegistrationIsOpen(mode != RegistrationMode::Closed)
+        }
+        Request::Reserve {
+            host,
+            address,
+            name,
+        } => {
+            let ask = Reserve {
+                host,
+                address,
+                name,
+                now,
+            };
+            match control.reserve_registration(ask).await {
+                Ok(id) => Reply::Reserved(id),
+                Err(RegistrationRefused::Unavailable(_))
+                    if planted == Some(Planted::ThrottleOpen) =>
+                {
+                    Reply::Reserved(ReservationId::UNCOUNTED)
+                }
+                Err(refused) => Reply::RegistrationRefused(refused),
+            }
+        }
+        Request::CommitReservation(_) if planted == Some(Planted::CommitNotAwaited) => Reply::Done,
+        Request::CommitReservation(id) => settled(control.commit_registration(id).await),
+        Request::ReleaseReservation(id) => settled(control.release_registration(id).await),
+        _ => Reply::Failed(StoreError::Invalid("not for the control group")),
+    }
+}
+
+fn settled(outcome: Result<(), SettleError>) -> Reply {
+    match outcome {
+        Ok(()) => Reply::Done,
+        Err(SettleError::NotReserved) => Reply::NotReserved,
+        Err(SettleError::Unavailable(error)) => {
+            Reply::Failed(StoreError::Unavailable(error.to_string().into()))
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Which shards a process serves: the product's [`Ownership`](rookery_router::Ownership), moved by hand.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rookery_control::NodeId;
+use rookery_link::{Owner, ShardMap};
+use rookery_router::OwnershipStep;
+use rookery_session::carrier::ShardId;
+
+use super::Process;
+use crate::sim::clock::{MS, Micros};
+use crate::sim::planted::Planted;
+use crate::sim::shard_mover::ShardMover;
+
+impl Process {
+    /// Does what the shard map asks of this node.
+    pub(super) fn follow_map(&mut self, now: Micros) {
+        let map = self.maps.borrow_and_update().clone();
+        self.stop_late(now);
+        let changed = map.version() != self.seen;
+        if changed {
+            let mut steps = Vec::new();
+            for change in map.since(self.seen) {
+                let ours = change.placement.owner.map(NodeId::get) == Some(u64::from(self.id));
+                let served = self.movers.contains_key(&ShardId(change.shard));
+                if self.settings.planted == Some(Planted::StaleMap) && served && !ours {
+                    continue;
+                }
+                self.ownership.follow(change, &mut steps);
+            }
+            self.seen = map.version();
+            self.carry_out(&steps, now);
+            let owner = |shard| {
+                let placement = map.get(shard).unwrap_or_default();
+                Owner {
+                    node: placement.owner.map_or(0, NodeId::get) as u32,
+                    epoch: placement.epoch,
+                }
+            };
+            self.map.store(Arc::new(ShardMap {
+                version: map.version(),
+                owners: (0..self.settings.policy.shards).map(owner).collect(),
+            }));
+            let guard = self.enter();
+            self.ways.map_changed();
+            drop(guard);
+            self.followed.send_replace(self.seen);
+        }
+        if changed || now >= self.next_telling {
+            self.next_telling = now + TELL_AGAIN;
+            self.tell_hand_overs();
+        }
+    }
+
+    fn carry_out(&mut self, steps: &[OwnershipStep], now: Micros) {
+        let handed: BTreeSet<_> = steps
+            .iter()
+            .filter_map(|step| match step {
+                OwnershipStep::HandedOver(shard, _) => Some(*shard),
+                _ => None,
+            })
+            .collect();
+        let early = self.settings.planted == Some(Planted::HandOverTooEarly);
+        for step in steps {
+            match *step {
+                OwnershipStep::Stop(shard) if early && handed.contains(&shard) => {
+                    self.late_stops.push((now + LATE, shard));
+                }
+                OwnershipStep::Stop(shard) => self.stop(shard, now),
+                _ => {}
+            }
+        }
+        for step in steps {
+            if let OwnershipStep::Start(shard, epoch) = *step {
+                let mover =
+                    ShardMover::new(shard, epoch, &self.env, &self.lease, self.settings.planted);
+                self.movers.insert(shard, mover);
+                self.mailboxes.open(shard);
+            }
+        }
+    }
+
+    fn stop(&mut self, shard: ShardId, now: Micros) {
+        let left = self.mailboxes.close(shard);
+        if let Some(mover) = self.movers.remove(&shard) {
+            self.surrounded(now, |around| mover.retire(left, around));
+        }
+    }
+
+    fn stop_late(&mut self, now: Micros) {
+        let late = std::mem::take(&mut self.late_stops);
+        for (due, shard) in late {
+            if due <= now {
+                self.stop(shard, now);
+            } else {
+                self.late_stops.push((due, shard));
+            }
+        }
+    }
+
+    fn tell_hand_overs(&self) {
+        let node = NodeId::new(u64::from(self.id)).expect("nodes are numbered from 1");
+        for (shard, epoch) in self.ownership.handed_over() {
+            let control = self.control.clone();
+            self.clock.runtime().spawn(async move {
+                // It is told again until the map has changed.
+                let _ = control.handed_over(node, shard.0, epoch).await;
+            });
+        }
+    }
+}
+
+/// Before what the group was not told is told again.
+const TELL_AGAIN: Micros = 500 * MS;
+
+/// How much later a planted bug stops a shard.
+const LATE: Micros = 700 * MS;

@@ -1,0 +1,336 @@
+//! Runs seeds, shrinks what fails, and says how to repeat it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::Instant;
+
+use super::clock::{Micros, SECOND};
+use super::faults::Scheduled;
+use super::oracle::Tally;
+use super::planted::{self, Planted};
+use super::world::{self, World};
+
+/// What to run.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Put in this bug, and end well if it is found; `all`: each in turn.
+    #[arg(long)]
+    planted: Option<String>,
+    /// Only these faults of the seed, by number and with commas, or `none`: what a shrunk run has left.
+    #[arg(long)]
+    faults: Option<String>,
+    /// Print everything that happens.
+    #[arg(long)]
+    trace: bool,
+}
+
+/// Runs what is asked for.
+pub(crate) fn run(options: &Options) -> ExitCode {
+    quiet_panics();
+    let all_well = match options.planted.as_deref() {
+        None => run_seeds(options),
+        Some("all") => {
+            let bugs: Vec<_> = (0..planted::ALL.len() as u64).collect();
+            let found = over_cores(&bugs, |bug| {
+                let (bug, name) = planted::ALL[bug as usize];
+                hunt(options, bug, name)
+            });
+            found.into_iter().all(|found| found)
+        }
+        Some(name) => match planted::by_name(name) {
+            Some(bug) => hunt(options, bug, name),
+            None => {
+                let names: Vec<_> = planted::ALL.iter().map(|(_, name)| *name).collect();
+                say(&format!(
+                    "no such bug: {name}; there are {}",
+                    names.join(", ")
+                ));
+                false
+            }
+        },
+    };
+    if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// What came of one seed.
+struct Ran {
+    /// What was broken.
+    failure: Option<String>,
+    /// The hash of the journal; `None` after a panic.
+    hash: Option<u64>,
+    tally: Tally,
+}
+
+/// Runs one seed with some of its faults.
+fn run_seed(seed: u64, faults: &[Scheduled], planted: Option<Planted>, trace: bool) -> Ran {
+    run_until(seed, faults, planted, trace, world::RUN)
+}
+
+fn run_until(
+    seed: u64,
+    faults: &[Scheduled],
+    planted: Option<Planted>,
+    trace: bool,
+    until: Micros,
+) -> Ran {
+    let run = || World::new(seed, faults.to_vec(), planted, trace).run(until);
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(outcomes) => Ran {
+            failure: outcomes.violation,
+            hash: Some(outcomes.hash),
+            tally: outcomes.tally,
+        },
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|it| (*it).to_owned()));
+            Ran {
+                failure: Some(format!("panic: {}", text.unwrap_or_default())),
+                hash: None,
+                tally: Tally::default(),
+            }
+        }
+    }
+}
+
+fn run_seeds(options: &Options) -> bool {
+    let begun = Instant::now();
+    let seeds: Vec<_> = (options.from..options.from + options.seeds).collect();
+    let ran = over_cores(&seeds, |seed| {
+        run_seed(seed, &chosen(seed, options), None, options.trace)
+    });
+    let took = begun.elapsed();
+    let mut total = Tally::default();
+    let mut failed = 0;
+    for (seed, ran) in seeds.iter().zip(&ran) {
+        add(&mut total, &ran.tally);
+        if let Some(failure) = &ran.failure {
+            failed += 1;
+            explain(
+                *seed,
+                failure,
+                &chosen(*seed, options),
+                failed <= SHRUNK_MAX,
+            );
+        }
+    }
+    say(&summary(options.seeds, failed, &total, took));
+    failed == 0 && repeats(options, &ran)
+}
+
+/// Whether the first seed, run again, does the same again.
+fn repeats(options: &Options, ran: &[Ran]) -> bool {
+    let Some(first) = ran.first() else {
+        return true;
+    };
+    let again = run_seed(options.from, &chosen(options.from, options), None, false);
+    let same = again.hash == first.hash;
+    if !same {
+        say(&format!("seed {} did not repeat itself", options.from));
+    }
+    same
+}
+
+/// Does the same for many, on all cores; the answers come in the order of the questions.
+fn over_cores<T: Send>(all: &[u64], work: impl Fn(u64) -> T + Sync) -> Vec<T> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let worker = || {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some(seed) = all.get(at) else {
+                    return done;
+                };
+                done.push((at, work(*seed)));
+            }
+        };
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+        let joined = workers.into_iter().map(|worker| worker.join());
+        joined
+            .flat_map(|done| done.expect("a panic of a run is caught"))
+            .collect()
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Runs seeds until a planted bug is found: by a seed that finds nothing without it.
+fn hunt(options: &Options, bug: Planted, name: &str) -> bool {
+    for seed in options.from..options.from + options.seeds {
+        let faults = chosen(seed, options);
+        let ran = run_seed(seed, &faults, Some(bug), options.trace);
+        if let Some(failure) = ran.failure
+            && run_seed(seed, &faults, None, false).failure.is_none()
+        {
+            say(&format!("planted {name}: found by seed {seed}: {failure}"));
+            return true;
+        }
+    }
+    say(&format!(
+        "planted {name}: NOT FOUND by {} seeds",
+        options.seeds
+    ));
+    false
+}
+
+fn chosen(seed: u64, options: &Options) -> Vec<Scheduled> {
+    let all = world::faults_of(seed);
+    match &options.faults {
+        None => all,
+        Some(some) => some
+            .split(',')
+            .filter_map(|at| all.get(at.parse::<usize>().ok()?).copied())
+            .collect(),
+    }
+}
+
+/// Prints a failure, what of its faults is enough for it, and the command that repeats it.
+fn explain(seed: u64, failure: &str, faults: &[Scheduled], shrinks: bool) {
+    say(&format!("seed {seed}: {failure}"));
+    if !shrinks {
+        return say(&format!(
+            "  again: cluster-tests sim --seeds 1 --from {seed} --trace"
+        ));
+    }
+    let all: Vec<usize> = (0..faults.len()).collect();
+    let left = shrink(all, |some| {
+        let some: Vec<_> = some.iter().map(|at| faults[*at]).collect();
+        run_seed(seed, &some, None, false).failure.is_some()
+    });
+    for at in &left {
+        let Scheduled { at, lasts, fault } = faults[*at];
+        say(&format!(
+            "  at {} ms for {} ms: {fault:?}",
+            at / 1_000,
+            lasts / 1_000
+        ));
+    }
+    let mut left: Vec<_> = left.iter().map(usize::to_string).collect();
+    if left.is_empty() {
+        left.push("none".to_owned());
+    }
+    say(&format!(
+        "  again: cluster-tests sim --seeds 1 --from {seed} --faults={} --trace",
+        left.join(",")
+    ));
+}
+
+/// Leaves out halves, quarters, … and at last single faults, as long as it still fails.
+fn shrink(mut faults: Vec<usize>, fails: impl Fn(&[usize]) -> bool) -> Vec<usize> {
+    let mut size = faults.len().div_ceil(2).max(1);
+    loop {
+        let mut at = 0;
+        while at < faults.len() {
+            let end = (at + size).min(faults.len());
+            let fewer = [&faults[..at], &faults[end..]].concat();
+            if fails(&fewer) {
+                faults = fewer;
+            } else {
+                at = end;
+            }
+        }
+        if size == 1 {
+            return faults;
+        }
+        size = size.div_ceil(2);
+    }
+}
+
+fn summary(seeds: u64, failed: u64, total: &Tally, took: Duration) -> String {
+    let Tally {
+        sent,
+        delivered,
+        bounced,
+        stored,
+        excused,
+        doubled,
+        moves,
+        registered,
+    } = total;
+    let virtual_s = seeds * (world::RUN / SECOND);
+    let speed = virtual_s as f64 / took.as_secs_f64().max(0.001);
+    format!(
+        "{seeds} seeds, {failed} failed; {sent} messages sent, {delivered} deliveries, {bounced} bounced, \
+         {stored} stored, {excused} lost and {doubled} doubled where that is allowed, {moves} shards given up, {registered} registered; \
+         {virtual_s} s of the cluster's time in {:.1} s: {speed:.0} times as fast",
+        took.as_secs_f64()
+    )
+}
+
+fn add(total: &mut Tally, tally: &Tally) {
+    total.sent += tally.sent;
+    total.delivered += tally.delivered;
+    total.bounced += tally.bounced;
+    total.stored += tally.stored;
+    total.excused += tally.excused;
+    total.doubled += tally.doubled;
+    total.moves += tally.moves;
+    total.registered += tally.registered;
+}
+
+/// Of so many failures what is enough for them is looked for.
+const SHRUNK_MAX: u64 = 5;
+
+/// A panic is a failure of its seed, and told as one.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|_| {}));
+}
+
+#[expect(clippy::print_stdout, reason = "what the command is for")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Long enough for the first faults; whole runs are for the release build.
+    const SHORT: Micros = 13 * SECOND;
+
+    #[test]
+    fn a_seed_repeats_its_run_byte_for_byte_and_another_does_not() {
+        let hash = |seed| run_until(seed, &world::faults_of(seed), None, false, SHORT).hash;
+        let first = hash(2);
+        assert!(first.is_some());
+        assert_eq!(first, hash(2));
+        assert_ne!(first, hash(3));
+    }
+
+    #[test]
+    fn what_is_enough_for_a_failure_is_left() {
+        let fails = |faults: &[usize]| faults.contains(&3) && faults.contains(&7);
+        assert_eq!(shrink((0..11).collect(), fails), [3, 7]);
+        assert!(shrink((0..4).collect(), |_| true).is_empty());
+    }
+
+    #[test]
+    fn an_order_of_questions_is_an_order_of_answers() {
+        let all: Vec<_> = (0..100).collect();
+        assert_eq!(over_cores(&all, |number| number), all);
+    }
+
+    #[test]
+    fn a_planted_bug_is_found() {
+        let found = (1..9).any(|seed| {
+            let planted = Some(Planted::TrimTooEarly);
+            let ran = run_until(seed, &world::faults_of(seed), planted, false, SHORT);
+            ran.failure.is_some()
+        });
+        assert!(found);
+    }
+}

@@ -1,0 +1,272 @@
+//! The mover of one shard: what `node/router/src/shard/actor.rs` does, without an actor. It looks at the
+//! lease before each input, runs the effects in order, and holds no rule of its own.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use rookery_link::Ways;
+use rookery_router::Lease;
+use rookery_router::environment::Environment;
+use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
+use rookery_session::carrier::{
+    Answer, Delivery, Full, Peers, ShardId, Tenure, ToSession, ToShard,
+};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::entropy::Seeded;
+use rookery_xmpp::stanza::{Batch, StanzaType};
+
+use super::message;
+use super::planted::Planted;
+
+/// One shard and what it waits for.
+pub(crate) struct ShardMover {
+    shard: Shard,
+    /// The epoch of its placement; the machine's own differs only where that is planted.
+    epoch: u32,
+    standing: Arc<Standing>,
+    /// What came while there was no lease.
+    held: VecDeque<Input>,
+    next: VecDeque<Input>,
+    deliveries: Vec<(RequestId, Pin<Box<dyn Future<Output = bool> + Send>>)>,
+}
+
+/// Whether what is dropped here counts as dealt with.
+struct Standing {
+    lease: Lease,
+    retired: AtomicBool,
+}
+
+impl Tenure for Standing {
+    fn stands(&self) -> bool {
+        !self.retired.load(Ordering::Acquire) && self.lease.holds()
+    }
+}
+
+/// What a mover is lent for one input.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) ways: &'a Ways,
+    pub(crate) lease: &'a Lease,
+    pub(crate) now: Timestamp,
+    pub(crate) entropy: &'a mut Seeded,
+    pub(crate) planted: Option<Planted>,
+    pub(crate) words: &'a mut Vec<Word>,
+}
+
+/// What a mover wants of the world, or tells it.
+pub(crate) enum Word {
+    /// Have this done; the reply is for this tenure of the shard.
+    Request(ShardId, u32, RequestId, Request),
+    /// The shard has acted under this epoch.
+    Acted(ShardId, u32),
+    /// A message was answered with an error.
+    Bounced(u64),
+    /// A shard is served here no more.
+    Retired(ShardId),
+}
+
+impl ShardMover {
+    /// The shard is served from now on.
+    pub(crate) fn new(
+        id: ShardId,
+        epoch: u32,
+        env: &Arc<Environment>,
+        lease: &Lease,
+        planted: Option<Planted>,
+    ) -> Self {
+        let machine_epoch = match planted {
+            Some(Planted::EpochIgnored) => 1,
+            _ => epoch,
+        };
+        Self {
+            shard: Shard::new(id, machine_epoch, env.clone()),
+            epoch,
+            standing: Arc::new(Standing {
+                lease: lease.clone(),
+                retired: AtomicBool::new(false),
+            }),
+            held: VecDeque::new(),
+            next: VecDeque::new(),
+            deliveries: Vec::new(),
+        }
+    }
+
+    /// The epoch under which it is served.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Handles one input, and those that follow from it at once. Without a lease what comes is held.
+    pub(crate) fn run(&mut self, mut input: Input, around: &mut Surroundings<'_>) {
+        if let Some(receipt) = input.receipt() {
+            let tenure: Arc<dyn Tenure> = self.standing.clone();
+            receipt.enter(&tenure);
+        }
+        if around.planted == Some(Planted::SettledTooEarly) {
+            input = without_receipt(input);
+        }
+        if !self.may_act(&input, around) {
+            return self.hold(input);
+        }
+        around.words.push(Word::Acted(self.shard.id(), self.epoch));
+        while let Some(held) = self.held.pop_front() {
+            self.handle_all(held, around);
+        }
+        self.handle_all(input, around);
+    }
+
+    /// Keeps an input until there is a lease again. Questions are answered at once.
+    fn hold(&mut self, input: Input) {
+        match input {
+            Input::Tick if !self.held.is_empty() => {}
+            Input::Session(ToShard::Ask { from, ask, .. }) => {
+                let answer = Answer::Unavailable;
+                // Who asked may be gone.
+                let _ = from.send(ToSession::Answer { ask, answer });
+            }
+            other => self.held.push_back(other),
+        }
+    }
+
+    /// Goes on with what sessions on other nodes have taken.
+    pub(crate) fn poll(&mut self, around: &mut Surroundings<'_>) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut known = Vec::new();
+        self.deliveries
+            .retain_mut(|(id, taken)| match taken.as_mut().poll(&mut cx) {
+                Poll::Pending => true,
+                Poll::Ready(taken) => {
+                    known.push((*id, taken));
+                    false
+                }
+            });
+        for (id, taken) in known {
+            self.run(Input::Replied(id, delivered(taken)), around);
+        }
+    }
+
+    /// The shard is served no more, behind what it was given before. The next owner goes on with the sessions, and
+    /// is sent all that was not dealt with.
+    pub(crate) fn retire(mut self, left: VecDeque<Input>, around: &mut Surroundings<'_>) {
+        for input in left {
+            self.run(input, around);
+        }
+        self.standing.retired.store(true, Ordering::Release);
+        around.words.push(Word::Retired(self.shard.id()));
+    }
+
+    fn may_act(&self, input: &Input, around: &Surroundings<'_>) -> bool {
+        match around.planted {
+            Some(Planted::AnswerAfterLease) if matches!(input, Input::Replied(..)) => true,
+            _ => around.lease.holds(),
+        }
+    }
+
+    fn handle_all(&mut self, input: Input, around: &mut Surroundings<'_>) {
+        self.next.push_back(input);
+        while let Some(input) = self.next.pop_front() {
+            let mut effects = Vec::new();
+            self.shard
+                .handle(input, around.now, around.entropy, &mut effects);
+            for effect in effects {
+                self.execute(effect, around);
+            }
+        }
+    }
+
+    fn execute(&mut self, effect: Effect, around: &mut Surroundings<'_>) {
+        match effect {
+            Effect::Deliver { to, jid, delivered } => {
+                bounces(&delivered.batch, around.words);
+                let refused = to.send(ToSession::Deliver(delivered));
+                if let Err(Full(ToSession::Deliver(delivered))) = refused {
+                    self.next
+                        .push_back(Input::Undelivered(to.session(), jid, delivered));
+                }
+            }
+            Effect::Remember { to, state } => {
+                // Who is gone needs no next owner.
+                let _ = to.send(ToSession::Remember(state));
+            }
+            Effect::Answer { to, ask, answer } => {
+                let lost = to.send(ToSession::Answer { ask, answer });
+                if let Err(Full(ToSession::Answer {
+                    answer: Answer::Bound(jid),
+                    ..
+                })) = lost
+                {
+                    let session = to.session();
+                    let closed = ToShard::Closed {
+                        session,
+                        jid,
+                        receipt: None,
+                    };
+                    self.next.push_back(Input::Session(closed));
+                }
+            }
+            Effect::Close { to, error } => {
+                // One that is gone needs not be told.
+                let _ = to.send(ToSession::Close(error));
+            }
+            Effect::Forward(shard, frame) if shard == self.shard.id() => {
+                bounces(&frame.batch, around.words);
+                self.next.push_back(Input::Peer(frame));
+            }
+            Effect::Forward(shard, frame) => {
+                bounces(&frame.batch, around.words);
+                if let Err(Full(frame)) = around.ways.forward(shard, frame)
+                    && around.planted != Some(Planted::RefusedDropped)
+                {
+                    self.next.push_back(Input::Refused(frame));
+                }
+            }
+            Effect::Request(id, request) => self.request(id, request, around),
+        }
+    }
+
+    fn request(&mut self, id: RequestId, request: Request, around: &mut Surroundings<'_>) {
+        let Request::Deliver { to, batch } = request else {
+            let (shard, epoch) = (self.shard.id(), self.epoch);
+            return around.words.push(Word::Request(shard, epoch, id, request));
+        };
+        let taken = match to.deliver(batch) {
+            _ if around.planted == Some(Planted::TrimTooEarly) => true,
+            Delivery::Taken => true,
+            Delivery::NotTaken => false,
+            Delivery::Pending(taken) => return self.deliveries.push((id, taken)),
+        };
+        self.next.push_back(Input::Replied(id, delivered(taken)));
+    }
+}
+
+fn delivered(taken: bool) -> Reply {
+    if taken { Reply::Done } else { Reply::NotTaken }
+}
+
+/// The input, as if nobody waited to hear that it was dealt with.
+fn without_receipt(mut input: Input) -> Input {
+    match &mut input {
+        Input::Session(ToShard::Stanzas { receipt, .. } | ToShard::Closed { receipt, .. }) => {
+            *receipt = None;
+        }
+        Input::Peer(frame) => frame.receipt = None,
+        _ => {}
+    }
+    input
+}
+
+/// Tells which messages were answered with an error.
+fn bounces(batch: &Batch, words: &mut Vec<Word>) {
+    let errors = batch
+        .recs
+        .iter()
+        .filter(|rec| rec.stanza_type == StanzaType::Error);
+    words.extend(
+        errors
+            .filter_map(|rec| message::number_of_id(rec.id(&batch.buf)?))
+            .map(Word::Bounced),
+    );
+}

@@ -1,0 +1,124 @@
+//! The store among the world: requests on their way, and what the oracle learns from them.
+
+use std::collections::BTreeMap;
+
+use rookery_router::shard::{Reply, Request};
+use rookery_store::StoreError;
+use rookery_store::log::Append;
+use rookery_xmpp::stanza::parse_rec;
+
+use super::{DATABASE, Event, World};
+use crate::sim::clock::{MS, Micros, SECOND};
+use crate::sim::database::Asker;
+use crate::sim::message::{self, Received};
+use crate::sim::planted::Planted;
+
+/// The messages of appends that were not answered.
+pub(super) type Appends = BTreeMap<(u32, u32, u16, u32, u64), Vec<u64>>;
+
+impl World {
+    /// A shard asks the store.
+    pub(super) fn ask_store(&mut self, asker: Asker, request: Request) {
+        if let Request::Append(appends) = &request {
+            let numbers = numbers(appends);
+            numbers.iter().for_each(|number| self.oracle.appended(*number));
+            self.appends.insert(key(asker), numbers);
+        }
+        if !self.network.connects(asker.node, DATABASE) {
+            return self.store_is_silent(asker);
+        }
+        if self.settings.planted == Some(Planted::AckBeforeAppend)
+            && matches!(request, Request::Append(_))
+        {
+            let early = Event::Answered(asker, Box::new(Reply::Done));
+            self.schedule(self.now + 300, early);
+        }
+        let number = self.database.hear(asker, request);
+        let lasts = self.network.latency() + self.dice.between(100, 2 * MS);
+        let slow = match self.slow_disks {
+            0 => 0,
+            _ => self.dice.between(20 * MS, 900 * MS),
+        };
+        self.schedule(self.now + lasts + slow, Event::Apply(number));
+    }
+
+    pub(super) fn apply(&mut self, number: u64) {
+        if let Some(trimmed) = self.database.trims(number) {
+            for stanza in trimmed {
+                if let Some(number) = number_of(&stanza) {
+                    self.oracle.trimmed(number);
+                }
+            }
+        }
+        let Some((asker, reply)) = self.database.apply(number) else {
+            return;
+        };
+        self.journal.note(
+            self.now,
+            format_args!("store {} {} {reply:?}", asker.node, asker.shard.0),
+        );
+        if !self.network.connects(asker.node, DATABASE) {
+            return self.store_is_silent(asker);
+        }
+        let at = self.now + self.network.latency();
+        self.schedule(at, Event::Answered(asker, Box::new(reply)));
+    }
+
+    /// The store dies with what it was about to write.
+    pub(super) fn store_dies(&mut self) {
+        for asker in self.database.die() {
+            self.store_is_silent(asker);
+        }
+    }
+
+    /// Nobody can say what came of a request.
+    fn store_is_silent(&mut self, asker: Asker) {
+        let error = StoreError::Unavailable("no answer in time".into());
+        let reply = Box::new(Reply::Failed(error));
+        self.schedule(self.now + SILENT, Event::Answered(asker, reply));
+    }
+
+    pub(super) fn store_answered(&mut self, asker: Asker, reply: Reply) {
+        if let Some(until) = self.paused_until(asker.node) {
+            return self.schedule(until, Event::Answered(asker, Box::new(reply)));
+        }
+        let process = self.processes.get_mut(&asker.node);
+        let Some(process) = process.filter(|process| process.life == asker.life) else {
+            return;
+        };
+        let appended = self.appends.remove(&key(asker));
+        if matches!(reply, Reply::Done) && process.acts_for(asker.shard, asker.epoch, self.now) {
+            for number in appended.into_iter().flatten() {
+                self.oracle.stored(number);
+            }
+        }
+        process.replied(asker.shard, asker.epoch, asker.request, reply);
+        self.touch(asker.node);
+    }
+}
+
+fn key(asker: Asker) -> (u32, u32, u16, u32, u64) {
+    let Asker {
+        node,
+        life,
+        shard,
+        epoch,
+        request,
+    } = asker;
+    (node, life, shard.0, epoch, request.0)
+}
+
+fn numbers(appends: &[Append]) -> Vec<u64> {
+    let number = |append: &Append| number_of(&append.stanza);
+    appends.iter().filter_map(number).collect()
+}
+
+fn number_of(stanza: &bytes::Bytes) -> Option<u64> {
+    match message::read(stanza, &parse_rec(stanza)?) {
+        Received::Message(number, ..) => Some(number),
+        _ => None,
+    }
+}
+
+/// When a router gives up waiting for the store.
+const SILENT: Micros = 2 * SECOND;
