@@ -227,7 +227,8 @@ impl Member {
                     outs.push(Out::Answer(caller, answer));
                 }
             }
-            Effect::Policy(_) | Effect::Directory(_) | Effect::Shards(_) => {}
+            // Who follows the group is told from the state (`world/group.rs`).
+            Effect::Policy(_) | Effect::Directory(_) | Effect::Shards(_) | Effect::Bans(_) => {}
         }
     }
 }

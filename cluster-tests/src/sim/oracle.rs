@@ -1,18 +1,19 @@
 //! What must always be true, and what the clients know.
 //!
-//! | what | promised today |
-//! |---|---|
-//! | a message | arrives, waits in the recipient's log, or is answered with an error |
-//! | but not where | its sender's session was ended by the server, or its connection node died: XEP-0198 is not there yet; it was in the queue of a session that ended |
-//! | in a log | what the store has acknowledged stays until a session has taken it, whatever dies |
-//! | order | of one session's messages to one address, at each session that they reach |
-//! | no phantom | what arrives was sent, by who it says, to who gets it, as it is |
-//! | but not where | several sessions of an account miss messages for it at the same time: then one may come late |
-//! | no duplicate | at one session |
-//! | but not where | the message was in the log: an owner that dies between giving a page and trimming it leaves it to the next |
-//! | one owner | whoever acts for a shard does so under the newest epoch under which anybody has acted, and each epoch is one node's |
-//! | registrations | each that was acknowledged exists; no more of them in any window than the limit |
-//! | the group | members that have applied as much are the same; one request takes one place |
+//! * **A message** arrives, waits in the recipient's log, or is answered with an error. Not where its sender's
+//!   session was ended by the server, or its connection node died, for XEP-0198 is not there yet; and not where it
+//!   was in the queue of a session that ended.
+//! * **In a log** what the store has acknowledged stays until a session has taken it, whatever dies.
+//! * **Order** holds of one session's messages to one address, at each session that they reach. But what a session
+//!   did not take comes from the log, and may come late: newer messages may have got there while it was on its way
+//!   back, from a link that was full or cut.
+//! * **No phantom**: what arrives was sent, by who it says, to who gets it, as it is.
+//! * **No duplicate** at one session. But an owner that dies between giving a page of the log and trimming it leaves
+//!   the page to the next.
+//! * **One owner**: whoever acts for a shard does so under the newest epoch under which anybody has acted, and each
+//!   epoch is one node's.
+//! * **Registrations**: each that was acknowledged exists; no more of them in any window than the limit.
+//! * **The group**: members that have applied as much are the same; one request takes one place.
 
 mod owners;
 pub(crate) mod registrations;
@@ -69,8 +70,6 @@ struct Sent {
     to: String,
     /// The account it is for.
     recipient: String,
-    /// Several clients use that account.
-    shared: bool,
     delivered: bool,
     bounced: bool,
     /// It was on its way into a log.
@@ -106,8 +105,6 @@ pub(crate) struct Posting<'a> {
     pub(crate) to: &'a str,
     /// The bare JID of the recipient.
     pub(crate) recipient: &'a str,
-    /// Whether several clients use that account.
-    pub(crate) shared: bool,
     /// By when it must have arrived, if nothing may hinder it.
     pub(crate) due: Option<Micros>,
 }
@@ -154,7 +151,6 @@ impl Oracle {
             session: posting.session,
             to: posting.to.to_owned(),
             recipient: posting.recipient.to_owned(),
-            shared: posting.shared,
             delivered: false,
             bounced: false,
             appended: false,
@@ -174,8 +170,11 @@ impl Oracle {
         stanza: Received,
         now: Micros,
     ) {
-        let Received::Message(number, from, whole) = stanza else {
-            return;
+        let (number, from, whole) = match stanza {
+            Received::Message(number, from, whole) => (number, from, whole),
+            // A node answers what it cannot bring to any shard.
+            Received::Bounce(number) => return self.bounced(number),
+            Received::Other => return,
         };
         let Some(sent) = self.sent.get_mut(number as usize) else {
             return self.broken(format!(
@@ -183,8 +182,7 @@ impl Oracle {
             ));
         };
         sent.delivered = true;
-        let may_be_doubled = sent.appended;
-        let may_be_late = sent.shared && sent.to == sent.recipient;
+        let went_through_log = sent.appended;
         if sent.due.is_some_and(|due| now > due) {
             let late = format!("message {number} to {account} arrived too late after healing");
             return self.broken(late);
@@ -198,7 +196,7 @@ impl Oracle {
         }
         let way = (session, sent.session, sent.to.clone());
         if !self.arrived.insert((session, number)) {
-            if may_be_doubled {
+            if went_through_log {
                 self.tally.doubled += 1;
                 return;
             }
@@ -208,7 +206,7 @@ impl Oracle {
         }
         self.tally.delivered += 1;
         let last = self.last.insert(way, number);
-        if let Some(last) = last.filter(|last| *last > number && !may_be_late) {
+        if let Some(last) = last.filter(|last| *last > number && !went_through_log) {
             let what = format!("{account} got message {number} behind {last} of the same session");
             self.broken(what);
         }

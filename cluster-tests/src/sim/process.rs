@@ -99,19 +99,9 @@ impl Process {
             u64::from(life),
             control_link.clone(),
         );
-        let env = Environment::new(
-            [HOST.to_owned()],
-            [],
-            settings.router.clone(),
-            Registry::new(all()),
-            drift.wall(now),
-        );
+        let env = environment(settings, drift, now);
         let mailboxes = Mailboxes::new(settings.router.shard_queue_max as usize);
-        let map = ShardMap {
-            version: 0,
-            owners: vec![Owner::default(); usize::from(settings.policy.shards)],
-        }
-        .shared();
+        let map = nobodys(settings.policy.shards);
         let lease = Lease::none();
         let renewal = Renewal {
             incarnation: u64::from(life),
@@ -119,13 +109,8 @@ impl Process {
             draining: false,
         };
         let followed = watch::Sender::new(0);
-        let renew = renew(
-            control.clone(),
-            node,
-            renewal,
-            (lease.clone(), followed.subscribe()),
-            settings.clone(),
-        );
+        let served = (lease.clone(), followed.subscribe());
+        let renew = renew(control.clone(), node, renewal, served, settings.clone());
         handle.spawn(renew);
         let hall = hall(id, life, settings, &map, &mailboxes, &handle);
         let ways = ways(
@@ -280,6 +265,19 @@ impl Process {
 fn push(replies: &Replies, shard: ShardId, epoch: u32, request: RequestId, reply: Reply) {
     let mut replies = replies.lock().unwrap_or_else(PoisonError::into_inner);
     replies.push_back((shard, epoch, request, reply));
+}
+
+fn environment(settings: &Settings, drift: Drift, now: Micros) -> Arc<Environment> {
+    let modules = Registry::new(all());
+    let router = settings.router.clone();
+    Environment::new([HOST.to_owned()], [], router, modules, drift.wall(now))
+}
+
+/// A map in which nobody owns anything.
+fn nobodys(shards: u16) -> SharedMap {
+    let owners = vec![Owner::default(); usize::from(shards)];
+    let map = ShardMap { version: 0, owners };
+    map.shared()
 }
 
 /// Renews the lease in time, for ever. It counts from before it was asked for, and only once the shards are

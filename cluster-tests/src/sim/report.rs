@@ -265,7 +265,8 @@ fn summary(seeds: u64, failed: u64, total: &Tally, took: Duration) -> String {
     let speed = virtual_s as f64 / took.as_secs_f64().max(0.001);
     format!(
         "{seeds} seeds, {failed} failed; {sent} messages sent, {delivered} deliveries, {bounced} bounced, \
-         {stored} stored, {excused} lost and {doubled} doubled where that is allowed, {moves} shards given up, {registered} registered; \
+         {stored} stored, {excused} lost and {doubled} doubled where that is allowed, \
+         {moves} shards given up, {registered} registered; \
          {virtual_s} s of the cluster's time in {:.1} s: {speed:.0} times as fast",
         took.as_secs_f64()
     )

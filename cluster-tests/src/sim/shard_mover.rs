@@ -31,8 +31,11 @@ pub(crate) struct ShardMover {
     /// What came while there was no lease.
     held: VecDeque<Input>,
     next: VecDeque<Input>,
-    deliveries: Vec<(RequestId, Pin<Box<dyn Future<Output = bool> + Send>>)>,
+    deliveries: Vec<(RequestId, Taken)>,
 }
+
+/// Tells whether a session has taken something.
+type Taken = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 /// Whether what is dropped here counts as dealt with.
 struct Standing {

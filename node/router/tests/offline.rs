@@ -143,7 +143,7 @@ fn what_is_stored_is_not_delivered_before_what_is_older() {
 fn what_overtakes_an_older_message_on_its_way_into_the_log_waits_for_it() {
     let mut world = World::with(&["romeo", "juliet"]);
     let romeo = world.online("romeo", "orchard");
-    world.hold_appends = true;
+    world.appends = Some(Vec::new());
     write(&mut world, &romeo, 1);
     world.send(
         &romeo,

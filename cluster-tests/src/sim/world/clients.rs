@@ -67,12 +67,10 @@ impl World {
         match &client.session {
             None if self.now >= client.away_until => self.connect(at),
             None => {}
-            Some(session) if session.bound.is_none() => {
-                if self.now - session.asked > PATIENCE {
-                    self.end_session(at);
-                }
+            Some(session) if session.bound.is_none() && self.now - session.asked > PATIENCE => {
+                self.end_session(at);
             }
-            Some(_) if self.now >= CALM_AT => {}
+            Some(session) if session.bound.is_none() || self.now >= CALM_AT => {}
             Some(_) => match what {
                 0..=69 => self.send_some(at),
                 70..=75 => {
@@ -157,11 +155,6 @@ impl World {
                     session: session.id,
                     to: address,
                     recipient: account,
-                    shared: CLIENTS
-                        .iter()
-                        .filter(|it| account.starts_with(it.0))
-                        .count()
-                        > 1,
                     due,
                 };
                 let number = self.oracle.post(&posting, self.now);

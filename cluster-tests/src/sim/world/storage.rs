@@ -21,7 +21,9 @@ impl World {
     pub(super) fn ask_store(&mut self, asker: Asker, request: Request) {
         if let Request::Append(appends) = &request {
             let numbers = numbers(appends);
-            numbers.iter().for_each(|number| self.oracle.appended(*number));
+            numbers
+                .iter()
+                .for_each(|number| self.oracle.appended(*number));
             self.appends.insert(key(asker), numbers);
         }
         if !self.network.connects(asker.node, DATABASE) {

@@ -58,9 +58,8 @@ pub(crate) struct World {
     /// A committed reservation turns out to have expired.
     pub(crate) commits_late: bool,
     held: VecDeque<Input>,
-    /// Appends are not carried out until [`World::append_newest`].
-    pub(crate) hold_appends: bool,
-    appends: Vec<(RequestId, Request)>,
+    /// Appends that are not carried out until [`World::append_newest`]; `None` holds none.
+    pub(crate) appends: Option<Vec<(RequestId, Request)>>,
 }
 
 /// A bound client.
@@ -204,8 +203,7 @@ impl World {
             hold_loads: false,
             commits_late: false,
             held: VecDeque::new(),
-            hold_appends: false,
-            appends: Vec::new(),
+            appends: None,
         };
         accounts.iter().for_each(|name| world.create(name));
         world
@@ -430,9 +428,10 @@ impl World {
         }
     }
 
-    /// The newest of the appends that are held is carried out: a store may take them in any order.
+    /// The newest append that is held is carried out: a store may take them in any order.
     pub(crate) fn append_newest(&mut self) {
-        let (id, append) = self.appends.pop().expect("an append is held");
+        let newest = self.appends.as_mut().and_then(Vec::pop);
+        let (id, append) = newest.expect("one is held");
         let reply = self.perform(append);
         self.step(Input::Replied(id, reply));
     }
@@ -500,11 +499,11 @@ impl World {
                 None
             }
             Effect::Forward(_, frame) => Some(Input::Peer(frame)),
-            Effect::Request(id, request @ Request::Append(_)) if self.hold_appends => {
-                self.appends.push((id, request));
-                None
-            }
             Effect::Request(id, request) => {
+                if let (Request::Append(_), Some(held)) = (&request, &mut self.appends) {
+                    held.push((id, request));
+                    return None;
+                }
                 let held = match request {
                     Request::Load(_) => self.hold_loads,
                     Request::Deliver { .. } => false,
