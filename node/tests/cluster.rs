@@ -109,6 +109,49 @@ fn removed(cluster: &mut Cluster, gone: usize, by: usize) {
 }
 
 #[test]
+fn a_cluster_of_two_versions_agrees_while_it_is_upgraded_node_by_node() {
+    let mut cluster = Cluster::init("mixed");
+    let mut old = cluster.machine(ALL);
+    old.more = vec![
+        "cluster.protocol_max=1".to_owned(),
+        "link.version=1".to_owned(),
+    ];
+    old.join(&cluster.token(ALL)).expect_success();
+    old.start();
+    cluster.nodes.push(old);
+    cluster.join(ALL);
+    let known = |cluster: &Cluster, window: &str| {
+        for node in 0..3 {
+            until(PATIENCE, "the policy is known", || {
+                shows(cluster, node, window)
+            });
+        }
+    };
+    for node in 0..3 {
+        until(PATIENCE, "three voters", || {
+            cluster.nodes[node].voters() == [1, 2, 3]
+        });
+    }
+    // Whichever version leads, every node is heard and hears.
+    for (leader, window) in [("2", "21/1h"), ("1", "22/1h")] {
+        cluster.nodes[0].control(&["transfer", leader]);
+        set(&cluster, 2, window);
+        known(&cluster, window);
+    }
+    let logged = cluster.nodes[1].logged();
+    assert!(
+        logged.contains("protocol version refused"),
+        "it was no mixture"
+    );
+
+    cluster.nodes[1].kill();
+    cluster.nodes[1].more.clear();
+    cluster.nodes[1].start();
+    set(&cluster, 1, "23/1h");
+    known(&cluster, "23/1h");
+}
+
+#[test]
 fn a_token_is_good_once_and_strangers_are_refused() {
     let mut cluster = Cluster::init("nest");
     let token = cluster.token("connection");

@@ -7,6 +7,7 @@ mod jars;
 mod node;
 mod races;
 pub(crate) mod ring;
+mod runbook;
 mod server;
 mod wipe;
 
@@ -28,6 +29,7 @@ pub(crate) const NAMES: &[&str] = &[
     "a server whose database hangs is not ready until it wakes",
     "rookery check tells whether the database can be used",
     "a backup goes from the embedded store to CQL and back, and is equal all the way",
+    "the runbook's section for one machine does what it says, word by word",
     "two nodes that start at once bring the schema up to date together",
     "of 16 who create one account at once exactly one succeeds",
     "a database node that is killed costs no error",
@@ -56,10 +58,11 @@ pub(crate) fn tests(cache: &Path) -> Vec<Test<'_>> {
         test(NAMES[3], 1, server::readiness),
         test(NAMES[4], 1, |suite, ring| server::check(suite, ring)),
         test(NAMES[5], 1, |suite, ring| server::moved(suite, ring)),
-        test(NAMES[6], 3, |_, ring| races::two_migrators(ring)),
-        test(NAMES[7], 3, |_, ring| races::one_account(ring)),
-        test(NAMES[8], 3, |_, ring| faults::killed_node(ring)),
-        test(NAMES[9], 3, |_, ring| faults::hanging_node(ring)),
+        test(NAMES[6], 1, |suite, ring| runbook::run(suite, ring)),
+        test(NAMES[7], 3, |_, ring| races::two_migrators(ring)),
+        test(NAMES[8], 3, |_, ring| races::one_account(ring)),
+        test(NAMES[9], 3, |_, ring| faults::killed_node(ring)),
+        test(NAMES[10], 3, |_, ring| faults::hanging_node(ring)),
     ]
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rookery_control::{Control, NodeRole, NodesRefused, TokenHash};
-use rookery_proto::PROTOCOL;
 use rookery_proto::control::admission_server::Admission;
 use rookery_proto::control::{JoinRequest, JoinResponse};
 use rookery_xmpp::clock::Timestamp;
@@ -135,7 +134,7 @@ impl Gate {
             peers.insert(0, self.0.address.clone());
         }
         Ok(JoinResponse {
-            version: PROTOCOL,
+            version: version::newest(),
             node: node.get(),
             certificate,
             authority: authority.certificate().to_owned(),

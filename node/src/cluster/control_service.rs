@@ -4,7 +4,6 @@ use rookery_control::{
     Command, Control, ControlStatus, NodeRole, NodesRefused, Policy, Proposal, Unavailable,
     encode_changes,
 };
-use rookery_proto::PROTOCOL;
 use rookery_proto::control::control_server::Control as ControlApi;
 use rookery_proto::control::{
     EnlistRequest, EnlistResponse, ProposeRequest, ProposeResponse, ReadRequest, ReadResponse,
@@ -37,7 +36,7 @@ impl ControlApi for ControlService {
         check_proposal(&caller, &proposal)?;
         let (outcome, unavailable) = parts(self.control.forward(proposal).await, |it| it.encode());
         Ok(Response::new(ProposeResponse {
-            version: PROTOCOL,
+            version: version::newest(),
             outcome,
             unavailable,
         }))
@@ -47,7 +46,7 @@ impl ControlApi for ControlService {
         version::check(request.get_ref().version, "read")?;
         let (policy, unavailable) = parts(self.control.read_policy().await, Policy::encode);
         Ok(Response::new(ReadResponse {
-            version: PROTOCOL,
+            version: version::newest(),
             policy,
             unavailable,
         }))
@@ -60,7 +59,7 @@ impl ControlApi for ControlService {
         version::check(request.get_ref().version, "status")?;
         let (status, unavailable) = parts(self.control.status().await, ControlStatus::encode);
         Ok(Response::new(StatusResponse {
-            version: PROTOCOL,
+            version: version::newest(),
             status,
             unavailable,
         }))
@@ -94,7 +93,9 @@ impl ControlApi for ControlService {
             .await;
         enlisted.map_err(|refused| nodes_refused(&refused))?;
         tracing::info!(node = caller.node.get(), "node enlisted");
-        Ok(Response::new(EnlistResponse { version: PROTOCOL }))
+        Ok(Response::new(EnlistResponse {
+            version: version::newest(),
+        }))
     }
 }
 
@@ -168,7 +169,7 @@ async fn tell(
         let map = maps.borrow_and_update().clone();
         let bans = lists.borrow_and_update().clone();
         let mut event = WatchEvent {
-            version: PROTOCOL,
+            version: version::newest(),
             ..WatchEvent::default()
         };
         if directory.removed.contains(&caller.node) {

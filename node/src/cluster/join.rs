@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use rookery_control::{NodeId, NodeRole, TokenHash};
-use rookery_proto::PROTOCOL;
 use rookery_proto::control::JoinRequest;
 use rookery_proto::control::admission_client::AdmissionClient;
 use rookery_xmpp::clock::Timestamp;
@@ -26,6 +25,7 @@ use super::dial::{DialError, dial};
 use super::files::{Files, write_private};
 use super::identity::{Identity, is_cluster_id, role_name};
 use super::token::Token;
+use super::version::{self, Spoken};
 
 /// A node that was made; its files are written.
 #[derive(Debug)]
@@ -113,13 +113,22 @@ pub async fn join(data_dir: &Path, token: &Token, address: &str) -> Result<Made,
     })?;
     // First the key, so that the token is not used up for nothing.
     write(&files.key, &key.serialize_pem())?;
-    let request = JoinRequest {
-        version: PROTOCOL,
+    let mut request = JoinRequest {
+        version: version::newest(),
         secret: token.secret().into(),
         address: address.to_owned(),
         signing_request: signing_request.into(),
     };
-    let answer = AdmissionClient::new(channel).join(request).await;
+    let (mut client, spoken) = (AdmissionClient::new(channel), Spoken::default());
+    let mut answer = client.join(request.clone()).await;
+    if let Err(refusal) = &answer {
+        spoken.heed(refusal);
+        // A member that is not upgraded yet has used up nothing.
+        if spoken.get() != request.version {
+            request.version = spoken.get();
+            answer = client.join(request).await;
+        }
+    }
     let answer = answer.map_err(|status| {
         let _ = fs::remove_file(&files.key);
         JoinError::Refused(Box::new(status))

@@ -32,6 +32,7 @@ use super::raft_service::RaftService;
 use super::shards::ShardWays;
 use super::token::Token;
 use super::transport::{GrpcTransport, Way};
+use super::version;
 use crate::config::{Config, Role};
 use crate::operation::Folder;
 
@@ -119,6 +120,7 @@ pub fn found(config: &Config, folder: &Folder) -> Result<Founded, ClusterError> 
             cluster: None,
         });
     }
+    version::hold_back(config.cluster.protocol_max);
     let ground = Ground::prepare(config)?;
     let mut bound = Vec::new();
     for &address in &config.cluster.listen {

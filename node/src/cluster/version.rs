@@ -2,22 +2,36 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rookery_proto::{PROTOCOL, VERSION_KEY, speaks};
+use rookery_proto::{PROTOCOL, PROTOCOL_OLDEST, VERSION_KEY, speaks};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
-/// Refuses a message of a version that this build does not take, with a line in the log.
+/// The newest version that this process speaks: one process is one node.
+static NEWEST: AtomicU32 = AtomicU32::new(PROTOCOL);
+
+/// The version that this node's messages say, unless the peer is known to speak an older one.
+pub(super) fn newest() -> u32 {
+    NEWEST.load(Ordering::Relaxed)
+}
+
+/// Speaks no newer version than this from now on (`cluster.protocol_max`). Before the first message.
+pub(super) fn hold_back(to: u32) {
+    NEWEST.store(to.min(PROTOCOL), Ordering::Relaxed);
+}
+
+/// Refuses a message of a version that this node does not take, with a line in the log.
 pub(super) fn check(version: u32, what: &'static str) -> Result<(), Status> {
-    if speaks(version) {
+    let own = newest();
+    if speaks(version) && version <= own {
         return Ok(());
     }
-    tracing::warn!(version, own = PROTOCOL, what, "protocol version refused");
+    tracing::warn!(version, own, what, "protocol version refused");
     let mut status = Status::failed_precondition(format!(
-        "this node speaks version {PROTOCOL} of the protocol and the one before, not {version}"
+        "this node speaks versions {PROTOCOL_OLDEST} to {own} of the protocol, not {version}"
     ));
     status
         .metadata_mut()
-        .insert(VERSION_KEY, MetadataValue::from(PROTOCOL));
+        .insert(VERSION_KEY, MetadataValue::from(own));
     Err(status)
 }
 
@@ -27,7 +41,7 @@ pub(super) struct Spoken(AtomicU32);
 
 impl Default for Spoken {
     fn default() -> Self {
-        Self(AtomicU32::new(PROTOCOL))
+        Self(AtomicU32::new(newest()))
     }
 }
 
@@ -47,6 +61,7 @@ impl Spoken {
             .and_then(|value| value.to_str().ok());
         if let Some(version) = told.and_then(|text| text.parse().ok())
             && speaks(version)
+            && version <= newest()
         {
             self.0.store(version, Ordering::Relaxed);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rookery_proto::{PROTOCOL, PROTOCOL_OLDEST};
 use rookery_store::Backend;
 use rookery_xmpp::jid::{Jid, prepare_domain};
 use toml::{Table, Value};
@@ -56,6 +57,12 @@ const BOUNDS: &[Bound] = &[
         min: 0,
         max: 1_024,
         why: "each is a thread",
+    },
+    Bound {
+        key: "cluster.protocol_max",
+        min: PROTOCOL_OLDEST as i64,
+        max: PROTOCOL as i64,
+        why: "this build speaks no other version",
     },
     Bound {
         key: "admin.answer_ms_max",

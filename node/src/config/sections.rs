@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use rookery_control::ShardPolicy;
+use rookery_proto::PROTOCOL;
 use serde::{Deserialize, Serialize};
 
 rookery_xmpp::options! {
@@ -101,6 +102,10 @@ rookery_xmpp::options! {
         /// The cluster's authority, a PEM file; empty for the one in the data folder. Whoever it has
         /// not signed is refused. All three files are read again at each reload.
         pub ca: PathBuf = PathBuf::new(), "";
+        /// The newest version of the protocol to speak with other nodes. Lower than its default it
+        /// holds the node back in an upgrade: no other node comes to need what an older build does
+        /// not know, so the upgrade can be undone. `link.version` does the same for stanzas.
+        pub protocol_max: u32 = PROTOCOL, "";
         /// How long a router may serve its shards without word from the control group, and others
         /// wait for one that is gone. Shorter leases cost more entries of the log.
         pub lease_ms: u64 = 5_000, "ms";

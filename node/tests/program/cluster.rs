@@ -19,7 +19,7 @@ pub(crate) struct Node {
     roles: String,
     peers: Vec<String>,
     /// More of the configuration, as `section.key=value`.
-    more: Vec<String>,
+    pub(crate) more: Vec<String>,
     child: Option<Child>,
 }
 
