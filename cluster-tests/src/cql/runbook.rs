@@ -20,7 +20,7 @@ pub(super) fn run(suite: &Suite, ring: &Ring) -> Result<()> {
     let home = tempfile::tempdir()?;
     // What a block starts ends with the script, however that ends.
     let script = format!(
-        "set -euo pipefail\ntrap 'jobs -p | xargs -r kill -9' EXIT\n{}",
+        "set -euo pipefail\ntrap 'jobs -p | xargs -r kill -9 2>/dev/null || true' EXIT\n{}",
         blocks.join("\n")
     );
     let file = home.path().join("runbook.sh");
