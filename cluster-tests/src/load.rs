@@ -13,6 +13,7 @@ pub(crate) const NAMES: &[&str] = &[
     "pairs talk with a window, nothing is lost, doubled, reordered or forged",
     "pairs talk at a rate",
     "a thousand idle sessions are held",
+    "hundreds of clients come back at once",
 ];
 
 /// The tests.
@@ -34,15 +35,27 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
             NAMES[3],
             Box::new(|suite| loadgen(suite, &["idle", "--register", "--sessions", "1000"])),
         ),
+        (
+            NAMES[4],
+            Box::new(|suite| run(suite, &["storm", "--register", "--sessions", "300"])),
+        ),
     ]
 }
 
-/// Runs a workload against a server of its own.
+/// Runs a workload for some seconds against a server of its own.
 fn loadgen(suite: &Suite, arguments: &[&str]) -> Result<()> {
+    run(
+        suite,
+        &[arguments, &["--duration", "3", "--warmup", "1"]].concat(),
+    )
+}
+
+/// Runs a workload against a server of its own.
+fn run(suite: &Suite, arguments: &[&str]) -> Result<()> {
     let server = Server::start(suite, &["--unlimited"])?;
     let output = Command::new(&suite.loadgen)
         .args(arguments)
-        .args(["--duration", "3", "--warmup", "1", "--limit", "120"])
+        .args(["--limit", "120"])
         .args(["--port", &server.starttls_port().to_string()])
         .args(["--pid", &server.pid().to_string()])
         .arg("--ca")
