@@ -30,6 +30,7 @@ pub mod bans;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+mod drain;
 pub mod http;
 pub mod metrics;
 pub mod operation;

@@ -27,6 +27,7 @@ use crate::backup::restore::{highest_epoch, is_marked};
 use crate::bans;
 use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::{Config, Role};
+use crate::drain;
 use crate::operation::{Folder, FolderError};
 use crate::quota::QuotaKeeper;
 use crate::session_settings::SessionSettings;
@@ -175,6 +176,9 @@ impl Roles {
         tokio::spawn(bans::follow(control.watch_bans(), connection.clone()));
         if let Some(cluster) = cluster {
             cluster.take_part(control, &router, *epoch);
+            let (control, role) = (control.clone(), connection.clone());
+            let emptied = drain::follow(control, cluster.node(), role, config.cluster.clone());
+            tokio::spawn(emptied);
         }
         Ok(Self {
             foundation,

@@ -55,6 +55,8 @@ pub struct ConnectionRole {
     shared: Arc<Shared>,
     starttls: Vec<SocketAddr>,
     direct_tls: Vec<SocketAddr>,
+    backlog: u32,
+    arbiters: Vec<ArbiterHandle>,
     /// Whether connections are accepted.
     open: watch::Sender<bool>,
 }
@@ -82,13 +84,49 @@ impl ConnectionRole {
         let role = Self {
             starttls: starttls.iter().map(Listener::address).collect(),
             direct_tls: direct_tls.iter().map(Listener::address).collect(),
+            backlog: options.backlog,
+            arbiters: arbiters.to_vec(),
             shared: Shared::new(config, tls, session, routers),
             open: watch::Sender::new(true),
         };
         for listener in starttls.into_iter().chain(direct_tls) {
-            role.accept(&listener, arbiters)?;
+            role.accept(&listener)?;
         }
         Ok(role)
+    }
+
+    /// Accepts nobody any more: whoever connects is refused by the system at once, and goes elsewhere.
+    pub fn close_ports(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Accepts clients again where it did at the start.
+    ///
+    /// # Errors
+    /// An address cannot be bound: some are open, and the next try opens all.
+    pub fn open_ports(&self) -> Result<(), StartError> {
+        self.open.send_replace(false);
+        let starttls = bind(&self.starttls, false, self.backlog)?;
+        let direct_tls = bind(&self.direct_tls, true, self.backlog)?;
+        self.open.send_replace(true);
+        for listener in starttls.into_iter().chain(direct_tls) {
+            self.accept(&listener)?;
+        }
+        Ok(())
+    }
+
+    /// Sends so many clients away, with `<system-shutdown/>`, and says how many are left. They connect again at once,
+    /// and find another node: most follow the service's addresses, while few follow `<see-other-host/>`, and those of a
+    /// cluster behind one name would look for a certificate of that other host.
+    pub fn send_away(&self, clients: usize) -> usize {
+        let inboxes = self.shared.inboxes();
+        let error = StreamError::new(StreamCondition::SystemShutdown)
+            .with_text("this node is taken out of service, connect again");
+        for inbox in inboxes.iter().take(clients) {
+            // One that is closed already is on its way out.
+            let _ = inbox.send(ToSession::Close(error.clone()));
+        }
+        inboxes.len().saturating_sub(clients)
     }
 
     /// Connections that are open now.
@@ -145,12 +183,12 @@ impl ConnectionRole {
         left.len()
     }
 
-    fn accept(&self, listener: &Listener, arbiters: &[ArbiterHandle]) -> Result<(), StartError> {
+    fn accept(&self, listener: &Listener) -> Result<(), StartError> {
         let failed = |cause| StartError::Listen {
             address: listener.address(),
             cause,
         };
-        for arbiter in arbiters {
+        for arbiter in &self.arbiters {
             let listener = listener.try_clone().map_err(failed)?;
             let (shared, open) = (self.shared.clone(), self.open.subscribe());
             // False only when the arbiter has stopped, and with it the process.

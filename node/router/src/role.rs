@@ -1,5 +1,6 @@
 //! Starts the router role.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::{Actor, ArbiterHandle};
@@ -104,6 +105,7 @@ impl RouterRole {
         self.serve((0..self.env.shards).map(|shard| Tenure {
             shard: ShardId(shard),
             epoch,
+            awaited: BTreeSet::new(),
         }));
     }
 
@@ -113,17 +115,18 @@ impl RouterRole {
             let (env, services) = (self.env.clone(), self.services.clone());
             let Surroundings { peers, lease, .. } = self.surroundings.clone();
             let arbiter = &self.arbiters[usize::from(tenure.shard.0) % self.arbiters.len()];
+            let shard = tenure.shard;
             let actor = ShardActor::start_in_arbiter(arbiter, move |_| {
                 ShardActor::new(tenure, lease, env, services, peers)
             });
-            (tenure.shard, Some(actor))
+            (shard, Some(actor))
         });
         let started: Vec<_> = started.collect();
         self.surroundings.carrier.set(started);
     }
 
-    /// Serves these shards no more. When it returns, their sessions are closed and nothing of what
-    /// they had begun is acknowledged any more.
+    /// Serves these shards no more. When it returns, nothing of what they had begun is acknowledged any
+    /// more; the next owner goes on with their sessions.
     pub async fn retire(&self, shards: impl IntoIterator<Item = ShardId>) {
         let gone = shards.into_iter().map(|shard| (shard, None));
         let gone: Vec<_> = gone.collect();

@@ -349,6 +349,8 @@ pub enum ShardInput {
     Peer(PeerFrame),
     /// Stanzas of this shard that another one did not take come back.
     Refused(PeerFrame),
+    /// This node has announced all of its sessions to the shard's new owner.
+    AllAnnounced(u32),
     /// A session did not take what it was sent: its queue is full or it is gone.
     Undelivered {
         /// Which session.
@@ -369,7 +371,8 @@ impl ShardInput {
             }
             Self::Peer(frame) | Self::Refused(frame) => Some(&mut frame.receipt),
             Self::Undelivered { delivered, .. } => Some(&mut delivered.receipt),
-            Self::Session(ToShard::Ask { .. } | ToShard::Announce { .. }) => None,
+            Self::Session(ToShard::Ask { .. } | ToShard::Announce { .. })
+            | Self::AllAnnounced(_) => None,
         }
     }
 }

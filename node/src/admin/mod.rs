@@ -18,6 +18,7 @@ mod quota;
 mod registration;
 mod server;
 mod sessions;
+mod shard_map;
 mod shards;
 mod socket;
 mod status;

@@ -5,8 +5,9 @@ use std::time::Duration;
 use rookery_control::{ControlStatus, NodeId, NodeRole, Unavailable};
 use rookery_proto::admin::nodes_server::Nodes;
 use rookery_proto::admin::{
-    CreateTokenRequest, CreateTokenResponse, ListNodesRequest, ListNodesResponse, Node,
-    RemoveNodeRequest, RemoveNodeResponse,
+    CreateTokenRequest, CreateTokenResponse, DrainNodeRequest, DrainNodeResponse, ListNodesRequest,
+    ListNodesResponse, Node, RemoveNodeRequest, RemoveNodeResponse, UndrainNodeRequest,
+    UndrainNodeResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -22,6 +23,16 @@ pub(super) struct NodesService {
 impl NodesService {
     pub(super) fn new(operator: Operator) -> Self {
         Self { operator }
+    }
+
+    async fn drain(&self, id: u64, draining: bool) -> Result<(), Status> {
+        let id = node_id(id)?;
+        member_only(&self.operator)?;
+        let control = self.operator.control();
+        let changed = control.drain_node(id, draining).await;
+        changed.map_err(|refused| nodes_refused(&refused))?;
+        tracing::info!(node = id.get(), draining, "node is to be empty, or in use");
+        Ok(())
     }
 
     /// Refuses a removal after which the group could decide nothing. A leader that was just elected has heard of nobody
@@ -75,6 +86,7 @@ impl Nodes for NodesService {
         _: Request<ListNodesRequest>,
     ) -> Result<Response<ListNodesResponse>, Status> {
         let directory = self.operator.control().directory();
+        let shards = self.operator.control().shards();
         let nodes = directory.nodes.iter().map(|node| Node {
             id: node.id.get(),
             address: node.address.clone(),
@@ -84,6 +96,11 @@ impl Nodes for NodesService {
                 .map(|role| role.as_str().to_owned())
                 .collect(),
             enlisted: node.enlisted,
+            draining: node.draining,
+            shards: shards
+                .since(0)
+                .filter(|change| change.placement.owner == Some(node.id))
+                .count() as u32,
         });
         Ok(Response::new(ListNodesResponse {
             nodes: nodes.collect(),
@@ -103,6 +120,22 @@ impl Nodes for NodesService {
         removed.map_err(|refused| nodes_refused(&refused))?;
         tracing::info!(node = id.get(), "node removed");
         Ok(Response::new(RemoveNodeResponse {}))
+    }
+
+    async fn drain_node(
+        &self,
+        request: Request<DrainNodeRequest>,
+    ) -> Result<Response<DrainNodeResponse>, Status> {
+        self.drain(request.into_inner().id, true).await?;
+        Ok(Response::new(DrainNodeResponse {}))
+    }
+
+    async fn undrain_node(
+        &self,
+        request: Request<UndrainNodeRequest>,
+    ) -> Result<Response<UndrainNodeResponse>, Status> {
+        self.drain(request.into_inner().id, false).await?;
+        Ok(Response::new(UndrainNodeResponse {}))
     }
 
     async fn create_token(

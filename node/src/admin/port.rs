@@ -14,6 +14,7 @@ use rookery_proto::admin::quota_server::QuotaServer;
 use rookery_proto::admin::registration_server::RegistrationServer;
 use rookery_proto::admin::server_server::ServerServer;
 use rookery_proto::admin::sessions_server::SessionsServer;
+use rookery_proto::admin::shards_server::ShardsServer;
 use rookery_proto::admin::throttle_server::ThrottleServer;
 use rookery_proto::admin::users_server::UsersServer;
 use rookery_store::Store;
@@ -33,6 +34,7 @@ use super::quota::QuotaService;
 use super::registration::RegistrationService;
 use super::server::ServerService;
 use super::sessions::SessionsService;
+use super::shard_map::ShardsService;
 use super::shards::Shards;
 use super::socket::{self, SocketError};
 use super::throttle::ThrottleService;
@@ -138,6 +140,7 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
     let users = UsersServer::new(UsersService::new(store, shards.clone(), hosts));
     let sessions = SessionsServer::new(SessionsService::new(shards));
     let nodes = NodesServer::new(NodesService::new(operator.clone()));
+    let shard_map = ShardsServer::new(ShardsService::new(operator.clone()));
     let group = ControlGroupServer::new(ControlGroupService::new(operator.clone()));
     let bans = BansServer::new(BansService::new(control.clone()));
     let throttle = ThrottleServer::new(ThrottleService::new(control.clone()));
@@ -164,6 +167,7 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
         .add_service(bans)
         .add_service(throttle)
         .add_service(nodes)
+        .add_service(shard_map)
         .add_service(group)
         .add_service(BackupServer::new(backup))
         .add_service(server)

@@ -100,6 +100,7 @@ mod tests {
             address: address.into(),
             roles: vec![NodeRole::Control],
             enlisted: true,
+            draining: false,
         };
         let member = |number| Member {
             node: id(number),

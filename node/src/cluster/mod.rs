@@ -45,3 +45,4 @@ pub use start::{Cluster, ClusterError, Founded, found};
 pub use token::{Token, TokenError};
 
 pub(crate) use control_service::nodes_refused;
+pub(crate) use shards::is_draining;

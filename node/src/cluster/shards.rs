@@ -8,13 +8,14 @@
 //!
 //! A node that holds no shards has a lease too: that it lives is what the others follow.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::gauge;
-use rookery_control::{Control, NodeId, Renewal, ShardMap, ShardPolicy};
+use rookery_control::{Control, Directory, NodeId, Renewal, ShardMap, ShardPolicy};
 use rookery_link::{
     CarrierServer, Dial, DialError, Hall, HallConfig, Owner, ShardMap as Owners, SharedMap, Ways,
     WaysConfig, client_settings,
@@ -120,6 +121,11 @@ impl ShardWays {
         self.hall.service()
     }
 
+    /// Which node this is.
+    pub(super) fn node(&self) -> NodeId {
+        self.node
+    }
+
     /// What the router role stands in.
     pub(super) fn surroundings(&self) -> Surroundings {
         Surroundings {
@@ -152,13 +158,19 @@ impl ShardWays {
             self.raise_epochs(&control, above).await;
         }
         let mut configured = false;
+        let mut directory = control.watch_directory();
         let pause = Duration::from_millis(self.policy.lease_ms) / RENEWALS_A_LEASE;
         loop {
             if !configured && self.renewal.routes {
                 configured = control.configure_shards(self.policy).await.is_ok();
             }
             let asked = Instant::now();
-            match control.renew_lease(self.node, self.renewal).await {
+            let draining = is_draining(&directory.borrow_and_update(), self.node);
+            let renewal = Renewal {
+                draining,
+                ..self.renewal
+            };
+            match control.renew_lease(self.node, renewal).await {
                 Ok(granted) => {
                     let mut followed = self.followed.subscribe();
                     let caught_up = followed.wait_for(|version| *version >= granted.map_version);
@@ -171,7 +183,16 @@ impl ShardWays {
                 }
             }
             gauge!("rookery_lease_left_seconds").set(self.lease.left().as_secs_f64());
-            tokio::time::sleep_until(asked + pause).await;
+            // At once when the operator wants something else of this node.
+            let changed = async {
+                while directory.changed().await.is_ok() {
+                    if is_draining(&directory.borrow(), self.node) != draining {
+                        return;
+                    }
+                }
+                std::future::pending::<()>().await;
+            };
+            let _ = tokio::time::timeout_at(asked + pause, changed).await;
         }
     }
 
@@ -219,10 +240,13 @@ impl ShardWays {
             _ => None,
         });
         router.retire(stops).await;
+        let mut awaited: BTreeSet<u32> = self.hall.nodes().into_iter().collect();
+        awaited.insert(number(self.node));
         let starts = steps.iter().filter_map(|step| match step {
             OwnershipStep::Start(shard, epoch) => Some(Tenure {
                 shard: *shard,
                 epoch: *epoch,
+                awaited: awaited.clone(),
             }),
             _ => None,
         });
@@ -257,6 +281,11 @@ impl Dial for NodeDial {
             channel.map_err(|error| DialError(error.to_string()))
         })
     }
+}
+
+/// Whether the operator wants the node empty.
+pub(crate) fn is_draining(directory: &Directory, node: NodeId) -> bool {
+    directory.node(node).is_some_and(|node| node.draining)
 }
 
 /// Whether the certificate that came with a connection is this node's.

@@ -268,6 +268,11 @@ impl Cluster {
         &self.0.addresses
     }
 
+    /// Which node this is.
+    pub fn node(&self) -> NodeId {
+        self.0.shards.node()
+    }
+
     /// What the router role of this node stands in.
     pub fn surroundings(&self) -> Surroundings {
         self.0.shards.surroundings()

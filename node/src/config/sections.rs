@@ -113,6 +113,11 @@ rookery_xmpp::options! {
         pub lease_margin_ms: u64 = 500, "ms";
         /// Shards that move from one living router to another at once.
         pub shard_moves_max: u16 = 16, "shards";
+        /// Clients of a node that is drained are sent away in waves: how many at once. Each logs in at
+        /// another node, which must bear it.
+        pub drain_wave_clients: u32 = 200, "clients";
+        /// How long to wait before the next wave of clients is sent away.
+        pub drain_wave_ms: u64 = 1_000, "ms";
     }
 }
 

@@ -76,6 +76,12 @@ impl Control {
         self.change_nodes(Command::RemoveNode { node }).await
     }
 
+    /// Wants a node empty, or used again: its shards move to others and its clients are sent away.
+    pub async fn drain_node(&self, node: NodeId, draining: bool) -> Result<(), NodesRefused> {
+        self.change_nodes(Command::DrainNode { node, draining })
+            .await
+    }
+
     async fn change_nodes(&self, command: Command) -> Result<(), NodesRefused> {
         match self.propose(command, Timestamp::now()).await? {
             Outcome::NodesChanged => Ok(()),

@@ -102,6 +102,13 @@ pub enum Command {
         /// Which node.
         node: NodeId,
     },
+    /// An administrator wants a node empty, or used again.
+    DrainNode {
+        /// Which node.
+        node: NodeId,
+        /// Whether it shall be empty.
+        draining: bool,
+    },
     /// A router's configuration asks for these numbers.
     ConfigureShards {
         /// What the configuration says.
@@ -201,6 +208,7 @@ impl Command {
             Self::CreateToken { .. }
                 | Self::Admit { .. }
                 | Self::RemoveNode { .. }
+                | Self::DrainNode { .. }
                 | Self::Advance { .. }
         )
     }

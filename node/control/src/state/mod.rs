@@ -151,7 +151,8 @@ impl ControlState {
             Command::CreateToken { .. }
             | Command::Admit { .. }
             | Command::Enlist { .. }
-            | Command::RemoveNode { .. } => self.change_nodes(index, command),
+            | Command::RemoveNode { .. }
+            | Command::DrainNode { .. } => self.change_nodes(index, command),
             Command::ConfigureQuota { policy } => {
                 Outcome::PolicyVersion(self.policy.configure_quota(*policy))
             }

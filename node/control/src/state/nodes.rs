@@ -76,6 +76,9 @@ pub struct Node {
     pub roles: Vec<NodeRole>,
     /// Whether it has ever started.
     pub enlisted: bool,
+    /// Whether its operator wants it empty. It stays so until he says otherwise, also when it starts again.
+    #[serde(default)]
+    pub draining: bool,
 }
 
 /// The nodes and the members of the control group, at one version.
@@ -164,6 +167,7 @@ impl Nodes {
                 roles,
             } => self.enlist(*node, address, roles),
             Command::RemoveNode { node } => self.remove(*node, members),
+            Command::DrainNode { node, draining } => self.drain(*node, *draining),
             _ => Outcome::NoSuchNode,
         }
     }
@@ -190,6 +194,7 @@ impl Nodes {
             address: address.to_owned(),
             roles: token.roles.clone(),
             enlisted: false,
+            draining: false,
         };
         self.known.nodes.insert(id, node);
         Outcome::Admitted {
@@ -218,9 +223,24 @@ impl Nodes {
             address: address.to_owned(),
             roles: roles.to_vec(),
             enlisted: true,
+            draining: self
+                .known
+                .nodes
+                .get(&id)
+                .is_some_and(|known| known.draining),
         };
         self.known.nodes.insert(id, node);
         Outcome::NodesChanged
+    }
+
+    fn drain(&mut self, id: NodeId, draining: bool) -> Outcome {
+        match self.known.nodes.get_mut(&id) {
+            Some(node) => {
+                node.draining = draining;
+                Outcome::NodesChanged
+            }
+            None => Outcome::NoSuchNode,
+        }
     }
 
     fn remove(&mut self, id: NodeId, members: &Members) -> Outcome {
@@ -351,5 +371,28 @@ mod tests {
         admit(&mut nodes, NOW, "a");
         let bytes = crate::state::encode(&nodes);
         assert_eq!(crate::state::decode::<Nodes>(&bytes).unwrap(), nodes);
+    }
+
+    #[test]
+    fn a_node_that_is_drained_stays_so_until_it_is_used_again() {
+        let mut nodes = Nodes::default();
+        let drain = |node, draining| Command::DrainNode {
+            node: id(node),
+            draining,
+        };
+        let enlist = || Command::Enlist {
+            node: id(2),
+            address: "a:1".into(),
+            roles: vec![NodeRole::Router],
+        };
+        assert_eq!(run(&mut nodes, NOW, drain(2, true)), Outcome::NoSuchNode);
+        run(&mut nodes, NOW, enlist());
+        assert_eq!(run(&mut nodes, NOW, drain(2, true)), Outcome::NodesChanged);
+        // It starts again.
+        run(&mut nodes, NOW, enlist());
+        let draining = |nodes: &Nodes| nodes.known.nodes[&id(2)].draining;
+        assert!(draining(&nodes));
+        run(&mut nodes, NOW, drain(2, false));
+        assert!(!draining(&nodes));
     }
 }

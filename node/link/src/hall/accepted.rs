@@ -137,6 +137,7 @@ impl Accepted {
         words: &mut Vec<DownBody>,
     ) {
         let taken = frame.into_input(
+            self.node,
             |session, announced| self.sink(session, announced),
             |shard, token| self.receipt(shard, token),
         );

@@ -69,6 +69,13 @@ impl Hall {
         Self { inner }
     }
 
+    /// The nodes that are connected now, in their order.
+    pub fn nodes(&self) -> Vec<u32> {
+        let links = self.inner.links();
+        let connected = links.iter().filter(|(_, link)| !link.half.line().is_down());
+        connected.map(|(node, _)| *node).collect()
+    }
+
     /// Bytes that wait for the sessions of each node, for metrics.
     pub fn outboxes(&self) -> Vec<(u32, usize)> {
         let links = self.inner.links();

@@ -109,6 +109,7 @@ impl Inner {
             }
             UpBody::Session(ToShard::Announce { .. })
             | UpBody::Announce(_)
+            | UpBody::AllAnnounced
             | UpBody::NotTaken(_)
             | UpBody::Again
             | UpBody::Fence => {}

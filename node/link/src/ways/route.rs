@@ -126,6 +126,7 @@ impl Inner {
                 let from = Seated::again(self, announced, sink);
                 ShardInput::Session(announced.clone().into_frame(from))
             }
+            UpBody::AllAnnounced => ShardInput::AllAnnounced(self.config.node),
             UpBody::NotTaken(_) | UpBody::Again | UpBody::Fence => return None,
         };
         if let Some(receipt) = input.receipt_mut() {
@@ -218,7 +219,10 @@ impl Inner {
             way.opened();
             return;
         }
-        if owner.is_some() && way.route().is_none() && !self.is_wanted(shard, &way) {
+        if let Some(owner) = owner
+            && way.route().is_none()
+            && !self.is_wanted(shard, &way, owner)
+        {
             return;
         }
         self.change(shard, &mut way, owner);
@@ -243,22 +247,14 @@ impl Inner {
         match way.change_to(owner, now, |former| self.hears(former)) {
             Change::Wait => return,
             Change::Ask(former) => {
-                let fence = Up {
-                    shard,
-                    token: 0,
-                    body: UpBody::Fence,
-                };
+                let fence = Up::new(shard, UpBody::Fence);
                 self.link(former.node).half.push_always(Arc::new(fence));
                 return;
             }
             Change::Ready => {}
         }
         if way.route() != Some(owner) {
-            let again = Up {
-                shard,
-                token: 0,
-                body: UpBody::Again,
-            };
+            let again = Up::new(shard, UpBody::Again);
             let announced = self.seats.announce(shard, owner.node);
             if !announced.is_empty() {
                 counter!("rookery_link_sessions_announced_total").increment(announced.len() as u64);
@@ -270,14 +266,20 @@ impl Inner {
                     "sessions are announced to the owner"
                 );
             }
-            way.begin(owner, std::iter::once(again).chain(announced));
+            let all = Up::new(shard, UpBody::AllAnnounced);
+            let front = std::iter::once(again).chain(announced);
+            way.begin(owner, front.chain(std::iter::once(all)));
         }
         way.advance(|up| self.carry(owner, up).is_ok());
     }
 
-    /// Whether anybody would notice that a way is not open.
-    fn is_wanted(&self, shard: ShardId, way: &Way) -> bool {
-        self.seats.any_at(shard) || !way.is_empty()
+    /// Whether anybody would notice that a way is not open: the owner, too, if it is connected, for it
+    /// waits to hear of all sessions before it serves stanzas for them.
+    fn is_wanted(&self, shard: ShardId, way: &Way, owner: Owner) -> bool {
+        owner.node == self.config.node
+            || self.hears(owner)
+            || self.seats.any_at(shard)
+            || !way.is_empty()
     }
 
     /// Whether a former owner can still tell what it settled. What one of this process has settled

@@ -229,7 +229,7 @@ fn ups() -> Vec<Up> {
         jid: shared("a@b/c"),
         receipt: None,
     }));
-    bodies.extend([UpBody::Again, UpBody::Fence]);
+    bodies.extend([UpBody::Again, UpBody::Fence, UpBody::AllAnnounced]);
     for (address, state) in [("192.0.2.1", &b"<session/>"[..]), ("2001:db8::1", b"")] {
         bodies.push(UpBody::Announce(Announced {
             session: SESSION,
@@ -301,11 +301,12 @@ fn up_again(up: UpIn) -> Up {
     let shard = match &up {
         UpIn::Ask { shard, .. } | UpIn::Stanzas { shard, .. } => *shard,
         UpIn::Closed { shard, .. } | UpIn::Peer { shard, .. } | UpIn::Again(shard) => *shard,
-        UpIn::Announce { shard, .. } | UpIn::Fence(shard) => *shard,
+        UpIn::Announce { shard, .. } | UpIn::Fence(shard) | UpIn::AllAnnounced(shard) => *shard,
         UpIn::NotTaken(_) => ShardId(0),
     };
     let (mut token, mut announced) = (0, None);
     let read = up.into_input(
+        7,
         |_, said| {
             announced = said.cloned();
             Arc::new(Nobody)
@@ -317,6 +318,7 @@ fn up_again(up: UpIn) -> Up {
     );
     let body = match read {
         Ok(_) if announced.is_some() => UpBody::Announce(announced.expect("it is some")),
+        Ok((_, rookery_session::carrier::ShardInput::AllAnnounced(7))) => UpBody::AllAnnounced,
         Ok((_, rookery_session::carrier::ShardInput::Session(frame))) => UpBody::Session(frame),
         Ok((_, rookery_session::carrier::ShardInput::Peer(frame))) => UpBody::Peer(frame),
         Ok(_) => panic!("neither of a session nor of a shard"),

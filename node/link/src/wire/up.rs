@@ -33,6 +33,8 @@ pub(crate) enum UpBody {
     Peer(PeerFrame),
     /// A session that an earlier owner has bound.
     Announce(Announced),
+    /// All sessions have been announced.
+    AllAnnounced,
     /// The frame of that number was not taken by its session.
     NotTaken(u64),
     /// What follows for the shard begins anew, and is to be taken again.
@@ -88,6 +90,7 @@ pub(crate) enum UpIn {
         shard: ShardId,
         announced: Announced,
     },
+    AllAnnounced(ShardId),
     NotTaken(u64),
     Again(ShardId),
     Fence(ShardId),
@@ -112,6 +115,7 @@ const NOT_TAKEN: u8 = 5;
 const AGAIN: u8 = 6;
 const ANNOUNCE: u8 = 7;
 const FENCE: u8 = 8;
+const ALL_ANNOUNCED: u8 = 9;
 
 impl Frame for Up {
     fn write(&self, out: &mut impl Out) {
@@ -167,6 +171,7 @@ impl Frame for Up {
                 out.u32(8);
                 out.u64(*number);
             }
+            UpBody::AllAnnounced => self.write_word(ALL_ANNOUNCED, out),
             UpBody::Again => self.write_word(AGAIN, out),
             UpBody::Fence => self.write_word(FENCE, out),
         }
@@ -284,16 +289,18 @@ impl UpIn {
                     state: input.bytes()?,
                 },
             }),
+            ALL_ANNOUNCED => Ok(Self::AllAnnounced(shard)),
             AGAIN => Ok(Self::Again(shard)),
             FENCE => Ok(Self::Fence(shard)),
             _ => Err(Malformed("no such kind of frame for a shard")),
         }
     }
 
-    /// What the shard is told. `sink` is the way to a session, in the round of an announcement;
+    /// What the shard is told by this node. `sink` is the way to a session, in the round of an announcement;
     /// `receipt` belongs to a frame that its sender keeps. `Err` is said to the link.
     pub(crate) fn into_input(
         self,
+        node: u32,
         sink: impl FnOnce(SessionId, Option<&Announced>) -> SinkRef,
         receipt: impl FnOnce(ShardId, u64) -> Option<Receipt>,
     ) -> Result<(ShardId, ShardInput), ToLink> {
@@ -355,6 +362,7 @@ impl UpIn {
                 frame.receipt = receipt(shard, token);
                 (shard, ShardInput::Peer(frame))
             }
+            Self::AllAnnounced(shard) => (shard, ShardInput::AllAnnounced(node)),
             Self::NotTaken(number) => return Err(ToLink::NotTaken(number)),
             Self::Again(shard) => return Err(ToLink::Again(shard)),
             Self::Fence(shard) => return Err(ToLink::Fence(shard)),

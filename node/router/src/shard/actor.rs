@@ -1,6 +1,6 @@
 //! The mover of one shard: hands inputs to the machine and runs its effects. It holds no rule.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,12 +44,15 @@ pub struct FromOutside(pub ShardInput);
 pub struct Retire;
 
 /// What an actor is told of the shard that it is to serve.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Tenure {
     /// Which shard.
     pub shard: ShardId,
     /// Under which epoch.
     pub epoch: u32,
+    /// The nodes that will announce their sessions. Stanzas of other shards wait for that, or they
+    /// would find nobody.
+    pub awaited: BTreeSet<u32>,
 }
 
 /// Whether what is dropped here counts as dealt with: not without a lease, and not once the shard was
@@ -71,6 +74,10 @@ pub struct ShardActor {
     standing: Arc<Standing>,
     /// What came while there was no lease.
     held: VecDeque<Input>,
+    /// The nodes whose sessions are not known yet.
+    awaited: BTreeSet<u32>,
+    /// What came from other shards meanwhile.
+    early: VecDeque<Input>,
     env: Arc<Environment>,
     services: Arc<Services>,
     peers: Arc<dyn Peers>,
@@ -96,6 +103,8 @@ impl ShardActor {
                 retired: AtomicBool::new(false),
             }),
             held: VecDeque::new(),
+            awaited: tenure.awaited,
+            early: VecDeque::new(),
             env,
             services,
             peers,
@@ -117,9 +126,30 @@ impl ShardActor {
             return self.hold(input);
         }
         while let Some(held) = self.held.pop_front() {
-            self.handle_all(held, ctx);
+            self.take(held, ctx);
         }
-        self.handle_all(input, ctx);
+        self.take(input, ctx);
+    }
+
+    /// Handles an input in its turn: behind the announcements, if they are still to come.
+    fn take(&mut self, input: Input, ctx: &mut Context<Self>) {
+        match input {
+            Input::AllAnnounced(node) => {
+                self.awaited.remove(&node);
+                self.begin(ctx);
+            }
+            Input::Peer(_) if !self.awaited.is_empty() => self.early.push_back(input),
+            other => self.handle_all(other, ctx),
+        }
+    }
+
+    /// All sessions are known, or will not be: what waited for them is handled.
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        if self.awaited.is_empty() {
+            while let Some(early) = self.early.pop_front() {
+                self.handle_all(early, ctx);
+            }
+        }
     }
 
     /// Keeps an input until there is a lease again; bounded by what senders may have under way. Questions
@@ -252,11 +282,26 @@ impl ShardActor {
     }
 }
 
+/// How long a new owner waits for the sessions of a node. All hear of it at once, so it is some round
+/// trips; one that does not answer is on its way out.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(2);
+
 impl Actor for ShardActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(self.env.options.load().shard_queue_max as usize);
+        if !self.awaited.is_empty() {
+            ctx.run_later(ANNOUNCED_WITHIN, |actor, ctx| {
+                if !actor.awaited.is_empty() {
+                    let (shard, nodes) = (actor.shard.id().0, &actor.awaited);
+                    tracing::warn!(shard, ?nodes, "nodes have not announced their sessions");
+                    actor.awaited.clear();
+                    // In its turn, and only under a lease.
+                    actor.run(Input::AllAnnounced(0), ctx);
+                }
+            });
+        }
         ctx.run_interval(Duration::from_secs(1), |actor, ctx| {
             actor.run(Input::Tick, ctx)
         });

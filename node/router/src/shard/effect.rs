@@ -33,6 +33,8 @@ pub enum Input {
     Undelivered(SessionId, Arc<Jid>, Delivered),
     /// Another shard's queue was full: these stanzas come back.
     Refused(PeerFrame),
+    /// This node has announced all of its sessions to this owner of the shard.
+    AllAnnounced(u32),
     /// A second went by.
     Tick,
 }
@@ -43,6 +45,7 @@ impl From<ShardInput> for Input {
             ShardInput::Session(frame) => Self::Session(frame),
             ShardInput::Peer(frame) => Self::Peer(frame),
             ShardInput::Refused(frame) => Self::Refused(frame),
+            ShardInput::AllAnnounced(node) => Self::AllAnnounced(node),
             ShardInput::Undelivered {
                 session,
                 jid,

@@ -108,6 +108,8 @@ impl Shard {
                 );
             }
             Input::Refused(frame) => absent::overloaded(turn, arrival(frame)),
+            // Only who lets others wait for it needs it.
+            Input::AllAnnounced(_) => {}
             Input::Tick => accounts.tick(turn),
         }
         effects.append(&mut self.out.effects);

@@ -8,6 +8,7 @@ mod quota;
 mod registration;
 mod server;
 mod sessions;
+mod shards;
 mod throttle;
 mod users;
 
@@ -76,6 +77,9 @@ enum Topic {
     /// The nodes of the cluster.
     #[command(subcommand)]
     Nodes(nodes::NodesCommand),
+    /// The shards: who serves which accounts.
+    #[command(subcommand)]
+    Shards(shards::ShardsCommand),
     /// The control group.
     #[command(subcommand)]
     Control(control::ControlCommand),
@@ -102,6 +106,7 @@ impl AdminArgs {
                 Topic::Bans(command) => command.run(channel).await,
                 Topic::Quota(command) => command.run(channel).await,
                 Topic::Nodes(command) => command.run(channel).await,
+                Topic::Shards(command) => command.run(channel).await,
                 Topic::Control(command) => command.run(channel).await,
                 Topic::Server(command) => command.run(channel).await,
             };

@@ -3,7 +3,8 @@
 use clap::Subcommand;
 use rookery_proto::admin::nodes_client::NodesClient;
 use rookery_proto::admin::{
-    CreateTokenRequest, CreateTokenResponse, ListNodesRequest, RemoveNodeRequest,
+    CreateTokenRequest, CreateTokenResponse, DrainNodeRequest, ListNodesRequest, RemoveNodeRequest,
+    UndrainNodeRequest,
 };
 use serde_json::json;
 use tonic::Status;
@@ -17,6 +18,16 @@ use super::Shown;
 pub(super) enum NodesCommand {
     /// List the nodes.
     List,
+    /// Empty a node: its shards move to others, and its clients are sent away in waves.
+    Drain {
+        /// Its id, as `nodes list` shows it.
+        id: u64,
+    },
+    /// Use a node again that was emptied.
+    Undrain {
+        /// Its id, as `nodes list` shows it.
+        id: u64,
+    },
     /// Remove a node for ever: every other node refuses it from then on.
     Remove {
         /// Its id, as `nodes list` shows it.
@@ -29,6 +40,16 @@ impl NodesCommand {
         let mut client = NodesClient::new(channel);
         match self {
             Self::List => list(client).await,
+            Self::Drain { id } => {
+                client.drain_node(DrainNodeRequest { id }).await?;
+                let text = format!("node {id} is being emptied: `nodes list` shows its shards");
+                Ok(Shown::done(text, json!({"id": id})))
+            }
+            Self::Undrain { id } => {
+                client.undrain_node(UndrainNodeRequest { id }).await?;
+                let text = format!("node {id} is in use again");
+                Ok(Shown::done(text, json!({"id": id})))
+            }
             Self::Remove { id } => {
                 client.remove_node(RemoveNodeRequest { id }).await?;
                 let text = format!("node {id} is removed; stop its process");
@@ -57,23 +78,24 @@ async fn list(mut client: NodesClient<Channel>) -> Result<Shown, Status> {
         .nodes
         .iter()
         .map(|node| {
-            let state = if node.enlisted {
-                "enlisted"
-            } else {
-                "never started"
+            let state = match (node.enlisted, node.draining) {
+                (false, _) => "never started",
+                (true, false) => "in use",
+                (true, true) => "draining",
             };
             let roles = node.roles.join(", ");
             vec![
                 node.id.to_string(),
                 node.address.clone(),
                 roles,
+                node.shards.to_string(),
                 state.to_owned(),
             ]
         })
         .collect();
     let mut text = match rows.is_empty() {
         true => "no nodes: this server is alone".to_owned(),
-        false => table(&["ID", "ADDRESS", "ROLES", "STATE"], &rows),
+        false => table(&["ID", "ADDRESS", "ROLES", "SHARDS", "STATE"], &rows),
     };
     if !listed.removed.is_empty() {
         let removed: Vec<_> = listed.removed.iter().map(u64::to_string).collect();
@@ -83,7 +105,14 @@ async fn list(mut client: NodesClient<Channel>) -> Result<Shown, Status> {
         .nodes
         .iter()
         .map(|node| {
-            json!({"id": node.id, "address": node.address, "roles": node.roles, "enlisted": node.enlisted})
+            json!({
+                "id": node.id,
+                "address": node.address,
+                "roles": node.roles,
+                "enlisted": node.enlisted,
+                "draining": node.draining,
+                "shards": node.shards,
+            })
         })
         .collect();
     let json = json!({"nodes": nodes, "removed": listed.removed, "version": listed.version});

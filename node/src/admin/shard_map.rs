@@ -1,0 +1,100 @@
+//! The service `Shards`.
+
+use rookery_control::{NodeId, Placement, ShardMap, ShardsRefused};
+use rookery_proto::admin::shards_server::Shards;
+use rookery_proto::admin::{
+    FindShardRequest, FindShardResponse, ListShardsRequest, ListShardsResponse, MoveShardRequest,
+    MoveShardResponse, Shard,
+};
+use rookery_session::carrier::ShardId;
+use rookery_xmpp::jid::Jid;
+use tonic::{Request, Response, Status};
+
+use super::nodes::{node_id, unavailable};
+use crate::operator::Operator;
+
+/// Answers for the map from shards to nodes.
+pub(super) struct ShardsService {
+    operator: Operator,
+}
+
+impl ShardsService {
+    pub(super) fn new(operator: Operator) -> Self {
+        Self { operator }
+    }
+}
+
+#[tonic::async_trait]
+impl Shards for ShardsService {
+    async fn list_shards(
+        &self,
+        request: Request<ListShardsRequest>,
+    ) -> Result<Response<ListShardsResponse>, Status> {
+        let node = request.into_inner().node;
+        let map = self.operator.control().shards();
+        let shards = map
+            .since(0)
+            .map(|change| shard(change.shard, change.placement))
+            .filter(|shard| node == 0 || shard.owner == node);
+        Ok(Response::new(ListShardsResponse {
+            shards: shards.collect(),
+            version: map.version(),
+        }))
+    }
+
+    async fn find_shard(
+        &self,
+        request: Request<FindShardRequest>,
+    ) -> Result<Response<FindShardResponse>, Status> {
+        let jid = Jid::parse(&request.into_inner().jid)
+            .map_err(|error| Status::invalid_argument(format!("no address: {error}")))?;
+        let map = self.operator.control().shards();
+        if map.is_empty() {
+            return Err(alone());
+        }
+        let ShardId(number) = ShardId::of(jid.bare_str(), map.len());
+        let placement = map.get(number).unwrap_or_default();
+        let shard = Some(shard(number, placement));
+        Ok(Response::new(FindShardResponse { shard }))
+    }
+
+    async fn move_shard(
+        &self,
+        request: Request<MoveShardRequest>,
+    ) -> Result<Response<MoveShardResponse>, Status> {
+        let MoveShardRequest { number, to } = request.into_inner();
+        let to = node_id(to)?;
+        let control = self.operator.control();
+        let number = known(&control.shards(), number)?;
+        let moved = control.move_shard(number, to).await;
+        moved.map_err(|refused| match refused {
+            ShardsRefused::Unavailable(error) => unavailable(error),
+            other => Status::failed_precondition(other.to_string()),
+        })?;
+        tracing::info!(shard = number, to = to.get(), "shard is moved");
+        Ok(Response::new(MoveShardResponse {}))
+    }
+}
+
+/// The number of a shard in a request.
+fn known(map: &ShardMap, number: u32) -> Result<u16, Status> {
+    if map.is_empty() {
+        return Err(alone());
+    }
+    let number = u16::try_from(number).ok().filter(|n| *n < map.len());
+    number.ok_or_else(|| Status::not_found(format!("shards are numbered 0 to {}", map.len() - 1)))
+}
+
+fn shard(number: u16, placement: Placement) -> Shard {
+    let id = |node: Option<NodeId>| node.map_or(0, NodeId::get);
+    Shard {
+        number: u32::from(number),
+        owner: id(placement.owner),
+        epoch: placement.epoch,
+        moving_to: id(placement.moving_to),
+    }
+}
+
+fn alone() -> Status {
+    Status::failed_precondition("this server is in no cluster: it serves all accounts itself")
+}
