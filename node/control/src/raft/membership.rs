@@ -156,6 +156,7 @@ mod tests {
             address: String::new(),
             roles: vec![NodeRole::Control],
             enlisted: true,
+            draining: false,
         };
         World {
             conf: ConfState {
