@@ -343,11 +343,7 @@ impl UpIn {
                 jid,
             } => {
                 let receipt = receipt(shard, token);
-                let closed = ToShard::Closed {
-                    session,
-                    jid,
-                    receipt,
-                };
+                let closed = closed(session, jid, receipt);
                 (shard, ShardInput::Session(closed))
             }
             Self::Announce { shard, announced } => {
@@ -380,6 +376,14 @@ impl Announced {
             address: self.address,
             state: self.state,
         }
+    }
+}
+
+fn closed(session: SessionId, jid: Arc<Jid>, receipt: Option<Receipt>) -> ToShard {
+    ToShard::Closed {
+        session,
+        jid,
+        receipt,
     }
 }
 
