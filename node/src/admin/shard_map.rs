@@ -3,8 +3,8 @@
 use rookery_control::{NodeId, Placement, ShardMap, ShardsRefused};
 use rookery_proto::admin::shards_server::Shards;
 use rookery_proto::admin::{
-    FindShardRequest, FindShardResponse, ListShardsRequest, ListShardsResponse, MoveShardRequest,
-    MoveShardResponse, Shard,
+    ListShardsRequest, ListShardsResponse, MoveShardRequest, MoveShardResponse, Shard,
+    ShowShardRequest, ShowShardResponse,
 };
 use rookery_session::carrier::ShardId;
 use rookery_xmpp::jid::Jid;
@@ -42,10 +42,10 @@ impl Shards for ShardsService {
         }))
     }
 
-    async fn find_shard(
+    async fn show_shard(
         &self,
-        request: Request<FindShardRequest>,
-    ) -> Result<Response<FindShardResponse>, Status> {
+        request: Request<ShowShardRequest>,
+    ) -> Result<Response<ShowShardResponse>, Status> {
         let jid = Jid::parse(&request.into_inner().jid)
             .map_err(|error| Status::invalid_argument(format!("no address: {error}")))?;
         let map = self.operator.control().shards();
@@ -55,7 +55,7 @@ impl Shards for ShardsService {
         let ShardId(number) = ShardId::of(jid.bare_str(), map.len());
         let placement = map.get(number).unwrap_or_default();
         let shard = Some(shard(number, placement));
-        Ok(Response::new(FindShardResponse { shard }))
+        Ok(Response::new(ShowShardResponse { shard }))
     }
 
     async fn move_shard(

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use rookery_proto::admin::shards_client::ShardsClient;
-use rookery_proto::admin::{FindShardRequest, ListShardsRequest, MoveShardRequest, Shard};
+use rookery_proto::admin::{ListShardsRequest, MoveShardRequest, Shard, ShowShardRequest};
 use serde_json::{Value, json};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -48,7 +48,7 @@ impl ShardsCommand {
                 Ok(Shown { text, json })
             }
             Self::Owner { jid } => {
-                let found = client.find_shard(FindShardRequest { jid }).await?;
+                let found = client.show_shard(ShowShardRequest { jid }).await?;
                 let shard = found.into_inner().shard.unwrap_or_default();
                 let (text, json) = (shown(std::slice::from_ref(&shard)), value(&shard));
                 Ok(Shown { text, json })
