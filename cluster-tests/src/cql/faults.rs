@@ -64,10 +64,10 @@ pub(super) fn hanging_node(ring: &mut Ring) -> Result<()> {
             let slowest = times.at(1.0);
             ensure!(slowest < PLAIN_MAX, "{what} took {slowest:?}");
         }
-        let slowest = hanging.conditional.at(1.0);
+        let (most, slowest) = (hanging.conditional.at(0.95), hanging.conditional.at(1.0));
         ensure!(
-            slowest < CONDITIONAL_MAX,
-            "a conditional write took {slowest:?}"
+            most < CONDITIONAL_MOST && slowest < CONDITIONAL_MAX,
+            "of the conditional writes 95 of 100 took less than {most:?}, the slowest {slowest:?}"
         );
         Ok(())
     })
@@ -207,5 +207,9 @@ const TROUBLE: Duration = Duration::from_secs(12);
 /// is busy itself.
 const PLAIN_MAX: Duration = Duration::from_millis(1_500);
 
-/// A write that is unknown after 400 ms, a read that tells, and once more.
-const CONDITIONAL_MAX: Duration = Duration::from_millis(3_000);
+/// A write that is unknown after 400 ms, and a read that tells.
+const CONDITIONAL_MOST: Duration = Duration::from_millis(1_500);
+
+/// One that is under way when the node stops is open in Paxos at the others, and all tries behind it contend with it until
+/// the database gives it up: seconds, for one account.
+const CONDITIONAL_MAX: Duration = Duration::from_millis(8_000);
