@@ -210,6 +210,6 @@ const PLAIN_MAX: Duration = Duration::from_millis(1_500);
 /// A write that is unknown after 400 ms, and a read that tells.
 const CONDITIONAL_MOST: Duration = Duration::from_millis(1_500);
 
-/// One that is under way when the node stops is open in Paxos at the others, and all tries behind it contend with it until
-/// the database gives it up: seconds, for one account.
+/// One that is under way when the node stops is open in Paxos at the others, and all tries behind it contend with it
+/// until the database gives it up: seconds, for one account.
 const CONDITIONAL_MAX: Duration = Duration::from_millis(8_000);
