@@ -29,11 +29,20 @@ pub(crate) struct Accepted {
     pub(super) hall: Arc<Inner>,
     proxies: Mutex<BTreeMap<SessionId, Weak<Proxy>>>,
     pub(super) waiting: Waiting,
-    /// Held while a parcel is handled. The shards for which everything is dropped, until the peer
-    /// says that it begins anew.
-    receiving: Mutex<HashSet<ShardId>>,
+    /// Held while a parcel is handled.
+    receiving: Mutex<Receiving>,
     /// What has been dealt with, and the peer was not told of.
     settled: Mutex<Vec<(ShardId, u64)>>,
+}
+
+/// What the peer was told, and has said, of shards.
+#[derive(Default)]
+struct Receiving {
+    /// Everything for these is dropped, until the peer says that it begins anew.
+    giving_back: HashSet<ShardId>,
+    /// The epoch in which the peer takes this node for the owner. In another one it has another actor, which
+    /// would not know what was told to the former.
+    epochs: BTreeMap<ShardId, u32>,
 }
 
 /// What became of a frame.
@@ -97,7 +106,7 @@ impl Accepted {
     /// Handles a parcel.
     pub(crate) fn receive(self: &Arc<Self>, generation: u64, parcel: Bytes) -> Result<(), Broken> {
         let size = parcel.len();
-        let mut giving_back = self.receiving();
+        let mut receiving = self.receiving();
         let Incoming::Frames(header, frames) = read_parcel(parcel, UpIn::read)? else {
             return Err(Malformed("a second hello").into());
         };
@@ -108,7 +117,7 @@ impl Accepted {
         let count = frames.len() - repeats;
         let mut words = Vec::new();
         for (number, frame) in (header.first..).zip(frames).skip(repeats) {
-            self.handle(number, frame, &mut giving_back, &mut words);
+            self.handle(number, frame, &mut receiving, &mut words);
         }
         counter!("rookery_link_parcels_received_total").increment(1);
         counter!("rookery_link_frames_received_total").increment(count as u64);
@@ -133,7 +142,7 @@ impl Accepted {
         self: &Arc<Self>,
         number: u64,
         frame: UpIn,
-        giving_back: &mut HashSet<ShardId>,
+        receiving: &mut Receiving,
         words: &mut Vec<DownBody>,
     ) {
         let taken = frame.into_input(
@@ -142,7 +151,7 @@ impl Accepted {
             |shard, token| self.receipt(shard, token),
         );
         match taken {
-            Ok((shard, input)) => match self.take(shard, input, giving_back) {
+            Ok((shard, input)) => match self.take(shard, input, receiving) {
                 Verdict::Taken => {}
                 Verdict::Held => words.push(DownBody::Held(number)),
                 Verdict::NotMine(version) => {
@@ -150,10 +159,11 @@ impl Accepted {
                 }
             },
             Err(ToLink::NotTaken(number)) => self.not_taken(number),
-            Err(ToLink::Again(shard)) => {
+            Err(ToLink::Again(shard, epoch)) => {
                 // What waits here comes again.
                 self.waiting.clear(shard);
-                giving_back.remove(&shard);
+                receiving.giving_back.remove(&shard);
+                receiving.epochs.insert(shard, epoch);
             }
             Err(ToLink::Fence(shard)) => {
                 words.extend(self.take_settled());
@@ -234,14 +244,15 @@ impl Accepted {
         self: &Arc<Self>,
         shard: ShardId,
         input: ShardInput,
-        giving_back: &mut HashSet<ShardId>,
+        receiving: &mut Receiving,
     ) -> Verdict {
         let map = self.hall.config.map.load();
-        let ours = map
-            .owner(shard)
-            .is_some_and(|owner| owner.node == self.hall.config.node);
-        if !ours || giving_back.contains(&shard) {
-            let first = giving_back.insert(shard);
+        let meant = receiving.epochs.get(&shard);
+        let ours = map.owner(shard).is_some_and(|owner| {
+            owner.node == self.hall.config.node && meant.is_none_or(|epoch| *epoch == owner.epoch)
+        });
+        if !ours || receiving.giving_back.contains(&shard) {
+            let first = receiving.giving_back.insert(shard);
             return Verdict::NotMine(first.then_some(map.version));
         }
         match self.waiting.give(self, shard, input) {
@@ -318,7 +329,7 @@ impl Accepted {
         self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn receiving(&self) -> MutexGuard<'_, HashSet<ShardId>> {
+    fn receiving(&self) -> MutexGuard<'_, Receiving> {
         self.receiving
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

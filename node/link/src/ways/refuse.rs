@@ -111,7 +111,7 @@ impl Inner {
             | UpBody::Announce(_)
             | UpBody::AllAnnounced
             | UpBody::NotTaken(_)
-            | UpBody::Again
+            | UpBody::Again(_)
             | UpBody::Fence => {}
         }
     }

@@ -127,7 +127,7 @@ impl Inner {
                 ShardInput::Session(announced.clone().into_frame(from))
             }
             UpBody::AllAnnounced => ShardInput::AllAnnounced(self.config.node),
-            UpBody::NotTaken(_) | UpBody::Again | UpBody::Fence => return None,
+            UpBody::NotTaken(_) | UpBody::Again(_) | UpBody::Fence => return None,
         };
         if let Some(receipt) = input.receipt_mut() {
             let to: Arc<dyn Receipts> = self.clone();
@@ -254,7 +254,7 @@ impl Inner {
             Change::Ready => {}
         }
         if way.route() != Some(owner) {
-            let again = Up::new(shard, UpBody::Again);
+            let again = Up::new(shard, UpBody::Again(owner.epoch));
             let announced = self.seats.announce(shard, owner.node);
             if !announced.is_empty() {
                 counter!("rookery_link_sessions_announced_total").increment(announced.len() as u64);

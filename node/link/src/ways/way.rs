@@ -224,7 +224,7 @@ mod tests {
         Up {
             shard: ShardId(0),
             token,
-            body: UpBody::Again,
+            body: UpBody::Again(0),
         }
     }
 

@@ -229,7 +229,7 @@ fn ups() -> Vec<Up> {
         jid: shared("a@b/c"),
         receipt: None,
     }));
-    bodies.extend([UpBody::Again, UpBody::Fence, UpBody::AllAnnounced]);
+    bodies.extend([UpBody::Again(7), UpBody::Fence, UpBody::AllAnnounced]);
     for (address, state) in [("192.0.2.1", &b"<session/>"[..]), ("2001:db8::1", b"")] {
         bodies.push(UpBody::Announce(Announced {
             session: SESSION,
@@ -300,7 +300,7 @@ fn bytes_of<F: Frame>(frames: &[F]) -> Vec<u8> {
 fn up_again(up: UpIn) -> Up {
     let shard = match &up {
         UpIn::Ask { shard, .. } | UpIn::Stanzas { shard, .. } => *shard,
-        UpIn::Closed { shard, .. } | UpIn::Peer { shard, .. } | UpIn::Again(shard) => *shard,
+        UpIn::Closed { shard, .. } | UpIn::Peer { shard, .. } | UpIn::Again(shard, _) => *shard,
         UpIn::Announce { shard, .. } | UpIn::Fence(shard) | UpIn::AllAnnounced(shard) => *shard,
         UpIn::NotTaken(_) => ShardId(0),
     };
@@ -323,7 +323,7 @@ fn up_again(up: UpIn) -> Up {
         Ok((_, rookery_session::carrier::ShardInput::Peer(frame))) => UpBody::Peer(frame),
         Ok(_) => panic!("neither of a session nor of a shard"),
         Err(ToLink::NotTaken(number)) => UpBody::NotTaken(number),
-        Err(ToLink::Again(_)) => UpBody::Again,
+        Err(ToLink::Again(_, epoch)) => UpBody::Again(epoch),
         Err(ToLink::Fence(_)) => UpBody::Fence,
     };
     Up { shard, token, body }

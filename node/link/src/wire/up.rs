@@ -37,8 +37,8 @@ pub(crate) enum UpBody {
     AllAnnounced,
     /// The frame of that number was not taken by its session.
     NotTaken(u64),
-    /// What follows for the shard begins anew, and is to be taken again.
-    Again,
+    /// What follows for the shard begins anew, and is for its owner in this epoch.
+    Again(u32),
     /// The shard has another owner: whatever this one has settled is to be told before the answer.
     Fence,
 }
@@ -92,7 +92,7 @@ pub(crate) enum UpIn {
     },
     AllAnnounced(ShardId),
     NotTaken(u64),
-    Again(ShardId),
+    Again(ShardId, u32),
     Fence(ShardId),
 }
 
@@ -101,8 +101,8 @@ pub(crate) enum UpIn {
 pub(crate) enum ToLink {
     /// The frame of that number was not taken by its session.
     NotTaken(u64),
-    /// What follows for the shard is to be taken again.
-    Again(ShardId),
+    /// What follows for the shard is for its owner in this epoch.
+    Again(ShardId, u32),
     /// What was settled for the shard is to be told.
     Fence(ShardId),
 }
@@ -172,7 +172,12 @@ impl Frame for Up {
                 out.u64(*number);
             }
             UpBody::AllAnnounced => self.write_word(ALL_ANNOUNCED, out),
-            UpBody::Again => self.write_word(AGAIN, out),
+            UpBody::Again(epoch) => {
+                out.u8(AGAIN);
+                out.u32(2 + 4);
+                out.u16(self.shard.0);
+                out.u32(*epoch);
+            }
             UpBody::Fence => self.write_word(FENCE, out),
         }
     }
@@ -290,7 +295,7 @@ impl UpIn {
                 },
             }),
             ALL_ANNOUNCED => Ok(Self::AllAnnounced(shard)),
-            AGAIN => Ok(Self::Again(shard)),
+            AGAIN => Ok(Self::Again(shard, input.u32()?)),
             FENCE => Ok(Self::Fence(shard)),
             _ => Err(Malformed("no such kind of frame for a shard")),
         }
@@ -360,7 +365,7 @@ impl UpIn {
             }
             Self::AllAnnounced(shard) => (shard, ShardInput::AllAnnounced(node)),
             Self::NotTaken(number) => return Err(ToLink::NotTaken(number)),
-            Self::Again(shard) => return Err(ToLink::Again(shard)),
+            Self::Again(shard, epoch) => return Err(ToLink::Again(shard, epoch)),
             Self::Fence(shard) => return Err(ToLink::Fence(shard)),
         };
         Ok((shard, input))

@@ -284,7 +284,7 @@ impl ShardActor {
 
 /// How long a new owner waits for the sessions of a node. All hear of it at once, so it is some round
 /// trips; one that does not answer is on its way out.
-const ANNOUNCED_WITHIN: Duration = Duration::from_secs(2);
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(1);
 
 impl Actor for ShardActor {
     type Context = Context<Self>;
@@ -295,7 +295,7 @@ impl Actor for ShardActor {
             ctx.run_later(ANNOUNCED_WITHIN, |actor, ctx| {
                 if !actor.awaited.is_empty() {
                     let (shard, nodes) = (actor.shard.id().0, &actor.awaited);
-                    tracing::warn!(shard, ?nodes, "nodes have not announced their sessions");
+                    tracing::debug!(shard, ?nodes, "nodes have not announced their sessions");
                     actor.awaited.clear();
                     // In its turn, and only under a lease.
                     actor.run(Input::AllAnnounced(0), ctx);
