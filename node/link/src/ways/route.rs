@@ -75,14 +75,15 @@ impl Inner {
             let carried = self.carry(owner, &up);
             return carried.map_err(|lack| (Arc::unwrap_or_clone(up), lack));
         }
-        if !way.has_room(up.size(), self.config.options.shard_bytes as usize) {
+        let size = up.size();
+        if !way.has_room(size, self.config.options.shard_bytes as usize) {
             return Err((up, Lack::Room));
         }
         up.token = way.next_token();
         let up = Arc::new(up);
         match self.carry(owner, &up) {
             Ok(()) => {
-                way.keep_sent(up);
+                way.keep_sent(up, size);
                 Ok(())
             }
             Err(lack) => Err((Arc::unwrap_or_clone(up), lack)),
@@ -194,7 +195,7 @@ impl Inner {
             return Err(up);
         }
         up.token = way.next_token();
-        way.keep_unsent(Arc::new(up));
+        way.keep_unsent(Arc::new(up), size);
         Ok(())
     }
 

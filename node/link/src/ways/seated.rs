@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use rookery_session::carrier::{
     Answer, Delivered, Delivery, Full, SessionId, ShardId, Sink, SinkRef, ToSession,
 };
+use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
 
 use super::Inner;
@@ -57,52 +58,56 @@ impl Seated {
     }
 }
 
+impl Seated {
+    /// Gives a frame to the session.
+    fn pass(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
+        match &self.sink {
+            Some(sink) => sink.send(frame),
+            None => Err(Full(frame)),
+        }
+    }
+
+    /// The session sits before it hears that it is bound, for it may be over at once.
+    fn bind(&self, ways: &Inner, jid: Arc<Jid>, bound: ToSession) -> Result<(), Full<ToSession>> {
+        if let Some(sink) = &self.sink {
+            let asked = Asked {
+                sink: sink.clone(),
+                shard: self.shard,
+                address: self.address,
+            };
+            ways.seats.sit(&asked, jid, ways.config.node);
+        }
+        let taken = self.pass(bound);
+        if taken.is_err() {
+            ways.seats.leave(self.session);
+        }
+        taken
+    }
+}
+
 impl Sink for Seated {
     fn session(&self) -> SessionId {
         self.session
     }
 
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
-        let ways = self.ways.upgrade();
-        match (&frame, &ways) {
-            (ToSession::Remember(state), Some(ways)) => {
-                ways.seats.remember(self.session, state);
-                return Ok(());
-            }
-            (
-                ToSession::Answer {
-                    answer: Answer::Bound(jid),
-                    ..
-                },
-                Some(ways),
-            ) => {
-                // Before the session hears of it: it may be over at once.
-                if let Some(sink) = &self.sink {
-                    let asked = Asked {
-                        sink: sink.clone(),
-                        shard: self.shard,
-                        address: self.address,
-                    };
-                    ways.seats.sit(&asked, jid.clone(), ways.config.node);
-                }
-            }
-            _ => {}
-        }
-        let binds = matches!(
-            &frame,
-            ToSession::Answer {
-                answer: Answer::Bound(_),
-                ..
-            }
-        );
-        let taken = match &self.sink {
-            Some(sink) => sink.send(frame),
-            None => Err(Full(frame)),
+        let Some(ways) = self.ways.upgrade() else {
+            return self.pass(frame);
         };
-        if let (true, Err(_), Some(ways)) = (binds, &taken, ways) {
-            ways.seats.leave(self.session);
+        match &frame {
+            ToSession::Remember(state) => {
+                ways.seats.remember(self.session, state);
+                Ok(())
+            }
+            ToSession::Answer {
+                answer: Answer::Bound(jid),
+                ..
+            } => {
+                let jid = jid.clone();
+                self.bind(&ways, jid, frame)
+            }
+            _ => self.pass(frame),
         }
-        taken
     }
 
     fn remembers(&self) -> bool {

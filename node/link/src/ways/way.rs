@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::map::Owner;
-use crate::wire::{Frame, Up};
+use crate::wire::Up;
 
 /// Frames of one shard, and where they go.
 #[derive(Default)]
@@ -92,16 +92,15 @@ impl Way {
         self.last_token
     }
 
-    /// Keeps a frame that was sent.
-    pub(super) fn keep_sent(&mut self, up: Arc<Up>) {
-        let size = up.size();
+    /// Keeps a frame of this size that was sent.
+    pub(super) fn keep_sent(&mut self, up: Arc<Up>, size: usize) {
         self.bytes += size;
         self.kept.push_back(Kept { up, size });
     }
 
-    /// Keeps a frame that is to be sent when the way is open.
-    pub(super) fn keep_unsent(&mut self, up: Arc<Up>) {
-        self.keep_sent(up);
+    /// Keeps a frame of this size that is to be sent when the way is open.
+    pub(super) fn keep_unsent(&mut self, up: Arc<Up>, size: usize) {
+        self.keep_sent(up, size);
         self.unsent += 1;
     }
 
@@ -215,7 +214,7 @@ mod tests {
     use rookery_session::carrier::ShardId;
 
     use super::*;
-    use crate::wire::UpBody;
+    use crate::wire::{Frame, UpBody};
 
     const FIRST: Owner = Owner { node: 2, epoch: 1 };
     const SECOND: Owner = Owner { node: 3, epoch: 2 };
@@ -242,7 +241,9 @@ mod tests {
         way.begin(FIRST, []);
         for _ in 0..frames {
             let token = way.next_token();
-            way.keep_sent(Arc::new(up(token)));
+            let up = up(token);
+            let size = up.size();
+            way.keep_sent(Arc::new(up), size);
         }
         way
     }
