@@ -253,7 +253,6 @@ impl Process {
         let _guard = handle.enter();
         run(&mut Surroundings {
             ways: &self.ways,
-            lease: &self.lease,
             now: self.clock.drift().wall(now),
             entropy: &mut self.entropy,
             planted: self.settings.planted,

@@ -1,23 +1,25 @@
 //! The mover of one shard: what `node/router/src/shard/actor.rs` does, without an actor. It looks at the
 //! lease before each input, runs the effects in order, and holds no rule of its own.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use rookery_link::Ways;
 use rookery_router::Lease;
 use rookery_router::environment::Environment;
-use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
+use rookery_router::shard::{
+    Admission, Effect, Gate, Input, Reply, Request, RequestId, Shard, Standing,
+};
 use rookery_session::carrier::{
     Answer, Delivery, Full, Peers, ShardId, Tenure, ToSession, ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Seeded;
 use rookery_xmpp::stanza::{Batch, StanzaType};
+use tokio::time::Instant;
 
 use super::message;
 use super::planted::Planted;
@@ -28,8 +30,9 @@ pub(crate) struct ShardMover {
     /// The epoch of its placement; the machine's own differs only where that is planted.
     epoch: u32,
     standing: Arc<Standing>,
-    /// What came while there was no lease.
-    held: VecDeque<Input>,
+    gate: Gate,
+    /// Until when announcements are awaited, by the process's clock.
+    awaits_until: Instant,
     next: VecDeque<Input>,
     deliveries: Vec<(RequestId, Taken)>,
 }
@@ -37,22 +40,9 @@ pub(crate) struct ShardMover {
 /// Tells whether a session has taken something.
 type Taken = Pin<Box<dyn Future<Output = bool> + Send>>;
 
-/// Whether what is dropped here counts as dealt with.
-struct Standing {
-    lease: Lease,
-    retired: AtomicBool,
-}
-
-impl Tenure for Standing {
-    fn stands(&self) -> bool {
-        !self.retired.load(Ordering::Acquire) && self.lease.holds()
-    }
-}
-
 /// What a mover is lent for one input.
 pub(crate) struct Surroundings<'a> {
     pub(crate) ways: &'a Ways,
-    pub(crate) lease: &'a Lease,
     pub(crate) now: Timestamp,
     pub(crate) entropy: &'a mut Seeded,
     pub(crate) planted: Option<Planted>,
@@ -63,8 +53,8 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) enum Word {
     /// Have this done; the reply is for this tenure of the shard.
     Request(ShardId, u32, RequestId, Request),
-    /// The shard has acted under this epoch.
-    Acted(ShardId, u32),
+    /// The shard has acted under this epoch, upon these messages.
+    Acted(ShardId, u32, Vec<u64>),
     /// A message was answered with an error.
     Bounced(u64),
     /// A shard is served here no more.
@@ -75,7 +65,7 @@ impl ShardMover {
     /// The shard is served from now on.
     pub(crate) fn new(
         id: ShardId,
-        epoch: u32,
+        (epoch, awaited): (u32, BTreeSet<u32>),
         env: &Arc<Environment>,
         lease: &Lease,
         planted: Option<Planted>,
@@ -87,11 +77,9 @@ impl ShardMover {
         Self {
             shard: Shard::new(id, machine_epoch, env.clone()),
             epoch,
-            standing: Arc::new(Standing {
-                lease: lease.clone(),
-                retired: AtomicBool::new(false),
-            }),
-            held: VecDeque::new(),
+            standing: Arc::new(Standing::new(lease.clone())),
+            gate: Gate::new(awaited),
+            awaits_until: Instant::now() + Gate::ANNOUNCED_WITHIN,
             next: VecDeque::new(),
             deliveries: Vec::new(),
         }
@@ -111,31 +99,36 @@ impl ShardMover {
         if around.planted == Some(Planted::SettledTooEarly) {
             input = without_receipt(input);
         }
-        if !self.may_act(&input, around) {
-            return self.hold(input);
-        }
-        around.words.push(Word::Acted(self.shard.id(), self.epoch));
-        while let Some(held) = self.held.pop_front() {
-            self.handle_all(held, around);
-        }
-        self.handle_all(input, around);
-    }
-
-    /// Keeps an input until there is a lease again. Questions are answered at once.
-    fn hold(&mut self, input: Input) {
-        match input {
-            Input::Tick if !self.held.is_empty() => {}
-            Input::Session(ToShard::Ask { from, ask, .. }) => {
+        let may_act = self.may_act(&input, around);
+        match self.gate.admit(input, may_act) {
+            Admission::Now(input) => self.act(input, around),
+            Admission::InTurn => {
+                while let Some(input) = self.gate.next() {
+                    self.act(input, around);
+                }
+            }
+            Admission::Held(_) => {}
+            Admission::Refused(from, ask) => {
                 let answer = Answer::Unavailable;
                 // Who asked may be gone.
                 let _ = from.send(ToSession::Answer { ask, answer });
             }
-            other => self.held.push_back(other),
         }
+    }
+
+    fn act(&mut self, input: Input, around: &mut Surroundings<'_>) {
+        let messages = messages(&input);
+        let acted = Word::Acted(self.shard.id(), self.epoch, messages);
+        around.words.push(acted);
+        self.handle_all(input, around);
     }
 
     /// Goes on with what sessions on other nodes have taken.
     pub(crate) fn poll(&mut self, around: &mut Surroundings<'_>) {
+        if !self.gate.awaited().is_empty() && Instant::now() >= self.awaits_until {
+            self.gate.wait_no_more();
+            self.run(Input::AllAnnounced(0), around);
+        }
         let mut cx = Context::from_waker(Waker::noop());
         let mut known = Vec::new();
         self.deliveries
@@ -157,14 +150,14 @@ impl ShardMover {
         for input in left {
             self.run(input, around);
         }
-        self.standing.retired.store(true, Ordering::Release);
+        self.standing.retire();
         around.words.push(Word::Retired(self.shard.id()));
     }
 
     fn may_act(&self, input: &Input, around: &Surroundings<'_>) -> bool {
         match around.planted {
             Some(Planted::AnswerAfterLease) if matches!(input, Input::Replied(..)) => true,
-            _ => around.lease.holds(),
+            _ => self.standing.may_act(),
         }
     }
 
@@ -259,6 +252,18 @@ fn without_receipt(mut input: Input) -> Input {
         _ => {}
     }
     input
+}
+
+/// The numbers of the messages in an input.
+fn messages(input: &Input) -> Vec<u64> {
+    let batch = match input {
+        Input::Session(ToShard::Stanzas { batch, .. }) => batch,
+        Input::Peer(frame) | Input::Refused(frame) => &frame.batch,
+        Input::Undelivered(_, _, delivered) => &delivered.batch,
+        _ => return Vec::new(),
+    };
+    let ids = batch.recs.iter().filter_map(|rec| rec.id(&batch.buf));
+    ids.filter_map(message::number_of_id).collect()
 }
 
 /// Tells which messages were answered with an error.

@@ -340,7 +340,15 @@ impl World {
                     };
                     self.ask_store(asker, what);
                 }
-                Word::Acted(shard, epoch) => self.oracle.owners.acted(shard, epoch, node, self.now),
+                Word::Acted(shard, epoch, messages) => {
+                    if !messages.is_empty() {
+                        self.journal.note(
+                            self.now,
+                            format_args!("shard {} on {node} acts upon {messages:?}", shard.0),
+                        );
+                    }
+                    self.oracle.owners.acted(shard, epoch, node, self.now);
+                }
                 Word::Bounced(number) => self.oracle.bounced(number),
                 Word::Retired(shard) => {
                     self.journal.note(

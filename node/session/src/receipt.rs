@@ -21,11 +21,40 @@ use crate::carrier::ShardId;
 #[derive(Clone)]
 pub struct Receipt(Arc<Stub>);
 
-/// Whether a shard's owner may still speak for it.
+/// An owner's time with its shard.
 pub trait Tenure: Send + Sync {
-    /// False once the shard was given up, or while there is no lease: what is dropped then was not
-    /// done.
-    fn stands(&self) -> bool;
+    /// Whether the owner may speak for the shard.
+    fn stands(&self) -> Stands;
+
+    /// Keeps a word that cannot be said now. It is said when the tenure stands firmly again, and
+    /// never once it is over.
+    fn keep(&self, word: Word);
+}
+
+/// Whether a shard's owner may speak for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// It may.
+    Firmly,
+    /// It has no lease, and does not know whether there will be another owner. What it did counts if
+    /// there is none.
+    Perhaps,
+    /// The shard was given up: what is dropped now was not done.
+    NoMore,
+}
+
+/// That a frame was dealt with.
+pub struct Word {
+    shard: ShardId,
+    token: u64,
+    to: Arc<dyn Receipts>,
+}
+
+impl Word {
+    /// Tells the sender.
+    pub fn say(self) {
+        self.to.settled(self.shard, self.token);
+    }
 }
 
 /// Who is told of frames that have been dealt with.
@@ -62,8 +91,17 @@ impl Receipt {
 
 impl Drop for Stub {
     fn drop(&mut self) {
-        if self.tenure.get().is_some_and(|tenure| tenure.stands()) {
-            self.to.settled(self.shard, self.token);
+        let Some(tenure) = self.tenure.get() else {
+            return;
+        };
+        match tenure.stands() {
+            Stands::Firmly => self.to.settled(self.shard, self.token),
+            Stands::Perhaps => tenure.keep(Word {
+                shard: self.shard,
+                token: self.token,
+                to: self.to.clone(),
+            }),
+            Stands::NoMore => {}
         }
     }
 }
@@ -77,7 +115,6 @@ impl fmt::Debug for Receipt {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -90,11 +127,27 @@ mod tests {
         }
     }
 
-    struct Office(AtomicBool);
+    struct Office(Mutex<(Stands, Vec<Word>)>);
+
+    impl Office {
+        fn open() -> Arc<Self> {
+            Arc::new(Self(Mutex::new((Stands::Firmly, vec![]))))
+        }
+
+        fn set(&self, stands: Stands) -> Vec<Word> {
+            let mut state = self.0.lock().expect("no test panics inside");
+            state.0 = stands;
+            std::mem::take(&mut state.1)
+        }
+    }
 
     impl Tenure for Office {
-        fn stands(&self) -> bool {
-            self.0.load(Ordering::Relaxed)
+        fn stands(&self) -> Stands {
+            self.0.lock().expect("no test panics inside").0
+        }
+
+        fn keep(&self, word: Word) {
+            self.0.lock().expect("no test panics inside").1.push(word);
         }
     }
 
@@ -104,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_last_clone_settles_the_frame() {
-        let (book, office) = (Arc::new(Book::default()), Arc::new(Office(true.into())));
+        let (book, office) = (Arc::new(Book::default()), Office::open());
         let receipt = Receipt::new(ShardId(1), 7, book.clone());
         receipt.enter(&(office as Arc<dyn Tenure>));
         let follows = receipt.clone();
@@ -116,13 +169,26 @@ mod tests {
 
     #[test]
     fn what_never_reached_its_shard_or_was_given_up_with_it_is_not_settled() {
-        let (book, office) = (Arc::new(Book::default()), Arc::new(Office(true.into())));
+        let (book, office) = (Arc::new(Book::default()), Office::open());
         drop(Receipt::new(ShardId(1), 1, book.clone()));
         let tenure: Arc<dyn Tenure> = office.clone();
         let receipt = Receipt::new(ShardId(1), 2, book.clone());
         receipt.enter(&tenure);
-        office.0.store(false, Ordering::Relaxed);
+        office.set(Stands::NoMore);
         drop(receipt);
         assert_eq!(settled(&book), []);
+    }
+
+    #[test]
+    fn what_is_done_while_the_lease_has_lapsed_is_said_later() {
+        let (book, office) = (Arc::new(Book::default()), Office::open());
+        let tenure: Arc<dyn Tenure> = office.clone();
+        let receipt = Receipt::new(ShardId(1), 3, book.clone());
+        receipt.enter(&tenure);
+        office.set(Stands::Perhaps);
+        drop(receipt);
+        assert_eq!(settled(&book), []);
+        office.set(Stands::Firmly).into_iter().for_each(Word::say);
+        assert_eq!(settled(&book), [3]);
     }
 }

@@ -71,10 +71,15 @@ impl Process {
                 _ => {}
             }
         }
+        let mut awaited: BTreeSet<u32> = self.hall.nodes().into_iter().collect();
+        awaited.insert(self.id);
+        let handle = self.clock.runtime().handle().clone();
+        let _guard = handle.enter();
         for step in steps {
             if let OwnershipStep::Start(shard, epoch) = *step {
+                let tenure = (epoch, awaited.clone());
                 let mover =
-                    ShardMover::new(shard, epoch, &self.env, &self.lease, self.settings.planted);
+                    ShardMover::new(shard, tenure, &self.env, &self.lease, self.settings.planted);
                 self.movers.insert(shard, mover);
                 self.mailboxes.open(shard);
             }

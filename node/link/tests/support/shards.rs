@@ -3,7 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use rookery_session::carrier::{Full, ShardId, ShardInput, Shards, Tenure};
+use rookery_session::carrier::{Full, ShardId, ShardInput, Shards, Stands, Tenure, Word};
 use tokio::sync::Notify;
 
 /// Shards that do nothing but keep what they get, up to a number of inputs each.
@@ -97,7 +97,11 @@ impl Shards for FakeShards {
 struct Served;
 
 impl Tenure for Served {
-    fn stands(&self) -> bool {
-        true
+    fn stands(&self) -> Stands {
+        Stands::Firmly
+    }
+
+    fn keep(&self, _: Word) {
+        unreachable!("it stands firmly");
     }
 }

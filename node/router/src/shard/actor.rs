@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{
@@ -18,7 +17,9 @@ use rookery_xmpp::entropy::OsEntropy;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::perform::perform;
-use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Services, Shard};
+use super::{
+    Admission, Effect, Gate, Input, PeerFrame, Reply, Request, RequestId, Services, Shard, Standing,
+};
 use crate::carrier::Peers;
 use crate::environment::Environment;
 use crate::lease::Lease;
@@ -55,29 +56,11 @@ pub struct Tenure {
     pub awaited: BTreeSet<u32>,
 }
 
-/// Whether what is dropped here counts as dealt with: not without a lease, and not once the shard was
-/// given up.
-struct Standing {
-    lease: Lease,
-    retired: AtomicBool,
-}
-
-impl CarrierTenure for Standing {
-    fn stands(&self) -> bool {
-        !self.retired.load(Ordering::Acquire) && self.lease.holds()
-    }
-}
-
 /// One shard's actor.
 pub struct ShardActor {
     shard: Shard,
     standing: Arc<Standing>,
-    /// What came while there was no lease.
-    held: VecDeque<Input>,
-    /// The nodes whose sessions are not known yet.
-    awaited: BTreeSet<u32>,
-    /// What came from other shards meanwhile.
-    early: VecDeque<Input>,
+    gate: Gate,
     env: Arc<Environment>,
     services: Arc<Services>,
     peers: Arc<dyn Peers>,
@@ -98,13 +81,8 @@ impl ShardActor {
     ) -> Self {
         Self {
             shard: Shard::new(tenure.shard, tenure.epoch, env.clone()),
-            standing: Arc::new(Standing {
-                lease,
-                retired: AtomicBool::new(false),
-            }),
-            held: VecDeque::new(),
-            awaited: tenure.awaited,
-            early: VecDeque::new(),
+            standing: Arc::new(Standing::new(lease)),
+            gate: Gate::new(tenure.awaited),
             env,
             services,
             peers,
@@ -114,59 +92,30 @@ impl ShardActor {
         }
     }
 
-    /// Handles one input, and those that follow from it at once. Without a lease nothing is served, for
-    /// another node may be the owner: what comes is held. If the lease is renewed under the same epoch there
-    /// was no other owner, and all that is in memory holds; else this actor is retired.
+    /// Handles what may be handled now, and what follows from it at once.
     fn run(&mut self, input: Input, ctx: &mut Context<Self>) {
         if let Some(receipt) = input.receipt() {
             let tenure: Arc<dyn CarrierTenure> = self.standing.clone();
             receipt.enter(&tenure);
         }
-        if !self.standing.lease.holds() {
-            return self.hold(input);
-        }
-        while let Some(held) = self.held.pop_front() {
-            self.take(held, ctx);
-        }
-        self.take(input, ctx);
-    }
-
-    /// Handles an input in its turn: behind the announcements, if they are still to come.
-    fn take(&mut self, input: Input, ctx: &mut Context<Self>) {
-        match input {
-            Input::AllAnnounced(node) => {
-                self.awaited.remove(&node);
-                self.begin(ctx);
+        match self.gate.admit(input, self.standing.may_act()) {
+            Admission::Now(input) => self.handle_all(input, ctx),
+            Admission::InTurn => {
+                while let Some(input) = self.gate.next() {
+                    self.handle_all(input, ctx);
+                }
             }
-            Input::Peer(_) if !self.awaited.is_empty() => self.early.push_back(input),
-            other => self.handle_all(other, ctx),
-        }
-    }
-
-    /// All sessions are known, or will not be: what waited for them is handled.
-    fn begin(&mut self, ctx: &mut Context<Self>) {
-        if self.awaited.is_empty() {
-            while let Some(early) = self.early.pop_front() {
-                self.handle_all(early, ctx);
+            Admission::Held(first) => {
+                if first {
+                    tracing::warn!(shard = self.shard.id().0, "no lease, the shard waits");
+                    counter!("rookery_router_leases_lapsed_total").increment(1);
+                }
             }
-        }
-    }
-
-    /// Keeps an input until there is a lease again; bounded by what senders may have under way. Questions
-    /// are answered at once, for somebody waits for them.
-    fn hold(&mut self, input: Input) {
-        if self.held.is_empty() {
-            tracing::warn!(shard = self.shard.id().0, "no lease, the shard waits");
-            counter!("rookery_router_leases_lapsed_total").increment(1);
-        }
-        match input {
-            Input::Tick if !self.held.is_empty() => {}
-            Input::Session(ToShard::Ask { from, ask, .. }) => {
+            Admission::Refused(from, ask) => {
                 let answer = Answer::Unavailable;
                 // Who asked may be gone.
                 let _ = from.send(ToSession::Answer { ask, answer });
             }
-            other => self.held.push_back(other),
         }
     }
 
@@ -282,22 +231,17 @@ impl ShardActor {
     }
 }
 
-/// How long a new owner waits for the sessions of a node. All hear of it at once, so it is some round
-/// trips; one that does not answer is on its way out.
-const ANNOUNCED_WITHIN: Duration = Duration::from_secs(1);
-
 impl Actor for ShardActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(self.env.options.load().shard_queue_max as usize);
-        if !self.awaited.is_empty() {
-            ctx.run_later(ANNOUNCED_WITHIN, |actor, ctx| {
-                if !actor.awaited.is_empty() {
-                    let (shard, nodes) = (actor.shard.id().0, &actor.awaited);
+        if !self.gate.awaited().is_empty() {
+            ctx.run_later(Gate::ANNOUNCED_WITHIN, |actor, ctx| {
+                if !actor.gate.awaited().is_empty() {
+                    let (shard, nodes) = (actor.shard.id().0, actor.gate.awaited());
                     tracing::debug!(shard, ?nodes, "nodes have not announced their sessions");
-                    actor.awaited.clear();
-                    // In its turn, and only under a lease.
+                    actor.gate.wait_no_more();
                     actor.run(Input::AllAnnounced(0), ctx);
                 }
             });
@@ -336,8 +280,7 @@ impl Handler<Retire> for ShardActor {
     type Result = ();
 
     fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
-        // The next owner goes on with the sessions, and is sent all that was not dealt with.
-        self.standing.retired.store(true, Ordering::Release);
+        self.standing.retire();
         ctx.stop();
     }
 }

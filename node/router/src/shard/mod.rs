@@ -2,14 +2,18 @@
 
 mod actor;
 mod effect;
+mod gate;
 mod machine;
 mod perform;
+mod standing;
 mod turn;
 
 pub use actor::{FromOutside, FromPeer, FromSession, Retire, ShardActor, Tenure};
 pub use effect::{Effect, Input, Reply, Request, RequestId};
+pub use gate::{Admission, Gate};
 pub use machine::Shard;
 pub use perform::{Services, ask_store};
 pub use rookery_session::carrier::PeerFrame;
+pub use standing::Standing;
 pub(crate) use turn::Cause;
 pub use turn::{Run, RunFree, Then, Turn};
