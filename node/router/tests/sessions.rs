@@ -30,6 +30,32 @@ fn a_newcomer_replaces_the_older_session_of_its_resource() {
 }
 
 #[test]
+fn what_a_replaced_session_wrote_to_others_still_goes_out() {
+    let mut world = World::with(&["juliet", "romeo"]);
+    let romeo = world.online("romeo", "orchard");
+    let old = world.online("juliet", "balcony");
+    let _new = world.bind("juliet", "balcony");
+    world.send_all(
+        &old,
+        &[
+            "<message to='romeo@localhost'><body>the last word</body></message>",
+            "<presence to='romeo@localhost'/>",
+        ],
+    );
+    assert!(romeo.stanza().contains("the last word"));
+    romeo.nothing();
+    world.ask(Question::Admin(AdminQuestion::SetEnabled {
+        account: jid("juliet@localhost"),
+        enabled: false,
+    }));
+    world.send(
+        &old,
+        "<message to='romeo@localhost'><body>too late</body></message>",
+    );
+    romeo.nothing();
+}
+
+#[test]
 fn the_conflict_policy_can_refuse_or_rename() {
     for policy in [ResourceConflict::Refuse, ResourceConflict::Rename] {
         let options = RouterOptions {

@@ -24,6 +24,7 @@ impl Account {
     pub(super) fn submit(&mut self, turn: &mut Turn<'_>, mut work: Work) {
         while let Work::Submit {
             session,
+            from,
             sequence,
             batch,
             next,
@@ -44,7 +45,7 @@ impl Account {
                 turn.cause = Some(Cause::new(origin, &batch.buf));
             }
             if self.is_next_of(*session, number) {
-                self.submit_one(turn, *session, &batch.buf, *rec);
+                self.submit_one(turn, (*session, from), &batch.buf, *rec);
             }
             *next += 1;
         }
@@ -61,12 +62,18 @@ impl Account {
         next
     }
 
-    fn submit_one(&mut self, turn: &mut Turn<'_>, id: SessionId, buf: &Bytes, rec: Rec) {
-        // The session ended, or was replaced, before its last stanzas came through.
-        let Some(session) = self.sessions.get(id) else {
+    fn submit_one(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (id, from): (SessionId, &Arc<Jid>),
+        buf: &Bytes,
+        rec: Rec,
+    ) {
+        if self.sessions.get(id).is_none() && !(rec.kind == Kind::Message && self.record.enabled) {
+            // The session was replaced before its last stanzas came through: what it wrote to others
+            // is as good as before, but nobody waits for answers to the rest.
             return;
-        };
-        let from = session.jid.clone();
+        }
         let Ok(to) = self.resolve_to(id, buf, rec) else {
             return self.refuse(
                 turn,
@@ -79,7 +86,7 @@ impl Account {
         let stanza = Stanza {
             buf,
             rec,
-            from: &from,
+            from,
             to: to.as_ref(),
         };
         match turn.env.modules.submit(self, turn, stanza) {
@@ -116,15 +123,18 @@ impl Account {
         let Some(written) = rec.to(buf) else {
             return Ok(None);
         };
-        let session = self.sessions.get_mut(id).ok_or(())?;
-        if let Some((last, jid)) = &session.last_to
+        let mut session = self.sessions.get_mut(id);
+        if let Some(session) = &session
+            && let Some((last, jid)) = &session.last_to
             && **last == *written
         {
             return Ok(Some(jid.clone()));
         }
         let text = rec.to_str(buf).ok_or(())?;
         let jid = Arc::new(Jid::parse(&text).map_err(|_| ())?);
-        session.last_to = Some((written.into(), jid.clone()));
+        if let Some(session) = &mut session {
+            session.last_to = Some((written.into(), jid.clone()));
+        }
         Ok(Some(jid))
     }
 

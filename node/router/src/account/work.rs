@@ -14,6 +14,8 @@ pub(crate) enum Work {
     Submit {
         /// The session.
         session: SessionId,
+        /// Its full JID.
+        from: Arc<Jid>,
         /// The number of the first stanza.
         sequence: u64,
         /// Its stanzas.

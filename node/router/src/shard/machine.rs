@@ -131,20 +131,20 @@ impl Accounts<'_> {
                 batch,
                 receipt,
             } => {
-                let work = Work::Submit {
+                self.work_of_session(turn, from, |from| Work::Submit {
                     session,
+                    from,
                     sequence,
                     batch,
                     next: 0,
                     receipt,
-                };
-                self.work_of_session(turn, &from, work);
+                });
             }
             ToShard::Closed {
                 session,
                 jid,
                 receipt,
-            } => self.work_of_session(turn, &jid, Work::Ended { session, receipt }),
+            } => self.work_of_session(turn, jid, |_| Work::Ended { session, receipt }),
             ToShard::Announce {
                 from,
                 jid,
@@ -169,13 +169,24 @@ impl Accounts<'_> {
     }
 
     /// Lets the account of a bound session work. A bound session keeps its account in memory, so
-    /// this is the only look-up of the way; without an account the session is over already, because
-    /// the account was removed.
-    fn work_of_session(&mut self, turn: &mut Turn<'_>, jid: &Jid, work: Work) {
+    /// this is the only look-up of the way; without an account the session is over already, and may
+    /// have said something before.
+    fn work_of_session(
+        &mut self,
+        turn: &mut Turn<'_>,
+        jid: Arc<Jid>,
+        work: impl FnOnce(Arc<Jid>) -> Work,
+    ) {
         match self.map.get_mut(jid.bare_str()) {
-            Some(Slot::Ready(account)) => account.work(turn, work),
-            Some(Slot::Loading(waiting)) => wait(turn, waiting, work),
-            None => {}
+            Some(Slot::Ready(account)) => account.work(turn, work(jid)),
+            Some(Slot::Loading(waiting)) => wait(turn, waiting, work(jid)),
+            None => {
+                let account = jid.to_bare();
+                let work = work(jid);
+                if matches!(work, Work::Submit { .. }) {
+                    self.work(turn, &account, work);
+                }
+            }
         }
     }
 
