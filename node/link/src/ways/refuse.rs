@@ -1,5 +1,6 @@
 //! What becomes of frames that nobody takes: whoever sent them is told.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use metrics::counter;
@@ -23,7 +24,8 @@ pub(super) enum Loss {
 impl Inner {
     /// A node has forgotten the link, or is given up. Whoever waits for an answer gets none. Where the
     /// node is away but still owns shards, the sessions that are bound there end, and stanzas of shards
-    /// come back to them; everything else waits for the shards' next owners.
+    /// come back to them; everything else, and what was said by sessions that are over, waits for it or
+    /// for the shards' next owners.
     pub(super) fn lose(self: &Arc<Self>, link: &Dialled, loss: Loss) {
         let asks = link.begin_anew(self.clock.now());
         tracing::warn!(node = link.node, ?loss, asks = asks.len(), "link is lost");
@@ -34,6 +36,13 @@ impl Inner {
         }
         let now = self.clock.now();
         let map = self.config.map.load_full();
+        let told = match loss {
+            Loss::Away => self.close_all_at(link.node, |shard| {
+                map.owner(shard)
+                    .is_some_and(|owner| owner.node == link.node)
+            }),
+            Loss::Restarted => BTreeSet::new(),
+        };
         let mut left = Vec::new();
         for number in 0..self.places.len() as u16 {
             let (Some(place), owner) = (self.place(ShardId(number)), map.owner(ShardId(number)))
@@ -45,15 +54,13 @@ impl Inner {
                 continue;
             };
             if loss == Loss::Away && owner == Some(route) {
-                left.extend(way.give_up());
+                left.extend(way.give_up_those(|up| match &up.body {
+                    // What was said by one that is over waits for the node.
+                    UpBody::Session(ToShard::Stanzas { session, .. }) => told.contains(session),
+                    _ => true,
+                }));
             }
             way.forgotten(now);
-        }
-        if loss == Loss::Away {
-            self.close_all_at(link.node, |shard| {
-                map.owner(shard)
-                    .is_some_and(|owner| owner.node == link.node)
-            });
         }
         for up in left {
             match up.body {
@@ -66,7 +73,8 @@ impl Inner {
         self.has_room(&everywhere);
     }
 
-    fn close_all_at(&self, node: u32, served: impl Fn(ShardId) -> bool) {
+    /// Ends the sessions that are bound at a node; those that were not over.
+    fn close_all_at(&self, node: u32, served: impl Fn(ShardId) -> bool) -> BTreeSet<SessionId> {
         let error = StreamError::new(StreamCondition::InternalServerError)
             .with_text("the node that served this session is gone");
         let sinks = self.seats.take_all_at(node, served);
@@ -75,9 +83,10 @@ impl Inner {
             sessions = sinks.len(),
             "sessions of the node are closed"
         );
-        for sink in sinks {
-            let _ = sink.send(ToSession::Close(error.clone()));
-        }
+        let told = sinks
+            .into_iter()
+            .filter(|sink| sink.send(ToSession::Close(error.clone())).is_ok());
+        told.map(|sink| sink.session()).collect()
     }
 
     /// Gives a frame back to whoever sent it.

@@ -196,6 +196,18 @@ impl Way {
         }
     }
 
+    /// Gives these back, and keeps the others.
+    pub(super) fn give_up_those(&mut self, those: impl Fn(&Up) -> bool) -> Vec<Arc<Up>> {
+        let sent = self.kept.len() - self.unsent;
+        let unsent = self.kept.iter().skip(sent);
+        self.unsent = unsent.filter(|kept| !those(&kept.up)).count();
+        let (given, left): (VecDeque<_>, VecDeque<_>) =
+            self.kept.drain(..).partition(|kept| those(&kept.up));
+        self.kept = left;
+        self.bytes = self.kept.iter().map(|kept| kept.size).sum();
+        given.into_iter().map(|kept| kept.up).collect()
+    }
+
     /// Gives everything back.
     pub(super) fn give_up(&mut self) -> Vec<Arc<Up>> {
         self.bytes = 0;
@@ -246,6 +258,20 @@ mod tests {
             way.keep_sent(Arc::new(up), size);
         }
         way
+    }
+
+    #[test]
+    fn what_is_given_up_among_others_leaves_them_in_their_order() {
+        let mut way = open_with(4);
+        let token = way.next_token();
+        way.keep_unsent(Arc::new(up(token)), 10);
+        let given = way.give_up_those(|up| up.token % 2 == 1);
+        let given: Vec<_> = given.iter().map(|up| up.token).collect();
+        assert_eq!(given, [1, 3, 5]);
+        assert_eq!(sent(&mut way), [0; 0]);
+        way.forgotten(Duration::ZERO);
+        way.begin(FIRST, []);
+        assert_eq!(sent(&mut way), [2, 4]);
     }
 
     #[test]
