@@ -16,7 +16,7 @@ use super::pending::{All, Answer, Pending, Ticket};
 use super::store::{Recovered, Write};
 use crate::error::Unavailable;
 use crate::options::ControlOptions;
-use crate::state::{Command, ControlState, NodeId, Policy, Proposal, RequestId};
+use crate::state::{Command, ControlState, MEASURED_MS_MAX, NodeId, Policy, Proposal, RequestId};
 
 mod members;
 mod ready;
@@ -280,12 +280,17 @@ impl RaftMachine {
             .is_leader()
             .then_some(self.led_ticks.map_or(0, |ticks| ticks + 1));
         self.led_ticks = led;
-        let ms = led.unwrap_or(0) * self.control.tick_ms;
-        let has_leases = self.state.shards().policy().is_some() || !self.state.quotas().is_idle();
-        if ms < ADVANCE_MS || !has_leases {
+        let tick_ms = self.control.tick_ms;
+        let ms = led.unwrap_or(0) * tick_ms;
+        // With one more it would be too much for one entry.
+        if ms == 0 || ms + tick_ms <= MEASURED_MS_MAX {
             return;
         }
         self.led_ticks = Some(0);
+        if self.state.shards().policy().is_none() && self.state.quotas().is_idle() {
+            // Nobody has a lease, and none that begins later began before.
+            return;
+        }
         let request = RequestId {
             node: self.id,
             incarnation: self.incarnation,
@@ -426,9 +431,6 @@ struct Held {
     installs: Option<u64>,
     messages: Vec<Message>,
 }
-
-/// How much time one entry brings: leases end that much later than they could.
-const ADVANCE_MS: u64 = 500;
 
 /// Ticks after which a commit index that no write took along is saved by itself.
 const COMMIT_SAVED_TICKS: u64 = 10;

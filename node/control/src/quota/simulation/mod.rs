@@ -195,7 +195,7 @@ impl World {
             return;
         };
         let ms = local(self.now - leader.since, leader.drift_ppm);
-        if ms < 500 {
+        if ms < 300 {
             return;
         }
         leader.since = self.now;
@@ -236,7 +236,7 @@ impl World {
         };
         for copy in 0..copies {
             let late = match self.random.below(6) {
-                0 => self.random.below(3_000),
+                0 | 1 => self.random.below(2_500),
                 _ => self.random.below(60),
             };
             let at = self.now + late + copy;

@@ -189,4 +189,4 @@ impl Node {
 }
 
 /// After which an answer is not waited for any more.
-const TIMEOUT_MS: u64 = 1_500;
+const TIMEOUT_MS: u64 = 2_500;

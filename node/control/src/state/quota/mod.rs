@@ -26,9 +26,10 @@
 //! * A renewal says what i uses when it is sent; it takes in no answer to an earlier one after that, and an earlier
 //!   one that is applied later is refused by its number. So what i believes when a renewal is applied is at most both
 //!   what it said and what was reserved before. The group reserves the larger of that and the grant.
-//! * A lease is reserved until the lease clock has passed `lease_ms` and a margin since the renewal was applied. The
-//!   lease clock runs behind every real clock (see [`shards`](super::shards)), and i counts from before it asked: it
-//!   has stopped using the lease before, however late the answer came. The margin is for clocks that drift.
+//! * A lease is reserved until the lease clock has passed `lease_ms`, [`MEASURED_MS_MAX`] and a margin since the
+//!   renewal was applied. The lease clock runs behind every real clock (see [`shards`](super::shards)), and i counts
+//!   from before it asked: it has stopped using the lease before, however late the answer came. The margin is for
+//!   clocks that drift.
 //! * A floor is reserved until i says that it uses less, leaves, is removed by the operator, or begins a new run. A
 //!   node that is cut off goes on with its floor, and nobody gets it meanwhile.
 //!
@@ -61,6 +62,7 @@ pub use policy::{QuotaPolicy, QuotaRate};
 pub use renewal::{QuotaGrant, QuotaHolding, QuotaRenewal, QuotaReport, QuotaWant};
 
 use super::NodeId;
+use super::shards::MEASURED_MS_MAX;
 
 /// What is reserved for whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +123,7 @@ impl Quotas {
         self.give_back(node, |key| named.contains(key));
         let until_ms = clock_ms
             .saturating_add(policy.lease_ms)
+            .saturating_add(MEASURED_MS_MAX)
             .saturating_add(policy.margin_ms);
         let mut seen = BTreeSet::new();
         let mut leases = Vec::new();

@@ -13,10 +13,11 @@
 //!
 //! The lease clock never runs faster than any real clock: it grows only by what leaders measured on
 //! their monotonic clocks, in intervals that do not overlap, and stands still while there is none. A
-//! router counts its lease from the moment *before* it asked, on a monotonic clock too. So when the
-//! clock here has passed `lease_ms` since the renewal was applied, at least as much time has passed
-//! at the router, up to the drift between two monotonic clocks, for which the margin is. Wall clocks
-//! play no part.
+//! router counts its lease from the moment *before* it asked, on a monotonic clock too. What a leader
+//! measured before a renewal may stand in the log behind it: the part of one interval, which is at
+//! most [`MEASURED_MS_MAX`]. So when the clock here has passed `lease_ms` and that much since the
+//! renewal was applied, at least `lease_ms` has passed at the router, up to the drift between two
+//! monotonic clocks, for which the margin is. Wall clocks play no part.
 //!
 //! # Placement
 //!
@@ -50,6 +51,10 @@ pub struct ShardPolicy {
     /// Planned moves under way at once. Each is a pause for the accounts of its shard.
     pub moves_max: u16,
 }
+
+/// The most time that one entry of a leader brings, in milliseconds. A dead router's shards wait that
+/// much longer; three entries a second are nothing for a disk.
+pub const MEASURED_MS_MAX: u64 = 350;
 
 /// The nodes' leases, and the shards with their owners.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,7 +109,8 @@ impl Shards {
     /// its [`ShardPolicy`].
     pub fn renew(&mut self, node: NodeId, renewal: Renewal) -> u64 {
         let Some(policy) = self.policy else { return 0 };
-        let until = self.clock_ms.saturating_add(policy.lease_ms);
+        let lasts = policy.lease_ms.saturating_add(MEASURED_MS_MAX);
+        let until = self.clock_ms.saturating_add(lasts);
         match self.leases.renew(node, renewal, until) {
             Renewed::Longer => {}
             Renewed::Changed => self.place(),
@@ -116,9 +122,10 @@ impl Shards {
         policy.lease_ms
     }
 
-    /// The leader has measured this much time since it last said so.
+    /// The leader has measured this much time since it last said so. What is above
+    /// [`MEASURED_MS_MAX`] does not count, which only makes leases longer.
     pub fn advance(&mut self, ms: u64) {
-        self.clock_ms = self.clock_ms.saturating_add(ms);
+        self.clock_ms = self.clock_ms.saturating_add(ms.min(MEASURED_MS_MAX));
         let Some(policy) = self.policy else { return };
         if self.leases.expire(self.clock_ms, policy.margin_ms) {
             self.place();
