@@ -95,6 +95,31 @@ fn what_no_session_took_comes_once_it_can() {
 }
 
 #[test]
+fn what_sessions_refuse_one_long_after_the_other_comes_once_they_can() {
+    let (mut world, romeo, balcony) = pair();
+    let chamber = world.online("juliet", "chamber");
+    balcony.stanzas();
+    for session in [&balcony, &chamber] {
+        session.set_full(true);
+    }
+    world.hold_undelivered = true;
+    world.send(&romeo, &chat("juliet@localhost", "x"));
+    for session in [&balcony, &chamber] {
+        session.set_full(false);
+    }
+    world.release_next();
+    // The first reads again, but not what it has refused.
+    world.tick();
+    world.tick();
+    world.send(&romeo, &chat("juliet@localhost", "y"));
+    world.release_next();
+    world.tick();
+    world.tick();
+    let came = [balcony.stanzas(), chamber.stanzas()].concat();
+    assert_eq!(count(&came, "<body>x</body>"), 1, "{came:#?}");
+}
+
+#[test]
 fn a_stranger_cannot_end_a_session_by_flooding_it() {
     let (mut world, romeo, juliet) = pair();
     juliet.set_full(true);

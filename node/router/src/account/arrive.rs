@@ -30,7 +30,7 @@ use crate::shard::{Cause, Turn};
 impl Account {
     /// Handles a batch for this account or one of its sessions.
     pub(super) fn arrive(&mut self, turn: &mut Turn<'_>, mut work: Work) {
-        turn.readers = self.sessions.readers_now();
+        turn.readers = self.sessions.readers_now(turn.now);
         while let Work::Arrive {
             from,
             to,

@@ -297,9 +297,7 @@ impl Account {
                 return account.trim_page(turn);
             }
             account.offline.draining = false;
-            if let Some(session) = account.sessions.get_mut(id) {
-                session.behind_until = turn.now.plus(STALL);
-            }
+            account.sessions.falls_behind(id, turn.now);
             account.drain_offline(turn);
         });
     }

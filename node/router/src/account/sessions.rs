@@ -14,6 +14,9 @@ use rookery_xmpp::jid::Jid;
 /// failed is left alone.
 pub(super) const STALL: Duration = Duration::from_secs(1);
 
+/// [`Session::reader_since`] of one that is behind.
+const BEHIND: u64 = u64::MAX;
+
 /// One bound session.
 pub struct Session {
     /// Its id in the cluster.
@@ -34,7 +37,7 @@ pub struct Session {
     pub wants_block_list: bool,
     /// Whom it sent directed presence, to be told when it ends (RFC 6121 4.6.3).
     pub directed: BTreeSet<Arc<Jid>>,
-    /// What [`Sessions::change`] gave when it began to get messages for the bare JID.
+    /// Which change of the readers it was when it began to get messages for the bare JID.
     pub(super) reader_since: u64,
     /// The number of the next stanza that it sends.
     pub(super) next_stanza: u64,
@@ -110,11 +113,23 @@ pub struct Sessions {
     all: Vec<Session>,
     /// Grows whenever one begins to get messages for the bare JID.
     changes: u64,
+    /// How many are behind, or have been and have not begun to read again.
+    behind: u32,
 }
 
 impl Sessions {
-    /// Which readers there are: the number of the last change of them.
-    pub(super) fn readers_now(&self) -> u64 {
+    /// Which readers there are: the number of the last change of them. Those that are behind no longer
+    /// begin to read again.
+    pub(super) fn readers_now(&mut self, now: Timestamp) -> u64 {
+        if self.behind > 0 {
+            let is_back =
+                |session: &&mut Session| session.reader_since == BEHIND && !session.is_behind(now);
+            for session in self.all.iter_mut().filter(is_back) {
+                self.changes += 1;
+                self.behind = self.behind.saturating_sub(1);
+                session.reader_since = self.changes;
+            }
+        }
         self.changes
     }
 
@@ -122,9 +137,22 @@ impl Sessions {
     pub(super) fn begins_to_read(&mut self, id: SessionId) {
         self.changes += 1;
         let now = self.changes;
-        if let Some(session) = self.get_mut(id) {
+        if let Some(session) = self.get_mut(id)
+            && session.reader_since != BEHIND
+        {
             session.reader_since = now;
         }
+    }
+
+    /// A session has not taken what it was sent, and is sent no messages for a while. What another one
+    /// refuses was not read by this one, whatever was sent to both.
+    pub(super) fn falls_behind(&mut self, id: SessionId, now: Timestamp) {
+        let Some(session) = self.get_mut(id) else {
+            return;
+        };
+        session.behind_until = now.plus(STALL);
+        let before = std::mem::replace(&mut session.reader_since, BEHIND);
+        self.behind += u32::from(before != BEHIND);
     }
 
     /// Adds one.
@@ -135,11 +163,14 @@ impl Sessions {
     /// Takes one out.
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {
         let at = self.all.iter().position(|session| session.id == id)?;
-        Some(self.all.remove(at))
+        let session = self.all.remove(at);
+        self.behind -= u32::from(session.reader_since == BEHIND);
+        Some(session)
     }
 
     /// Takes all out.
     pub fn drain(&mut self) -> Vec<Session> {
+        self.behind = 0;
         std::mem::take(&mut self.all)
     }
 

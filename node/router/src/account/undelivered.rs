@@ -22,7 +22,6 @@ use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::Account;
 use super::absent::addresses;
-use super::sessions::STALL;
 use crate::shard::Turn;
 
 impl Account {
@@ -34,9 +33,7 @@ impl Account {
         id: SessionId,
         delivered: &Delivered,
     ) {
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.behind_until = turn.now.plus(STALL);
-        }
+        self.sessions.falls_behind(id, turn.now);
         let mut broken = false;
         let batch = &delivered.batch;
         let read = self.was_read(turn, delivered.readers);

@@ -428,6 +428,12 @@ impl World {
         }
     }
 
+    /// The oldest input that was held back comes.
+    pub(crate) fn release_next(&mut self) {
+        let next = self.held.pop_front().expect("one is held");
+        self.step(next);
+    }
+
     /// The newest append that is held is carried out: a store may take them in any order.
     pub(crate) fn append_newest(&mut self) {
         let newest = self.appends.as_mut().and_then(Vec::pop);
