@@ -103,7 +103,7 @@ impl ShardMover {
         match self.gate.admit(input, may_act) {
             Admission::Now(input) => self.act(input, around),
             Admission::InTurn => {
-                while let Some(input) = self.gate.next() {
+                while let Some(input) = self.gate.next_ready() {
                     self.act(input, around);
                 }
             }

@@ -101,7 +101,7 @@ impl ShardActor {
         match self.gate.admit(input, self.standing.may_act()) {
             Admission::Now(input) => self.handle_all(input, ctx),
             Admission::InTurn => {
-                while let Some(input) = self.gate.next() {
+                while let Some(input) = self.gate.next_ready() {
                     self.handle_all(input, ctx);
                 }
             }

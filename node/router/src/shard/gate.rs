@@ -32,14 +32,10 @@ pub struct Gate {
 
 /// What becomes of an input.
 #[must_use]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the usual one, and goes on by value"
-)]
 pub enum Admission {
     /// It is to be handled now; nothing waits ahead of it.
     Now(Input),
-    /// What [`Gate::next`] gives is to be handled: perhaps nothing.
+    /// What [`Gate::next_ready`] gives is to be handled: perhaps nothing.
     InTurn,
     /// It is held until there is a lease, or is dropped as one that comes again; true for the first since the
     /// lease has ended.
@@ -81,7 +77,7 @@ impl Gate {
     }
 
     /// The next input that is to be handled.
-    pub fn next(&mut self) -> Option<Input> {
+    pub fn next_ready(&mut self) -> Option<Input> {
         self.ready.pop_front()
     }
 
@@ -168,7 +164,7 @@ mod tests {
     fn all(gate: &mut Gate, input: Input) -> Vec<String> {
         match gate.admit(input, true) {
             Admission::Now(input) => vec![name(input)],
-            Admission::InTurn => std::iter::from_fn(|| gate.next()).map(name).collect(),
+            Admission::InTurn => std::iter::from_fn(|| gate.next_ready()).map(name).collect(),
             _ => panic!("there is a lease"),
         }
     }
