@@ -260,6 +260,14 @@ impl Oracle {
         self.ended.entry(session).or_insert(now);
     }
 
+    /// A connection node has died, and what its sessions said last with it: also those that were over.
+    pub(crate) fn node_died(&mut self, node: u32, now: Micros) {
+        let its = self.sent.iter().filter(|sent| sent.session.node == node);
+        for sent in its {
+            self.ended.entry(sent.session).or_insert(now);
+        }
+    }
+
     /// The run is over, and all has had time to arrive.
     pub(crate) fn finish(&mut self) {
         let lost = (0..self.sent.len()).find(|number| self.is_lost(*number));

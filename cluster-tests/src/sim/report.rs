@@ -118,12 +118,7 @@ fn run_seeds(options: &Options) -> bool {
         add(&mut total, &ran.tally);
         if let Some(failure) = &ran.failure {
             failed += 1;
-            explain(
-                *seed,
-                failure,
-                &chosen(*seed, options),
-                failed <= SHRUNK_MAX,
-            );
+            explain(*seed, failure, options, failed <= SHRUNK_MAX);
         }
     }
     say(&summary(options.seeds, failed, &total, took));
@@ -189,28 +184,35 @@ fn hunt(options: &Options, bug: Planted, name: &str) -> bool {
 
 fn chosen(seed: u64, options: &Options) -> Vec<Scheduled> {
     let all = world::faults_of(seed);
+    let numbers = numbers(all.len(), options);
+    numbers.into_iter().map(|at| all[at]).collect()
+}
+
+/// The numbers of the faults that are wanted, of so many.
+fn numbers(all: usize, options: &Options) -> Vec<usize> {
     match &options.faults {
-        None => all,
+        None => (0..all).collect(),
         Some(some) => some
             .split(',')
-            .filter_map(|at| all.get(at.parse::<usize>().ok()?).copied())
+            .filter_map(|at| at.parse().ok().filter(|at| *at < all))
             .collect(),
     }
 }
 
-/// Prints a failure, what of its faults is enough for it, and the command that repeats it.
-fn explain(seed: u64, failure: &str, faults: &[Scheduled], shrinks: bool) {
+/// Prints a failure, what of its faults is enough for one, and the command that repeats it.
+fn explain(seed: u64, failure: &str, options: &Options, shrinks: bool) {
     say(&format!("seed {seed}: {failure}"));
     if !shrinks {
         return say(&format!(
             "  again: cluster-tests sim --seeds 1 --from {seed} --trace"
         ));
     }
-    let all: Vec<usize> = (0..faults.len()).collect();
-    let left = shrink(all, |some| {
+    let faults = world::faults_of(seed);
+    let run = |some: &[usize]| {
         let some: Vec<_> = some.iter().map(|at| faults[*at]).collect();
-        run_seed(seed, &some, None, false).failure.is_some()
-    });
+        run_seed(seed, &some, None, false).failure
+    };
+    let left = shrink(numbers(faults.len(), options), |some| run(some).is_some());
     for at in &left {
         let Scheduled { at, lasts, fault } = faults[*at];
         say(&format!(
@@ -218,6 +220,9 @@ fn explain(seed: u64, failure: &str, faults: &[Scheduled], shrinks: bool) {
             at / 1_000,
             lasts / 1_000
         ));
+    }
+    if let Some(failure) = run(&left).filter(|again| again != failure) {
+        say(&format!("  then: {failure}"));
     }
     let mut left: Vec<_> = left.iter().map(usize::to_string).collect();
     if left.is_empty() {

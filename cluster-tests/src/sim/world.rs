@@ -407,7 +407,8 @@ fn settings(seed: u64, planted: Option<Planted>, dice: &mut Dice) -> Settings {
         router: RouterOptions {
             shards: SHARDS,
             scram_iterations: 1,
-            account_idle_s: 3,
+            // Longer than links are away, as configured ones are.
+            account_idle_s: 13,
             shard_queue_max: dice.pick(&[4, 32, 256]),
             ..RouterOptions::default()
         },

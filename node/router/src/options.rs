@@ -50,7 +50,8 @@ rookery_xmpp::options! {
         pub waiting_stanzas_max: u32 = 2000, "stanzas";
         /// Bytes that wait for one account, for the same reason.
         pub waiting_bytes_max: u32 = 4_194_304, "bytes";
-        /// How long an account without sessions stays in memory after its last use.
+        /// How long an account without sessions stays in memory after its last use. Longer than frames are kept by
+        /// their senders: it knows which of them it has seen.
         pub account_idle_s: u32 = 300, "s";
         /// Frames that may wait at one shard; a fuller shard makes sessions stop reading, and peers
         /// bounce.

@@ -239,6 +239,12 @@ const BOUNDS: &[Bound] = &[
         why: "nothing could wait for an account that is read",
     },
     Bound {
+        key: "router.account_idle_s",
+        min: 30,
+        max: 31_536_000,
+        why: "what is sent again after a shard has moved would be taken for new",
+    },
+    Bound {
         key: "router.scram_iterations",
         min: 1,
         max: 10_000_000,

@@ -74,8 +74,8 @@ impl World {
             Some(_) => match what {
                 0..=69 => self.send_some(at),
                 70..=75 => {
-                    self.clients[at].away_until =
-                        self.now + self.dice.between(100 * MS, 6 * SECOND);
+                    let until = self.now + self.dice.between(100 * MS, 6 * SECOND);
+                    self.clients[at].away_until = until.min(BACK_AT.max(self.now));
                     self.end_session(at);
                 }
                 76..=80 => {
@@ -108,6 +108,15 @@ impl World {
             self.settings.planted,
             self.now,
         ));
+        let session = SessionId {
+            node,
+            serial: self.last_serial,
+        };
+        let (account, resource) = (&client.account, client.resource);
+        self.journal.note(
+            self.now,
+            format_args!("begin {session:?} {account}/{resource}"),
+        );
         drop(_guard);
         self.touch(node);
     }
@@ -176,15 +185,15 @@ impl World {
         let all: Vec<_> = (0..self.clients.len()).map(|to| (to, true)).collect();
         for at in 0..self.clients.len() {
             let client = &self.clients[at];
-            let ready = client
-                .session
-                .as_ref()
-                .is_some_and(|session| session.bound.is_some() && session.has_room());
-            if !ready {
-                let what = format!(
-                    "{}/{} is not back after healing",
-                    client.account, client.resource
-                );
+            let lack = match &client.session {
+                None => "has no session",
+                Some(session) if session.bound.is_none() => "is not bound",
+                Some(session) if !session.has_room() => "waits for its shard",
+                Some(_) => "",
+            };
+            if !lack.is_empty() {
+                let (account, resource) = (&client.account, client.resource);
+                let what = format!("{account}/{resource} {lack} after healing");
                 return self.oracle.broken(what);
             }
             self.send_to(at, &all, Some(self.now + GREETING_MAX));
@@ -227,7 +236,7 @@ impl World {
         let account = client.account.to_string();
         for heard in heard {
             match heard {
-                Heard::Bound => {}
+                Heard::Bound => self.journal.note(self.now, format_args!("bound {id:?}")),
                 Heard::Refused => self.end_session(at),
                 Heard::Close => {
                     self.oracle.ended(id, self.now);
@@ -280,6 +289,7 @@ impl World {
     /// A connection node dies.
     pub(super) fn cut_sessions(&mut self, node: u32) {
         self.leaving.retain(|(of, _)| *of != node);
+        self.oracle.node_died(node, self.now);
         for at in 0..self.clients.len() {
             let client = &mut self.clients[at];
             let Some(session) = client.session.take_if(|session| session.id.node == node) else {
@@ -406,6 +416,9 @@ const CLIENTS: [(&str, &str); 10] = [
     ("gus", "one"),
     ("hal", "one"),
 ];
+
+/// Every client is back in time for the greeting.
+const BACK_AT: Micros = CALM_AT + 2 * SECOND;
 
 /// How long a client waits to be bound.
 const PATIENCE: Micros = 8 * SECOND;

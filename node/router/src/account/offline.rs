@@ -297,6 +297,8 @@ impl Account {
                 return account.trim_page(turn);
             }
             account.offline.draining = false;
+            // It may never have room for as many at once.
+            account.offline.page = (fit / 2).max(1);
             account.sessions.falls_behind(id, turn.now);
             account.drain_offline(turn);
         });
