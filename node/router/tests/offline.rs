@@ -76,6 +76,20 @@ fn a_full_disk_is_told_to_the_sender_and_recovers() {
 }
 
 #[test]
+fn what_came_through_without_an_answer_does_not_leave_a_later_message_behind() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    world.answers_lost = true;
+    write(&mut world, &romeo, 100);
+    assert_eq!(romeo.stanzas().len(), 100);
+    world.answers_lost = false;
+    write(&mut world, &romeo, 1);
+    romeo.nothing();
+    let came = bodies(&world.online_with_log("juliet", "balcony"));
+    assert_eq!(came, (0..100).chain([0]).collect::<Vec<_>>());
+}
+
+#[test]
 fn hints_and_chat_states_are_not_kept() {
     let mut world = World::with(&["romeo", "juliet"]);
     let romeo = world.online("romeo", "orchard");

@@ -44,8 +44,12 @@ const PAGE_BYTES: usize = 262_144;
 pub(crate) struct Offline {
     epoch: u32,
     next_sequence: u64,
-    /// Messages in the log.
+    /// Messages in the log, as far as is known.
     stored: u64,
+    /// An append failed that may have come through all the same: there may be more than is known.
+    may_be_more: bool,
+    /// The log is to be read until it is empty, whatever is known of it.
+    to_be_read: bool,
     /// Messages on their way into it.
     appending: u64,
     /// The first position of each append on its way. A store may carry them out in any order, and what
@@ -90,6 +94,8 @@ impl Offline {
             epoch,
             next_sequence,
             stored,
+            may_be_more: false,
+            to_be_read: false,
             appending: 0,
             under_way: VecDeque::new(),
             batch: Vec::new(),
@@ -118,7 +124,7 @@ impl Offline {
     /// Whether older messages are still in the log or on their way into it or out of it: newer ones
     /// must stay behind.
     pub(super) fn holds_any(&self) -> bool {
-        self.draining || self.stored + self.appending > 0
+        self.draining || self.to_be_read || self.stored + self.appending > 0
     }
 
     /// What is below is in the log, or never will be: everything above is on its way, or may come
@@ -127,6 +133,20 @@ impl Offline {
         let next = Position::new(self.epoch, self.next_sequence).ok();
         let kept = self.batch.first().map(|message| message.position);
         self.under_way.front().copied().or(kept).or(next)
+    }
+
+    /// An append failed: it may have come through all the same.
+    fn append_failed(&mut self) {
+        self.may_be_more = true;
+        self.to_be_read = true;
+    }
+
+    /// So many have left the log.
+    fn trimmed(&mut self, count: u64) {
+        self.given = None;
+        self.draining = false;
+        self.stored = self.stored.saturating_sub(count);
+        self.to_be_read |= self.may_be_more;
     }
 
     /// The chain of requests ends for now: the store failed.
@@ -218,7 +238,10 @@ impl Account {
                         account.offline.stored += kept.len() as u64;
                         account.offline.appended += 1;
                     }
-                    Reply::Failed(error) => bounce_all(turn, &kept, &store_refusal(&error)),
+                    Reply::Failed(error) => {
+                        account.offline.append_failed();
+                        bounce_all(turn, &kept, &store_refusal(&error));
+                    }
                     _ => bounce_all(turn, &kept, &store_refusal(&StoreError::Invalid("reply"))),
                 }
                 account.drain_offline(turn);
@@ -235,7 +258,8 @@ impl Account {
             return self.trim_page(turn);
         }
         let reader = self.sessions.readers(turn.now).next();
-        let Some(reader) = reader.filter(|_| self.offline.stored > 0) else {
+        let worth_it = self.offline.stored > 0 || self.offline.to_be_read;
+        let Some(reader) = reader.filter(|_| worth_it) else {
             return;
         };
         self.offline.reader = Some(reader.id);
@@ -260,8 +284,9 @@ impl Account {
                     return;
                 }
                 if oldest.is_none() && account.offline.appended == appended {
-                    // Somebody else emptied the log: retention, for instance.
+                    // Somebody else emptied the log, if it was not us: retention, for instance.
                     account.offline.stored = 0;
+                    account.offline.to_be_read = false;
                 }
                 account.drain_offline(turn);
             }
@@ -313,10 +338,7 @@ impl Account {
         let request = Request::TrimLog(Jid::clone(self.jid()), through);
         self.request_beside(turn, request, move |account, turn, reply| match reply {
             Reply::Done => {
-                let offline = &mut account.offline;
-                offline.given = None;
-                offline.draining = false;
-                offline.stored = offline.stored.saturating_sub(count);
+                account.offline.trimmed(count);
                 account.drain_offline(turn);
             }
             _ => account.offline.stall(turn.now),

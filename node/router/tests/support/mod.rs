@@ -49,6 +49,8 @@ pub(crate) struct World {
     pub(crate) reserved: i64,
     /// What the store answers to everything that writes; `None` lets it work.
     pub(crate) store_fails: Option<StoreError>,
+    /// Appends come through, and their answers are lost.
+    pub(crate) answers_lost: bool,
     /// Writes are held back until [`World::release`].
     pub(crate) hold: bool,
     /// Word of what a session did not take is held back until then, as between nodes.
@@ -198,6 +200,7 @@ impl World {
             throttle: None,
             reserved: 0,
             store_fails: None,
+            answers_lost: false,
             hold: false,
             hold_undelivered: false,
             hold_loads: false,
@@ -571,10 +574,15 @@ impl World {
             return Reply::Failed(error);
         }
         let store: &dyn Store = &*self.store;
-        rookery_router::shard::ask_store(store, request)
+        let lost = self.answers_lost && matches!(request, Request::Append(_));
+        let reply = rookery_router::shard::ask_store(store, request)
             .now_or_never()
             .expect("memory is quick")
-            .unwrap_or_else(Reply::Failed)
+            .unwrap_or_else(Reply::Failed);
+        match lost {
+            true => Reply::Failed(StoreError::Unavailable("no answer".into())),
+            false => reply,
+        }
     }
 }
 
