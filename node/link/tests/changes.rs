@@ -15,6 +15,7 @@ use rookery_session::carrier::{
     Answer, AskId, PeerFrame, Peers, Question, Routers, ShardId, ShardInput, Sink, SinkRef,
     ToSession, ToShard,
 };
+use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use support::{
     Addresses, FakeShards, Mailbox, Place, RouterNode, SHARDS, bind, forwarded, jid, message,
@@ -85,6 +86,36 @@ async fn a_node_that_stays_away_is_given_up_on_both_sides() {
         }
     };
     soon("the node is back", bound).await;
+}
+
+#[tokio::test]
+async fn what_an_ended_session_was_to_get_comes_back_while_its_node_is_away() {
+    let pair = pair(options(), 1000).await;
+    let session = Mailbox::new(1, 1000);
+    let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
+    let deliver = |number| sink.send(ToSession::Deliver(message(number, 10).into()));
+    pair.cutter.close(true);
+    pair.cutter.cut();
+    let away = async {
+        while !pair.router.hall.nodes().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the node is away", away).await;
+    deliver(1).unwrap();
+    deliver(2).unwrap();
+    let error = StreamError::new(StreamCondition::Conflict);
+    sink.send(ToSession::Close(error)).unwrap();
+    let shard = ShardId::of("a@example.net", SHARDS).0;
+    for number in [1, 2] {
+        let ShardInput::Undelivered { delivered, .. } = pair.shards.next(shard).await else {
+            panic!("only what was not delivered comes");
+        };
+        assert_eq!(numbers(&delivered.batch), [number]);
+    }
+    // The session hears of its end and of nothing else once its node is back.
+    pair.cutter.close(false);
+    assert!(matches!(session.next().await, ToSession::Close(_)));
 }
 
 #[tokio::test]

@@ -215,6 +215,30 @@ impl Accepted {
         }
     }
 
+    /// While the peer is away, what sessions were to get that their shards have ended meanwhile goes back
+    /// at once: somebody else may wait for it, in another session of the same client.
+    pub(super) fn recall_of_ended(self: &Arc<Self>) {
+        let mut line = self.half.line();
+        if !line.is_down() {
+            return;
+        }
+        let ended: HashSet<SessionId> = line.frames().filter_map(Down::ended).collect();
+        if ended.is_empty() {
+            return;
+        }
+        let nothing = || Down {
+            body: DownBody::Settled(Vec::new()),
+        };
+        let recalled = line.recall(
+            |down| down.delivers_to().is_some_and(|to| ended.contains(&to)),
+            nothing,
+        );
+        drop(line);
+        for down in recalled {
+            self.undelivered(&down);
+        }
+    }
+
     /// Ends the queue of a shard that has taken everything, and tells the peer. Not while a parcel
     /// is handled, so that the peer hears of the room behind what it is told to wait for.
     pub(super) fn room(&self, shard: ShardId) -> bool {

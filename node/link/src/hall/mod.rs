@@ -155,6 +155,7 @@ impl Inner {
         let links: Vec<_> = self.links().values().cloned().collect();
         for link in links {
             link.tell_settled();
+            link.recall_of_ended();
             link.half.wake_if_needed();
         }
         for link in lost {

@@ -28,6 +28,11 @@ pub(crate) struct Line<F> {
     version: Option<u8>,
     /// Since when there is no connection.
     down_since: Option<Duration>,
+    /// What was received and known when the connection was opened.
+    opened_at: (u64, u64),
+    /// Since when connections end with something to send and none of it sent: some frame may be what
+    /// ends them.
+    fruitless_since: Option<Duration>,
     /// What the peer has not told to forget.
     items: VecDeque<Item<F>>,
     /// Number of the first item.
@@ -106,6 +111,8 @@ impl<F: Frame> Line<F> {
             generation: 0,
             version: None,
             down_since: Some(now),
+            opened_at: (0, 0),
+            fruitless_since: None,
             items: VecDeque::new(),
             first: 1,
             sent: 0,
@@ -223,22 +230,32 @@ impl<F: Frame> Line<F> {
         self.known = received;
         self.version = Some(version);
         self.down_since = None;
+        self.opened_at = (self.received, self.known);
         self.tell_now = self.received > 0;
         self.forget(forget)
     }
 
     /// The connection has ended.
     pub(crate) fn disconnect(&mut self, generation: u64, now: Duration) {
-        if generation == self.generation {
-            self.generation += 1;
-            self.version = None;
-            self.down_since.get_or_insert(now);
+        if generation != self.generation {
+            return;
         }
+        self.generation += 1;
+        if self.version.take().is_some() {
+            let fruitless = !self.items.is_empty() && self.opened_at == (self.received, self.known);
+            self.fruitless_since = match fruitless {
+                true => self.fruitless_since.or(Some(now)),
+                false => None,
+            };
+        }
+        self.down_since.get_or_insert(now);
     }
 
-    /// How long there has been no connection.
+    /// How long there has been no connection, or none that was of use.
     pub(crate) fn down_for(&self, now: Duration) -> Option<Duration> {
-        Some(now.saturating_sub(self.down_since?))
+        let down_since = self.down_since?;
+        let since = self.fruitless_since.unwrap_or(down_since);
+        Some(now.saturating_sub(since.min(down_since)))
     }
 
     /// The next parcel of a connection: all that waits, up to the bound.
@@ -349,6 +366,33 @@ impl<F: Frame> Line<F> {
         );
         self.release(tag, weight);
         frame
+    }
+
+    /// Takes frames back that the peer has not shown to have handled. Others go in their places, for each
+    /// has its number.
+    pub(crate) fn recall(
+        &mut self,
+        wanted: impl Fn(&F) -> bool,
+        other: impl Fn() -> F,
+    ) -> Vec<Arc<F>> {
+        let mut recalled = Vec::new();
+        for at in 0..self.items.len() {
+            let item = &mut self.items[at];
+            let Some(frame) = item.frame.as_mut().filter(|frame| wanted(frame)) else {
+                continue;
+            };
+            let other = Arc::new(other());
+            item.size = other.size();
+            recalled.push(std::mem::replace(frame, other));
+            let (tag, weight) = (item.tag, std::mem::take(&mut item.weight));
+            self.release(tag, weight);
+        }
+        recalled
+    }
+
+    /// The frames on the line, in their order.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = &F> {
+        self.items.iter().filter_map(|item| item.frame.as_deref())
     }
 
     /// The peer keeps this frame for a shard that is full: nothing more for it until it has

@@ -48,6 +48,49 @@ fn push(line: &mut Line<Block>, name: u64, size: usize, tag: u16) -> bool {
 }
 
 #[test]
+fn connections_that_end_on_the_same_frame_again_and_again_are_none() {
+    let mut line = open_line();
+    assert!(push(&mut line, 1, 10, 0));
+    let at = Duration::from_secs;
+    for second in 1..=20 {
+        let generation = line.generation();
+        assert!(parcel(&mut line).is_some());
+        line.disconnect(generation, at(second));
+        assert_eq!(line.down_for(at(second)), Some(at(second - 1)));
+        let generation = line.connect();
+        line.open(generation, 2, 0, 0).unwrap();
+        assert_eq!(line.down_for(at(second)), None);
+    }
+    // One that is of use ends that.
+    assert!(parcel(&mut line).is_some());
+    line.forget(1).unwrap();
+    let generation = line.generation();
+    line.disconnect(generation, at(30));
+    assert_eq!(line.down_for(at(31)), Some(at(1)));
+}
+
+#[test]
+fn what_is_recalled_leaves_its_number_to_something_else() {
+    let mut line = open_line();
+    for name in 1..=4 {
+        assert!(push(&mut line, name, 10, 0));
+    }
+    assert_eq!(parcel(&mut line).unwrap().1, [1, 2, 3]);
+    let generation = line.generation();
+    line.disconnect(generation, NOW);
+    let recalled = line.recall(|frame| frame.0 % 2 == 0, || Block(0, 1));
+    let recalled: Vec<_> = recalled.iter().map(|frame| frame.0).collect();
+    assert_eq!((recalled, line.bytes()), (vec![2, 4], 20));
+    // The peer has received one of them.
+    let generation = line.connect();
+    line.open(generation, 2, 2, 0).unwrap();
+    let (header, frames) = parcel(&mut line).unwrap();
+    assert_eq!((header.first, frames), (3, vec![3, 0]));
+    line.forget(4).unwrap();
+    assert_eq!(line.bytes(), 0);
+}
+
+#[test]
 fn all_that_waits_goes_as_one_parcel_up_to_the_bound() {
     let mut line = open_line();
     for name in 1..=4 {

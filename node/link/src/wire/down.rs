@@ -45,6 +45,32 @@ pub(crate) enum DownBody {
     Fenced(ShardId),
 }
 
+impl Down {
+    /// The session that is told that it ends.
+    pub(crate) fn ended(&self) -> Option<SessionId> {
+        match &self.body {
+            DownBody::Session {
+                session,
+                frame: ToSession::Close(_),
+                ..
+            } => Some(*session),
+            _ => None,
+        }
+    }
+
+    /// The session that is given stanzas.
+    pub(crate) fn delivers_to(&self) -> Option<SessionId> {
+        match &self.body {
+            DownBody::Session {
+                session,
+                frame: ToSession::Deliver(_),
+                ..
+            } => Some(*session),
+            _ => None,
+        }
+    }
+}
+
 /// A frame as it arrives.
 #[derive(Debug)]
 pub(crate) enum DownIn {
