@@ -10,7 +10,7 @@ pub(super) const KILL: Scenario = Scenario {
     allows: "kill -9 of a connection node: its clients, and no others, are disconnected and come back elsewhere; \
              messages of theirs that were under way may be lost, no others, and none is doubled",
     ground: Ground::Loopback,
-    quick: false,
+    quick: true,
     restores: true,
     play: kill,
 };

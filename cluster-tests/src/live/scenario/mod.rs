@@ -47,6 +47,8 @@ pub(crate) const ALL: &[&Scenario] = &[
     &database::STOP_ONE,
     &membership::JOIN,
     &membership::REMOVE,
+    &membership::DRAIN_ROUTER,
+    &membership::DRAIN_CONNECTION,
     &registrations::CALM,
     &registrations::LEADER_KILLED,
     &partition::ROUTER,

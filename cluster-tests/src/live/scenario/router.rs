@@ -11,7 +11,7 @@ pub(super) const KILL: Scenario = Scenario {
     allows: "kill -9 of a router: a pause of a lease and two seconds; nothing is lost, doubled or bounced, and nobody \
              is disconnected",
     ground: Ground::Loopback,
-    quick: false,
+    quick: true,
     restores: true,
     play: kill,
 };
@@ -20,7 +20,7 @@ pub(super) const STOP: Scenario = Scenario {
     name: "stop-router",
     allows: "a router stands still until its shards are served by others, and wakes: as if it had been killed",
     ground: Ground::Loopback,
-    quick: false,
+    quick: true,
     restores: true,
     play: stop,
 };
