@@ -217,6 +217,45 @@ async fn what_a_shard_has_not_dealt_with_when_it_moves_goes_to_its_next_owner_an
 }
 
 #[tokio::test]
+async fn what_a_former_owner_said_to_a_session_does_not_come_back_to_the_next() {
+    let pair = pair(options(), 1000).await;
+    let session = Mailbox::new(1, 1000);
+    let former = bind(&pair.ways, &pair.shards, &session, 0).await;
+    pair.cutter.close(true);
+    pair.cutter.cut();
+    let away = async {
+        while !pair.router.hall.nodes().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the node is away", away).await;
+    former
+        .send(ToSession::Deliver(message(1, 10).into()))
+        .unwrap();
+    // The shard was served by others, and is served here again.
+    pair.map.store(Arc::new(ShardMap::of(2, [2, 2, 2, 2])));
+    pair.ways.map_changed();
+    pair.cutter.close(false);
+    let ShardInput::Session(ToShard::Announce { from, .. }) = pair.shards.next(0).await else {
+        panic!("the session is announced");
+    };
+    from.send(ToSession::Deliver(message(2, 10).into()))
+        .unwrap();
+    let ToSession::Deliver(delivered) = session.next().await else {
+        panic!("a delivery was sent");
+    };
+    assert_eq!(numbers(&delivered.batch), [2]);
+    // Behind the word that the first was not taken.
+    let id = session.session();
+    pair.ways
+        .send_when_room(ShardId(0), stanzas(id, 7, 10))
+        .await;
+    assert_eq!(stanza_of(&pair.shards.next(0).await), Some((id, 7)));
+    let shard = ShardId::of("a@example.net", SHARDS).0;
+    assert_eq!(pair.shards.waiting(shard), 0);
+}
+
+#[tokio::test]
 async fn the_end_of_a_session_is_told_to_the_next_owner_who_hears_first_that_it_was_there() {
     let pair = pair(options(), 1000).await;
     let session = Mailbox::new(1, 1000);

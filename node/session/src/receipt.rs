@@ -83,6 +83,14 @@ impl Receipt {
         }))
     }
 
+    /// Whether the frame's owner has given its shard up: the frame's sender sends it to the next.
+    pub fn is_void(&self) -> bool {
+        self.0
+            .tenure
+            .get()
+            .is_some_and(|tenure| tenure.stands() == Stands::NoMore)
+    }
+
     /// The frame has reached the owner of its shard. Without that, dropping it settles nothing.
     pub fn enter(&self, tenure: &Arc<dyn Tenure>) {
         self.0.tenure.get_or_init(|| tenure.clone());
@@ -174,7 +182,9 @@ mod tests {
         let tenure: Arc<dyn Tenure> = office.clone();
         let receipt = Receipt::new(ShardId(1), 2, book.clone());
         receipt.enter(&tenure);
+        assert!(!receipt.is_void());
         office.set(Stands::NoMore);
+        assert!(receipt.is_void());
         drop(receipt);
         assert_eq!(settled(&book), []);
     }

@@ -145,9 +145,10 @@ impl Accepted {
         receiving: &mut Receiving,
         words: &mut Vec<DownBody>,
     ) {
+        let epochs = &receiving.epochs;
         let taken = frame.into_input(
             self.node,
-            |session, announced| self.sink(session, announced),
+            |shard, session, announced| self.sink(session, announced, epochs.get(&shard).copied()),
             |shard, token| self.receipt(shard, token),
         );
         match taken {
@@ -300,12 +301,14 @@ impl Accepted {
         }
     }
 
-    /// What a session did not take goes back to its shard, unless that has kept it.
+    /// What a session did not take goes back to its shard, unless that has kept it. Another owner of the
+    /// shard would take it for its own: what a former one has said is sent to it again by whoever sent it.
     fn undelivered(self: &Arc<Self>, down: &Down) {
         let DownBody::Session {
             session,
             round,
             jid,
+            epoch,
             ticket,
             frame: ToSession::Deliver(delivered),
         } = &down.body
@@ -317,29 +320,39 @@ impl Accepted {
         if let Some(proxy) = proxy {
             proxy.behind(*round);
         }
-        match (ticket, jid) {
-            (Some(ticket), _) => ticket.tear(),
-            (None, Some(jid)) => self.hand(
-                self.hall.shard_of(jid),
-                ShardInput::Undelivered {
-                    session: *session,
-                    jid: jid.clone(),
-                    delivered: Box::new(delivered.clone()),
-                },
-            ),
-            // Nothing is delivered to one that is not bound.
-            (None, None) => {}
+        if let Some(ticket) = ticket {
+            return ticket.tear();
         }
+        // Nothing is delivered to one that is not bound.
+        let Some(jid) = jid else { return };
+        let shard = self.hall.shard_of(jid);
+        let owner = self.hall.config.map.load().owner(shard);
+        if epoch.is_some_and(|epoch| owner.is_none_or(|owner| owner.epoch != epoch)) {
+            return;
+        }
+        self.hand(
+            shard,
+            ShardInput::Undelivered {
+                session: *session,
+                jid: jid.clone(),
+                delivered: Box::new(delivered.clone()),
+            },
+        );
     }
 
     /// The sink of a session of that node; another one if the session is announced.
-    fn sink(self: &Arc<Self>, session: SessionId, announced: Option<&Announced>) -> SinkRef {
+    fn sink(
+        self: &Arc<Self>,
+        session: SessionId,
+        announced: Option<&Announced>,
+        epoch: Option<u32>,
+    ) -> SinkRef {
         let mut proxies = self.proxies();
         let known = proxies.get(&session).and_then(Weak::upgrade);
         let proxy = match (known, announced) {
             (Some(proxy), None) => return proxy,
-            (_, None) => Arc::new(Proxy::new(session, self.clone())),
-            (_, Some(announced)) => Arc::new(Proxy::announced(announced, self.clone())),
+            (_, None) => Arc::new(Proxy::new(session, self.clone(), epoch)),
+            (_, Some(announced)) => Arc::new(Proxy::announced(announced, self.clone(), epoch)),
         };
         proxies.insert(session, Arc::downgrade(&proxy));
         proxy

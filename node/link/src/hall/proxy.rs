@@ -17,6 +17,8 @@ use crate::wire::{Announced, Down, DownBody};
 pub(crate) struct Proxy {
     session: SessionId,
     link: Arc<Accepted>,
+    /// In which epoch its shard speaks to it.
+    epoch: Option<u32>,
     /// Its address, known once it is bound.
     jid: OnceLock<Arc<Jid>>,
     /// How often it did not take something.
@@ -24,20 +26,26 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(super) fn new(session: SessionId, link: Arc<Accepted>) -> Self {
+    pub(super) fn new(session: SessionId, link: Arc<Accepted>, epoch: Option<u32>) -> Self {
         Self {
             session,
             link,
+            epoch,
             jid: OnceLock::new(),
             round: AtomicU32::new(0),
         }
     }
 
     /// For a session that an earlier owner of its shard has bound.
-    pub(super) fn announced(announced: &Announced, link: Arc<Accepted>) -> Self {
+    pub(super) fn announced(
+        announced: &Announced,
+        link: Arc<Accepted>,
+        epoch: Option<u32>,
+    ) -> Self {
         Self {
             session: announced.session,
             link,
+            epoch,
             jid: OnceLock::from(announced.jid.clone()),
             round: AtomicU32::new(announced.round),
         }
@@ -66,6 +74,7 @@ impl Proxy {
                 session: self.session,
                 round: self.round.load(Ordering::Relaxed),
                 jid: self.jid.get().cloned(),
+                epoch: self.epoch,
                 ticket,
                 frame,
             },

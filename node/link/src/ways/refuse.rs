@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use metrics::counter;
-use rookery_session::carrier::{Answer, SessionId, ShardId, ShardInput, ToSession, ToShard};
+use rookery_session::carrier::{
+    Answer, Receipt, SessionId, ShardId, ShardInput, ToSession, ToShard,
+};
 use rookery_xmpp::stanza::{Batch, Kind, StanzaType, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
@@ -103,6 +105,8 @@ impl Inner {
             }
             // Who has no owner has no session there either.
             UpBody::Session(ToShard::Closed { session, .. }) => self.seats.leave(session),
+            // Whoever sent what it follows from sends that to the next owner of the shard.
+            UpBody::Peer(frame) if frame.receipt.as_ref().is_some_and(Receipt::is_void) => {}
             UpBody::Peer(frame) => {
                 let Some(local) = &self.config.local else {
                     return;

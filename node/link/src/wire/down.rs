@@ -28,6 +28,8 @@ pub(crate) enum DownBody {
         round: u32,
         /// Its address, for what comes back; not on the wire.
         jid: Option<Arc<Jid>>,
+        /// In which epoch its shard says so, where that is known; not on the wire.
+        epoch: Option<u32>,
         /// For a shard that keeps the stanzas until they are taken; not on the wire.
         ticket: Option<Ticket>,
         frame: ToSession,

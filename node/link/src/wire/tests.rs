@@ -279,6 +279,7 @@ fn downs() -> Vec<Down> {
             session: SESSION,
             round,
             jid: None,
+            epoch: None,
             ticket: None,
             frame,
         })
@@ -307,7 +308,7 @@ fn up_again(up: UpIn) -> Up {
     let (mut token, mut announced) = (0, None);
     let read = up.into_input(
         7,
-        |_, said| {
+        |_, _, said| {
             announced = said.cloned();
             Arc::new(Nobody)
         },
@@ -339,6 +340,7 @@ fn down_again(down: DownIn) -> Down {
             session,
             round,
             jid: None,
+            epoch: None,
             ticket: None,
             frame,
         },

@@ -306,7 +306,7 @@ impl UpIn {
     pub(crate) fn into_input(
         self,
         node: u32,
-        sink: impl FnOnce(SessionId, Option<&Announced>) -> SinkRef,
+        sink: impl FnOnce(ShardId, SessionId, Option<&Announced>) -> SinkRef,
         receipt: impl FnOnce(ShardId, u64) -> Option<Receipt>,
     ) -> Result<(ShardId, ShardInput), ToLink> {
         let (shard, input) = match self {
@@ -316,7 +316,7 @@ impl UpIn {
                 ask,
                 question,
             } => {
-                let from = sink(session, None);
+                let from = sink(shard, session, None);
                 let ask = ToShard::Ask {
                     from,
                     ask,
@@ -352,7 +352,7 @@ impl UpIn {
                 (shard, ShardInput::Session(closed))
             }
             Self::Announce { shard, announced } => {
-                let from = sink(announced.session, Some(&announced));
+                let from = sink(shard, announced.session, Some(&announced));
                 (shard, ShardInput::Session(announced.into_frame(from)))
             }
             Self::Peer {
