@@ -12,6 +12,7 @@ use crate::backup::{back_up, furnish, restore_and_log_in, rookery};
 use crate::crash;
 use crate::server::Server;
 use crate::suite::{Suite, wait_for};
+use crate::wire::{HEADER, Wire};
 
 /// Kill -9 again and again; everything that was answered is there.
 pub(super) fn kill_and_look(suite: &Suite, ring: &Ring) -> Result<()> {
@@ -32,9 +33,29 @@ pub(super) fn readiness(suite: &Suite, ring: &mut Ring) -> Result<()> {
     answers("HTTP/1.1 200", "store: ok")?;
     ring.hang(0)?;
     let noticed = answers("HTTP/1.1 503", "store: not ready");
+    let refused = noticed.and_then(|()| no_new_accounts(&server));
     ring.wake(0)?;
-    noticed?;
+    refused?;
     answers("HTTP/1.1 200", "store: ok")
+}
+
+/// A stranger is told to come again, and the operator's program that the server cannot do it now.
+fn no_new_accounts(server: &Server) -> Result<()> {
+    let mut wire = Wire::tls(server)?;
+    wire.send(HEADER)?;
+    wire.read_until("</stream:features>")?;
+    wire.forget();
+    wire.send(
+        "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>late</username>\
+         <password>correct horse</password></query></iq>",
+    )?;
+    let answer = wire.read_until("</iq>")?;
+    let waits = answer.contains("resource-constraint") && answer.contains("type=\"wait\"");
+    ensure!(waits, "{answer}");
+    let refused = server.admin(&["users", "create", "late@localhost", "--password", "horse"]);
+    let said = refused.err().context("an account was made")?.to_string();
+    ensure!(said.contains("out of reach"), "{said}");
+    Ok(())
 }
 
 /// `rookery check` asks the database.

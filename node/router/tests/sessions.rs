@@ -5,6 +5,7 @@ mod support;
 use rookery_router::RouterOptions;
 use rookery_router::options::ResourceConflict;
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, Question, ShardId};
+use rookery_store::StoreError;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 use support::{World, jid, no_quorum};
 
@@ -271,6 +272,37 @@ fn without_a_quorum_nobody_registers() {
         world.bind_answer("bill", "x"),
         Some(Answer::Refused(_))
     ));
+}
+
+#[test]
+fn while_the_store_is_out_of_reach_clients_are_told_to_wait_and_the_operator_that_it_is() {
+    for error in [StoreError::Busy, StoreError::Unavailable("late".into())] {
+        let mut world = World::with(&["juliet"]);
+        let juliet = world.online("juliet", "balcony");
+        world.store_fails = Some(error);
+        let answer = register(&mut world, "bill", "Calliope");
+        assert_eq!(world.reserved, 0, "given back");
+        let change = "<iq type='set' id='c' to='localhost'><query xmlns='jabber:iq:register'>\
+                      <username>juliet</username><password>new</password></query></iq>";
+        let item = "<iq type='set' id='i'><query xmlns='jabber:iq:roster'>\
+                    <item jid='romeo@localhost'/></query></iq>";
+        let mut answers = vec![answer];
+        for request in [change, item] {
+            world.send(&juliet, request);
+            answers.push(juliet.stanza());
+        }
+        for answer in answers {
+            assert!(
+                answer.contains("resource-constraint") && answer.contains("type=\"wait\""),
+                "{answer}"
+            );
+        }
+        let answer = world.ask(Question::Admin(AdminQuestion::CreateAccount {
+            account: jid("bill@localhost"),
+            password: "Calliope".into(),
+        }));
+        assert!(matches!(answer, Some(Answer::Unavailable)), "{answer:?}");
+    }
 }
 
 #[test]

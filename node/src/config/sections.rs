@@ -67,8 +67,9 @@ rookery_xmpp::options! {
         /// do.
         pub observers: Vec<String> = Vec::new(), "";
         /// How long one call may wait for the shards, the store and the control group. Longer than
-        /// the slowest of them (a control group that elects a leader).
-        pub answer_ms_max: u64 = 10_000, "ms";
+        /// the slowest of them (a control group that elects a leader, a database that does not
+        /// answer).
+        pub answer_ms_max: u64 = 20_000, "ms";
     }
 }
 

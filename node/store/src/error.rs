@@ -26,8 +26,8 @@ pub enum StoreError {
     /// `wait/resource-constraint`.
     #[error("the store has more work than it can take")]
     Busy,
-    /// The machine: an I/O error, or the store is shut down. The next call tries again from a clean
-    /// state.
+    /// The machine: an I/O error, a database out of reach or too slow, or the store is shut down.
+    /// Clients hear `wait/resource-constraint`. The next call tries again from a clean state.
     #[error("the store is not available: {0}")]
     Unavailable(Arc<str>),
     /// The disk: what is stored does not make sense.

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_session::carrier::{AdminAnswer, Answer, Question};
+use rookery_store::StoreError;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
-use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::Work;
+use super::offline::store_refusal;
 use crate::shard::Turn;
 
 /// Answers for an account that does not exist (RFC 6121 8.5.1): as for one that does and is not
@@ -63,13 +65,9 @@ fn answer_held(turn: &mut Turn<'_>, work: Work) {
     }
 }
 
-/// Answers when the store could not be asked.
-pub(crate) fn unavailable(turn: &mut Turn<'_>, work: Work) {
-    refuse(
-        turn,
-        work,
-        &StanzaError::new(Condition::InternalServerError).with_type(ErrorType::Wait),
-    );
+/// Answers when the store could not tell whether there is such an account.
+pub(crate) fn unavailable(turn: &mut Turn<'_>, work: Work, error: &StoreError) {
+    refuse(turn, work, &store_refusal(error));
 }
 
 /// Answers when too much waits already.

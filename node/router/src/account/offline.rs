@@ -404,6 +404,11 @@ pub(crate) fn store_refusal(error: &StoreError) -> StanzaError {
         StoreError::Full => StanzaError::new(Condition::ResourceConstraint)
             .with_type(ErrorType::Wait)
             .with_text("the server's disk is full"),
+        StoreError::Busy | StoreError::Unavailable(_) => {
+            StanzaError::new(Condition::ResourceConstraint)
+                .with_type(ErrorType::Wait)
+                .with_text("the server's store cannot be used at the moment; try again later")
+        }
         _ => StanzaError::new(Condition::InternalServerError).with_type(ErrorType::Wait),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use rookery_session::carrier::{AskId, Question, ShardId, SinkRef, ToShard};
+use rookery_store::StoreError;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::jid::Jid;
@@ -324,7 +325,13 @@ impl Accounts<'_> {
                 self.map.insert(jid.as_str().into(), Slot::Ready(account));
             }
             Reply::Loaded(None) => waiting.for_each(|work| absent::answer(turn, work)),
-            _ => waiting.for_each(|work| absent::unavailable(turn, work)),
+            other => {
+                let error = match other {
+                    Reply::Failed(error) => error,
+                    _ => StoreError::Invalid("reply"),
+                };
+                waiting.for_each(|work| absent::unavailable(turn, work, &error));
+            }
         }
     }
 

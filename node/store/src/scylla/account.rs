@@ -5,7 +5,7 @@ use rookery_xmpp::scram::Credentials;
 use uuid::Uuid;
 
 use super::cql::Cql;
-use super::owner::{AccountColumns, OwnerRow, Patience};
+use super::owner::{AccountColumns, Change, OwnerRow, Patience};
 use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::codec::{corrupt, from_json, millis, timestamp, to_json};
 use crate::document::ACCOUNT_COLLECTION;
@@ -35,13 +35,11 @@ impl Cql {
             if before.account.is_some() {
                 return Err(StoreError::AlreadyExists);
             }
-            if self
-                .try_create(&jid, &before, columns.clone(), &patience)
-                .await?
-            {
-                return Ok(());
+            let creation = self.try_create(&jid, &before, columns.clone(), &patience);
+            match creation.await? {
+                Change::Done => return Ok(()),
+                Change::NotDone(reason) => patience.wait_after(reason).await?,
             }
-            patience.wait_for_others().await?;
         }
     }
 
@@ -52,7 +50,7 @@ impl Cql {
         before: &OwnerRow,
         columns: AccountColumns,
         patience: &Patience,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Change, StoreError> {
         let name = self.name(jid, Uuid::new_v4());
         let former = before.of(jid);
         tokio::try_join!(self.announce_name(&name), self.doom(&former))?;
@@ -60,13 +58,13 @@ impl Cql {
             .change_owner(jid, before, name.incarnation, Some(columns), patience)
             .await?;
         let settled = match changed {
-            Some(_) => self.confirm_name(&name).await,
-            None => self.forget_name(&name).await,
+            Change::Done => self.confirm_name(&name).await,
+            Change::NotDone(_) => self.forget_name(&name).await,
         };
         if let Err(error) = settled {
             tracing::debug!(%error, account = %jid, "name of an account stays in doubt");
         }
-        Ok(changed.is_some())
+        Ok(changed)
     }
 
     /// [`account`](crate::Store::account).
@@ -106,10 +104,10 @@ impl Cql {
             let changed = self
                 .change_owner(jid, &before, before.incarnation, Some(columns), &patience)
                 .await?;
-            if changed.is_some() {
-                return Ok(());
+            match changed {
+                Change::Done => return Ok(()),
+                Change::NotDone(reason) => patience.wait_after(reason).await?,
             }
-            patience.wait_for_others().await?;
         }
     }
 
@@ -127,11 +125,13 @@ impl Cql {
             let changed = self
                 .change_owner(jid, &before, Uuid::new_v4(), None, &patience)
                 .await?;
-            if changed.is_some() {
-                self.clear_away(&name, &former).await;
-                return Ok(true);
+            match changed {
+                Change::Done => {
+                    self.clear_away(&name, &former).await;
+                    return Ok(true);
+                }
+                Change::NotDone(reason) => patience.wait_after(reason).await?,
             }
-            patience.wait_for_others().await?;
         }
     }
 

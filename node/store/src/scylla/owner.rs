@@ -45,6 +45,15 @@ pub(super) struct AccountColumns {
     pub(super) details: String,
 }
 
+/// What became of a change of the row.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// It is durable.
+    Done,
+    /// It was not made, and may be tried again from what the row is then; if not, for this reason.
+    NotDone(StoreError),
+}
+
 /// A row as the driver gives it.
 type Columns = (
     Option<Uuid>,
@@ -76,10 +85,8 @@ impl Cql {
         Ok(row.map(OwnerRow::from).unwrap_or_default())
     }
 
-    /// Changes the row of an owner from `before`, what was read, to another incarnation or account. Gives `None` if
-    /// somebody else has changed it: then it must be read again.
-    ///
-    /// Durable when it returns a row: that row. After an error it may be found done.
+    /// Changes the row of an owner from `before`, what was read, to another incarnation or account. After an
+    /// error it may be found done.
     pub(super) async fn change_owner(
         &self,
         owner: &Jid,
@@ -87,26 +94,35 @@ impl Cql {
         incarnation: Uuid,
         account: Option<AccountColumns>,
         patience: &Patience,
-    ) -> Result<Option<OwnerRow>, StoreError> {
+    ) -> Result<Change, StoreError> {
         let after = OwnerRow {
             change: Some(Uuid::new_v4()),
             incarnation,
             account,
         };
         let within = patience.attempt(self.options.conditional_within());
-        match self.try_change(owner, before, &after, within).await {
-            Ok(true) => return Ok(Some(after)),
+        let failed = match self.try_change(owner, before, &after, within).await {
+            Ok(true) => return Ok(Change::Done),
             // The database itself may have tried twice.
-            Ok(false) => {}
-            Err(_) => metrics::unknown_outcome(),
-        }
+            Ok(false) => None,
+            Err(error) => {
+                metrics::unknown_outcome();
+                Some(error)
+            }
+        };
         // If the row is another already, the condition holds no more and nothing is to be waited for. A plain read
         // tells that, and does not get in the way of other conditional writes.
         let mut found = self.owner(owner).await?;
         if found.change == before.change {
             found = self.owner_serial(owner).await?;
         }
-        Ok((found.change == after.change).then_some(after))
+        if found.change == after.change {
+            return Ok(Change::Done);
+        }
+        Ok(Change::NotDone(match failed {
+            Some(error) if found.change == before.change => error,
+            _ => unavailable(&"others change the same account all the time"),
+        }))
     }
 
     async fn try_change(
@@ -201,12 +217,6 @@ impl Patience {
         }
         sleep(pause).await;
         Ok(())
-    }
-
-    /// Waits after somebody else came first.
-    pub(super) async fn wait_for_others(&mut self) -> Result<(), StoreError> {
-        self.wait_after(unavailable(&"others change the same account all the time"))
-            .await
     }
 }
 
