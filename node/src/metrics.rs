@@ -98,6 +98,18 @@ const COUNTERS: &[(&str, &str)] = &[
         "times a stream was not read for a while, for it was faster than [bandwidth] allows",
     ),
     (
+        "rookery_client_logins_total",
+        "tries to log in, by mechanism and how they ended; withdrawn are those that came to no end, and count for nobody",
+    ),
+    (
+        "rookery_client_sessions_bound_total",
+        "sessions that were bound to a resource",
+    ),
+    (
+        "rookery_client_messages_delivered_total",
+        "messages that were written to clients",
+    ),
+    (
         "rookery_bans_closed_total",
         "clients' connections that were closed because of a new ban",
     ),

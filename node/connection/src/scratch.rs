@@ -42,6 +42,8 @@ pub(crate) struct Meters {
     pub(crate) batches: Counter,
     pub(crate) stanzas: Counter,
     pub(crate) rests: Counter,
+    pub(crate) bound: Counter,
+    pub(crate) messages: Counter,
 }
 
 thread_local! {
@@ -87,6 +89,8 @@ impl Scratch {
                 batches: counter!("rookery_client_batches_total"),
                 stanzas: counter!("rookery_client_stanzas_total"),
                 rests: counter!("rookery_client_rests_total"),
+                bound: counter!("rookery_client_sessions_bound_total"),
+                messages: counter!("rookery_client_messages_delivered_total"),
             },
         }
     }

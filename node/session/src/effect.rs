@@ -31,6 +31,8 @@ pub enum Effect {
         address: IpAddr,
         /// The account it wants; `None` while it has not said.
         account: Option<Jid>,
+        /// The registered name of the mechanism.
+        mechanism: &'static str,
     },
     /// Tell the login guard how a try ended.
     ReportLogin {
@@ -38,6 +40,8 @@ pub enum Effect {
         address: IpAddr,
         /// The account it wanted.
         account: Option<Jid>,
+        /// The registered name of the mechanism.
+        mechanism: &'static str,
         /// Whether it proved itself.
         succeeded: bool,
     },
@@ -48,6 +52,8 @@ pub enum Effect {
         address: IpAddr,
         /// The account it wanted.
         account: Option<Jid>,
+        /// The registered name of the mechanism.
+        mechanism: &'static str,
     },
     /// Derive keys from a password and compare, off the arbiter: it costs milliseconds (PLAIN only). The answer is
     /// [`Event::PasswordVerified`](crate::event::Event).

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use metrics::counter;
 use rookery_session::effect::Effect;
-use rookery_session::event::Event;
+use rookery_session::event::{Admission, Event};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::Credentials;
 use tokio::sync::Semaphore;
@@ -41,23 +42,37 @@ impl SessionActor {
                 self.seat.authenticated(jid);
             }
             Effect::Ask(ask, question) => self.link.ask(ask, question),
-            Effect::Admit { address, account } => {
+            Effect::Admit {
+                address,
+                account,
+                mechanism,
+            } => {
                 let admission = self
                     .shared
                     .login_guard()
                     .admit(address, account.as_ref(), now);
+                if admission == Admission::Refused {
+                    tried(mechanism, "throttled");
+                }
                 self.event(Event::Admitted(admission), scratch, now);
             }
             Effect::ReportLogin {
                 address,
                 account,
+                mechanism,
                 succeeded,
             } => {
+                tried(mechanism, if succeeded { "succeeded" } else { "failed" });
                 self.shared
                     .login_guard()
                     .report(address, account.as_ref(), succeeded, now);
             }
-            Effect::WithdrawLogin { address, account } => {
+            Effect::WithdrawLogin {
+                address,
+                account,
+                mechanism,
+            } => {
+                tried(mechanism, "withdrawn");
                 self.shared
                     .login_guard()
                     .withdraw(address, account.as_ref(), now);
@@ -74,6 +89,7 @@ impl SessionActor {
             Effect::Bound(jid) => {
                 self.reader.stamp_from(Some(jid.as_str()));
                 self.link.bind(jid);
+                scratch.meters.bound.increment(1);
             }
             Effect::Arm(timer, after) => self.timers.arm(Alarm::Session(timer), after),
             Effect::Disarm(timer) => self.timers.disarm(Alarm::Session(timer)),
@@ -99,6 +115,12 @@ impl SessionActor {
             self.ending = Ending::Flushing;
         }
     }
+}
+
+/// Counts how a login ended; one costs key derivations, so that a look into the recorder does not matter.
+fn tried(mechanism: &'static str, outcome: &'static str) {
+    counter!("rookery_client_logins_total", "mechanism" => mechanism, "outcome" => outcome)
+        .increment(1);
 }
 
 /// Derives and compares, off the arbiter and only so many at once. The place belongs to the work

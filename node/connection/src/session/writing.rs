@@ -6,7 +6,7 @@ use std::time::Duration;
 use rookery_session::carrier::ToSession;
 use rookery_session::event::Event;
 use rookery_xmpp::clock::Timestamp;
-use rookery_xmpp::stanza::Batch;
+use rookery_xmpp::stanza::{Batch, Kind};
 
 use super::actor::SessionActor;
 use crate::scratch::Scratch;
@@ -34,9 +34,13 @@ impl SessionActor {
         let mut frames = std::mem::take(&mut scratch.frames);
         self.inbox.take(WRITE_BYTES_MAX, &mut frames);
         let any = !frames.is_empty();
+        let mut messages = 0;
         for frame in frames.drain(..) {
             match frame {
-                ToSession::Deliver(delivered) => render(&delivered.batch, &mut scratch.outgoing),
+                ToSession::Deliver(delivered) => {
+                    render(&delivered.batch, &mut scratch.outgoing);
+                    messages += messages_in(&delivered.batch);
+                }
                 // Who carries frames between nodes keeps it.
                 ToSession::Remember(_) => {}
                 ToSession::Answer { ask, answer } => {
@@ -46,6 +50,9 @@ impl SessionActor {
             }
         }
         scratch.frames = frames;
+        if messages > 0 {
+            scratch.meters.messages.increment(messages);
+        }
         if any && self.inbox.has_frames() {
             cx.waker().wake_by_ref();
         }
@@ -107,6 +114,11 @@ impl SessionActor {
             Poll::Pending
         }
     }
+}
+
+fn messages_in(batch: &Batch) -> u64 {
+    let messages = batch.recs.iter().filter(|rec| rec.kind == Kind::Message);
+    messages.count() as u64
 }
 
 /// Appends the stanzas' bytes. Neighbours, as they usually are, in one piece.

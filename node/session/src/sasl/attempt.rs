@@ -65,8 +65,13 @@ struct Claim {
     how: Method,
 }
 
-/// The account that is claimed; nobody, when no account can have that name.
-type Claimed = Option<Jid>;
+/// Who is claimed, and by which mechanism.
+#[derive(Clone, Debug)]
+struct Claimed {
+    /// Nobody, when no account can have that name.
+    account: Option<Jid>,
+    mechanism: Mechanism,
+}
 
 #[derive(Debug)]
 enum Method {
@@ -203,10 +208,11 @@ impl Attempt {
 fn claim(mechanism: Mechanism, first: &[u8], offer: &Offer, cx: &mut Context<'_>) -> Outcome {
     match read_claim(mechanism, first, offer, cx) {
         Ok(claim) => {
-            let account = claim.who.clone();
+            let Claimed { account, mechanism } = claim.who.clone();
             cx.effects.push(Effect::Admit {
                 address: cx.facts.address,
                 account,
+                mechanism: mechanism.name(),
             });
             Outcome::Wait(Attempt(State::Guard(claim)))
         }
@@ -241,8 +247,9 @@ fn read_claim(
             )
         }
     };
-    let who = Jid::from_parts(Some(&username), &cx.host().domain, None).ok();
-    check_authzid(authzid.as_deref(), who.as_ref())?;
+    let account = Jid::from_parts(Some(&username), &cx.host().domain, None).ok();
+    check_authzid(authzid.as_deref(), account.as_ref())?;
+    let who = Claimed { account, mechanism };
     Ok(Claim { who, how })
 }
 
@@ -259,7 +266,7 @@ fn check_authzid(authzid: Option<&str>, who: Option<&Jid>) -> Result<(), Failure
 }
 
 fn ask_for_keys(claim: Claim, cx: &mut Context<'_>) -> Outcome {
-    match claim.who.clone() {
+    match claim.who.account.clone() {
         Some(account) => {
             let ask = cx.ask(Question::Credentials { account });
             Outcome::Wait(Attempt(State::Keys(ask, claim)))
@@ -271,7 +278,7 @@ fn ask_for_keys(claim: Claim, cx: &mut Context<'_>) -> Outcome {
 /// The keys are there, or a decoy's: the client must prove itself.
 fn prove(claim: Claim, keys: Option<Arc<Credentials>>, cx: &mut Context<'_>) -> Outcome {
     let Claim { who, how } = claim;
-    let decoy = || Arc::new(decoy::credentials(cx.config, who.as_ref()));
+    let decoy = || Arc::new(decoy::credentials(cx.config, who.account.as_ref()));
     let credentials = keys.unwrap_or_else(decoy);
     match how {
         Method::Plain(password) => {
@@ -295,23 +302,26 @@ fn prove(claim: Claim, keys: Option<Arc<Credentials>>, cx: &mut Context<'_>) -> 
 }
 
 fn conclude(who: Claimed, right: bool, last: Vec<u8>, cx: &mut Context<'_>) -> Outcome {
-    report(who.clone(), right && who.is_some(), cx);
-    match who {
+    report(who.clone(), right && who.account.is_some(), cx);
+    match who.account {
         Some(account) if right => Outcome::Proven(Proof::of(account), last),
         _ => Outcome::Failed(Failure::not_authorized()),
     }
 }
 
-fn report(account: Claimed, succeeded: bool, cx: &mut Context<'_>) {
-    let address = cx.facts.address;
+fn report(who: Claimed, succeeded: bool, cx: &mut Context<'_>) {
     cx.effects.push(Effect::ReportLogin {
-        address,
-        account,
+        address: cx.facts.address,
+        account: who.account,
+        mechanism: who.mechanism.name(),
         succeeded,
     });
 }
 
-fn withdraw(account: Claimed, cx: &mut Context<'_>) {
-    let address = cx.facts.address;
-    cx.effects.push(Effect::WithdrawLogin { address, account });
+fn withdraw(who: Claimed, cx: &mut Context<'_>) {
+    cx.effects.push(Effect::WithdrawLogin {
+        address: cx.facts.address,
+        account: who.account,
+        mechanism: who.mechanism.name(),
+    });
 }

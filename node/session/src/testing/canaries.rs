@@ -41,6 +41,7 @@ fn what_a_broken_machine_does_in_clear_is_told() {
     let admit = Effect::Admit {
         address,
         account: None,
+        mechanism: "PLAIN",
     };
     let cases = [
         (vec![Effect::StartTls, Effect::StartTls], "twice"),
@@ -68,6 +69,7 @@ fn what_a_broken_machine_does_under_tls_is_told() {
     let report = |succeeded| Effect::ReportLogin {
         address,
         account: Some(juliet()),
+        mechanism: "PLAIN",
         succeeded,
     };
     let open = Effect::Send(words::open(None, None).into());
@@ -105,6 +107,7 @@ fn a_success_without_a_proof_is_told() {
     let admit = Effect::Admit {
         address,
         account: account.clone(),
+        mechanism: "PLAIN",
     };
     judge.hear(&Event::Connected);
     judge.hear(&Event::Secured(TlsFacts::default()));
@@ -113,6 +116,7 @@ fn a_success_without_a_proof_is_told() {
     let report = Effect::ReportLogin {
         address,
         account,
+        mechanism: "PLAIN",
         succeeded: true,
     };
     let effects = [report, Effect::Authenticated(Arc::new(juliet()))];
