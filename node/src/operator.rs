@@ -14,7 +14,7 @@ use rookery_store::Store;
 use rookery_xmpp::clock::Timestamp;
 use tokio::sync::{Mutex, watch};
 
-use crate::cluster::{Cluster, CredentialsError};
+use crate::cluster::{Cluster, CredentialsError, RestError};
 use crate::config::{Config, Problems, Role, Source, changed_options};
 use crate::operation::{FilterError, LogHandle};
 use crate::quota::QuotaKeeper;
@@ -256,6 +256,28 @@ impl Operator {
         Ok(())
     }
 
+    /// Has the cluster empty this node until it starts again, and waits for that, so long at most. Gives the shards and
+    /// the connections that are left; nothing if the node is in no cluster.
+    pub async fn rest(&self, within: Duration) -> Option<Result<(usize, usize), RestError>> {
+        let cluster = self.cluster()?;
+        if let Err(error) = cluster.rest(self.control()).await {
+            return Some(Err(error));
+        }
+        let left = || {
+            let serving = self.0.serving.get();
+            let connections = serving.map_or(0, |serving| serving.connection.connections());
+            (cluster.shards_owned(self.control()), connections)
+        };
+        let empty = async {
+            while left() != (0, 0) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // What is left then is told.
+        let _ = tokio::time::timeout(within, empty).await;
+        Some(Ok(left()))
+    }
+
     /// Tells the node to drain and stop; it has stopped within the returned number of milliseconds.
     pub fn stop(&self) -> u64 {
         self.0.stopping.send_replace(true);
@@ -331,6 +353,9 @@ const FIXED: &[&str] = &[
 /// How long a part may take to say how it does: shorter than what a load balancer grants a health
 /// check.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often an emptied node looks whether it is.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// After the last client is gone: the shards' last writes, one fsync, the control group's stop.
 pub const FLUSH_MS_MAX: u64 = 5_000;

@@ -5,6 +5,7 @@ mod program;
 use std::time::Duration;
 
 use program::cluster::{Cluster, until};
+use serde_json::Value;
 use tokio::time::Instant;
 
 /// What a joining node and an election may take here, where others use the cores as well.
@@ -149,6 +150,52 @@ fn a_cluster_of_two_versions_agrees_while_it_is_upgraded_node_by_node() {
     cluster.nodes[1].start();
     set(&cluster, 1, "23/1h");
     known(&cluster, "23/1h");
+}
+
+#[test]
+fn a_node_is_emptied_until_it_starts_again_unless_its_operator_wants_it_empty() {
+    let mut cluster = Cluster::init("rest");
+    cluster.join("connection");
+    let takes_clients = |cluster: &Cluster| {
+        let port = cluster.nodes[1].port(5222);
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    };
+    let drains = |cluster: &Cluster| {
+        let listed = cluster.nodes[0].admin(&["nodes", "list", "--json"]);
+        let listed: Value = serde_json::from_str(&listed.expect_success()).expect("JSON");
+        listed["nodes"][1]["draining"] == true
+    };
+    let empty = |cluster: &mut Cluster| {
+        let drain = ["server", "drain", "--within", "30"];
+        let told = cluster.nodes[1].admin(&drain).expect_success();
+        assert!(told.contains("empty, until it starts again"), "{told}");
+        until(PATIENCE, "the ports are closed", || !takes_clients(cluster));
+        assert!(drains(cluster));
+        cluster.nodes[1].kill();
+        cluster.nodes[1].start();
+    };
+    until(PATIENCE, "it is enlisted", || {
+        cluster.nodes[1].logged().contains("enlisted")
+    });
+    empty(&mut cluster);
+    until(PATIENCE, "it is in use again", || {
+        !drains(&cluster) && takes_clients(&cluster)
+    });
+
+    cluster.nodes[0]
+        .admin(&["nodes", "drain", "2"])
+        .expect_success();
+    until(PATIENCE, "the ports are closed", || {
+        !takes_clients(&cluster)
+    });
+    empty(&mut cluster);
+    until(PATIENCE, "it is enlisted again", || {
+        cluster.nodes[1].logged().matches("enlisted").count() == 3
+    });
+    until(PATIENCE, "it is still to be empty", || {
+        !takes_clients(&cluster)
+    });
+    assert!(drains(&cluster));
 }
 
 #[test]

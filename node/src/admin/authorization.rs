@@ -101,6 +101,7 @@ const RIGHTS: &[(&str, Right)] = &[
         "/rookery.admin.v1.Registration/ShowRegistration",
         Right::Observe,
     ),
+    ("/rookery.admin.v1.Server/Drain", Right::Operate),
     ("/rookery.admin.v1.Server/Reload", Right::Operate),
     ("/rookery.admin.v1.Server/SetLogLevel", Right::Operate),
     ("/rookery.admin.v1.Server/ShowLogLevel", Right::Observe),

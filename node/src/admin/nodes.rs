@@ -212,7 +212,8 @@ fn roles(names: &[String]) -> Result<Vec<NodeRole>, Status> {
     Ok(roles)
 }
 
-fn alone() -> Status {
+/// What is told where there is no cluster.
+pub(super) fn alone() -> Status {
     Status::failed_precondition(
         "this server is in no cluster: `rookery cluster init` makes one, and [cluster] in the configuration \
          opens its port",

@@ -1,13 +1,17 @@
 //! The service `Server`.
 
+use std::time::Duration;
+
 use rookery_proto::admin::server_server::Server;
 use rookery_proto::admin::{
-    ReloadRequest, ReloadResponse, SetLogLevelRequest, SetLogLevelResponse, ShowLogLevelRequest,
-    ShowLogLevelResponse, ShowStatusRequest, ShowStatusResponse, ShowVersionRequest,
-    ShowVersionResponse, StopRequest, StopResponse,
+    DrainRequest, DrainResponse, ReloadRequest, ReloadResponse, SetLogLevelRequest,
+    SetLogLevelResponse, ShowLogLevelRequest, ShowLogLevelResponse, ShowStatusRequest,
+    ShowStatusResponse, ShowVersionRequest, ShowVersionResponse, StopRequest, StopResponse,
 };
 use tonic::{Request, Response, Status};
 
+use super::nodes::alone;
+use crate::cluster::{RestError, nodes_refused};
 use crate::operator::Operator;
 
 /// Answers for the node.
@@ -72,8 +76,27 @@ impl Server for ServerService {
         }))
     }
 
+    async fn drain(
+        &self,
+        request: Request<DrainRequest>,
+    ) -> Result<Response<DrainResponse>, Status> {
+        let within = Duration::from_millis(request.into_inner().within_ms.min(DRAIN_MS_MAX));
+        let left = self.operator.rest(within).await.ok_or_else(alone)?;
+        let (shards, connections) = left.map_err(|error| match &error {
+            RestError::Group(refused) => nodes_refused(refused),
+            RestError::Mark(_) => Status::failed_precondition(error.to_string()),
+        })?;
+        Ok(Response::new(DrainResponse {
+            shards: u32::try_from(shards).unwrap_or(u32::MAX),
+            connections: connections as u64,
+        }))
+    }
+
     async fn stop(&self, _: Request<StopRequest>) -> Result<Response<StopResponse>, Status> {
         let within_ms = self.operator.stop();
         Ok(Response::new(StopResponse { within_ms }))
     }
 }
+
+/// Nobody waits longer for a node to be empty.
+const DRAIN_MS_MAX: u64 = 86_400_000;

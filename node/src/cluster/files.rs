@@ -20,6 +20,8 @@ pub(super) struct Files {
     pub(super) authority_key: PathBuf,
     /// There until this node has begun the control group.
     pub(super) founder: PathBuf,
+    /// There while the node is empty until it starts again.
+    pub(super) resting: PathBuf,
 }
 
 impl Files {
@@ -32,6 +34,7 @@ impl Files {
             authority: dir.join("ca.pem"),
             authority_key: dir.join("ca.key"),
             founder: dir.join("founder"),
+            resting: dir.join("resting"),
         }
     }
 

@@ -28,6 +28,7 @@ mod link;
 mod peer;
 mod port;
 mod raft_service;
+mod rest;
 mod shards;
 mod snapshot;
 mod start;
@@ -41,6 +42,7 @@ pub use credentials::CredentialsError;
 pub use dial::DialError;
 pub use identity::{Identity, IdentityError};
 pub use join::{JoinError, Made, init, join};
+pub use rest::RestError;
 pub use start::{Cluster, ClusterError, Founded, found};
 pub use token::{Token, TokenError};
 

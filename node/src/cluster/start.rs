@@ -29,6 +29,7 @@ use super::identity::Identity;
 use super::link::GrpcLink;
 use super::port::Bound;
 use super::raft_service::RaftService;
+use super::rest;
 use super::shards::ShardWays;
 use super::token::Token;
 use super::transport::{GrpcTransport, Way};
@@ -250,7 +251,11 @@ impl Ground {
         }
         let roles = config.server.roles.iter().copied().map(node_role).collect();
         let (link, address) = (Arc::clone(&self.link), self.address.clone());
-        tokio::spawn(enlist(control, link, self.identity.node, address, roles));
+        let (node, resting) = (self.identity.node, self.files.resting.clone());
+        tokio::spawn(async move {
+            enlist(control.clone(), link, node, address, roles).await;
+            rest::end(&control, node, &resting).await;
+        });
         Cluster(Arc::new(Inner {
             credentials: self.credentials.clone(),
             files: self.files.clone(),
@@ -271,6 +276,11 @@ impl Cluster {
     /// Which node this is.
     pub fn node(&self) -> NodeId {
         self.0.shards.node()
+    }
+
+    /// Where its files are.
+    pub(super) fn files(&self) -> &Files {
+        &self.0.files
     }
 
     /// What the router role of this node stands in.

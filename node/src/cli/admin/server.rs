@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use rookery_proto::admin::server_client::ServerClient;
 use rookery_proto::admin::{
-    ReloadRequest, SetLogLevelRequest, ShowLogLevelRequest, ShowStatusRequest, ShowStatusResponse,
-    ShowVersionRequest, StopRequest,
+    DrainRequest, DrainResponse, ReloadRequest, SetLogLevelRequest, ShowLogLevelRequest,
+    ShowStatusRequest, ShowStatusResponse, ShowVersionRequest, StopRequest,
 };
 use serde_json::json;
 use tonic::Status;
@@ -27,7 +27,13 @@ pub(super) enum ServerCommand {
     },
     /// Read the configuration and the certificates again.
     Reload,
-    /// Drain and stop.
+    /// Empty the node until it starts again: its shards move to others, and its clients are sent away in waves.
+    Drain {
+        /// How many seconds the command may wait until it is empty.
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        within: u32,
+    },
+    /// End all sessions and stop.
     Stop,
 }
 
@@ -86,6 +92,11 @@ impl ServerCommand {
                     json: json!({"applied": applied, "needs_restart": needs_restart}),
                 })
             }
+            Self::Drain { within } => {
+                let within_ms = u64::from(within) * 1_000;
+                let left = client.drain(DrainRequest { within_ms }).await?.into_inner();
+                Ok(drained(&left))
+            }
             Self::Stop => {
                 let within_ms = client.stop(StopRequest {}).await?.into_inner().within_ms;
                 let text = format!("stops within {}", duration(within_ms));
@@ -95,6 +106,22 @@ impl ServerCommand {
                 })
             }
         }
+    }
+}
+
+fn drained(left: &DrainResponse) -> Shown {
+    let (shards, connections) = (left.shards, left.connections);
+    let text = match (shards, connections) {
+        (0, 0) => "empty, until it starts again".to_owned(),
+        _ => format!(
+            "not empty yet: {} and {} are left",
+            counted(u64::from(shards), "shard"),
+            counted(connections, "connection")
+        ),
+    };
+    Shown {
+        text,
+        json: json!({"shards": shards, "connections": connections}),
     }
 }
 
