@@ -205,6 +205,10 @@ const GAUGES: &[(&str, &str)] = &[
         "how far the control group's time is ahead of this node's clock",
     ),
     (
+        "rookery_cluster_certificate_expires_seconds",
+        "when the node's certificate for the cluster expires, in seconds since 1970",
+    ),
+    (
         "rookery_cluster_peer_queue",
         "messages that wait to be sent to another member of the control group",
     ),

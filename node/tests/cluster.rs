@@ -199,6 +199,42 @@ fn a_node_is_emptied_until_it_starts_again_unless_its_operator_wants_it_empty() 
 }
 
 #[test]
+fn a_node_renews_its_certificate_while_it_runs_and_a_removed_one_does_not() {
+    let mut cluster = Cluster::init("nest");
+    cluster.join("connection");
+    let read = |cluster: &Cluster, node: usize| {
+        let file = cluster.nodes[node].dir().join("cluster/node.pem");
+        std::fs::read_to_string(file).expect("a certificate")
+    };
+    for node in 0..2 {
+        let before = read(&cluster, node);
+        let told = cluster.nodes[node].renew(&["--unless", "90"]);
+        assert!(told.expect_success().contains("is good until"));
+        assert_eq!(read(&cluster, node), before);
+        let told = cluster.nodes[node].renew(&[]).expect_success();
+        assert!(told.contains("has a certificate until"), "{told}");
+        assert_ne!(read(&cluster, node), before);
+        cluster.nodes[node]
+            .admin(&["server", "reload"])
+            .expect_success();
+    }
+    set(&cluster, 1, "5/1h");
+    assert!(shows(&cluster, 0, "5/1h"));
+    // It starts with the new one, too.
+    cluster.nodes[1].kill();
+    cluster.nodes[1].start();
+    set(&cluster, 1, "6/1h");
+
+    cluster.nodes[0]
+        .admin(&["nodes", "remove", "2"])
+        .expect_success();
+    let before = read(&cluster, 1);
+    let told = cluster.nodes[1].renew(&[]).expect_failure(1);
+    assert!(told.contains("was removed"), "{told}");
+    assert_eq!(read(&cluster, 1), before);
+}
+
+#[test]
 fn a_token_is_good_once_and_strangers_are_refused() {
     let mut cluster = Cluster::init("nest");
     let token = cluster.token("connection");

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 
 use super::admin::{self, Target};
 use super::terminal::moment;
-use super::{Failure, block_on, say};
-use crate::cluster::{self, JoinError, Made, Token, is_address};
+use super::{Failure, SourceArgs, block_on, say};
+use crate::cluster::{self, JoinError, Made, RenewError, Token, is_address};
 
 /// Make a cluster, or add a machine to one.
 #[derive(Args, Debug)]
@@ -58,6 +58,15 @@ enum ClusterCommand {
         #[arg(long, value_name = "HOST:PORT", value_parser = address)]
         address: String,
     },
+    /// Get another certificate for this node, whose present one is still good. Asks the members that the configuration
+    /// names; the one that holds the authority's key signs. A running server takes it over with `admin server reload`.
+    Renew {
+        #[command(flatten)]
+        source: SourceArgs,
+        /// Do nothing while the certificate is good for longer than so many days.
+        #[arg(long, value_name = "DAYS")]
+        unless: Option<u16>,
+    },
 }
 
 impl ClusterArgs {
@@ -94,9 +103,36 @@ impl ClusterArgs {
                 let made = block_on(cluster::join(&dir, &token, &address))?;
                 say(&told(&made.map_err(|error| failure(&error))?, &address));
             }
+            ClusterCommand::Renew { source, unless } => renew(source, unless)?,
         }
         Ok(())
     }
+}
+
+fn renew(source: SourceArgs, unless: Option<u16>) -> Result<(), Failure> {
+    let loaded = source.source().load();
+    let config = loaded
+        .map_err(|problems| Failure::config(problems.to_string()))?
+        .config;
+    let enough = unless.map(|days| Duration::from_secs(u64::from(days) * 86_400));
+    let renewed = block_on(cluster::renew(&config, enough))?.map_err(|error| {
+        let text = error.to_string();
+        match error {
+            RenewError::Refused(_) => Failure::refused(text),
+            RenewError::NotSigned(_) => Failure::unavailable(text),
+            RenewError::Credentials(_) | RenewError::NoMember => Failure::config(text),
+            _ => Failure::software(text),
+        }
+    })?;
+    let (node, until) = (renewed.identity.node, moment(renewed.until.as_millis()));
+    say(&match renewed.is_new {
+        true => format!(
+            "node {node} has a certificate until {until}, in {}; `rookery admin server reload` takes it over",
+            renewed.path.display()
+        ),
+        false => format!("the certificate of node {node} is good until {until}"),
+    });
+    Ok(())
 }
 
 /// What to do next, as a person can copy it.

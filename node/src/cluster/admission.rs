@@ -84,6 +84,21 @@ impl Gate {
         Ok((token, expires))
     }
 
+    /// Another certificate (PEM) for a node that has shown its present one: who it is does not change.
+    pub(super) fn renew(&self, caller: &Identity, request: &[u8]) -> Result<String, Status> {
+        let Ok(_place) = self.0.places.try_acquire() else {
+            return Err(Status::resource_exhausted(
+                "others join at this moment: try again",
+            ));
+        };
+        let authority = self
+            .authority()
+            .map_err(|refused| Status::failed_precondition(refused.to_string()))?;
+        authority
+            .certify_request(caller, request, Timestamp::now())
+            .map_err(|error| Status::invalid_argument(error.to_string()))
+    }
+
     /// Read for each use, so that the key is in memory no longer than it must be, and may be taken away.
     fn authority(&self) -> Result<Authority, TokenRefused> {
         let files = &self.0.files;

@@ -120,9 +120,18 @@ impl Authority {
 /// A new key, and a request for a certificate for it (PKCS #10, DER).
 pub(super) fn new_request() -> Result<(KeyPair, Vec<u8>), AuthorityError> {
     let key = KeyPair::generate().map_err(AuthorityError::Request)?;
-    let request = CertificateParams::default().serialize_request(&key);
-    let request = request.map_err(AuthorityError::Request)?.der().to_vec();
+    let request = request_for(&key)?;
     Ok((key, request))
+}
+
+/// A request for another certificate for a key (PEM).
+pub(super) fn request_again(key: &str) -> Result<Vec<u8>, AuthorityError> {
+    request_for(&KeyPair::from_pem(key).map_err(AuthorityError::Request)?)
+}
+
+fn request_for(key: &KeyPair) -> Result<Vec<u8>, AuthorityError> {
+    let request = CertificateParams::default().serialize_request(key);
+    Ok(request.map_err(AuthorityError::Request)?.der().to_vec())
 }
 
 fn named(name: &str) -> DistinguishedName {

@@ -7,12 +7,14 @@ use rookery_control::{
 use rookery_proto::control::control_server::Control as ControlApi;
 use rookery_proto::control::{
     EnlistRequest, EnlistResponse, ProposeRequest, ProposeResponse, ReadRequest, ReadResponse,
-    StatusRequest, StatusResponse, Unavailable as ApiUnavailable, WatchEvent, WatchRequest,
+    RenewRequest, RenewResponse, StatusRequest, StatusResponse, Unavailable as ApiUnavailable,
+    WatchEvent, WatchRequest,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::admission::Gate;
 use super::authorization::identity;
 use super::identity::Identity;
 use super::version;
@@ -20,6 +22,7 @@ use super::version;
 /// Answers for the group.
 pub(super) struct ControlService {
     pub(super) control: Control,
+    pub(super) gate: Gate,
 }
 
 #[tonic::async_trait]
@@ -95,6 +98,21 @@ impl ControlApi for ControlService {
         tracing::info!(node = caller.node.get(), "node enlisted");
         Ok(Response::new(EnlistResponse {
             version: version::newest(),
+        }))
+    }
+
+    async fn renew(
+        &self,
+        request: Request<RenewRequest>,
+    ) -> Result<Response<RenewResponse>, Status> {
+        let caller = identity(&request)?;
+        let request = request.into_inner();
+        version::check(request.version, "renew")?;
+        let certificate = self.gate.renew(&caller, &request.signing_request)?;
+        tracing::info!(node = caller.node.get(), "certificate renewed");
+        Ok(Response::new(RenewResponse {
+            version: version::newest(),
+            certificate,
         }))
     }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use metrics::gauge;
 use rookery_control::TokenHash;
 use rookery_xmpp::clock::Timestamp;
 use rustls::client::Resumption;
@@ -32,6 +33,8 @@ pub(super) struct Generation {
     pub(super) client: Arc<ClientConfig>,
     /// SHA-256 of the authority's certificate.
     pub(super) authority: [u8; 32],
+    /// When the certificate is good no more.
+    pub(super) expires: Timestamp,
 }
 
 /// Why the credentials cannot be used; the operator's to solve.
@@ -78,6 +81,7 @@ impl Credentials {
     /// Reads the files.
     pub(super) fn load(files: &Files) -> Result<Self, CredentialsError> {
         let generation = Generation::read(files)?;
+        generation.told();
         Ok(Self(Arc::new(ArcSwap::from_pointee(generation))))
     }
 
@@ -97,6 +101,7 @@ impl Credentials {
                 running: old.clone(),
             });
         }
+        fresh.told();
         self.0.store(Arc::new(fresh));
         Ok(())
     }
@@ -124,7 +129,7 @@ impl Generation {
             let path = files.certificate.clone();
             CredentialsError::Identity { path, cause }
         })?;
-        let is_valid = is_valid_now(own);
+        let (is_valid, expires) = validity(own);
         let hash = *TokenHash::of(authority).as_bytes();
         let mut roots = RootCertStore::empty();
         for root in &authorities {
@@ -143,8 +148,15 @@ impl Generation {
             server: Arc::new(server(&chain, key.clone_key(), Arc::clone(&roots))?),
             client: Arc::new(client(&chain, key, roots)?),
             authority: hash,
+            expires,
         };
         Ok((generation, is_valid))
+    }
+
+    /// Tells Prometheus how long it is good.
+    fn told(&self) {
+        let seconds = self.expires.as_millis() / 1_000;
+        gauge!("rookery_cluster_certificate_expires_seconds").set(seconds as f64);
     }
 }
 
@@ -187,13 +199,20 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Credentials
     read.map_err(|error| unreadable(path, &error))
 }
 
-fn is_valid_now(certificate: &[u8]) -> bool {
+/// Whether a certificate is valid now, and until when. One that cannot be read never was.
+fn validity(certificate: &[u8]) -> (bool, Timestamp) {
     let now = i64::try_from(Timestamp::now().as_millis() / 1_000).unwrap_or(i64::MAX);
-    let parsed = X509Certificate::from_der(certificate).ok();
-    parsed.is_some_and(|(_, certificate)| {
-        let validity = certificate.validity();
-        (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now)
-    })
+    let Ok((_, certificate)) = X509Certificate::from_der(certificate) else {
+        return (false, Timestamp(0));
+    };
+    let validity = certificate.validity();
+    let (from, until) = (
+        validity.not_before.timestamp(),
+        validity.not_after.timestamp(),
+    );
+    let seconds = u64::try_from(until).unwrap_or(0);
+    let expires = Timestamp(seconds.saturating_mul(1_000));
+    ((from..=until).contains(&now), expires)
 }
 
 fn unreadable(path: &Path, error: &rustls_pki_types::pem::Error) -> CredentialsError {

@@ -54,6 +54,12 @@ impl Files {
     }
 }
 
+/// Puts a file that was written with [`write_private`] in the place of another one of the same folder.
+pub(super) fn replace(draft: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(draft, path)?;
+    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
 /// Writes a file that only its owner can read, all of it or nothing, in a folder that only he can enter.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));

@@ -240,7 +240,10 @@ impl Ground {
             let control = control.clone();
             routes = routes
                 .add_service(raft)
-                .add_service(ControlServer::new(ControlService { control }))
+                .add_service(ControlServer::new(ControlService {
+                    control,
+                    gate: gate.clone(),
+                }))
                 .add_service(AdmissionServer::new(gate.clone()));
         }
         let cluster = self.identity.cluster.clone();

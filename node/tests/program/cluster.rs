@@ -216,6 +216,19 @@ impl Node {
         rookery(first.into_iter().chain(arguments.iter().copied()))
     }
 
+    /// `rookery cluster renew` for it.
+    pub(crate) fn renew(&self, arguments: &[&str]) -> Run {
+        let peers: Vec<_> = self.peers.iter().map(|peer| format!("{peer:?}")).collect();
+        let set = [
+            format!("server.data_dir={}", self.dir.display()),
+            format!("cluster.address={}", self.address),
+            format!("cluster.peers=[{}]", peers.join(", ")),
+        ];
+        let set = set.iter().flat_map(|option| ["--set", option]);
+        let words = ["cluster", "renew"].into_iter();
+        rookery(words.chain(set).chain(arguments.iter().copied()))
+    }
+
     /// `rookery admin control … --json`.
     pub(crate) fn control(&self, arguments: &[&str]) -> Value {
         let arguments = [&["control"], arguments, &["--json"]].concat();
