@@ -170,7 +170,19 @@ impl Operator {
             Ok(Err(error)) => component("control", false, error.to_string()),
             Err(_) => component("control", false, "does not answer".to_owned()),
         };
-        vec![store, control, self.listeners()]
+        let shards = self.shards();
+        let parts = [Some(store), Some(control), shards, Some(self.listeners())];
+        parts.into_iter().flatten().collect()
+    }
+
+    /// The ways to the shards, and those that are served here. Nodes that need none have no such part.
+    fn shards(&self) -> Option<Component> {
+        let cluster = self.cluster()?;
+        if !self.has(Role::Router) && !self.has(Role::Connection) {
+            return None;
+        }
+        let (healthy, detail) = cluster.standing(self.control());
+        Some(component("shards", healthy, detail))
     }
 
     /// Everything a person wants to see first.

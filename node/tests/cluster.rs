@@ -235,6 +235,38 @@ fn a_node_renews_its_certificate_while_it_runs_and_a_removed_one_does_not() {
 }
 
 #[test]
+fn a_node_is_ready_when_it_knows_who_serves_the_shards() {
+    let mut cluster = Cluster::init_with("ready", &["server.roles=[\"control\"]"]);
+    cluster.join("connection");
+    let shown = |cluster: &Cluster, node: usize| {
+        let shown = cluster.nodes[node].admin(&["server", "status", "--json"]);
+        serde_json::from_str::<Value>(&shown.expect_success()).expect("JSON")
+    };
+    let part = |cluster: &Cluster, node: usize| {
+        let status = shown(cluster, node);
+        let mut parts = status["components"].as_array().expect("a list").iter();
+        parts.find(|part| part["name"] == "shards").cloned()
+    };
+    assert_eq!(part(&cluster, 0), None, "a member needs no shards");
+    assert_eq!(shown(&cluster, 0)["ready"], true);
+    let waits = part(&cluster, 1).expect("a part");
+    assert_eq!(waits["healthy"], false, "{waits}");
+    assert_eq!(shown(&cluster, 1)["ready"], false);
+
+    cluster.nodes[0].kill();
+    cluster.nodes[0].more.clear();
+    cluster.nodes[0].start();
+    for node in 0..2 {
+        until(PATIENCE, "ready", || shown(&cluster, node)["ready"] == true);
+        assert_eq!(
+            part(&cluster, node).expect("a part")["healthy"],
+            true,
+            "node {node}"
+        );
+    }
+}
+
+#[test]
 fn a_token_is_good_once_and_strangers_are_refused() {
     let mut cluster = Cluster::init("nest");
     let token = cluster.token("connection");

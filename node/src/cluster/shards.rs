@@ -151,6 +151,12 @@ impl ShardWays {
         }
     }
 
+    /// Whether this node knows the way to every shard and serves those that it was given, and how it stands.
+    pub(super) fn standing(&self, control: &Control) -> (bool, String) {
+        let lease = self.renewal.routes.then(|| self.lease.holds());
+        standing(control.shards().version(), *self.followed.borrow(), lease)
+    }
+
     /// Renews the lease in time, for ever. It counts from before it was asked for, and only once the
     /// shards are served by the map that it was granted under: a node that slept has lost some.
     async fn renew(self, control: Control, above: u32) {
@@ -288,6 +294,20 @@ pub(crate) fn is_draining(directory: &Directory, node: NodeId) -> bool {
     directory.node(node).is_some_and(|node| node.draining)
 }
 
+/// How a node stands that follows the shards by a version of the map, where it knows of another. A router's lease
+/// holds, or does not.
+fn standing(known: u64, followed: u64, lease: Option<bool>) -> (bool, String) {
+    match lease {
+        _ if known == 0 => (false, "no router was heard of yet".to_owned()),
+        _ if followed < known => {
+            let told = format!("version {followed} of the map, on the way to {known}");
+            (false, told)
+        }
+        Some(false) => (false, "no lease".to_owned()),
+        _ => (true, format!("version {followed} of the map")),
+    }
+}
+
 /// Whether the certificate that came with a connection is this node's.
 fn speaks_for(node: u32, extensions: &tonic::Extensions) -> bool {
     let caller = extensions.get::<Identity>();
@@ -319,3 +339,17 @@ const RENEWALS_A_LEASE: u32 = 3;
 
 /// Before what the group was not told is told again.
 const TELL_AGAIN: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::standing;
+
+    #[test]
+    fn a_node_is_ready_when_it_follows_the_map_and_a_router_when_its_lease_holds_too() {
+        let ready = |known, followed, lease| standing(known, followed, lease).0;
+        assert!(!ready(0, 0, None) && !ready(0, 0, Some(true)));
+        assert!(!ready(9, 8, None) && !ready(9, 8, Some(true)));
+        assert!(ready(9, 9, None) && ready(9, 9, Some(true)));
+        assert!(!ready(9, 9, Some(false)));
+    }
+}

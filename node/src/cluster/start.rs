@@ -298,6 +298,11 @@ impl Cluster {
         self.0.shards.take_part(control, router, above);
     }
 
+    /// Whether this node knows the way to every shard and serves those that it was given, and how it stands.
+    pub fn standing(&self, control: &Control) -> (bool, String) {
+        self.0.shards.standing(control)
+    }
+
     /// Serves no shard any more, and lets others take over at once.
     pub async fn leave(&self, control: &Control) {
         self.0.shards.leave(control).await;
