@@ -7,11 +7,12 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+mod client;
+
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use rookery_control::{RegistrationRefused, Unavailable};
 use rookery_router::RouterOptions;
@@ -19,7 +20,7 @@ use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
 use rookery_session::carrier::{
-    Answer, AskId, Full, Origin, PeerFrame, Question, SessionId, ShardId, Sink, SinkRef, ToSession,
+    Answer, AskId, Full, Origin, PeerFrame, Question, SessionId, ShardId, SinkRef, ToSession,
     ToShard,
 };
 use rookery_store::account::NewAccount;
@@ -30,6 +31,9 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::{Batch, HeadChanges, Rec, rewrite_head};
 use rookery_xmpp::xml::{Content, XmlLimits, canonicalize};
+
+pub(crate) use client::Client;
+use client::Mailbox;
 
 /// The moment at which every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -62,112 +66,6 @@ pub(crate) struct World {
     held: VecDeque<Input>,
     /// Appends that are not carried out until [`World::append_newest`]; `None` holds none.
     pub(crate) appends: Option<Vec<(RequestId, Request)>>,
-}
-
-/// A bound client.
-#[derive(Clone)]
-pub(crate) struct Client {
-    pub(crate) id: SessionId,
-    pub(crate) jid: Arc<Jid>,
-    mailbox: Arc<Mailbox>,
-}
-
-/// What a session's sink holds.
-struct Mailbox {
-    id: SessionId,
-    frames: Mutex<Vec<ToSession>>,
-    full: Mutex<bool>,
-}
-
-impl Sink for Mailbox {
-    fn session(&self) -> SessionId {
-        self.id
-    }
-
-    fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
-        if *self.full.lock().expect("no test panics inside")
-            && matches!(frame, ToSession::Deliver(_))
-        {
-            return Err(Full(frame));
-        }
-        self.frames
-            .lock()
-            .expect("no test panics inside")
-            .push(frame);
-        Ok(())
-    }
-
-    fn remembers(&self) -> bool {
-        true
-    }
-}
-
-impl Client {
-    /// The stanzas that came since the last look.
-    pub(crate) fn stanzas(&self) -> Vec<String> {
-        let mut frames = self.mailbox.frames.lock().expect("no test panics inside");
-        let mut stanzas = Vec::new();
-        frames.retain(|frame| match frame {
-            ToSession::Deliver(delivered) => {
-                let batch = &delivered.batch;
-                let text = |rec: &Rec| String::from_utf8_lossy(rec.bytes(&batch.buf)).into_owned();
-                stanzas.extend(batch.recs.iter().map(text));
-                false
-            }
-            _ => true,
-        });
-        stanzas
-    }
-
-    /// How many batches came since the last look.
-    pub(crate) fn batches(&self) -> usize {
-        let frames = self.mailbox.frames.lock().expect("no test panics inside");
-        frames
-            .iter()
-            .filter(|frame| matches!(frame, ToSession::Deliver(_)))
-            .count()
-    }
-
-    /// The only stanza that came since the last look.
-    pub(crate) fn stanza(&self) -> String {
-        let mut stanzas = self.stanzas();
-        assert_eq!(stanzas.len(), 1, "{} got {stanzas:#?}", self.jid);
-        stanzas.remove(0)
-    }
-
-    /// Nothing came since the last look.
-    pub(crate) fn nothing(&self) {
-        let stanzas = self.stanzas();
-        assert!(stanzas.is_empty(), "{} got {stanzas:#?}", self.jid);
-    }
-
-    /// The stream error with which the session was closed, if it was.
-    pub(crate) fn closed_with(&self) -> Option<String> {
-        let frames = self.mailbox.frames.lock().expect("no test panics inside");
-        frames.iter().find_map(|frame| match frame {
-            ToSession::Close(error) => {
-                let mut out = Vec::new();
-                error.write(&mut out);
-                Some(String::from_utf8_lossy(&out).into_owned())
-            }
-            _ => None,
-        })
-    }
-
-    /// What the session's node was last told to remember.
-    fn remembered(&self) -> Bytes {
-        let frames = self.mailbox.frames.lock().expect("no test panics inside");
-        let states = frames.iter().rev().find_map(|frame| match frame {
-            ToSession::Remember(state) => Some(state.clone()),
-            _ => None,
-        });
-        states.unwrap_or_default()
-    }
-
-    /// Whether the session's queue is full.
-    pub(crate) fn set_full(&self, full: bool) {
-        *self.mailbox.full.lock().expect("no test panics inside") = full;
-    }
 }
 
 impl World {

@@ -1,0 +1,114 @@
+//! Clients that are only mailboxes.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use rookery_session::carrier::{Full, SessionId, Sink, ToSession};
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stanza::Rec;
+
+/// A bound client.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) id: SessionId,
+    pub(crate) jid: Arc<Jid>,
+    pub(super) mailbox: Arc<Mailbox>,
+}
+
+/// What a session's sink holds.
+pub(super) struct Mailbox {
+    pub(super) id: SessionId,
+    pub(super) frames: Mutex<Vec<ToSession>>,
+    pub(super) full: Mutex<bool>,
+}
+
+impl Sink for Mailbox {
+    fn session(&self) -> SessionId {
+        self.id
+    }
+
+    fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
+        if *self.full.lock().expect("no test panics inside")
+            && matches!(frame, ToSession::Deliver(_))
+        {
+            return Err(Full(frame));
+        }
+        self.frames
+            .lock()
+            .expect("no test panics inside")
+            .push(frame);
+        Ok(())
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+}
+
+impl Client {
+    /// The stanzas that came since the last look.
+    pub(crate) fn stanzas(&self) -> Vec<String> {
+        let mut frames = self.mailbox.frames.lock().expect("no test panics inside");
+        let mut stanzas = Vec::new();
+        frames.retain(|frame| match frame {
+            ToSession::Deliver(delivered) => {
+                let batch = &delivered.batch;
+                let text = |rec: &Rec| String::from_utf8_lossy(rec.bytes(&batch.buf)).into_owned();
+                stanzas.extend(batch.recs.iter().map(text));
+                false
+            }
+            _ => true,
+        });
+        stanzas
+    }
+
+    /// How many batches came since the last look.
+    pub(crate) fn batches(&self) -> usize {
+        let frames = self.mailbox.frames.lock().expect("no test panics inside");
+        frames
+            .iter()
+            .filter(|frame| matches!(frame, ToSession::Deliver(_)))
+            .count()
+    }
+
+    /// The only stanza that came since the last look.
+    pub(crate) fn stanza(&self) -> String {
+        let mut stanzas = self.stanzas();
+        assert_eq!(stanzas.len(), 1, "{} got {stanzas:#?}", self.jid);
+        stanzas.remove(0)
+    }
+
+    /// Nothing came since the last look.
+    pub(crate) fn nothing(&self) {
+        let stanzas = self.stanzas();
+        assert!(stanzas.is_empty(), "{} got {stanzas:#?}", self.jid);
+    }
+
+    /// The stream error with which the session was closed, if it was.
+    pub(crate) fn closed_with(&self) -> Option<String> {
+        let frames = self.mailbox.frames.lock().expect("no test panics inside");
+        frames.iter().find_map(|frame| match frame {
+            ToSession::Close(error) => {
+                let mut out = Vec::new();
+                error.write(&mut out);
+                Some(String::from_utf8_lossy(&out).into_owned())
+            }
+            _ => None,
+        })
+    }
+
+    /// What the session's node was last told to remember.
+    pub(super) fn remembered(&self) -> Bytes {
+        let frames = self.mailbox.frames.lock().expect("no test panics inside");
+        let states = frames.iter().rev().find_map(|frame| match frame {
+            ToSession::Remember(state) => Some(state.clone()),
+            _ => None,
+        });
+        states.unwrap_or_default()
+    }
+
+    /// Whether the session's queue is full.
+    pub(crate) fn set_full(&self, full: bool) {
+        *self.mailbox.full.lock().expect("no test panics inside") = full;
+    }
+}
