@@ -8,7 +8,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 
 use crate::document::Document;
-use crate::log::Position;
+use crate::log::{Origin, Position};
 use crate::roster::Roster;
 
 /// An account that is to be created.
@@ -55,6 +55,10 @@ pub struct Loaded {
     pub log_tail: Option<Position>,
     /// Entries in its log.
     pub log_count: u64,
+    /// Positions and origins of the newest entries of its log, newest first: of those among the last
+    /// [`RECENT_ENTRIES`](crate::limits::RECENT_ENTRIES) that have one. Whoever begins to serve the account knows by
+    /// them what an earlier one has appended, if it is sent again. A backend need not look behind many epochs.
+    pub recent_origins: Vec<(Position, Origin)>,
     /// The documents of the collection [`ACCOUNT_COLLECTION`](crate::document::ACCOUNT_COLLECTION),
     /// in order of key.
     pub documents: Vec<Document>,

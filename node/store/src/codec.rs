@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::StoreError;
+use crate::log::Origin;
 use crate::roster::Subscription;
 
 /// Stored data does not make sense, for the reason `cause`.
@@ -26,6 +27,11 @@ pub(crate) fn millis(moment: Timestamp) -> i64 {
 /// A stored moment.
 pub(crate) fn timestamp(millis: i64) -> Timestamp {
     Timestamp(u64::try_from(millis).unwrap_or(0))
+}
+
+/// A stored origin.
+pub(crate) fn origin(packed: &[u8]) -> Result<Origin, StoreError> {
+    Origin::unpack(packed).ok_or_else(|| corrupt(&"an origin has another length"))
 }
 
 /// A value as text that operators can read too.

@@ -1,10 +1,12 @@
 //! Logs and cursors.
 
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
 
 use super::{at, entry, jid, position, stanza, stored, whole_log};
 use crate::Store;
-use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
+use crate::limits::RECENT_ENTRIES;
+use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Origin, Position};
 
 pub async fn entries_come_back_in_order_of_position(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
@@ -261,4 +263,97 @@ pub async fn a_cursor_is_kept_by_name(store: &dyn Store) {
 
 pub async fn an_empty_append_changes_nothing(store: &dyn Store) {
     assert_eq!(store.append(Vec::new()).await, Ok(()));
+}
+
+pub async fn an_entry_keeps_its_origin(store: &dyn Store) {
+    let (juliet, romeo) = (jid("juliet@capulet.example"), jid("romeo@montague.example"));
+    let highest = Origin {
+        node: u32::MAX,
+        serial: u64::MAX,
+        sequence: u64::MAX,
+    };
+    let shared = entry(&juliet, 1)
+        .and(romeo.clone(), at(1))
+        .of(Some(highest));
+    let entries = vec![shared, entry(&juliet, 2), of_session(&juliet, 3)];
+    store.append(entries).await.unwrap();
+    let with = |number, origin| LogEntry {
+        origin,
+        ..stored(number)
+    };
+    let first = with(1, Some(highest));
+    let expected = [first.clone(), stored(2), with(3, Some(origin(3)))];
+    assert_eq!(whole_log(store, &juliet).await, expected);
+    let newest = store.read_log(&juliet, LogQuery::before(None, 2)).await;
+    assert_eq!(newest.unwrap(), [expected[2].clone(), stored(2)]);
+    assert_eq!(whole_log(store, &romeo).await, [first]);
+    let life = store.export_owner(&juliet).await.unwrap().unwrap().life;
+    let exported = store.export_log(&juliet, &life, None, 10).await;
+    assert_eq!(exported.unwrap(), expected);
+}
+
+pub async fn loading_gives_the_newest_origins(store: &dyn Store) {
+    let juliet = jid("juliet@capulet.example");
+    store
+        .create_account(super::new_account("juliet@capulet.example"))
+        .await
+        .unwrap();
+    let recent = async || store.load(&juliet).await.unwrap().unwrap().recent_origins;
+    assert_eq!(recent().await, []);
+    let last = RECENT_ENTRIES as u64 + 9;
+    let entries = (0..=last).map(|number| of_session(&juliet, number));
+    store.append(entries.collect()).await.unwrap();
+    let newest: Vec<_> = (10..=last).rev().map(|n| (at(n), origin(n))).collect();
+    assert_eq!(recent().await, newest);
+    // Of an epoch that begins, and of one that is over; entries without an origin count.
+    let next = Append {
+        place: crate::log::Place {
+            owner: juliet.clone(),
+            position: position(2, 1),
+        },
+        ..of_session(&juliet, 500)
+    };
+    store
+        .append(vec![entry(&juliet, last + 1), next])
+        .await
+        .unwrap();
+    let mut expected = vec![(position(2, 1), origin(500))];
+    expected.extend(newest.iter().take(RECENT_ENTRIES - 2));
+    assert_eq!(recent().await, expected);
+    store.trim_log(&juliet, at(last - 1)).await.unwrap();
+    assert_eq!(recent().await, [expected[0], (at(last), origin(last))]);
+    store.remove_log(&juliet, LogRange::all()).await.unwrap();
+    assert_eq!(recent().await, []);
+}
+
+pub async fn an_entry_that_found_its_position_taken_leaves_no_origin(store: &dyn Store) {
+    let juliet = jid("juliet@capulet.example");
+    store
+        .create_account(super::new_account("juliet@capulet.example"))
+        .await
+        .unwrap();
+    let late = |number| entry(&juliet, number).of(Some(origin(100 + number)));
+    store.append(vec![of_session(&juliet, 1)]).await.unwrap();
+    store
+        .append(vec![late(1), of_session(&juliet, 2)])
+        .await
+        .unwrap();
+    store.append(vec![late(2)]).await.unwrap();
+    let loaded = store.load(&juliet).await.unwrap().unwrap();
+    let expected = [(at(2), origin(2)), (at(1), origin(1))];
+    assert_eq!(loaded.recent_origins, expected);
+}
+
+/// The entry `number`, which was the stanza `number` of a session.
+fn of_session(owner: &Jid, number: u64) -> Append {
+    entry(owner, number).of(Some(origin(number)))
+}
+
+fn origin(sequence: u64) -> Origin {
+    let (node, serial) = (3, 1 << 50);
+    Origin {
+        node,
+        serial,
+        sequence,
+    }
 }

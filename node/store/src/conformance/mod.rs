@@ -127,6 +127,9 @@ macro_rules! conformance_cases {
                 expiry_goes_on_behind_a_young_stanza
                 a_cursor_is_kept_by_name
                 an_empty_append_changes_nothing
+                an_entry_keeps_its_origin
+                loading_gives_the_newest_origins
+                an_entry_that_found_its_position_taken_leaves_no_origin
             ]
             export: [
                 every_owner_is_met_once_whatever_the_page
@@ -211,6 +214,7 @@ fn stored(number: u64) -> LogEntry {
         position: at(number),
         received: Timestamp(number),
         stanza: stanza(number),
+        origin: None,
     }
 }
 

@@ -3,12 +3,15 @@
 //! An entry sits at a [`Position`]. A message between two local owners is appended once, with a
 //! place in each of the two logs, and its stanza is stored once.
 
+mod origin;
 mod position;
 
 use bytes::Bytes;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
+pub use origin::Origin;
+pub(crate) use origin::Origins;
 pub use position::{Position, PositionError};
 
 /// A place in a log.
@@ -31,6 +34,8 @@ pub struct Append {
     pub stanza: Bytes,
     /// When it was received.
     pub received: Timestamp,
+    /// Which stanza of which session it is, if it may come a second time.
+    pub origin: Option<Origin>,
 }
 
 impl Append {
@@ -41,7 +46,13 @@ impl Append {
             second: None,
             stanza,
             received,
+            origin: None,
         }
+    }
+
+    /// The same entry, of this origin if it has one.
+    pub fn of(self, origin: Option<Origin>) -> Self {
+        Self { origin, ..self }
     }
 
     /// The same entry in the log of `owner` too.
@@ -67,6 +78,8 @@ pub struct LogEntry {
     pub received: Timestamp,
     /// The canonical stanza.
     pub stanza: Bytes,
+    /// Which stanza of which session it is; none where nobody said so.
+    pub origin: Option<Origin>,
 }
 
 /// Which page of a log to read.

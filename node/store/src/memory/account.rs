@@ -88,6 +88,7 @@ impl State {
             roster: self.roster(jid),
             log_tail: owner.and_then(|owner| owner.log_high),
             log_count: owner.map_or(0, |owner| owner.usage.entries),
+            recent_origins: owner.map_or_else(Vec::new, |owner| self.recent_origins(owner)),
             documents: self.documents(jid, ACCOUNT_COLLECTION),
         })
     }

@@ -5,8 +5,8 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 use super::{Owner, State};
-use crate::limits::PAGE_ENTRIES_MAX;
-use crate::log::{Append, LogEntry, LogQuery, LogRange, Place, Position};
+use crate::limits::{PAGE_ENTRIES_MAX, RECENT_ENTRIES};
+use crate::log::{Append, LogEntry, LogQuery, LogRange, Origin, Place, Position};
 
 /// A stanza and the one or two places that it still has.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(super) struct Body {
     places: Vec<Place>,
     stanza: Bytes,
     received: Timestamp,
+    origin: Option<Origin>,
 }
 
 impl State {
@@ -25,7 +26,10 @@ impl State {
         let places: Vec<Place> = append.places().filter(is_free).cloned().collect();
         if !places.is_empty() {
             let Append {
-                stanza, received, ..
+                stanza,
+                received,
+                origin,
+                ..
             } = append;
             self.bodies.insert(
                 id,
@@ -33,6 +37,7 @@ impl State {
                     places,
                     stanza,
                     received,
+                    origin,
                 },
             );
         }
@@ -61,7 +66,16 @@ impl State {
             position,
             received: body.received,
             stanza: body.stanza.clone(),
+            origin: body.origin,
         })
+    }
+
+    /// The origins of the newest entries, newest first.
+    pub(super) fn recent_origins(&self, owner: &Owner) -> Vec<(Position, Origin)> {
+        let newest = owner.log.iter().rev().take(RECENT_ENTRIES);
+        let origin =
+            |(position, id): (&Position, &u64)| Some((*position, self.bodies.get(id)?.origin?));
+        newest.filter_map(origin).collect()
     }
 
     pub(super) fn remove_log(&mut self, jid: &Jid, range: LogRange) -> u64 {

@@ -10,6 +10,7 @@ use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::codec::{corrupt, from_json, millis, timestamp, to_json};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
+use crate::limits::RECENT_ENTRIES;
 
 impl Cql {
     /// [`create_account`](crate::Store::create_account).
@@ -143,17 +144,18 @@ impl Cql {
         let Some(columns) = row.account else {
             return Ok(None);
         };
-        let (roster, log_tail, usage, documents) = tokio::try_join!(
+        let (roster, top, usage, documents) = tokio::try_join!(
             self.roster(&at),
-            self.log_tail(&at),
+            self.log_top(&at, RECENT_ENTRIES),
             self.log_usage(&at),
             self.documents(&at, ACCOUNT_COLLECTION),
         )?;
         Ok(Some(Loaded {
             record: record(jid, columns)?,
             roster,
-            log_tail,
+            log_tail: top.high,
             log_count: usage.entries,
+            recent_origins: top.origins,
             documents,
         }))
     }

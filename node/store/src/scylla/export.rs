@@ -149,7 +149,8 @@ impl Cql {
             }
         };
         let cursors = self.rows::<(String, i64)>(&self.statements.cursor_all, key);
-        let (roster, cursors, log_high) = tokio::try_join!(roster, cursors, self.log_tail(&at))?;
+        let (roster, cursors, top) = tokio::try_join!(roster, cursors, self.log_top(&at, 1))?;
+        let log_high = top.high;
         let owns = account.is_some() || !cursors.is_empty() || log_high.is_some();
         if !owns && !self.has_documents(key).await? {
             return Ok(None);

@@ -99,20 +99,20 @@ statements! {
 
     Plain log_insert:
         "INSERT INTO log (owner, incarnation, bucket, position, arrival, received, size, stanza, other_owner, \
-         other_incarnation, other_position, changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+         other_incarnation, other_position, changed, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     Plain log_up:
-        "SELECT position, received, stanza FROM log \
+        "SELECT position, received, stanza, origin FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";
     Plain log_down:
-        "SELECT position, received, stanza FROM log \
+        "SELECT position, received, stanza, origin FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ? \
          ORDER BY position DESC";
     Plain log_index:
         "SELECT position, arrival, received, size, other_owner, other_incarnation, other_position FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";
     Plain log_newest:
-        "SELECT position FROM log WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? \
-         ORDER BY position DESC LIMIT 1";
+        "SELECT position, origin FROM log WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? \
+         ORDER BY position DESC LIMIT ?";
     Plain log_sums:
         "SELECT changed, sum_of, sum_entries, sum_bytes FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? LIMIT 1";

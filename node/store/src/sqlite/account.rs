@@ -150,11 +150,17 @@ pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure
     let Some(record) = record(view, owner)? else {
         return Ok(None);
     };
+    let log_count = log::usage_of(view, owner, &tail)?.entries;
+    let recent_origins = match log_count {
+        0 => Vec::new(),
+        _ => log::recent_origins(view, owner, &tail)?,
+    };
     Ok(Some(Loaded {
         record,
         roster: roster::of(view, owner)?,
         log_tail: log::high(view, owner, &tail)?,
-        log_count: log::usage_of(view, owner, &tail)?.entries,
+        log_count,
+        recent_origins,
         documents: document::all_of(view, owner, ACCOUNT_COLLECTION)?,
     }))
 }

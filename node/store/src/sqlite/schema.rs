@@ -56,4 +56,30 @@ pub(super) fn migrate(conn: &Connection) -> Result<(), StoreError> {
 const APPLICATION_ID: u32 = 0x726f_6f6b;
 
 /// Version n is what the first n steps make.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_origin.sql"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_of_the_first_version_is_kept_and_has_no_origins() {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(MIGRATIONS[0]).unwrap();
+        let insert = "INSERT INTO body (o1, p1, received, stanza) VALUES (1, 2, 3, x'3c6d2f3e')";
+        conn.execute_batch(insert).unwrap();
+        conn.pragma_update(None, "user_version", 1).unwrap();
+        conn.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        check(&conn).unwrap();
+        migrate(&conn).unwrap();
+        assert_eq!(version(&conn), Ok(KNOWN));
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let select = "SELECT stanza, origin FROM body";
+        let found: (Vec<u8>, Option<Vec<u8>>) = conn.query_row(select, [], row).unwrap();
+        assert_eq!(found, (b"<m/>".to_vec(), None));
+    }
+}

@@ -101,6 +101,7 @@ impl Cql {
                 MaybeUnset::from_option(other.map(|(at, _)| at.number)),
                 MaybeUnset::from_option(other.map(|(_, position)| *position)),
                 changed,
+                MaybeUnset::from_option(row.append.origin.map(|origin| origin.pack().to_vec())),
             );
             together.add(&self.statements.log_insert, values);
         }

@@ -4,7 +4,7 @@ use scylla::response::PagingState;
 
 use super::Bucket;
 use super::bucket::number_of;
-use crate::codec::timestamp;
+use crate::codec::{origin, timestamp};
 use crate::error::StoreError;
 use crate::log::{LogEntry, LogQuery};
 use crate::scylla::cql::Cql;
@@ -81,13 +81,14 @@ impl Cql {
             };
             statement.set_page_size(page.rows_wanted());
             let (rows, more) = self
-                .page::<(i64, i64, Vec<u8>)>(&statement, values, state)
+                .page::<(i64, i64, Vec<u8>, Option<Vec<u8>>)>(&statement, values, state)
                 .await?;
-            for (packed, received, stanza) in rows {
+            for (packed, received, stanza, of) in rows {
                 let entry = LogEntry {
                     position: position(packed)?,
                     received: timestamp(received),
                     stanza: stanza.into(),
+                    origin: of.as_deref().map(origin).transpose()?,
                 };
                 if !page.take(entry) {
                     return Ok(false);
@@ -140,6 +141,7 @@ mod tests {
             position: Position::new(0, sequence).unwrap(),
             received: Timestamp(0),
             stanza: text.into(),
+            origin: None,
         };
         let read = |newest_first, limit| {
             let mut page = Page {

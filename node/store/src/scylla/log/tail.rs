@@ -1,11 +1,23 @@
-//! How high a log ever was.
+//! The upper end of a log: how high it ever was, and where its newest entries come from.
 
 use super::Bucket;
+use crate::codec::origin;
 use crate::error::StoreError;
-use crate::log::Position;
+use crate::log::{Origins, Position};
 use crate::scylla::cql::{Cql, Together};
 use crate::scylla::cursor::position;
 use crate::scylla::owner::Incarnation;
+
+/// What is known of the upper end of a log.
+pub(in crate::scylla) struct Top {
+    /// The highest position that the log ever had.
+    pub(in crate::scylla) high: Option<Position>,
+    /// The origins of its newest entries, newest first.
+    pub(in crate::scylla) origins: Origins,
+}
+
+/// A position and the packed origin there.
+type Columns = (i64, Option<Vec<u8>>);
 
 impl Cql {
     /// Remembers that a log was so high: before the entry is removed, or without one.
@@ -21,28 +33,71 @@ impl Cql {
         self.write_together(together).await
     }
 
-    /// The highest position that a log ever had.
-    pub(in crate::scylla) async fn log_tail(
+    /// The upper end of a log: its newest `entries`, one at least.
+    pub(in crate::scylla) async fn log_top(
         &self,
         at: &Incarnation,
-    ) -> Result<Option<Position>, StoreError> {
+        entries: usize,
+    ) -> Result<Top, StoreError> {
         let statement = &self.statements.high_read;
         let removed: Option<(i64,)> = self.first(statement, (&at.owner, at.number)).await?;
         let removed = removed.map(|(packed,)| packed);
         // Below what was removed there is nothing to look for.
         let buckets = self.buckets(at, &(removed.unwrap_or(0)..=i64::MAX)).await?;
-        let mut newest = removed;
+        let (mut newest, mut looked_at): (Vec<Columns>, usize) = (Vec::new(), 0);
         for (number, _) in buckets.into_iter().rev() {
             let at = at.clone();
-            let bucket = Bucket { at, number };
-            let (owner, incarnation, number) = bucket.key();
-            let values = (owner, incarnation, number, *bucket.positions().start());
-            let row: Option<(i64,)> = self.first(&self.statements.log_newest, values).await?;
-            if let Some((packed,)) = row {
-                newest = newest.max(Some(packed));
+            let missing = entries - newest.len();
+            let rows = self.newest_of(&Bucket { at, number }, missing).await?;
+            newest.extend(rows);
+            looked_at += 1;
+            if newest.len() == entries || (!newest.is_empty() && looked_at >= BUCKETS_MAX) {
                 break;
             }
         }
-        newest.map(position).transpose()
+        let high = removed.max(newest.first().map(|(packed, _)| *packed));
+        let with_origin = newest.into_iter().filter_map(|(at, of)| Some((at, of?)));
+        let origins = with_origin.map(|(at, of)| Ok((position(at)?, origin(&of)?)));
+        Ok(Top {
+            high: high.map(position).transpose()?,
+            origins: origins.collect::<Result<_, StoreError>>()?,
+        })
+    }
+
+    /// The newest entries of a bucket, so many at most, newest first.
+    async fn newest_of(&self, bucket: &Bucket, entries: usize) -> Result<Vec<Columns>, StoreError> {
+        let (owner, incarnation, number) = bucket.key();
+        // One more than is wanted tells whether the last is the right one.
+        let rows = i32::try_from(entries + 1).unwrap_or(i32::MAX);
+        let first = *bucket.positions().start();
+        let values = (owner, incarnation, number, first, rows);
+        let mut rows = self.rows(&self.statements.log_newest, values).await?;
+        keep_first_to_arrive(&mut rows);
+        rows.truncate(entries);
+        Ok(rows)
+    }
+}
+
+/// Of several rows at one position the first to arrive stays: the last, for they come newest first.
+fn keep_first_to_arrive(rows: &mut Vec<Columns>) {
+    rows.reverse();
+    rows.dedup_by_key(|(position, _)| *position);
+    rows.reverse();
+}
+
+/// Each epoch begins another bucket, and what is sent again was appended in the last few. So a load takes no longer
+/// where a log is spread over many.
+const BUCKETS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_rows_at_one_position_the_first_to_arrive_stays() {
+        let row = |position, text: &str| (position, Some(text.as_bytes().to_vec()));
+        let mut rows = vec![row(3, "c"), row(2, "late"), row(2, "b"), row(1, "a")];
+        keep_first_to_arrive(&mut rows);
+        assert_eq!(rows, [row(3, "c"), row(2, "b"), row(1, "a")]);
     }
 }

@@ -60,6 +60,21 @@ pub(super) async fn has_table(
     Ok(rows.into_rows_result()?.rows_num() > 0)
 }
 
+/// Whether a table of the keyspace has a column of that name.
+pub(super) async fn has_column(
+    session: &Session,
+    keyspace: &str,
+    table: &str,
+    column: &str,
+) -> Result<bool, StoreError> {
+    let cql = "SELECT column_name FROM system_schema.columns \
+               WHERE keyspace_name = ? AND table_name = ? AND column_name = ?";
+    let rows = session
+        .query_unpaged(cql, (keyspace, table, column))
+        .await?;
+    Ok(rows.into_rows_result()?.rows_num() > 0)
+}
+
 /// The table that tells ScyllaDB from Apache Cassandra.
 async fn is_scylla(session: &Session) -> Result<bool, StoreError> {
     has_table(session, "system", "scylla_local").await

@@ -27,7 +27,7 @@ pub(super) async fn migrate(session: &Session, options: &ScyllaOptions) -> Resul
         return Ok(());
     }
     let lock = Lock::acquire(session, deadline).await?;
-    let outcome = run(session, &lock).await;
+    let outcome = run(session, options, &lock).await;
     lock.release().await;
     outcome
 }
@@ -52,17 +52,39 @@ pub(super) fn check(found: u32) -> Result<u32, StoreError> {
     Ok(found)
 }
 
-async fn run(session: &Session, lock: &Lock<'_>) -> Result<(), StoreError> {
+async fn run(
+    session: &Session,
+    options: &ScyllaOptions,
+    lock: &Lock<'_>,
+) -> Result<(), StoreError> {
     let found = check(lock::version(session).await?)?;
     for (version, step) in (1..).zip(MIGRATIONS).skip(found as usize) {
         for statement in statements(step) {
             lock.renew().await?;
-            define(session, &statement).await?;
+            match is_done(session, &options.keyspace, &statement).await? {
+                true => agree(session).await?,
+                false => define(session, &statement).await?,
+            }
         }
         lock.set_version(version).await?;
         tracing::info!(from = version - 1, to = version, "store schema migrated");
     }
     Ok(())
+}
+
+/// Whether a statement adds a column that is there: not all databases take `IF NOT EXISTS` for that.
+async fn is_done(session: &Session, keyspace: &str, cql: &str) -> Result<bool, StoreError> {
+    match added_column(cql) {
+        Some((table, column)) => keyspace::has_column(session, keyspace, table, column).await,
+        None => Ok(false),
+    }
+}
+
+/// Table and column, if the statement adds one.
+fn added_column(cql: &str) -> Option<(&str, &str)> {
+    let (table, added) = cql.strip_prefix("ALTER TABLE ")?.split_once(" ADD ")?;
+    let (column, _type) = added.split_once(' ')?;
+    Some((table, column))
 }
 
 /// Runs a statement that defines something, and waits until all nodes of the database know it.
@@ -95,7 +117,10 @@ fn statements(step: &str) -> Vec<String> {
 }
 
 /// Version n is what the first n steps make.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.cql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.cql"),
+    include_str!("migrations/0002_origin.cql"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -105,15 +130,23 @@ mod tests {
     fn each_migration_is_made_of_statements_that_can_be_run_twice() {
         for step in MIGRATIONS {
             let statements = statements(step);
-            assert!(statements.len() > 1);
+            assert!(!statements.is_empty());
             for statement in statements {
+                let is_found = added_column(&statement).is_some();
                 assert!(
-                    statement.starts_with("CREATE TABLE IF NOT EXISTS "),
+                    is_found || statement.starts_with("CREATE TABLE IF NOT EXISTS "),
                     "{statement}"
                 );
                 assert!(!statement.contains("--"), "{statement}");
             }
         }
+    }
+
+    #[test]
+    fn a_column_that_is_added_can_be_looked_for() {
+        let found = added_column("ALTER TABLE log ADD origin blob");
+        assert_eq!(found, Some(("log", "origin")));
+        assert_eq!(added_column("CREATE TABLE IF NOT EXISTS log (a int)"), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Appending: one insert a stanza; its places go to the tail behind the commit.
 
 use crate::codec::millis;
-use crate::log::{Append, Place};
+use crate::log::{Append, Origin, Place};
 use crate::sqlite::error::Failure;
 use crate::sqlite::tail::TailEntry;
 use crate::sqlite::writer::{Group, Mutation};
@@ -25,7 +25,8 @@ impl Mutation for AppendEntries {
 
     fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
         let mut insert = group.prepare(
-            "INSERT INTO body (o1, p1, o2, p2, received, stanza) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO body (o1, p1, o2, p2, received, stanza, origin) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
         for entry in &self.0 {
             let first = place(group, &entry.place)?;
@@ -36,7 +37,8 @@ impl Mutation for AppendEntries {
                 .transpose()?;
             let (o2, p2) = second.unzip();
             let received = millis(entry.received);
-            let body = insert.insert((first.0, first.1, o2, p2, received, &entry.stanza[..]))?;
+            let (stanza, origin) = (&entry.stanza[..], entry.origin.map(Origin::pack));
+            let body = insert.insert((first.0, first.1, o2, p2, received, stanza, origin))?;
             let bytes = entry.stanza.len() as u32;
             for (owner, position) in std::iter::once(first).chain(second) {
                 group.appended(

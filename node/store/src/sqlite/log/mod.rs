@@ -9,5 +9,5 @@ mod remove;
 pub(super) use append::AppendEntries;
 pub(super) use expire::ExpireSlice;
 pub(super) use raise::Raise;
-pub(super) use read::{high, page, page_of, unpack, usage, usage_of};
+pub(super) use read::{high, page, page_of, recent_origins, unpack, usage, usage_of};
 pub(super) use remove::RemoveSlice;

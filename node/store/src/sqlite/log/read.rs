@@ -5,8 +5,9 @@ use rookery_xmpp::jid::Jid;
 use rusqlite::OptionalExtension;
 
 use crate::codec::corrupt;
-use crate::codec::timestamp;
-use crate::log::{LogEntry, LogQuery, LogUsage, Position};
+use crate::codec::{origin, timestamp};
+use crate::limits::RECENT_ENTRIES;
+use crate::log::{LogEntry, LogQuery, LogUsage, Origins, Position};
 use crate::sqlite::error::Failure;
 use crate::sqlite::tail::TailEntry;
 use crate::sqlite::view::View;
@@ -30,6 +31,24 @@ pub(in crate::sqlite) fn page_of(
     tail: &[TailEntry],
     query: LogQuery,
 ) -> Result<Vec<LogEntry>, Failure> {
+    let places = places(view, owner, tail, query)?;
+    let mut page = Vec::with_capacity(places.len().min(query.limit));
+    for (position, body) in places {
+        if page.len() == query.limit {
+            break;
+        }
+        page.extend(entry(view, owner, position, body)?);
+    }
+    Ok(page)
+}
+
+/// Positions and rows of a page, in its order; of the tail there may be more, and some that are gone.
+fn places(
+    view: &View<'_>,
+    owner: i64,
+    tail: &[TailEntry],
+    query: LogQuery,
+) -> rusqlite::Result<Vec<(i64, i64)>> {
     let bounds = Bounds::of(query);
     let mut places = indexed(view, owner, bounds, query)?;
     let inside = tail.iter().filter(|entry| bounds.contain(entry.position));
@@ -40,14 +59,35 @@ pub(in crate::sqlite) fn page_of(
     if query.newest_first {
         places.reverse();
     }
-    let mut page = Vec::with_capacity(places.len().min(query.limit));
+    Ok(places)
+}
+
+/// The origins of the newest entries, newest first.
+pub(in crate::sqlite) fn recent_origins(
+    view: &View<'_>,
+    owner: i64,
+    tail: &[TailEntry],
+) -> Result<Origins, Failure> {
+    let places = places(view, owner, tail, LogQuery::before(None, RECENT_ENTRIES))?;
+    let mut select = view.prepare(
+        "SELECT origin FROM body \
+         WHERE id = ?1 AND ((o1 = ?2 AND p1 = ?3) OR (o2 = ?2 AND p2 = ?3))",
+    )?;
+    let (mut origins, mut left) = (Vec::new(), RECENT_ENTRIES);
     for (position, body) in places {
-        if page.len() == query.limit {
+        if left == 0 {
             break;
         }
-        page.extend(entry(view, owner, position, body)?);
+        let mut rows = select.query((body, owner, position))?;
+        let Some(row) = rows.next()? else {
+            continue;
+        };
+        left -= 1;
+        if let Some(packed) = row.get::<_, Option<Vec<u8>>>(0)? {
+            origins.push((unpack(position)?, origin(&packed)?));
+        }
     }
-    Ok(page)
+    Ok(origins)
 }
 
 /// Packed positions, both outside of what is asked for.
@@ -103,22 +143,24 @@ fn entry(
     body: i64,
 ) -> Result<Option<LogEntry>, Failure> {
     let mut select = view.prepare(
-        "SELECT received, stanza FROM body \
+        "SELECT received, stanza, origin FROM body \
          WHERE id = ?1 AND ((o1 = ?2 AND p1 = ?3) OR (o2 = ?2 AND p2 = ?3))",
     )?;
     let found = select.query_row((body, owner, position), |row| {
         Ok((
             timestamp(row.get(0)?),
             Bytes::from(row.get::<_, Vec<u8>>(1)?),
+            row.get::<_, Option<Vec<u8>>>(2)?,
         ))
     });
-    let Some((received, stanza)) = found.optional()? else {
+    let Some((received, stanza, packed)) = found.optional()? else {
         return Ok(None);
     };
     Ok(Some(LogEntry {
         position: unpack(position)?,
         received,
         stanza,
+        origin: packed.as_deref().map(origin).transpose()?,
     }))
 }
 
