@@ -104,6 +104,46 @@ fn what_arrives_a_second_time_is_dropped() {
 }
 
 #[test]
+fn what_an_earlier_owner_has_put_into_the_log_is_dropped_when_it_comes_again() {
+    let mut world = World::with(&["juliet"]);
+    // The owner dies before it hears that the append has come through.
+    world.hold = true;
+    assert!(!world.arrive(origin(7), "juliet@localhost", "one"));
+    world.restart();
+    // Of the one before nothing is in the log, and it is no repeat.
+    assert!(world.arrive(origin(6), "juliet@localhost", "zero"));
+    assert!(world.arrive(origin(7), "juliet@localhost", "one"));
+    assert!(world.arrive(origin(8), "juliet@localhost", "two"));
+    let stanzas = world.online_with_log("juliet", "balcony");
+    assert_eq!(texts(&stanzas), ["one", "zero", "two"]);
+}
+
+#[test]
+fn it_is_dropped_also_when_a_session_has_got_it_from_the_next_owner() {
+    let mut world = World::with(&["juliet"]);
+    world.hold = true;
+    world.arrive(origin(7), "juliet@localhost", "one");
+    world.restart();
+    let juliet = world.bind("juliet", "balcony");
+    world.send(&juliet, "<presence/>");
+    assert_eq!(texts(&juliet.stanzas()), ["one"]);
+    assert!(world.arrive(origin(7), "juliet@localhost", "one"));
+    juliet.nothing();
+}
+
+#[test]
+fn a_message_that_a_session_did_not_take_is_in_the_log_with_its_origin() {
+    let mut world = World::with(&["juliet"]);
+    let juliet = world.online("juliet", "balcony");
+    juliet.set_full(true);
+    world.arrive(origin(4), "juliet@localhost", "one");
+    world.restart();
+    assert!(world.arrive(origin(4), "juliet@localhost", "one"));
+    let stanzas = world.online_with_log("juliet", "balcony");
+    assert_eq!(texts(&stanzas), ["one"]);
+}
+
+#[test]
 fn stanzas_that_a_session_sends_again_are_handled_once() {
     let mut world = World::with(&["romeo", "juliet"]);
     let romeo = world.online("romeo", "orchard");
@@ -136,4 +176,13 @@ fn a_message_that_only_a_closing_session_was_given_waits_for_the_next_one() {
         stanzas.iter().any(|stanza| stanza.contains("wait")),
         "{stanzas:#?}"
     );
+}
+
+/// The bodies of messages; what has none is left out.
+fn texts(stanzas: &[String]) -> Vec<&str> {
+    let body = |stanza| -> Option<&str> {
+        let (_, behind): (&str, _) = str::split_once(stanza, "<body>")?;
+        Some(behind.split_once("</body>")?.0)
+    };
+    stanzas.iter().filter_map(|it| body(it)).collect()
 }

@@ -67,6 +67,16 @@ pub struct Origin {
     pub sequence: u64,
 }
 
+impl Origin {
+    /// Where the stanza comes from that is so many behind the first.
+    pub fn plus(self, stanzas: usize) -> Self {
+        Self {
+            sequence: self.sequence.saturating_add(stanzas as u64),
+            ..self
+        }
+    }
+}
+
 /// Matches an [`Answer`] to its [`Question`] within one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AskId(pub u32);

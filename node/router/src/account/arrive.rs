@@ -62,11 +62,10 @@ impl Account {
         at: usize,
         buf: &Bytes,
     ) -> bool {
-        let Some(mut origin) = origin else {
+        let Some(origin) = origin.map(|first| first.plus(at)) else {
             return true;
         };
-        origin.sequence += at as u64;
-        if self.seen.is_new(origin) {
+        if self.repeats.is_new(origin) {
             turn.cause = Some(Cause::new(origin, buf));
             return true;
         }

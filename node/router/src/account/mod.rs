@@ -20,6 +20,7 @@ mod operator;
 mod presence;
 mod remembered;
 mod removal;
+mod repeats;
 mod roster;
 mod roster_iq;
 mod sessions;
@@ -33,7 +34,6 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rookery_session::Seen;
 use rookery_store::account::{AccountRecord, Loaded};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -66,8 +66,8 @@ pub struct Account {
     /// Its log, as far as offline messages need it.
     pub(crate) offline: offline::Offline,
     fanout: fanout::Fanout,
-    /// What came last from whom.
-    seen: Seen,
+    /// What came from whom.
+    repeats: repeats::Repeats,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
     waiting: Waiting,
@@ -85,7 +85,7 @@ impl Account {
             sessions: Sessions::default(),
             slots: Slots::default(),
             fanout: fanout::Fanout::default(),
-            seen: Seen::default(),
+            repeats: repeats::Repeats::new(turn.epoch, &loaded.recent_origins),
             busy: 0,
             waiting: Waiting::default(),
             last_used: turn.now,

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::{Receipt, SessionId};
+use rookery_session::carrier::{Origin, Receipt, SessionId};
 use rookery_store::StoreError;
 use rookery_store::log::{Append, LogEntry, LogQuery, Position};
 use rookery_xmpp::clock::Timestamp;
@@ -29,8 +29,8 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Batch, Flags, Rec, append_child, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
-use super::Account;
 use super::sessions::STALL;
+use super::{Account, repeats};
 use crate::shard::{Reply, Request, Turn};
 
 /// How many messages are read and delivered at once: enough to be quick, and less than a session's
@@ -82,6 +82,7 @@ struct Kept {
     position: Position,
     bytes: Bytes,
     rec: Rec,
+    origin: Option<Origin>,
 }
 
 impl Offline {
@@ -206,6 +207,7 @@ impl Account {
             position,
             bytes,
             rec: rec.moved_to(0),
+            origin: turn.origin_of(buf),
         });
     }
 
@@ -222,6 +224,7 @@ impl Account {
             .map(|message| {
                 let owner = Jid::clone(self.jid());
                 Append::new(owner, message.position, message.bytes.clone(), turn.now)
+                    .of(message.origin.map(repeats::stored))
             })
             .collect();
         self.request_beside(

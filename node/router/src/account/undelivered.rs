@@ -22,7 +22,7 @@ use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::Account;
 use super::absent::addresses;
-use crate::shard::Turn;
+use crate::shard::{Cause, Turn};
 
 impl Account {
     /// A session did not take these stanzas. For a while it gets no messages, so that they stay in
@@ -37,7 +37,9 @@ impl Account {
         let mut broken = false;
         let batch = &delivered.batch;
         let read = self.was_read(turn, delivered.readers);
-        for rec in &batch.recs {
+        for (at, rec) in batch.recs.iter().enumerate() {
+            let origin = delivered.origin.map(|first| first.plus(at));
+            turn.cause = origin.map(|origin| Cause::new(origin, &batch.buf));
             match addresses(&batch.buf, *rec) {
                 Some((from, to)) => {
                     broken |= self.missed(turn, (&from, &to), &batch.buf, *rec, read);

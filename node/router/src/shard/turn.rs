@@ -141,7 +141,7 @@ impl Turn<'_> {
     }
 
     /// Whose stanza this is, if it is the one that is being handled.
-    fn origin_of(&self, buf: &Bytes) -> Option<Origin> {
+    pub(crate) fn origin_of(&self, buf: &Bytes) -> Option<Origin> {
         let cause = self.cause?;
         (cause.buffer == buf.as_ptr()).then_some(cause.origin)
     }

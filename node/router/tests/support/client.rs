@@ -1,9 +1,12 @@
 //! Clients that are only mailboxes.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use rookery_session::carrier::{Full, SessionId, Sink, ToSession};
+use rookery_session::carrier::{
+    Full, Receipts, SessionId, ShardId, Sink, Stands, Tenure, ToSession, Word,
+};
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Rec;
 
@@ -43,6 +46,30 @@ impl Sink for Mailbox {
     fn remembers(&self) -> bool {
         true
     }
+}
+
+/// Whether a frame was settled, by an owner who may always speak for the shard.
+#[derive(Default)]
+pub(super) struct Settled(AtomicBool);
+
+impl Settled {
+    pub(super) fn is_settled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Receipts for Settled {
+    fn settled(&self, _: ShardId, _: u64) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Tenure for Settled {
+    fn stands(&self) -> Stands {
+        Stands::Firmly
+    }
+
+    fn keep(&self, _: Word) {}
 }
 
 impl Client {

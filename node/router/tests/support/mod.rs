@@ -20,8 +20,8 @@ use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
 use rookery_session::carrier::{
-    Answer, AskId, Full, Origin, PeerFrame, Question, SessionId, ShardId, SinkRef, ToSession,
-    ToShard,
+    Answer, AskId, Full, Origin, PeerFrame, Question, Receipt, SessionId, ShardId, SinkRef, Tenure,
+    ToSession, ToShard,
 };
 use rookery_store::account::NewAccount;
 use rookery_store::{MemoryStore, Store, StoreError};
@@ -33,7 +33,7 @@ use rookery_xmpp::stanza::{Batch, HeadChanges, Rec, rewrite_head};
 use rookery_xmpp::xml::{Content, XmlLimits, canonicalize};
 
 pub(crate) use client::Client;
-use client::Mailbox;
+use client::{Mailbox, Settled};
 
 /// The moment at which every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -41,6 +41,7 @@ pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
 /// One shard, its store, and its clients.
 pub(crate) struct World {
     shard: Shard,
+    epoch: u32,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) now: Timestamp,
     entropy: Seeded,
@@ -90,6 +91,7 @@ impl World {
         );
         let world = Self {
             shard: Shard::new(ShardId(0), 1, env),
+            epoch: 1,
             store: Arc::new(MemoryStore::new()),
             now: START,
             entropy: Seeded::new(7),
@@ -282,8 +284,8 @@ impl World {
         }));
     }
 
-    /// A message of another shard's session, which may come twice.
-    pub(crate) fn arrive(&mut self, from: Origin, to: &str, text: &str) {
+    /// A message of another shard's session, which may come twice. Whether all is done that it asked for.
+    pub(crate) fn arrive(&mut self, from: Origin, to: &str, text: &str) -> bool {
         let sender = Arc::new(jid("tybalt@localhost/street"));
         let stanza =
             format!("<message to='{to}' type='chat' id='{text}'><body>{text}</body></message>");
@@ -295,7 +297,12 @@ impl World {
         };
         let mut frame = PeerFrame::new(sender, Arc::new(jid(to)), batch);
         frame.origin = Some(from);
+        let settled = Arc::new(Settled::default());
+        let receipt = Receipt::new(ShardId(0), 1, settled.clone());
+        receipt.enter(&(settled.clone() as Arc<dyn Tenure>));
+        frame.receipt = Some(receipt);
         self.step(Input::Peer(frame));
+        settled.is_settled()
     }
 
     /// A client sends a stanza.
@@ -343,7 +350,8 @@ impl World {
         self.step(Input::Replied(id, reply));
     }
 
-    /// The machine starts anew over the same store, as after a restart.
+    /// The machine starts anew over the same store, as after a restart: in another epoch, and no answer comes of what
+    /// was under way.
     pub(crate) fn restart(&mut self) {
         let options = RouterOptions {
             shards: 1,
@@ -357,7 +365,10 @@ impl World {
             Registry::new(all()),
             START,
         );
-        self.shard = Shard::new(ShardId(0), 1, env);
+        self.epoch += 1;
+        self.shard = Shard::new(ShardId(0), self.epoch, env);
+        self.held.clear();
+        self.hold = false;
     }
 
     fn step(&mut self, input: Input) {

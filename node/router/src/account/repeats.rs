@@ -1,0 +1,87 @@
+//! Which stanzas an account has been sent before.
+//!
+//! ```text
+//! since this owner has it    the last of each session           Seen
+//! before                     what the log's end says it holds   Loaded::recent_origins
+//! ```
+//!
+//! An owner may die between an append and the word of it to whoever keeps the frame. The frame then goes to the next
+//! owner, who knows the message by its origin in the log. Only what is itself in the log was received: appends of one
+//! session may overtake one another, so a later one says nothing of those before it.
+//!
+//! Three kinds of repeats pass. A message that the former owner has appended, given to a session and removed within the
+//! time that its word takes; more of them than are looked for; and one whose append arrives when the next owner has
+//! already loaded the account.
+
+use rookery_session::Seen;
+use rookery_session::carrier::{Origin, SessionId};
+use rookery_store::log::{Origin as Stored, Position};
+
+/// What an account has received, as far as it can come again.
+pub(super) struct Repeats {
+    seen: Seen,
+    /// What earlier owners have put into the log.
+    logged: Box<[Origin]>,
+}
+
+impl Repeats {
+    /// What is known under `epoch` of an account that is loaded. What was appended under this one came through here,
+    /// and was settled before the account was forgotten.
+    pub(super) fn new(epoch: u32, recent: &[(Position, Stored)]) -> Self {
+        let earlier = recent.iter().filter(|(at, _)| at.epoch() < epoch);
+        Self {
+            seen: Seen::default(),
+            logged: earlier.map(|(_, origin)| carried(*origin)).collect(),
+        }
+    }
+
+    /// Whether a stanza has not come before.
+    pub(super) fn is_new(&mut self, origin: Origin) -> bool {
+        self.seen.is_new(origin) && !self.logged.contains(&origin)
+    }
+}
+
+/// An origin as logs keep it.
+pub(super) fn stored(origin: Origin) -> Stored {
+    Stored {
+        node: origin.session.node,
+        serial: origin.session.serial,
+        sequence: origin.sequence,
+    }
+}
+
+fn carried(stored: Stored) -> Origin {
+    let session = SessionId {
+        node: stored.node,
+        serial: stored.serial,
+    };
+    Origin {
+        session,
+        sequence: stored.sequence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(sequence: u64) -> Origin {
+        let session = SessionId { node: 1, serial: 2 };
+        Origin { session, sequence }
+    }
+
+    #[test]
+    fn what_an_earlier_owner_has_logged_is_a_repeat_and_what_it_has_not_is_none() {
+        let at = |epoch, sequence| Position::new(epoch, sequence).unwrap();
+        let recent = [(at(2, 1), stored(origin(9))), (at(1, 3), stored(origin(7)))];
+        let mut repeats = Repeats::new(2, &recent);
+        assert!(repeats.is_new(origin(6)), "its append never came");
+        assert!(!repeats.is_new(origin(7)));
+        assert!(repeats.is_new(origin(8)));
+        assert!(
+            repeats.is_new(origin(9)),
+            "it was appended under this epoch"
+        );
+        assert!(!repeats.is_new(origin(9)));
+    }
+}
