@@ -12,7 +12,8 @@
 //!
 //! `chunk-NNNNNN` holds whole owners: eight bytes `RKBACKUP`, the version of the format (u32, big endian), then
 //! records, each behind its length (u32, big endian): `rookery.backup.v1.Record` of `proto/backup.proto`. A chunk ends
-//! with the page of owners that made it [32 MiB](writer::CHUNK_BYTES) or longer.
+//! with the page of owners that made it [32 MiB](writer::CHUNK_BYTES) or longer. A field that is added to a record is
+//! optional, and leaves the version as it is: an earlier build passes over it.
 //!
 //! `manifest.jsonl` has a line of JSON for the beginning (format, version, what the control group held), one for each
 //! chunk behind it (length, SHA-256, counts, where the walk goes on), and one for the end, with the SHA-256 of all

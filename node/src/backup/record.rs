@@ -2,11 +2,11 @@
 
 use rookery_proto::backup::record::Kind;
 use rookery_proto::backup::{
-    Account, Cursor, Detail, Document, LogEntry, Owner, Record, RosterItem,
+    Account, Cursor, Detail, Document, LogEntry, Origin, Owner, Record, RosterItem,
 };
 use rookery_store::account::{AccountRecord, NewAccount};
 use rookery_store::export::{Owned, StoredDocument};
-use rookery_store::log::{Append, LogEntry as StoredEntry, Position};
+use rookery_store::log::{Append, LogEntry as StoredEntry, Origin as StoredOrigin, Position};
 use rookery_store::roster::{RosterItem as Item, Subscription};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -91,6 +91,11 @@ pub(super) fn log_entry(entry: StoredEntry) -> Record {
         position: entry.position.pack(),
         received_ms: entry.received.as_millis(),
         stanza: entry.stanza,
+        origin: entry.origin.map(|it| Origin {
+            node: it.node,
+            serial: it.serial,
+            sequence: it.sequence,
+        }),
     }))
 }
 
@@ -148,5 +153,10 @@ pub(super) fn roster_item(item: RosterItem) -> Result<Item, BackupError> {
 /// The append that makes the entry which a record tells of.
 pub(super) fn append(owner: &Jid, entry: LogEntry) -> Result<Append, BackupError> {
     let (position, received) = (position(entry.position)?, Timestamp(entry.received_ms));
-    Ok(Append::new(owner.clone(), position, entry.stanza, received))
+    let origin = entry.origin.map(|it| StoredOrigin {
+        node: it.node,
+        serial: it.serial,
+        sequence: it.sequence,
+    });
+    Ok(Append::new(owner.clone(), position, entry.stanza, received).of(origin))
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use prost::Message;
+use rookery_proto::backup::LogEntry;
 use rookery_store::account::NewAccount;
-use rookery_store::log::{Append, LogRange, Position};
+use rookery_store::log::{Append, LogQuery, LogRange, Origin, Position};
 use rookery_store::roster::{RosterChange, RosterItem, Subscription};
 use rookery_store::{MemoryStore, SqliteOptions, SqliteStore, Store};
 use rookery_xmpp::clock::Timestamp;
@@ -21,6 +23,15 @@ fn jid(text: &str) -> Jid {
 
 fn at(sequence: u64) -> Position {
     Position::new(1, sequence).unwrap()
+}
+
+fn origin(sequence: u64) -> Origin {
+    let (node, serial) = (u32::MAX, u64::MAX);
+    Origin {
+        node,
+        serial,
+        sequence,
+    }
 }
 
 async fn add_account(store: &dyn Store, text: &str) -> Jid {
@@ -73,6 +84,7 @@ async fn filled() -> Arc<dyn Store> {
             stanza(number),
             Timestamp(number),
         )
+        .of((number >= 350).then_some(origin(number)))
     };
     store.append((0..700).map(entry).collect()).await.unwrap();
     store
@@ -159,6 +171,14 @@ async fn what_is_restored_is_what_was_there_on_another_backend_too() {
     assert!(loaded.record.credentials.verify_password("secret"));
     assert_eq!(loaded.roster.version, 5);
     assert_eq!((loaded.log_tail, loaded.log_count), (Some(at(699)), 699));
+    assert_eq!(loaded.recent_origins[0], (at(698), origin(698)));
+    let middle = LogQuery {
+        before: Some(at(351)),
+        ..LogQuery::after(Some(at(348)), 9)
+    };
+    let entries = store.read_log(&juliet, middle).await.unwrap();
+    let origins: Vec<_> = entries.iter().map(|entry| entry.origin).collect();
+    assert_eq!(origins, [None, Some(origin(350))]);
 
     // And back: the same records, whoever wrote them.
     let second = dir.path().join("second");
@@ -166,6 +186,16 @@ async fn what_is_restored_is_what_was_there_on_another_backend_too() {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
     restored(&second, &memory).await.unwrap();
     assert_eq!(differences(&backup, &memory).await, []);
+}
+
+#[test]
+fn an_entry_that_was_written_without_an_origin_is_read() {
+    // As it was encoded then: position 5, received at 7, "<m/>".
+    let old = [0x08, 5, 0x10, 7, 0x1a, 4, b'<', b'm', b'/', b'>'];
+    let entry = LogEntry::decode(old.as_slice()).unwrap();
+    let append = record::append(&jid("juliet@capulet.example"), entry).unwrap();
+    assert_eq!((append.origin, append.received), (None, Timestamp(7)));
+    assert_eq!(&append.stanza[..], b"<m/>");
 }
 
 #[tokio::test]
