@@ -25,6 +25,7 @@ use crate::suite::{Suite, Test};
 pub(crate) const NAMES: &[&str] = &[
     "the store on CQL keeps what every store promises",
     "a schema that is newer than the binary is refused",
+    "a schema of an earlier version is brought up to date, and what it holds is kept",
     "a server on CQL loses nothing that it answered for when it is killed",
     "a server whose database hangs is not ready until it wakes",
     "rookery check tells whether the database can be used",
@@ -52,17 +53,18 @@ pub(crate) fn tests(cache: &Path) -> Vec<Test<'_>> {
     vec![
         test(NAMES[0], 1, |_, ring| conformance::run(ring)),
         test(NAMES[1], 1, |_, ring| races::newer_schema(ring)),
-        test(NAMES[2], 1, |suite, ring| {
+        test(NAMES[2], 1, |_, ring| races::older_schema(ring)),
+        test(NAMES[3], 1, |suite, ring| {
             server::kill_and_look(suite, ring)
         }),
-        test(NAMES[3], 1, server::readiness),
-        test(NAMES[4], 1, |suite, ring| server::check(suite, ring)),
-        test(NAMES[5], 1, |suite, ring| server::moved(suite, ring)),
-        test(NAMES[6], 1, |suite, ring| runbook::run(suite, ring)),
-        test(NAMES[7], 3, |_, ring| races::two_migrators(ring)),
-        test(NAMES[8], 3, |_, ring| races::one_account(ring)),
-        test(NAMES[9], 3, |_, ring| faults::killed_node(ring)),
-        test(NAMES[10], 3, |_, ring| faults::hanging_node(ring)),
+        test(NAMES[4], 1, server::readiness),
+        test(NAMES[5], 1, |suite, ring| server::check(suite, ring)),
+        test(NAMES[6], 1, |suite, ring| server::moved(suite, ring)),
+        test(NAMES[7], 1, |suite, ring| runbook::run(suite, ring)),
+        test(NAMES[8], 3, |_, ring| races::two_migrators(ring)),
+        test(NAMES[9], 3, |_, ring| races::one_account(ring)),
+        test(NAMES[10], 3, |_, ring| faults::killed_node(ring)),
+        test(NAMES[11], 3, |_, ring| faults::hanging_node(ring)),
     ]
 }
 

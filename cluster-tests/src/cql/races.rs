@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use rookery_store::account::NewAccount;
+use rookery_store::log::LogQuery;
 use rookery_store::{ScyllaStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -87,7 +88,7 @@ pub(super) fn one_account(ring: &Ring) -> Result<()> {
 pub(super) fn newer_schema(ring: &Ring) -> Result<()> {
     block_on(async {
         drop(open(ring, "newer").await?);
-        set_version(ring, "newer", 1_000).await?;
+        execute(ring, "newer", &set_version(1_000)).await?;
         let refused = ScyllaStore::open(options(ring, "newer")?).await;
         let refused = refused.err().context("a newer schema was taken")?;
         let expected = matches!(refused, StoreError::NewerSchema { found: 1_000, .. });
@@ -96,14 +97,47 @@ pub(super) fn newer_schema(ring: &Ring) -> Result<()> {
     })
 }
 
-/// Pretends that a later binary was here.
-async fn set_version(ring: &Ring, keyspace: &str, version: i32) -> Result<()> {
+/// What the first version of the schema holds is kept; a start that died half-way is finished by the next.
+pub(super) fn older_schema(ring: &Ring) -> Result<()> {
+    block_on(async {
+        drop(open(ring, "older").await?);
+        execute(ring, "older", "ALTER TABLE log DROP origin").await?;
+        execute(ring, "older", &set_version(1)).await?;
+        let key = "'juliet@capulet.example', 00000000-0000-0000-0000-000000000000, 0";
+        let entry = format!(
+            "INSERT INTO log (owner, incarnation, bucket, position, arrival, received, size, stanza, changed) \
+             VALUES ({key}, 1, 1, 1, 4, 0x3c6d2f3e, 1)"
+        );
+        execute(ring, "older", &entry).await?;
+        let bucket =
+            format!("INSERT INTO log_bucket (owner, incarnation, bucket, seen) VALUES ({key}, 1)");
+        execute(ring, "older", &bucket).await?;
+        for _ in 0..2 {
+            let store = open(ring, "older").await?;
+            ensure!(store.schema_version().await? > 1, "it stays as it was");
+            let juliet = new_account("juliet")?.jid;
+            let log = store.read_log(&juliet, LogQuery::after(None, 9)).await?;
+            let kept = log.len() == 1 && log[0].origin.is_none() && log[0].stanza == "<m/>";
+            ensure!(kept, "{log:?}");
+            // The column is there, and nobody has written so.
+            execute(ring, "older", &set_version(1)).await?;
+        }
+        Ok(())
+    })
+}
+
+fn set_version(version: u32) -> String {
+    format!("UPDATE migration SET version = {version} WHERE name = 'version' IF EXISTS")
+}
+
+/// Does something to the tables behind the store's back.
+async fn execute(ring: &Ring, keyspace: &str, cql: &str) -> Result<()> {
     let session = scylla::client::session_builder::SessionBuilder::new()
         .known_nodes(ring.addresses())
         .use_keyspace(keyspace, false)
         .build()
         .await?;
-    let cql = "UPDATE migration SET version = ? WHERE name = 'version' IF EXISTS";
-    session.query_unpaged(cql, (version,)).await?;
+    session.query_unpaged(cql, ()).await?;
+    session.await_schema_agreement().await?;
     Ok(())
 }
