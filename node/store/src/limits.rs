@@ -26,8 +26,8 @@ pub const APPENDS_MAX: usize = 4096;
 /// memory.
 pub const PAGE_ENTRIES_MAX: usize = 1000;
 
-/// Entries at the end of a log whose origins are read with an account. What is sent again is what was on its way when an
-/// owner of the account died: of one account, what came within the time of a write. More would make loading slow
+/// Entries at the end of a log whose origins are read with an account. What is sent again is what was on its way when
+/// an owner of the account died: of one account, what came within the time of a write. More would make loading slow
 /// where many messages wait.
 pub const RECENT_ENTRIES: usize = 64;
 
