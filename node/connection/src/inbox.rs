@@ -121,6 +121,7 @@ impl Sink for Inbox {
             if let Some(origin) = delivered.origin {
                 let repeats = queue.seen.repeats(origin, stanzas);
                 batch.recs.drain(..repeats);
+                delivered.origin = Some(origin.plus(repeats));
             }
             queue.stanzas += batch.recs.len();
             queue.bytes += batch.stanza_bytes();
@@ -227,6 +228,11 @@ mod tests {
             _ => 0,
         });
         assert_eq!(stanzas.collect::<Vec<_>>(), [2, 0, 1, 1]);
+        // What comes back of it names the stanzas that are left.
+        let ToSession::Deliver(third) = &frames[2] else {
+            unreachable!("only deliveries were sent")
+        };
+        assert_eq!(third.origin.map(|origin| origin.sequence), Some(2));
     }
 
     #[test]
