@@ -196,7 +196,7 @@ impl Oracle {
         }
         let way = (session, sent.session, sent.to.clone());
         if !self.arrived.insert((session, number)) {
-            if went_through_log {
+            if went_through_log && std::env::var("STRICT").is_err() {
                 self.tally.doubled += 1;
                 return;
             }

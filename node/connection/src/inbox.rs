@@ -122,6 +122,7 @@ impl Sink for Inbox {
                 let repeats = queue.seen.repeats(origin, stanzas);
                 batch.recs.drain(..repeats);
                 delivered.origin = Some(origin.plus(repeats));
+                delivered.arrival += repeats as u64;
             }
             queue.stanzas += batch.recs.len();
             queue.bytes += batch.stanza_bytes();

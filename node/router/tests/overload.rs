@@ -120,6 +120,33 @@ fn what_sessions_refuse_one_long_after_the_other_comes_once_they_can() {
 }
 
 #[test]
+fn what_all_sessions_refuse_while_they_are_behind_is_kept_once() {
+    let (mut world, romeo, balcony) = pair();
+    let chamber = world.online("juliet", "chamber");
+    balcony.stanzas();
+    for session in [&balcony, &chamber] {
+        session.set_full(true);
+    }
+    world.hold_undelivered = true;
+    let bodies = [chat("juliet@localhost", "x"), chat("juliet@localhost", "y")];
+    world.send_all(&romeo, &[bodies[0].as_str(), bodies[1].as_str()]);
+    for session in [&balcony, &chamber] {
+        session.set_full(false);
+    }
+    world.release();
+    world.tick();
+    world.tick();
+    let came = [balcony.stanzas(), chamber.stanzas()].concat();
+    for body in ["x", "y"] {
+        assert_eq!(
+            count(&came, &format!("<body>{body}</body>")),
+            1,
+            "{came:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_stranger_cannot_end_a_session_by_flooding_it() {
     let (mut world, romeo, juliet) = pair();
     juliet.set_full(true);

@@ -305,8 +305,9 @@ pub struct Delivered {
     pub origin: Option<Origin>,
     /// Held until the session's queue has them.
     pub receipt: Option<Receipt>,
-    /// Which readers the account had; its own shard wants to know if they come back.
-    pub readers: u64,
+    /// The number of the first as it arrived at the account, the others follow; 0 if they did not arrive, but
+    /// are the account's own. Its shard wants to know if they come back.
+    pub arrival: u64,
 }
 
 impl From<Batch> for Delivered {
@@ -316,7 +317,7 @@ impl From<Batch> for Delivered {
             batch,
             origin: None,
             receipt: None,
-            readers: 0,
+            arrival: 0,
         }
     }
 }

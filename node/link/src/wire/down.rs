@@ -194,7 +194,7 @@ impl DownIn {
                     origin: read_origin(input)?,
                     batch: batch::read(input)?,
                     receipt: None,
-                    readers: 0,
+                    arrival: 0,
                 }),
             }),
             REMEMBER => Ok(Self::Session {

@@ -30,7 +30,6 @@ use crate::shard::{Cause, Turn};
 impl Account {
     /// Handles a batch for this account or one of its sessions.
     pub(super) fn arrive(&mut self, turn: &mut Turn<'_>, mut work: Work) {
-        turn.readers = self.sessions.readers_now(turn.now);
         while let Work::Arrive {
             from,
             to,
@@ -46,6 +45,7 @@ impl Account {
                 break;
             }
             if self.is_new(turn, *origin, *next, &batch.buf) {
+                turn.arrival = self.sessions.next_arrival(turn.now);
                 self.arrive_one(turn, from, to, &batch.buf, *rec);
             }
             *next += 1;

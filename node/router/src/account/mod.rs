@@ -18,6 +18,7 @@ mod iq;
 mod offline;
 mod operator;
 mod presence;
+mod reading;
 mod remembered;
 mod removal;
 mod repeats;
@@ -176,6 +177,7 @@ impl Account {
         self.perform_held(turn, work);
         turn.receipt = None;
         turn.cause = None;
+        turn.arrival = 0;
     }
 
     /// Does a piece of work while the turn holds its receipt.
@@ -233,12 +235,6 @@ impl Account {
         if self.busy == 0 {
             self.drain_offline(turn);
         }
-    }
-
-    /// Whether a session reads that was given what the account received when it had these readers.
-    fn was_read(&self, turn: &Turn<'_>, readers: u64) -> bool {
-        let mut all = self.sessions.readers(turn.now);
-        all.any(|session| session.reader_since <= readers)
     }
 
     /// Whether the account was deleted, so that its shard must forget it.

@@ -327,7 +327,7 @@ impl Account {
             account.offline.draining = false;
             // It may never have room for as many at once.
             account.offline.page = (fit / 2).max(1);
-            account.sessions.falls_behind(id, turn.now);
+            account.sessions.falls_behind(id, None, turn.now);
             account.drain_offline(turn);
         });
     }

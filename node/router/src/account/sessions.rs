@@ -10,12 +10,15 @@ use rookery_session::carrier::{SessionId, SessionSummary, SinkRef};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
+use super::reading::Reading;
+
 /// How long a session that did not take something gets no messages, and how long a store that
 /// failed is left alone.
 pub(super) const STALL: Duration = Duration::from_secs(1);
 
-/// [`Session::reader_since`] of one that is behind.
-const BEHIND: u64 = u64::MAX;
+/// How many arrivals are known to have been kept: more than all queues of a session hold, so that the refusal of the
+/// last one finds what the first one's has done.
+const KEPT_MAX: usize = 1_024;
 
 /// One bound session.
 pub struct Session {
@@ -37,8 +40,8 @@ pub struct Session {
     pub wants_block_list: bool,
     /// Whom it sent directed presence, to be told when it ends (RFC 6121 4.6.3).
     pub directed: BTreeSet<Arc<Jid>>,
-    /// Which change of the readers it was when it began to get messages for the bare JID.
-    pub(super) reader_since: u64,
+    /// What it was given of the messages for the bare JID.
+    pub(super) reading: Reading,
     /// The number of the next stanza that it sends.
     pub(super) next_stanza: u64,
     /// It did not take something: until then it gets no messages.
@@ -74,7 +77,7 @@ impl Session {
             wants_roster: false,
             wants_block_list: false,
             directed: BTreeSet::new(),
-            reader_since: 0,
+            reading: Reading::new(),
             next_stanza: 0,
             behind_until: Timestamp(0),
             unanswered_until: Timestamp(0),
@@ -111,48 +114,59 @@ impl Session {
 #[derive(Default)]
 pub struct Sessions {
     all: Vec<Session>,
-    /// Grows whenever one begins to get messages for the bare JID.
-    changes: u64,
+    /// How many stanzas have arrived.
+    arrivals: u64,
+    /// What was kept because all refused it, of late.
+    kept: BTreeSet<u64>,
     /// How many are behind, or have been and have not begun to read again.
     behind: u32,
 }
 
 impl Sessions {
-    /// Which readers there are: the number of the last change of them. Those that are behind no longer
-    /// begin to read again.
-    pub(super) fn readers_now(&mut self, now: Timestamp) -> u64 {
+    /// Numbers the next stanza that arrives. Those that are behind no longer read again from it on.
+    pub(super) fn next_arrival(&mut self, now: Timestamp) -> u64 {
+        self.arrivals += 1;
         if self.behind > 0 {
-            let is_back =
-                |session: &&mut Session| session.reader_since == BEHIND && !session.is_behind(now);
-            for session in self.all.iter_mut().filter(is_back) {
-                self.changes += 1;
-                self.behind = self.behind.saturating_sub(1);
-                session.reader_since = self.changes;
+            for session in &mut self.all {
+                if session.reading.is_behind() && !session.is_behind(now) {
+                    session.reading.catches_up(self.arrivals);
+                    self.behind = self.behind.saturating_sub(1);
+                }
             }
         }
-        self.changes
+        self.arrivals
     }
 
-    /// Gives a session that begins to get messages for the bare JID the number of this change.
+    /// A session begins to get messages for the bare JID.
     pub(super) fn begins_to_read(&mut self, id: SessionId) {
-        self.changes += 1;
-        let now = self.changes;
-        if let Some(session) = self.get_mut(id)
-            && session.reader_since != BEHIND
-        {
-            session.reader_since = now;
+        let next = self.arrivals + 1;
+        if let Some(session) = self.get_mut(id) {
+            session.reading.begins(next);
         }
     }
 
-    /// A session has not taken what it was sent, and is sent no messages for a while. What another one
-    /// refuses was not read by this one, whatever was sent to both.
-    pub(super) fn falls_behind(&mut self, id: SessionId, now: Timestamp) {
+    /// A session has not taken what it was sent, from this arrival on if it was one, and is sent no
+    /// messages for a while.
+    pub(super) fn falls_behind(&mut self, id: SessionId, arrival: Option<u64>, now: Timestamp) {
+        let from = arrival.unwrap_or(self.arrivals + 1);
         let Some(session) = self.get_mut(id) else {
             return;
         };
         session.behind_until = now.plus(STALL);
-        let before = std::mem::replace(&mut session.reader_since, BEHIND);
-        self.behind += u32::from(before != BEHIND);
+        self.behind += u32::from(session.reading.falls_behind(from));
+    }
+
+    /// Whether what arrived under this number for all, and was refused by one, is lost without being
+    /// kept. True once: if no session took it, all that were given it refuse it.
+    pub(super) fn is_to_be_kept(&mut self, arrival: u64) -> bool {
+        let mut readers = self.all.iter().filter(|session| session.takes_messages());
+        if readers.any(|session| session.reading.took(arrival)) || !self.kept.insert(arrival) {
+            return false;
+        }
+        if self.kept.len() > KEPT_MAX {
+            self.kept.pop_first();
+        }
+        true
     }
 
     /// Adds one.
@@ -164,7 +178,7 @@ impl Sessions {
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {
         let at = self.all.iter().position(|session| session.id == id)?;
         let session = self.all.remove(at);
-        self.behind -= u32::from(session.reader_since == BEHIND);
+        self.behind -= u32::from(session.reading.is_behind());
         Some(session)
     }
 

@@ -33,16 +33,17 @@ impl Account {
         id: SessionId,
         delivered: &Delivered,
     ) {
-        self.sessions.falls_behind(id, turn.now);
+        let first = (delivered.arrival != 0).then_some(delivered.arrival);
+        self.sessions.falls_behind(id, first, turn.now);
         let mut broken = false;
         let batch = &delivered.batch;
-        let read = self.was_read(turn, delivered.readers);
         for (at, rec) in batch.recs.iter().enumerate() {
+            let arrival = first.map(|first| first + at as u64);
             let origin = delivered.origin.map(|first| first.plus(at));
             turn.cause = origin.map(|origin| Cause::new(origin, &batch.buf));
             match addresses(&batch.buf, *rec) {
                 Some((from, to)) => {
-                    broken |= self.missed(turn, (&from, &to), &batch.buf, *rec, read);
+                    broken |= self.missed(turn, (&from, &to), &batch.buf, *rec, arrival);
                 }
                 // Without a sender it is the server's own.
                 None => broken = true,
@@ -56,15 +57,15 @@ impl Account {
         }
     }
 
-    /// Finds another way for a stanza that a session missed; `read` says whether another one has it, if it
-    /// was for all. True if the session relied on it.
+    /// Finds another way for a stanza that a session missed, and that arrived under this number. True if
+    /// the session relied on it.
     fn missed(
         &mut self,
         turn: &mut Turn<'_>,
         (from, to): (&Arc<Jid>, &Arc<Jid>),
         buf: &Bytes,
         rec: Rec,
-        read: bool,
+        arrival: Option<u64>,
     ) -> bool {
         match (rec.kind, rec.stanza_type) {
             (Kind::Message, StanzaType::Headline | StanzaType::Error) => {}
@@ -73,8 +74,13 @@ impl Account {
                 let error = StanzaError::new(Condition::ServiceUnavailable);
                 turn.bounce(from, to, buf, rec, &error);
             }
-            (Kind::Message, _) if to.is_bare() && read => {}
-            (Kind::Message, _) => self.keep_offline(turn, from, to, buf, rec),
+            (Kind::Message, _) => {
+                let one_has_it = to.is_bare()
+                    && arrival.is_some_and(|arrival| !self.sessions.is_to_be_kept(arrival));
+                if !one_has_it {
+                    self.keep_offline(turn, from, to, buf, rec);
+                }
+            }
             _ => return self.is_own_or_host(turn, from) || self.roster.is_publisher(from),
         }
         false

@@ -90,7 +90,7 @@ impl Shard {
             now,
             entropy,
             cause: None,
-            readers: 0,
+            arrival: 0,
             receipt: None,
             out: &mut self.out,
         };

@@ -78,6 +78,14 @@ fn continues(before: Option<Origin>, stanzas: usize, next: Option<Origin>) -> bo
     }
 }
 
+/// Whether a stanza that arrives under this number is the next one.
+fn follows(delivered: &Delivered, arrival: u64) -> bool {
+    match delivered.arrival {
+        0 => arrival == 0,
+        first => first + delivered.batch.recs.len() as u64 == arrival,
+    }
+}
+
 /// One turn of a shard.
 pub struct Turn<'a> {
     /// What does not change.
@@ -92,8 +100,8 @@ pub struct Turn<'a> {
     pub entropy: &'a mut dyn Entropy,
     /// The stanza that is being handled, where it may come twice.
     pub(crate) cause: Option<Cause>,
-    /// Which readers the account has that receives something.
-    pub(crate) readers: u64,
+    /// The number of the stanza that arrives at an account; 0 if none does.
+    pub(crate) arrival: u64,
     /// Held by all that follows from the frame that is being handled.
     pub(crate) receipt: Option<Receipt>,
     pub(crate) out: &'a mut Outbox,
@@ -112,6 +120,7 @@ impl Turn<'_> {
             && Arc::ptr_eq(last, jid)
             && delivered.batch.buf.as_ptr() == buf.as_ptr()
             && continues(delivered.origin, delivered.batch.recs.len(), origin)
+            && follows(delivered, self.arrival)
         {
             delivered.batch.recs.push(rec);
             return;
@@ -124,7 +133,7 @@ impl Turn<'_> {
             batch,
             origin,
             receipt: self.receipt.clone(),
-            readers: self.readers,
+            arrival: self.arrival,
         };
         self.out.effects.push(Effect::Deliver {
             to: to.clone(),
