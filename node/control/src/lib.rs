@@ -47,7 +47,7 @@ pub use state::{
     Ban, BanList, BanTarget, BanTargetError, BanUpdate, Command, Directory, Member, Node, NodeId,
     NodeRole, Outcome, Placement, Policy, Proposal, QuotaGrant, QuotaHolding, QuotaKey,
     QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal, QuotaReport, QuotaWant,
-    RegistrationMode, RegistrationPolicy, Renewal, ReservationId, ShardChange, ShardMap,
+    RegistrationMode, RegistrationPolicy, Renewal, RequestId, ReservationId, ShardChange, ShardMap,
     ShardPolicy, ShardRefusal, ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse,
     TokenHash, WindowKind, decode_changes, encode_changes,
 };

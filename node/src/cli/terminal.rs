@@ -57,6 +57,8 @@ impl Drop for Hidden {
 /// A table with a head; columns as wide as they must be, two spaces apart.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let plain = |row: &Vec<String>| row.iter().map(|cell| shown(cell)).collect::<Vec<_>>();
+    let rows: &[Vec<String>] = &rows.iter().map(plain).collect::<Vec<_>>();
     let width = |column: usize| {
         let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -76,6 +78,17 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         .collect::<Vec<_>>()
         .join("\n")
 }
+
+/// A cell as it may reach a terminal: nodes and clients have written what is in it.
+fn shown(cell: &str) -> String {
+    let visible = cell
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    visible.take(CELL_CHARS_MAX).collect()
+}
+
+/// The widest column: longer than any JID and address that is meant to be read.
+const CELL_CHARS_MAX: usize = 400;
 
 /// A moment as people write it (UTC).
 pub(super) fn moment(ms: u64) -> String {
@@ -115,6 +128,17 @@ mod tests {
         assert_eq!(
             table(&["JID", "N"], &rows),
             "JID       N\njuliet@x  1\nr         22"
+        );
+    }
+
+    #[test]
+    fn what_others_have_written_cannot_move_the_cursor_or_fill_the_memory() {
+        let rows = vec![vec!["\u{1b}[2Ja\nb".to_owned()], vec!["x".repeat(100_000)]];
+        let table = table(&["JID"], &rows);
+        assert_eq!(table.lines().nth(1), Some("\u{fffd}[2Ja\u{fffd}b"));
+        assert_eq!(
+            table.lines().map(|line| line.chars().count()).max(),
+            Some(400)
         );
     }
 

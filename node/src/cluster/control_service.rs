@@ -10,11 +10,12 @@ use rookery_proto::control::{
     RenewRequest, RenewResponse, StatusRequest, StatusResponse, Unavailable as ApiUnavailable,
     WatchEvent, WatchRequest,
 };
+use rookery_xmpp::clock::Timestamp;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::admission::Gate;
+use super::admission::{Gate, is_address};
 use super::authorization::identity;
 use super::identity::Identity;
 use super::version;
@@ -34,9 +35,12 @@ impl ControlApi for ControlService {
         let caller = identity(&request)?;
         let request = request.into_inner();
         version::check(request.version, "propose")?;
-        let proposal = Proposal::decode(&request.proposal)
+        let mut proposal = Proposal::decode(&request.proposal)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         check_proposal(&caller, &proposal)?;
+        check_size(&proposal.command, request.proposal.len())?;
+        // The group's time never goes back: a node whose clock is ahead must not take it along.
+        proposal.now = proposal.now.min(Timestamp::now());
         let (outcome, unavailable) = parts(self.control.forward(proposal).await, |it| it.encode());
         Ok(Response::new(ProposeResponse {
             version: version::newest(),
@@ -89,6 +93,9 @@ impl ControlApi for ControlService {
         let caller = identity(&request)?;
         let request = request.into_inner();
         version::check(request.version, "enlist")?;
+        if !is_address(&request.address) {
+            return Err(Status::invalid_argument("no address of a node"));
+        }
         let roles = granted(&caller, &request.roles)?;
         let enlisted = self
             .control
@@ -138,6 +145,11 @@ fn check_proposal(caller: &Identity, proposal: &Proposal) -> Result<(), Status> 
     {
         return refused("only routers speak of shards");
     }
+    if matches!(command, Command::Renew { renewal, .. } if renewal.routes)
+        && !caller.may(NodeRole::Router)
+    {
+        return refused("only routers own shards");
+    }
     if matches!(
         command,
         Command::RenewQuota { .. } | Command::ConfigureQuota { .. }
@@ -155,10 +167,24 @@ fn check_proposal(caller: &Identity, proposal: &Proposal) -> Result<(), Status> 
     Ok(())
 }
 
+/// A proposal stays in the log of every member for a while, and its outcome in the state.
+fn check_size(command: &Command, bytes: usize) -> Result<(), Status> {
+    let lists = matches!(
+        command,
+        Command::AddBans { .. } | Command::RemoveBans { .. }
+    );
+    if bytes > PROPOSAL_BYTES_MAX && !lists {
+        return Err(Status::invalid_argument("the proposal is too large"));
+    }
+    Ok(())
+}
+
 /// The roles of a request, if the caller's certificate has them.
 fn granted(caller: &Identity, roles: &[String]) -> Result<Vec<NodeRole>, Status> {
     let named: Option<Vec<_>> = roles.iter().map(|name| NodeRole::named(name)).collect();
-    let named = named.ok_or_else(|| Status::invalid_argument("no such role"))?;
+    let mut named = named.ok_or_else(|| Status::invalid_argument("no such role"))?;
+    named.sort_unstable();
+    named.dedup();
     match named.iter().find(|role| !caller.may(**role)) {
         None => Ok(named),
         Some(role) => {
@@ -269,5 +295,60 @@ pub(crate) fn nodes_refused(refused: &NodesRefused) -> Status {
     }
 }
 
+/// A renewal of traffic budgets names a thousand keys; nothing else is as long.
+const PROPOSAL_BYTES_MAX: usize = 131_072;
+
 /// Events between a watch and its connection.
 const EVENTS_MAX: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use rookery_control::{NodeId, Renewal, RequestId};
+
+    use super::*;
+
+    fn caller(roles: &[NodeRole]) -> Identity {
+        Identity {
+            cluster: "test".to_owned(),
+            node: NodeId::FIRST,
+            roles: roles.to_vec(),
+        }
+    }
+
+    fn renews(node: u64, routes: bool) -> Proposal {
+        let node = NodeId::new(node).expect("not zero");
+        let renewal = Renewal {
+            incarnation: 1,
+            routes,
+            draining: false,
+        };
+        Proposal {
+            request: RequestId {
+                node,
+                incarnation: 1,
+                sequence: 1,
+            },
+            acknowledged: 0,
+            now: Timestamp(0),
+            command: Command::Renew { node, renewal },
+        }
+    }
+
+    #[test]
+    fn only_routers_may_own_shards() {
+        for role in [NodeRole::Control, NodeRole::Connection] {
+            assert!(check_proposal(&caller(&[role]), &renews(1, false)).is_ok());
+            let refused = check_proposal(&caller(&[role]), &renews(1, true)).unwrap_err();
+            assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+        }
+        assert!(check_proposal(&caller(&[NodeRole::Router]), &renews(1, true)).is_ok());
+        assert!(check_proposal(&caller(&[NodeRole::Router]), &renews(2, true)).is_err());
+    }
+
+    #[test]
+    fn a_proposal_is_small_but_for_lists_of_bans() {
+        let command = renews(1, false).command;
+        assert!(check_size(&command, PROPOSAL_BYTES_MAX).is_ok());
+        assert!(check_size(&command, PROPOSAL_BYTES_MAX + 1).is_err());
+    }
+}

@@ -244,7 +244,9 @@ impl Ground {
                     control,
                     gate: gate.clone(),
                 }))
-                .add_service(AdmissionServer::new(gate.clone()));
+                .add_service(
+                    AdmissionServer::new(gate.clone()).max_decoding_message_size(JOIN_BYTES_MAX),
+                );
         }
         let cluster = self.identity.cluster.clone();
         let layer = AuthorizationLayer::new(cluster, Arc::clone(&self.book));
@@ -396,3 +398,6 @@ const ENVELOPE_BYTES_MAX: usize = 64 << 20;
 
 /// How long another member may take to tell how the group stands.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A token, an address, and a request for a certificate. Strangers send it.
+const JOIN_BYTES_MAX: usize = 16_384;

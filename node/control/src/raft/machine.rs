@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use raft::eraftpb::{HardState, Message};
+use raft::eraftpb::{HardState, Message, MessageType};
 use raft::{RawNode, SnapshotStatus, StateRole};
 use rookery_xmpp::clock::Timestamp;
 
@@ -120,6 +120,14 @@ impl RaftMachine {
             Event::Tick => self.tick(),
             // Raft repeats what a member does not hear while it installs a snapshot.
             Event::Message(_) if self.installing() => {}
+            // A member never says that more is committed than it knows this one to have. raft-rs would
+            // panic.
+            Event::Message(message) if self.commits_the_unknown(&message) => {
+                tracing::warn!(
+                    from = message.from,
+                    "raft message refused: it commits what is not here"
+                );
+            }
             Event::Message(message) => {
                 if let Err(error) = self.node.step(*message) {
                     tracing::debug!(%error, "raft message not taken");
@@ -223,6 +231,12 @@ impl RaftMachine {
     /// The replicated state as far as this member has applied it.
     pub fn state(&self) -> &ControlState {
         &self.state
+    }
+
+    /// Whether a leader says that more is committed than this member has, which no leader does of itself.
+    fn commits_the_unknown(&self, message: &Message) -> bool {
+        message.get_msg_type() == MessageType::MsgHeartbeat
+            && message.commit > self.node.raft.raft_log.last_index()
     }
 
     /// Whether this member leads the group.

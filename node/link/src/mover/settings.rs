@@ -24,11 +24,16 @@ pub fn client_settings(endpoint: Endpoint, options: &LinkOptions) -> Endpoint {
         .keep_alive_while_idle(true)
 }
 
+/// Calls of one connection at once: more than nodes make, and few enough for what strangers may claim
+/// in each before they are refused.
+const STREAMS_MAX: u32 = 1_024;
+
 /// Sets windows and keep-alive. Whoever serves over a listener of its own sets nodelay on each
 /// connection.
 pub fn server_settings(server: Server, options: &LinkOptions) -> Server {
     server
         .tcp_nodelay(true)
+        .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(Duration::from_millis(options.keep_alive_ms)))

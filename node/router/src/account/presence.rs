@@ -312,6 +312,9 @@ impl Availability {
     /// Reads a presence; `None` when its priority is not one (RFC 6121 4.7.2.3).
     pub(super) fn read(stanza: &[u8]) -> Option<Self> {
         let element = Element::parse(stanza).ok()?;
+        let stanza = Bytes::copy_from_slice(stanza);
+        // What another node has sent need not be canonical.
+        parse_rec(&stanza)?;
         let text = |name| element.child(name, ns::CLIENT).map(Element::text);
         let priority = match text("priority").as_deref().map(str::trim) {
             None | Some("") => 0,
@@ -319,7 +322,7 @@ impl Availability {
         };
         let show = text("show").unwrap_or_default();
         Some(Self {
-            stanza: Bytes::copy_from_slice(stanza),
+            stanza,
             priority,
             show,
         })

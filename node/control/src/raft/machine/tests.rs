@@ -208,7 +208,7 @@ fn a_candidate_asks_for_votes_after_its_own_is_on_disk() {
     // The pre-vote changed no term. Let the other two grant it.
     for from in [2, 3] {
         machine.step(Event::Message(Box::new(Message {
-            msg_type: raft::eraftpb::MessageType::MsgRequestPreVoteResponse,
+            msg_type: MessageType::MsgRequestPreVoteResponse,
             from,
             to: 1,
             term: 2,
@@ -411,4 +411,20 @@ fn a_leader_brings_the_time_that_it_measured_into_the_log_once_there_are_shards(
         assert!(clock(&machine) - before <= ticks * tick_ms + MEASURED_MS_MAX);
     }
     assert!(clock(&machine) >= 40 * tick_ms);
+}
+
+#[test]
+fn a_heartbeat_that_commits_what_is_not_here_is_refused() {
+    let mut machine = alone();
+    let mut heartbeat = Message {
+        from: 2,
+        to: 1,
+        term: machine.node.raft.term + 1,
+        commit: 1_000_000_000,
+        ..Message::default()
+    };
+    heartbeat.set_msg_type(MessageType::MsgHeartbeat);
+    let before = machine.node.raft.term;
+    machine.step(Event::Message(Box::new(heartbeat)));
+    assert_eq!(machine.node.raft.term, before);
 }
