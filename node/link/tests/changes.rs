@@ -89,6 +89,22 @@ async fn a_node_that_stays_away_is_given_up_on_both_sides() {
 }
 
 #[tokio::test]
+async fn a_node_that_may_speak_no_more_is_heard_no_more() {
+    let pair = pair(options(), 1000).await;
+    let session = Mailbox::new(1, 1000);
+    let _sink = bind(&pair.ways, &pair.shards, &session, 0).await;
+    pair.router.hall.end_links_of(|node| node == 2);
+    assert_eq!(pair.router.hall.nodes(), [1]);
+    pair.router.hall.end_links_of(|node| node == 1);
+    let shard = ShardId::of("a@example.net", SHARDS).0;
+    assert!(matches!(
+        pair.shards.next(shard).await,
+        ShardInput::Session(ToShard::Closed { .. })
+    ));
+    assert!(matches!(session.next().await, ToSession::Close(_)));
+}
+
+#[tokio::test]
 async fn what_an_ended_session_was_to_get_comes_back_while_its_node_is_away() {
     let pair = pair(options(), 1000).await;
     let session = Mailbox::new(1, 1000);

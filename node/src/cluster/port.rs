@@ -97,10 +97,12 @@ async fn shake(
 /// Connections that have shaken hands and wait to be taken over.
 const SHAKEN_MAX: usize = 16;
 
-/// All nodes of a large cluster may come at once; each costs a millisecond of a core.
-const HANDSHAKES_MAX: usize = 64;
+/// All nodes of a large cluster may come at once, and strangers who say nothing beside them; each costs a
+/// millisecond of a core.
+const HANDSHAKES_MAX: usize = 512;
 
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Shorter than nodes wait for a connection, so that they find a place that a stranger had.
+const HANDSHAKE: Duration = Duration::from_millis(1_500);
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 

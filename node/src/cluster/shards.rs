@@ -43,6 +43,7 @@ pub(super) struct ShardWays {
     ways: Ways,
     hall: Hall,
     lease: Lease,
+    book: Arc<Book>,
     node: NodeId,
     renewal: Renewal,
     policy: ShardPolicy,
@@ -76,7 +77,7 @@ impl ShardWays {
         let map = nobody.shared();
         let (number, life) = (number(identity.node), Timestamp::now().as_millis());
         let dial = NodeDial {
-            book,
+            book: Arc::clone(&book),
             credentials,
             cluster: identity.cluster.clone(),
             options: config.link.clone(),
@@ -105,6 +106,7 @@ impl ShardWays {
             ways,
             hall,
             lease: Lease::none(),
+            book,
             node: identity.node,
             renewal: Renewal {
                 incarnation: life,
@@ -223,6 +225,9 @@ impl ShardWays {
             }
             seen = map.version();
             self.carry_out(&steps, &map, &router).await;
+            let removed = |id| self.book.is_removed(id);
+            self.hall
+                .end_links_of(|node| NodeId::new(u64::from(node)).is_some_and(removed));
             self.followed.send_replace(seen);
             gauge!("rookery_shards_served").set(ownership.serving() as f64);
             let handed: Vec<_> = ownership.handed_over().collect();

@@ -76,6 +76,22 @@ impl Hall {
         connected.map(|(node, _)| *node).collect()
     }
 
+    /// Ends the links of nodes that may speak no more, and with them their sessions here.
+    pub fn end_links_of(&self, gone: impl Fn(u32) -> bool) {
+        let mut ended = Vec::new();
+        self.inner.links().retain(|node, link| {
+            let gone = gone(*node);
+            if gone {
+                ended.push(link.clone());
+            }
+            !gone
+        });
+        for link in ended {
+            tracing::warn!(node = link.node, "link of a removed node ends");
+            link.lose();
+        }
+    }
+
     /// Bytes that wait for the sessions of each node, for metrics.
     pub fn outboxes(&self) -> Vec<(u32, usize)> {
         let links = self.inner.links();
