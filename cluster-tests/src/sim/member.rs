@@ -12,7 +12,6 @@ use rookery_control::{Command, NodeId, Outcome, Proposal, RegistrationPolicy, Un
 use rookery_xmpp::clock::Timestamp;
 
 use super::clock::Drift;
-use super::planted::Planted;
 use super::process::Settings;
 
 /// Who asked: a node in one of its lives, and its own number for the question.
@@ -208,14 +207,8 @@ impl Member {
         match effect {
             Effect::Send(messages) => outs.extend(messages.into_iter().map(Out::Send)),
             Effect::Persist(write) => {
-                let number = write.number;
                 self.unwritten.push(*write);
                 outs.push(Out::Write);
-                if self.settings.planted == Some(Planted::FsyncForgotten)
-                    && let Some(machine) = &mut self.machine
-                {
-                    machine.step(Event::Persisted { number });
-                }
             }
             Effect::Answer(ticket, answer) => {
                 if let Some(caller) = self.callers.remove(&ticket) {

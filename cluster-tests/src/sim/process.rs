@@ -297,13 +297,12 @@ async fn renew(
         let asked = Instant::now();
         if let Ok(granted) = control.renew_lease(node, renewal).await {
             let caught_up = followed.wait_for(|version| *version >= granted.map_version);
-            let (from, lasts) = match settings.planted {
-                Some(Planted::LeaseFromAnswer) => (Instant::now(), granted.lasts),
-                Some(Planted::LeaseTooLong) => (asked, granted.lasts + pause),
-                _ => (asked, granted.lasts),
+            let lasts = match settings.planted {
+                Some(Planted::LeaseTooLong) => granted.lasts + pause,
+                _ => granted.lasts,
             };
-            if let Ok(Ok(_)) = tokio::time::timeout_at(from + pause, caught_up).await {
-                lease.extend(from, lasts);
+            if let Ok(Ok(_)) = tokio::time::timeout_at(asked + pause, caught_up).await {
+                lease.extend(asked, lasts);
             }
         }
         tokio::time::sleep_until(asked + pause).await;

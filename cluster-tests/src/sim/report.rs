@@ -41,15 +41,15 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         Some("all") => {
             let bugs: Vec<_> = (0..planted::ALL.len() as u64).collect();
             let found = over_cores(&bugs, |bug| {
-                let (bug, name) = planted::ALL[bug as usize];
-                hunt(options, bug, name)
+                let (bug, name, first) = planted::ALL[bug as usize];
+                hunt(options, bug, name, first)
             });
             found.into_iter().all(|found| found)
         }
         Some(name) => match planted::by_name(name) {
-            Some(bug) => hunt(options, bug, name),
+            Some(bug) => hunt(options, bug, name, options.from),
             None => {
-                let names: Vec<_> = planted::ALL.iter().map(|(_, name)| *name).collect();
+                let names: Vec<_> = planted::ALL.iter().map(|(_, name, _)| *name).collect();
                 say(&format!(
                     "no such bug: {name}; there are {}",
                     names.join(", ")
@@ -164,8 +164,8 @@ fn over_cores<T: Send>(all: &[u64], work: impl Fn(u64) -> T + Sync) -> Vec<T> {
 }
 
 /// Runs seeds until a planted bug is found: by a seed that finds nothing without it.
-fn hunt(options: &Options, bug: Planted, name: &str) -> bool {
-    for seed in options.from..options.from + options.seeds {
+fn hunt(options: &Options, bug: Planted, name: &str, first: u64) -> bool {
+    for seed in first..first + options.seeds {
         let faults = chosen(seed, options);
         let ran = run_seed(seed, &faults, Some(bug), options.trace);
         if let Some(failure) = ran.failure

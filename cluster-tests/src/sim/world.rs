@@ -73,7 +73,8 @@ pub(super) enum Event {
     Map {
         node: u32,
         life: u32,
-        member: u32,
+        /// Which member's, and when it began.
+        stream: (u32, Micros),
         changes: Vec<ShardChange>,
         policy: Box<Policy>,
     },
@@ -254,10 +255,10 @@ impl World {
             Event::Map {
                 node,
                 life,
-                member,
+                stream,
                 changes,
                 policy,
-            } => self.map_arrives(node, life, member, changes, *policy),
+            } => self.map_arrives(node, life, stream, changes, *policy),
             Event::Look(node) => self.look(node),
             Event::Parcel {
                 pair,
@@ -396,7 +397,8 @@ fn settings(seed: u64, planted: Option<Planted>, dice: &mut Dice) -> Settings {
         policy: ShardPolicy {
             shards: SHARDS,
             lease_ms: 3_000,
-            margin_ms: 300,
+            // What the clocks drift over a lease, and little more.
+            margin_ms: 100,
             moves_max: 4,
         },
         control: ControlOptions {

@@ -171,9 +171,16 @@ impl World {
                     .note(self.now, format_args!("send {number} {from} to {address}"));
                 stanzas.push(message::written(number, address));
             }
+            // In one read, or in one each.
+            let at_once = match self.dice.permille(300) {
+                true => 1,
+                false => stanzas.len(),
+            };
             if let Some(process) = self.processes.get(&node) {
                 let _guard = process.enter();
-                session.stanzas(process, &stanzas);
+                for read in stanzas.chunks(at_once.max(1)) {
+                    session.stanzas(process, read);
+                }
             }
         }
         self.clients[at].session = Some(session);

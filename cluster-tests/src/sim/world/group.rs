@@ -12,6 +12,10 @@ use crate::sim::member::{Caller, Member, Out};
 /// The member that a node follows, and what it was sent.
 pub(super) struct Followed {
     member: u32,
+    /// When the stream began, which tells it from others.
+    begun: Micros,
+    /// When the last of it arrives: nothing overtakes it.
+    arrives: Micros,
     sent_map: u64,
     sent_policy: u64,
     unreached_since: Option<Micros>,
@@ -225,6 +229,8 @@ impl World {
         if !known {
             let followed = Followed {
                 member,
+                begun: self.now,
+                arrives: self.now,
                 sent_map: process.known_map(),
                 sent_policy: process.known_policy(),
                 unreached_since: None,
@@ -251,11 +257,12 @@ impl World {
         followed.sent_map = followed.sent_map.max(map.version());
         followed.sent_policy = followed.sent_policy.max(policy.version);
         let life = process.life;
-        let at = self.now + self.network.latency();
+        followed.arrives = (self.now + self.network.latency()).max(followed.arrives + 1);
+        let (at, begun) = (followed.arrives, followed.begun);
         let event = Event::Map {
             node,
             life,
-            member,
+            stream: (member, begun),
             changes,
             policy: Box::new(policy),
         };
@@ -266,11 +273,15 @@ impl World {
         &mut self,
         node: u32,
         life: u32,
-        member: u32,
+        stream: (u32, Micros),
         changes: Vec<ShardChange>,
         policy: Policy,
     ) {
-        if self.network.is_cut(member, node) {
+        let followed = self.followed.get(&node);
+        if followed.is_none_or(|it| (it.member, it.begun) != stream) {
+            return;
+        }
+        if self.network.is_cut(stream.0, node) {
             // The stream breaks, and the next one begins with what the node knows.
             self.followed.remove(&node);
             return;
@@ -279,7 +290,7 @@ impl World {
             let event = Event::Map {
                 node,
                 life,
-                member,
+                stream,
                 changes,
                 policy: Box::new(policy),
             };
