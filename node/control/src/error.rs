@@ -71,6 +71,12 @@ pub enum NodesRefused {
     /// No more nodes or tokens are held.
     #[error("no room for more nodes or tokens")]
     Full,
+    /// The removal would take the majority of the control group. The operator's to solve.
+    #[error(
+        "the control group would lose its majority: wait until an earlier removal is through \
+         (`control members` lists who has a vote), or add a control node first"
+    )]
+    GroupTooSmall,
     /// It is unknown whether the change was made.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

@@ -1,8 +1,9 @@
 //! The service `Nodes`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rookery_control::{ControlStatus, NodeId, NodeRole, Unavailable};
+use rookery_control::{ControlStatus, NodeId, NodeRole, NodesRefused, Unavailable};
 use rookery_proto::admin::nodes_server::Nodes;
 use rookery_proto::admin::{
     CreateTokenRequest, CreateTokenResponse, DrainNodeRequest, DrainNodeResponse, ListNodesRequest,
@@ -43,7 +44,8 @@ impl NodesService {
         for _ in 0..LOOKS {
             looks.tick().await;
             let status = as_the_leader_sees_it(&self.operator).await?;
-            verdict = keeps_quorum(&status, removed);
+            let leaving = &self.operator.control().directory().removed;
+            verdict = keeps_quorum(&status, leaving, removed);
             if verdict.is_ok() {
                 break;
             }
@@ -52,18 +54,27 @@ impl NodesService {
     }
 }
 
-/// Whether those who stay are enough, as the leader knows them.
-fn keeps_quorum(status: &ControlStatus, removed: NodeId) -> Result<(), Status> {
+/// Whether those who stay are enough, as the leader knows them. Some who have a vote may be leaving already.
+fn keeps_quorum(
+    status: &ControlStatus,
+    leaving: &BTreeSet<NodeId>,
+    removed: NodeId,
+) -> Result<(), Status> {
     let voters = status.members.iter().filter(|member| member.voter);
     let ids: Vec<NodeId> = voters.map(|member| member.node).collect();
-    if !ids.contains(&removed) {
+    if !ids.contains(&removed) || leaving.contains(&removed) {
         return Ok(());
     }
+    let majority = ids.len() / 2 + 1;
     if status.progress.is_empty() {
         let told = "the leader of the control group cannot be asked who answers: try again";
         return Err(Status::unavailable(told));
     }
-    let left: Vec<_> = ids.into_iter().filter(|id| *id != removed).collect();
+    let stays = |id: &NodeId| *id != removed && !leaving.contains(id);
+    let left: Vec<_> = ids.into_iter().filter(stays).collect();
+    if left.len() < majority {
+        return Err(nodes_refused(&NodesRefused::GroupTooSmall));
+    }
     let is_active = |id: &&NodeId| {
         let mut all = status.progress.iter();
         all.any(|progress| progress.node == **id && progress.active)
@@ -238,6 +249,10 @@ mod tests {
     use super::*;
 
     fn verdict(active: &[u64], removed: u64) -> Code {
+        verdict_while(&[], active, removed)
+    }
+
+    fn verdict_while(leaving: &[u64], active: &[u64], removed: u64) -> Code {
         let id = |number| NodeId::new(number).unwrap();
         let member = |number| Member {
             node: id(number),
@@ -256,7 +271,8 @@ mod tests {
             },
             ..ControlStatus::default()
         };
-        keeps_quorum(&status, id(removed))
+        let leaving = leaving.iter().map(|number| id(*number)).collect();
+        keeps_quorum(&status, &leaving, id(removed))
             .err()
             .map_or(Code::Ok, |status| status.code())
     }
@@ -268,5 +284,9 @@ mod tests {
         assert_eq!(verdict(&[1, 2], 2), Code::FailedPrecondition);
         assert_eq!(verdict(&[1], 4), Code::Ok, "a learner does not count");
         assert_eq!(verdict(&[], 1), Code::Unavailable);
+        let all = &[1, 2, 3];
+        assert_eq!(verdict_while(&[3], all, 2), Code::FailedPrecondition);
+        assert_eq!(verdict_while(&[3], all, 3), Code::Ok, "it goes already");
+        assert_eq!(verdict_while(&[4], all, 3), Code::Ok);
     }
 }

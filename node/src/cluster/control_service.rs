@@ -291,6 +291,7 @@ pub(crate) fn nodes_refused(refused: &NodesRefused) -> Status {
         NodesRefused::Token | NodesRefused::Removed => Status::permission_denied(told),
         NodesRefused::NoSuchNode => Status::not_found(told),
         NodesRefused::Full => Status::resource_exhausted(told),
+        NodesRefused::GroupTooSmall => Status::failed_precondition(told),
         NodesRefused::Unavailable(_) => Status::unavailable(told),
     }
 }

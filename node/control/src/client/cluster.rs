@@ -153,6 +153,7 @@ fn refused(outcome: &Outcome) -> NodesRefused {
         Outcome::NoSuchNode => NodesRefused::NoSuchNode,
         Outcome::NodeRemoved => NodesRefused::Removed,
         Outcome::NodesFull => NodesRefused::Full,
+        Outcome::GroupTooSmall => NodesRefused::GroupTooSmall,
         other => unexpected(other).into(),
     }
 }

@@ -277,6 +277,8 @@ pub enum Outcome {
     NodeRemoved,
     /// There is room for no more nodes or tokens.
     NodesFull,
+    /// The node stays: without it the control group could not decide.
+    GroupTooSmall,
     /// What the node may use of the traffic budgets.
     Quota(QuotaGrant),
     /// Every node that uses the budget will fill its buckets.

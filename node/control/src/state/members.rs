@@ -63,6 +63,12 @@ impl Members {
             voter: *voter,
         })
     }
+
+    /// Those who have a vote.
+    pub fn voters(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let voters = self.iter().filter(|member| member.voter);
+        voters.map(|member| member.node)
+    }
 }
 
 #[cfg(test)]

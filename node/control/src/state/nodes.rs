@@ -245,11 +245,34 @@ impl Nodes {
 
     fn remove(&mut self, id: NodeId, members: &Members) -> Outcome {
         let is_member = members.iter().any(|member| member.node == id);
+        if !self.keeps_majority(id, members) {
+            return Outcome::GroupTooSmall;
+        }
         if self.known.nodes.remove(&id).is_none() && !is_member {
             return Outcome::NoSuchNode;
         }
         self.known.removed.insert(id);
         Outcome::NodesChanged
+    }
+
+    /// Whether those who stay without this node are a majority of those who vote now. A node votes until the change
+    /// that takes it out of the group is through, and that change needs a majority itself; so one that is to go
+    /// anyway is not among those who stay.
+    fn keeps_majority(&self, id: NodeId, members: &Members) -> bool {
+        let voters: Vec<_> = members.voters().collect();
+        if !voters.contains(&id) || self.known.removed.contains(&id) {
+            return true;
+        }
+        let stays = |voter: &&NodeId| **voter != id && !self.leaves(**voter);
+        voters.iter().filter(stays).count() > voters.len() / 2
+    }
+
+    /// Whether the node was removed, or has started without the control role.
+    fn leaves(&self, id: NodeId) -> bool {
+        let node = self.known.nodes.get(&id);
+        let without_role =
+            node.is_some_and(|node| node.enlisted && !node.roles.contains(&NodeRole::Control));
+        without_role || self.known.removed.contains(&id)
     }
 
     fn is_full(&self) -> bool {

@@ -70,6 +70,38 @@ fn reserved(outcome: Outcome) -> ReservationId {
 }
 
 #[test]
+fn removals_in_a_row_leave_the_control_group_its_majority() {
+    let mut group = Group::new(RegistrationMode::On);
+    let id = |number| NodeId::new(number).unwrap();
+    for number in 1..=4 {
+        let enlist = Command::Enlist {
+            node: id(number),
+            address: "a:1".into(),
+            roles: vec![NodeRole::Control],
+        };
+        group.ask(0, enlist);
+    }
+    let remove = |group: &mut Group, number| {
+        let node = id(number);
+        group.ask(0, Command::RemoveNode { node })
+    };
+    group.state.set_members(Members::new(&[1, 2, 3], &[4]));
+    assert_eq!(remove(&mut group, 3), Outcome::NodesChanged);
+    // The change of the members is under way.
+    assert_eq!(remove(&mut group, 2), Outcome::GroupTooSmall);
+    assert_eq!(remove(&mut group, 1), Outcome::GroupTooSmall);
+    assert_eq!(remove(&mut group, 3), Outcome::NodesChanged, "once more");
+    assert_eq!(remove(&mut group, 4), Outcome::NodesChanged, "has no vote");
+    let removed = group.state.directory().removed;
+    assert_eq!(removed, [id(3), id(4)].into());
+    // It is through.
+    group.state.set_members(Members::new(&[1, 2], &[]));
+    assert_eq!(remove(&mut group, 2), Outcome::GroupTooSmall);
+    group.state.set_members(Members::new(&[1], &[]));
+    assert_eq!(remove(&mut group, 1), Outcome::GroupTooSmall, "the last");
+}
+
+#[test]
 fn a_copy_of_a_proposal_changes_nothing_and_is_answered_the_same() {
     let mut group = Group::new(RegistrationMode::On);
     let proposal = group.proposal(1_000, reserve());

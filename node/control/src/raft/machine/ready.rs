@@ -167,10 +167,10 @@ impl RaftMachine {
         // Whoever was added has nothing yet, and takes no snapshot from before.
         let added = |id: &u64| !self.node.store().conf_state().get_learners().contains(id);
         self.snapshot_due |= conf_state.get_learners().iter().any(added);
-        self.state.set_members(Members::new(
-            conf_state.get_voters(),
-            conf_state.get_learners(),
-        ));
+        // Between two configurations both decide.
+        let voters = [conf_state.get_voters(), conf_state.get_voters_outgoing()].concat();
+        let members = Members::new(&voters, conf_state.get_learners());
+        self.state.set_members(members);
         self.node.mut_store().set_conf_state(conf_state);
     }
 
