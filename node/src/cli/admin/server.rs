@@ -29,7 +29,7 @@ pub(super) enum ServerCommand {
     Reload,
     /// Empty the node until it starts again: its shards move to others, and its clients are sent away in waves.
     Drain {
-        /// How many seconds the command may wait until it is empty.
+        /// How many seconds the command may wait until it is empty; it fails if the node is not by then.
         #[arg(long, value_name = "SECONDS", default_value_t = 60)]
         within: u32,
     },
@@ -95,7 +95,7 @@ impl ServerCommand {
             Self::Drain { within } => {
                 let within_ms = u64::from(within) * 1_000;
                 let left = client.drain(DrainRequest { within_ms }).await?.into_inner();
-                Ok(drained(&left))
+                drained(&left)
             }
             Self::Stop => {
                 let within_ms = client.stop(StopRequest {}).await?.into_inner().within_ms;
@@ -109,19 +109,19 @@ impl ServerCommand {
     }
 }
 
-fn drained(left: &DrainResponse) -> Shown {
+/// Whoever stops a node after the command must hear that it was too early.
+fn drained(left: &DrainResponse) -> Result<Shown, Status> {
     let (shards, connections) = (left.shards, left.connections);
-    let text = match (shards, connections) {
-        (0, 0) => "empty, until it starts again".to_owned(),
-        _ => format!(
+    match (shards, connections) {
+        (0, 0) => Ok(Shown {
+            text: "empty, until it starts again".to_owned(),
+            json: json!({"shards": shards, "connections": connections}),
+        }),
+        _ => Err(Status::deadline_exceeded(format!(
             "not empty yet: {} and {} are left",
             counted(u64::from(shards), "shard"),
             counted(connections, "connection")
-        ),
-    };
-    Shown {
-        text,
-        json: json!({"shards": shards, "connections": connections}),
+        ))),
     }
 }
 
@@ -173,5 +173,24 @@ fn status(status: ShowStatusResponse) -> Shown {
     Shown {
         text: lines.join("\n"),
         json,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_that_leaves_something_fails() {
+        let left = |shards, connections| {
+            drained(&DrainResponse {
+                shards,
+                connections,
+            })
+        };
+        assert!(left(0, 0).is_ok());
+        for (shards, connections) in [(1, 0), (0, 1)] {
+            assert!(left(shards, connections).is_err());
+        }
     }
 }
