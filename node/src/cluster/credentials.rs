@@ -60,7 +60,10 @@ pub enum CredentialsError {
         cause: IdentityError,
     },
     /// The certificate's time is over, or has not come.
-    #[error("{} is not valid now: renew it, or set the clock", .0.display())]
+    #[error(
+        "{} is not valid now: set the clock if it is wrong; a node whose certificate has expired cannot renew it, \
+         remove the node and join as a new one", .0.display()
+    )]
     Time(PathBuf),
     /// The files do not fit together.
     #[error("the cluster certificate, its key and its authority do not work together: {0}")]
