@@ -239,7 +239,7 @@ impl Operator {
     /// What can fail goes first, so that nothing has changed when it does.
     async fn apply(&self, running: &Config, next: &Config) -> Result<(), ReloadError> {
         let parts = &self.0.parts;
-        TlsHosts::load(&next.tls)?;
+        parts.tls.check(&next.tls)?;
         if let Some(cluster) = &parts.cluster {
             cluster.check_files()?;
         }

@@ -102,7 +102,7 @@ impl Roles {
     /// Opens the store and the control group: in the folder, which blocks for some milliseconds, or
     /// with a database of its own, which is waited for as long as the configuration says.
     pub async fn found(config: &Config, folder: &Folder) -> Result<Foundation, RolesError> {
-        let tls = Arc::new(TlsHosts::load(&config.tls)?);
+        let tls = Arc::new(tls_hosts(config)?);
         let hosts = hosts(config)?;
         let environment = environment(config, &hosts)?;
         let store = open_store(config, folder.path()).await?;
@@ -252,6 +252,14 @@ pub(crate) async fn open_store(config: &Config, dir: &Path) -> Result<Arc<dyn St
         }
         Backend::Scylla => Arc::new(ScyllaStore::open(config.scylla.clone()).await?),
     })
+}
+
+/// The hosts' certificates. Only clients are shown them, so that other nodes may have none.
+pub(crate) fn tls_hosts(config: &Config) -> Result<TlsHosts, TlsLoadError> {
+    match config.server.has(Role::Connection) {
+        true => TlsHosts::load(&config.tls),
+        false => TlsHosts::load_without_clients(&config.tls),
+    }
 }
 
 /// A node without the role listens for no clients.

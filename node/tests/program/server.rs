@@ -115,7 +115,7 @@ fn launch(dir: &Path, offset: u16, arguments: &[&str]) -> Child {
     until_ready(command)
 }
 
-pub(super) fn until_ready(mut command: Command) -> Child {
+pub(crate) fn until_ready(mut command: Command) -> Child {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()

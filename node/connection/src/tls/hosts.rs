@@ -18,6 +18,14 @@ use super::{TlsLoadError, TlsOptions};
 #[derive(Debug)]
 pub struct TlsHosts {
     current: ArcSwap<TlsGeneration>,
+    clients: Clients,
+}
+
+/// Whether clients connect to this node. Where they do not, there may be no certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clients {
+    Come,
+    StayAway,
 }
 
 /// What was loaded together. A connection keeps the one it began with, so that a reload never comes
@@ -33,21 +41,38 @@ pub(crate) struct TlsGeneration {
 #[derive(Debug)]
 struct Certificates {
     by_host: BTreeMap<String, Arc<HostCertificate>>,
-    first: Arc<HostCertificate>,
+    /// What a client is shown that names none of the hosts; nothing only where no clients come.
+    first: Option<Arc<HostCertificate>>,
 }
 
 impl TlsHosts {
-    /// Reads every certificate.
+    /// Reads every certificate, of which clients need one.
     pub fn load(options: &TlsOptions) -> Result<Self, TlsLoadError> {
+        Self::load_for(options, Clients::Come)
+    }
+
+    /// Reads every certificate on a node that no clients connect to: it needs none.
+    pub fn load_without_clients(options: &TlsOptions) -> Result<Self, TlsLoadError> {
+        Self::load_for(options, Clients::StayAway)
+    }
+
+    fn load_for(options: &TlsOptions, clients: Clients) -> Result<Self, TlsLoadError> {
         Ok(Self {
-            current: ArcSwap::from_pointee(TlsGeneration::load(options)?),
+            current: ArcSwap::from_pointee(TlsGeneration::load(options, clients)?),
+            clients,
         })
+    }
+
+    /// Whether [`reload`](Self::reload) would take these options.
+    pub fn check(&self, options: &TlsOptions) -> Result<(), TlsLoadError> {
+        TlsGeneration::load(options, self.clients).map(drop)
     }
 
     /// Reads every certificate again. Handshakes that begin later see them; if one cannot be used,
     /// all stay as they are.
     pub fn reload(&self, options: &TlsOptions) -> Result<(), TlsLoadError> {
-        self.current.store(Arc::new(TlsGeneration::load(options)?));
+        let fresh = TlsGeneration::load(options, self.clients)?;
+        self.current.store(Arc::new(fresh));
         Ok(())
     }
 
@@ -58,9 +83,12 @@ impl TlsHosts {
 }
 
 impl TlsGeneration {
-    fn load(options: &TlsOptions) -> Result<Self, TlsLoadError> {
+    fn load(options: &TlsOptions, clients: Clients) -> Result<Self, TlsLoadError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let certificates = Arc::new(Certificates::load(options, &provider)?);
+        if certificates.first.is_none() && clients == Clients::Come {
+            return Err(TlsLoadError::NoCertificate);
+        }
         let starttls = server_config(options, &provider, &certificates)?;
         let mut direct_tls = starttls.clone();
         direct_tls.alpn_protocols = vec![ALPN.to_vec()];
@@ -83,10 +111,8 @@ impl TlsGeneration {
 
     /// The channel binding `tls-server-end-point` (RFC 5929) of a client that sent this SNI.
     pub(crate) fn end_point_hash(&self, server_name: Option<&str>) -> Option<Vec<u8>> {
-        self.certificates
-            .shown_to(server_name)
-            .end_point_hash
-            .clone()
+        let shown = self.certificates.shown_to(server_name)?;
+        shown.end_point_hash.clone()
     }
 }
 
@@ -109,24 +135,22 @@ impl Certificates {
                 });
             }
         }
-        Ok(Self {
-            by_host,
-            first: first.ok_or(TlsLoadError::NoCertificate)?,
-        })
+        Ok(Self { by_host, first })
     }
 
     /// RFC 6066 3 lets a server go on with another certificate where it does not know the name; the
     /// stream header then ends in an error that says so, which a failed handshake could not.
-    fn shown_to(&self, server_name: Option<&str>) -> &HostCertificate {
+    fn shown_to(&self, server_name: Option<&str>) -> Option<&HostCertificate> {
         let host = server_name.and_then(|name| prepare_domain(name).ok());
         let found = host.and_then(|host| self.by_host.get(&*host));
-        found.unwrap_or(&self.first)
+        found.or(self.first.as_ref()).map(|found| &**found)
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.shown_to(hello.server_name()).key))
+        let shown = self.shown_to(hello.server_name())?;
+        Some(Arc::clone(&shown.key))
     }
 }
 

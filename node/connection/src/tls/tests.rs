@@ -281,6 +281,21 @@ fn files_that_cannot_be_used_are_told_apart() {
 }
 
 #[test]
+fn only_where_clients_come_there_must_be_a_certificate() {
+    let nest = Nest::new("none");
+    let some = options(vec![nest.write("a.example", &PKCS_ED25519)]);
+    let none = options(Vec::new());
+    let with_clients = TlsHosts::load(&some).unwrap();
+    with_clients.check(&none).unwrap_err();
+    with_clients.reload(&none).unwrap_err();
+    let without = TlsHosts::load_without_clients(&none).unwrap();
+    without.check(&none).unwrap();
+    without.reload(&some).unwrap();
+    without.reload(&none).unwrap();
+    assert_eq!(without.current().end_point_hash(Some("a.example")), None);
+}
+
+#[test]
 fn a_reload_takes_all_or_nothing() {
     let nest = Nest::new("reload");
     let options = options(vec![

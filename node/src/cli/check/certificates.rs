@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use rookery_connection::{CertificateFacts, CertificateFiles, TlsHosts, TlsLoadError};
+use rookery_connection::{CertificateFacts, CertificateFiles, TlsLoadError};
 use rookery_xmpp::clock::Timestamp;
 
 use super::super::terminal::moment;
 use super::finding::Finding;
 use crate::config::{Config, Role};
+use crate::roles::tls_hosts;
 
 /// Everything about the certificates of the virtual hosts, as of `now`.
 pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
@@ -55,8 +56,8 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
     }
     // Only the files as a whole tell whether a key fits; what was said already is not said twice.
     if !findings.iter().any(|found| found.fix == UNREADABLE)
-        && let Err(error) = TlsHosts::load(&config.tls)
-        && !matches!(error, TlsLoadError::NoCertificate)
+        && let Err(error) = tls_hosts(config)
+        && (findings.is_empty() || !matches!(error, TlsLoadError::NoCertificate))
     {
         findings.push(Finding::error(
             TOPIC,

@@ -1,0 +1,71 @@
+//! What a node needs for its roles, and what it starts without.
+
+mod program;
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use program::server::until_ready;
+use program::{command, rookery};
+
+/// The options of a cluster's first node with these roles, without any certificate of a host.
+fn options(dir: &Path, roles: &str, address: &str) -> Vec<String> {
+    let set = [
+        ("server.hosts", "[\"localhost\"]".to_owned()),
+        ("server.data_dir", dir.display().to_string()),
+        ("server.roles", roles.to_owned()),
+        ("cluster.listen", format!("[{address:?}]")),
+        ("cluster.address", address.to_owned()),
+        ("connection.starttls", "[\"127.0.0.1:0\"]".to_owned()),
+        ("connection.direct_tls", "[]".to_owned()),
+        ("http.listen", "[]".to_owned()),
+    ];
+    let file = dir.with_extension("toml");
+    std::fs::write(&file, "").expect("a configuration");
+    let mut options = vec!["--config".to_owned(), file.display().to_string()];
+    for (key, value) in set {
+        options.extend(["--set".to_owned(), format!("{key}={value}")]);
+    }
+    options
+}
+
+fn with<'a>(first: &'a [&'a str], options: &'a [String]) -> impl Iterator<Item = &'a str> {
+    first
+        .iter()
+        .copied()
+        .chain(options.iter().map(String::as_str))
+}
+
+#[test]
+fn only_a_node_that_clients_connect_to_needs_a_certificate() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let dir = root.path().join("node");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let address = port.expect("a free port").to_string();
+    let path = dir.to_str().expect("UTF-8");
+    let init = ["cluster", "init", "--dir", path, "--name", "nest"];
+    rookery(init.into_iter().chain(["--address", &address])).expect_success();
+    for roles in [r#"["control"]"#, r#"["control", "router"]"#] {
+        let options = options(&dir, roles, &address);
+        let checked = rookery(with(&["check", "--no-dns"], &options)).output();
+        assert!(!checked.contains("certificate"), "{checked}");
+        assert!(checked.contains("0 errors"), "{checked}");
+        let mut serve = command();
+        serve.args(with(&["serve"], &options));
+        let mut child = until_ready(serve);
+        let socket = format!("{path}/admin.sock");
+        rookery(["admin", "--socket", &socket, "server", "reload"]).expect_success();
+        child.kill().expect("it runs");
+        child.wait().expect("a child");
+    }
+    let options = options(&dir, r#"["control", "router", "connection"]"#, &address);
+    let checked = rookery(with(&["check", "--no-dns"], &options));
+    checked.expect_failure(1);
+    let checked = checked.output();
+    assert!(
+        checked.contains("localhost has no certificate"),
+        "{checked}"
+    );
+    let told = rookery(with(&["serve"], &options)).expect_failure(70);
+    assert!(told.contains("there is no certificate"), "{told}");
+}
