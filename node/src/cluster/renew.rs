@@ -52,7 +52,9 @@ pub enum RenewError {
         cause: io::Error,
     },
     /// The configuration names no member.
-    #[error("the configuration names no member of the control group: see cluster.peers")]
+    #[error(
+        "the configuration names no member of the control group: see cluster.peers and cluster.address"
+    )]
     NoMember,
     /// The cluster refuses this node.
     #[error("the cluster refuses: {}", .0.message())]
