@@ -319,13 +319,16 @@ impl Operator {
 
     async fn host_counts(&self) -> Vec<HostStatus> {
         let mut counts = Vec::new();
+        // A node without that role has a store, and that is not the one of the accounts.
+        let keeps_accounts = self.has(Role::Router);
         for host in self.hosts() {
-            let counted = self.0.parts.store.count_accounts(&host);
-            // A store that is out of reach is told among the components.
-            let accounts = match tokio::time::timeout(PATIENCE, counted).await {
-                Ok(Ok(accounts)) => accounts,
-                Ok(Err(_)) | Err(_) => 0,
-            };
+            let mut accounts = None;
+            if keeps_accounts {
+                let counted = self.0.parts.store.count_accounts(&host);
+                // A store that is out of reach is told among the components.
+                let counted = tokio::time::timeout(PATIENCE, counted).await;
+                accounts = counted.ok().and_then(Result::ok);
+            }
             counts.push(HostStatus { host, accounts });
         }
         counts

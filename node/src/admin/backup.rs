@@ -11,8 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::status::keeps_accounts;
 use crate::backup::{BackupError, Piece, export};
-use crate::config::Role;
 use crate::operator::Operator;
 
 /// Streams copies of the store.
@@ -55,11 +55,7 @@ impl Backup for BackupService {
         &self,
         request: Request<ExportRequest>,
     ) -> Result<Response<Self::ExportStream>, Status> {
-        if !self.operator.has(Role::Router) {
-            // It has a store, and that is not the one of the accounts.
-            let told = "this node keeps no accounts: ask one with the role `router`";
-            return Err(Status::failed_precondition(told));
-        }
+        keeps_accounts(&self.operator)?;
         let turn = Arc::clone(&self.turn).try_acquire_owned();
         let turn = turn.map_err(|_| Status::aborted("another copy of the store is under way"))?;
         let from = Some(request.into_inner().from).filter(|from| !from.is_empty());

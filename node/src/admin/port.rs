@@ -135,9 +135,8 @@ impl Drop for AdminPort {
 
 fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathBuf) -> Routes {
     let control = operator.control().clone();
-    let hosts = operator.hosts();
     let backup = BackupService::new(operator.clone(), Arc::clone(&store), copy);
-    let users = UsersServer::new(UsersService::new(store, shards.clone(), hosts));
+    let users = UsersServer::new(UsersService::new(operator.clone(), store, shards.clone()));
     let sessions = SessionsServer::new(SessionsService::new(shards));
     let nodes = NodesServer::new(NodesService::new(operator.clone()));
     let shard_map = ShardsServer::new(ShardsService::new(operator.clone()));

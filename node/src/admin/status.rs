@@ -4,6 +4,9 @@ use rookery_store::StoreError;
 use rookery_xmpp::jid::Jid;
 use tonic::Status;
 
+use crate::config::Role;
+use crate::operator::Operator;
+
 /// A bare JID with a local part.
 pub(super) fn account(text: &str) -> Result<Jid, Status> {
     let jid = any_jid(text)?;
@@ -37,6 +40,15 @@ pub(super) fn of_store(error: &StoreError) -> Status {
         StoreError::Full | StoreError::Busy => Status::resource_exhausted(error.to_string()),
         _ => Status::unavailable(error.to_string()),
     }
+}
+
+/// Refuses what only a node with the accounts can tell: another has a store too, which is not theirs.
+pub(super) fn keeps_accounts(operator: &Operator) -> Result<(), Status> {
+    if operator.has(Role::Router) {
+        return Ok(());
+    }
+    let told = "this node keeps no accounts: ask one with the role `router`";
+    Err(Status::failed_precondition(told))
 }
 
 /// The size of a page: 100 unless told, 1000 at most.

@@ -18,20 +18,25 @@ use tonic::{Request, Response, Status};
 
 use super::sessions::to_session;
 use super::shards::{Shards, unexpected};
-use super::status::{account, of_store, page_size};
+use super::status::{account, keeps_accounts, of_store, page_size};
+use crate::config::Role;
+use crate::operator::Operator;
 
 /// Answers for accounts.
 pub(super) struct UsersService {
     store: Arc<dyn Store>,
     shards: Shards,
+    operator: Operator,
     hosts: BTreeSet<String>,
 }
 
 impl UsersService {
-    pub(super) fn new(store: Arc<dyn Store>, shards: Shards, hosts: BTreeSet<String>) -> Self {
+    pub(super) fn new(operator: Operator, store: Arc<dyn Store>, shards: Shards) -> Self {
+        let hosts = operator.hosts();
         Self {
             store,
             shards,
+            operator,
             hosts,
         }
     }
@@ -149,13 +154,23 @@ impl Users for UsersService {
             AdminAnswer::NotFound => return Err(no_account(&jid)),
             other => return Err(unexpected(&other)),
         };
-        let record = self
-            .store
-            .account(&jid)
-            .await
-            .map_err(|error| of_store(&error))?;
+        let registration_known = self.operator.has(Role::Router);
+        let user = if registration_known {
+            let record = self.store.account(&jid).await;
+            let record = record.map_err(|error| of_store(&error))?;
+            record.map(to_user).ok_or_else(|| no_account(&jid))?
+        } else {
+            // The shard tells all but what the account was registered with.
+            User {
+                jid: summary.account.as_str().to_owned(),
+                created_ms: summary.created.as_millis(),
+                enabled: summary.enabled,
+                ..User::default()
+            }
+        };
         Ok(Response::new(ShowUserResponse {
-            user: Some(record.map(to_user).ok_or_else(|| no_account(&jid))?),
+            user: Some(user),
+            registration_known,
             last_seen_ms: summary.last_seen.map(|at| at.as_millis()),
             roster_items: summary.roster_items,
             offline_messages: summary.offline_messages,
@@ -167,6 +182,7 @@ impl Users for UsersService {
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
+        keeps_accounts(&self.operator)?;
         let ListUsersRequest {
             host,
             page_size: size,

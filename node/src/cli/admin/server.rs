@@ -141,8 +141,9 @@ fn status(status: ShowStatusResponse) -> Shown {
     ];
     let hosts = status.hosts.iter();
     lines.extend(hosts.map(|host| {
-        let accounts = counted(host.accounts, "account");
-        format!("host         {}: {accounts}", host.host)
+        let accounts = host.accounts.map(|count| counted(count, "account"));
+        let accounts = accounts.map_or_else(String::new, |accounts| format!(": {accounts}"));
+        format!("host         {}{accounts}", host.host)
     }));
     lines.extend(status.components.iter().map(|part| {
         let state = if part.healthy { "ok" } else { "NOT OK" };

@@ -203,11 +203,15 @@ fn show(response: ShowUserResponse) -> Shown {
         (true, Some(at)) => moment(at),
         (true, None) => "never".to_owned(),
     };
+    let registered_from = match response.registration_known {
+        true => or_dash(&user.registered_from),
+        false => "unknown to this node: ask one with the role `router`",
+    };
     let mut lines = vec![
         format!("account           {}", user.jid),
         format!("state             {}", state(&user)),
         format!("created           {}", moment(user.created_ms)),
-        format!("registered from   {}", or_dash(&user.registered_from)),
+        format!("registered from   {registered_from}"),
         format!("last seen         {last_seen}"),
         format!("contacts          {}", response.roster_items),
         format!("offline messages  {}", response.offline_messages),
@@ -226,6 +230,7 @@ fn show(response: ShowUserResponse) -> Shown {
             .map(|session| format!("session           {} from {}", session.jid, session.address)),
     );
     let mut json = user_json(&user);
+    json["registration_known"] = json!(response.registration_known);
     json["last_seen_ms"] = json!(response.last_seen_ms);
     json["roster_items"] = json!(response.roster_items);
     json["offline_messages"] = json!(response.offline_messages);
