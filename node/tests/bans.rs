@@ -59,12 +59,25 @@ fn a_ban_on_one_node_closes_and_refuses_on_every_other_until_it_is_lifted() {
         .admin(&["bans", "add", "0.0.0.0/0", "--reason", "oops"])
         .expect_failure(1);
     assert!(told.contains("too wide"), "{told}");
+    for (target, reason) in [
+        ("300.1.1.1", "no address"),
+        ("juliet@localhost/balcony", "names one session"),
+        ("LocalHost", "is a host of this server"),
+    ] {
+        let told = one.admin(&["bans", "add", target, "--reason", "oops"]);
+        let told = told.expect_failure(1);
+        assert!(told.contains(reason), "{told}");
+    }
     other
         .admin(&["bans", "remove", "127.0.0.0/24"])
         .expect_success();
-    other
-        .admin(&["bans", "remove", "127.0.0.0/24"])
+    let told = other
+        .admin(&["bans", "remove", "127.0.0.0/24", "spam.example"])
         .expect_failure(1);
+    assert!(
+        told.contains("1 ban lifted; not banned: 127.0.0.0/24:"),
+        "{told}"
+    );
     for node in [one, other] {
         until(PATIENCE, "the client is let in", || client(node).is_some());
     }

@@ -1,5 +1,6 @@
 //! The service `Bans`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rookery_control::{Ban, BanTarget, BansRefused, Control};
@@ -16,11 +17,26 @@ use super::status::page_size;
 /// Answers for the bans.
 pub(super) struct BansService {
     control: Control,
+    hosts: BTreeSet<String>,
 }
 
 impl BansService {
-    pub(super) fn new(control: Control) -> Self {
-        Self { control }
+    pub(super) fn new(control: Control, hosts: BTreeSet<String>) -> Self {
+        Self { control, hosts }
+    }
+
+    /// Refuses what would lock out everybody.
+    fn spares_hosts(&self, target: &BanTarget) -> Result<(), Status> {
+        match target {
+            BanTarget::Domain(domain) if self.hosts.contains(domain.as_ref()) => {
+                let told = format!(
+                    "`{domain}` is a host of this server: a ban would lock out all of its accounts; \
+                     ban single ones, such as juliet@{domain}"
+                );
+                Err(Status::invalid_argument(told))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -36,7 +52,7 @@ impl Bans for BansService {
         } = request.into_inner();
         let after = match page_token.is_empty() {
             true => None,
-            false => Some(target(&page_token)?),
+            false => Some(kept(&page_token)?),
         };
         let (list, now) = (self.control.bans(), Timestamp::now());
         let mut held = list.after(after.as_ref()).filter(|ban| ban.holds(now));
@@ -66,7 +82,11 @@ impl Bans for BansService {
         }
         let since = Timestamp::now();
         let expires = (seconds > 0).then(|| since.plus(Duration::from_secs(seconds)));
-        let bans = all(&targets)?.into_iter().map(|target| Ban {
+        let wanted = all(&targets, target)?;
+        wanted
+            .iter()
+            .try_for_each(|target| self.spares_hosts(target))?;
+        let bans = wanted.into_iter().map(|target| Ban {
             target,
             reason: reason.clone(),
             since,
@@ -82,21 +102,47 @@ impl Bans for BansService {
         &self,
         request: Request<RemoveBansRequest>,
     ) -> Result<Response<RemoveBansResponse>, Status> {
-        let targets = all(&request.into_inner().targets)?;
-        let removed = self.control.remove_bans(targets).await;
+        let texts = request.into_inner().targets;
+        let targets: BTreeSet<_> = all(&texts, kept)?.into_iter().collect();
+        let known = self.control.bans();
+        let unknown = targets.iter().filter(|target| !known.has(target));
+        let unknown: Vec<_> = unknown.map(BanTarget::to_string).collect();
+        let wanted = targets.len() as u64;
+        let removed = self
+            .control
+            .remove_bans(targets.into_iter().collect())
+            .await;
         let (version, removed) = removed.map_err(refused)?;
         tracing::info!(removed, version, "bans lifted");
-        Ok(Response::new(RemoveBansResponse { version, removed }))
+        // This node may hear late of a ban: the group's count holds.
+        let missing = if removed < wanted {
+            unknown
+        } else {
+            Vec::new()
+        };
+        Ok(Response::new(RemoveBansResponse {
+            version,
+            removed,
+            missing,
+        }))
     }
 }
 
-fn all(texts: &[String]) -> Result<Vec<BanTarget>, Status> {
+fn all(
+    texts: &[String],
+    read: impl Fn(&str) -> Result<BanTarget, Status>,
+) -> Result<Vec<BanTarget>, Status> {
     if texts.is_empty() || texts.len() > TARGETS_MAX {
         return Err(Status::invalid_argument(format!(
             "name from 1 to {TARGETS_MAX} targets"
         )));
     }
-    texts.iter().map(|text| target(text)).collect()
+    texts.iter().map(|text| read(text)).collect()
+}
+
+/// The target of a ban that there may be, also one that nobody could add.
+fn kept(text: &str) -> Result<BanTarget, Status> {
+    target(text).or_else(|refused| BanTarget::try_from(text.to_owned()).map_err(|_| refused))
 }
 
 fn target(text: &str) -> Result<BanTarget, Status> {

@@ -64,27 +64,35 @@ impl BansCommand {
                     json!({"version": version, "added": count}),
                 ))
             }
-            Self::Remove { targets } => {
-                let (mut version, mut removed) = (0, 0);
-                for some in targets.chunks(TARGETS_MAX) {
-                    let targets = some.to_vec();
-                    let answer = client.remove_bans(RemoveBansRequest { targets }).await?;
-                    version = answer.get_ref().version;
-                    removed += answer.get_ref().removed;
-                }
-                if removed == 0 {
-                    return Err(Status::not_found(
-                        "there is no such ban: `rookery admin bans list` shows those that exist",
-                    ));
-                }
-                let text = format!("{} lifted", counted(removed, "ban"));
-                Ok(Shown::done(
-                    text,
-                    json!({"version": version, "removed": removed}),
-                ))
-            }
+            Self::Remove { targets } => remove(client, &targets).await,
         }
     }
+}
+
+async fn remove(mut client: BansClient<Channel>, targets: &[String]) -> Result<Shown, Status> {
+    let (mut version, mut removed, mut missing) = (0, 0, Vec::new());
+    for some in targets.chunks(TARGETS_MAX) {
+        let targets = some.to_vec();
+        let request = RemoveBansRequest { targets };
+        let answer = client.remove_bans(request).await?.into_inner();
+        version = answer.version;
+        removed += answer.removed;
+        missing.extend(answer.missing);
+    }
+    let lifted = format!("{} lifted", counted(removed, "ban"));
+    if removed == 0 || !missing.is_empty() {
+        let which = match missing.is_empty() {
+            true => "none of them was banned".to_owned(),
+            false => format!("not banned: {}", missing.join(", ")),
+        };
+        return Err(Status::not_found(format!(
+            "{lifted}; {which}: `rookery admin bans list` shows those that exist"
+        )));
+    }
+    Ok(Shown::done(
+        lifted,
+        json!({"version": version, "removed": removed}),
+    ))
 }
 
 async fn list(mut client: BansClient<Channel>) -> Result<Shown, Status> {

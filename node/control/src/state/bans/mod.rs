@@ -93,6 +93,11 @@ impl BanList {
         range.map(|(_, ban)| ban)
     }
 
+    /// Whether there is a ban of this target, also one that has ended.
+    pub fn has(&self, target: &BanTarget) -> bool {
+        self.bans.contains_key(target)
+    }
+
     /// What is new to who knows this version.
     pub fn since(&self, version: u64) -> BanUpdate {
         let known = self

@@ -29,6 +29,19 @@ pub enum BanTargetError {
          juliet@example.org, or a domain"
     )]
     Form(String),
+    /// It has but digits and dots, and is no address.
+    #[error("\"{0}\" is no address and no network: write one such as 192.0.2.7 or 192.0.2.0/24")]
+    Address(String),
+    /// One session cannot be banned.
+    #[error(
+        "\"{given}\" names one session: ban its account, {account}, or close it with `sessions close`"
+    )]
+    Session {
+        /// What was written.
+        given: String,
+        /// The account's bare JID.
+        account: String,
+    },
     /// A ban of it would lock out half of the world.
     #[error("{0} is too wide: at least /8 (IPv4) or /16 (IPv6)")]
     Wide(IpNet),
@@ -69,10 +82,22 @@ impl FromStr for BanTarget {
                 false => Ok(Self::Network(network)),
             };
         }
-        let wrong = || BanTargetError::Form(text.chars().take(64).collect());
+        let shown = || text.chars().take(64).collect();
+        let wrong = || BanTargetError::Form(shown());
+        if !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_digit() || "./:".contains(c))
+        {
+            return Err(BanTargetError::Address(shown()));
+        }
         if text.contains('@') {
             let jid: Jid = text.parse().map_err(|_| wrong())?;
             jid.local().ok_or_else(wrong)?;
+            if !jid.is_bare() {
+                let (given, account) = (shown(), jid.bare_str().to_owned());
+                return Err(BanTargetError::Session { given, account });
+            }
             return Ok(Self::Account(jid.bare_str().into()));
         }
         let domain = prepare_domain(text).map_err(|_| wrong())?;
@@ -127,11 +152,7 @@ mod tests {
             ("192.0.2.77", "192.0.2.77", "network"),
             ("::ffff:192.0.2.7/120", "192.0.2.0/24", "network"),
             ("2001:db8::7/48", "2001:db8::/48", "network"),
-            (
-                "Juliet@Example.org/balcony",
-                "juliet@example.org",
-                "account",
-            ),
+            ("Juliet@Example.org", "juliet@example.org", "account"),
             ("Bücher.example", "bücher.example", "domain"),
         ] {
             let target: BanTarget = text.parse().unwrap();
@@ -142,10 +163,17 @@ mod tests {
 
     #[test]
     fn what_is_nobody_or_too_many_is_refused() {
-        for text in ["", "a b", "@example.org", "192.0.2.0/33"] {
+        for text in ["", "a b", "@example.org", "2001:db8::/129"] {
             let parsed = text.parse::<BanTarget>();
             assert!(matches!(parsed, Err(BanTargetError::Form(_))), "{text}");
         }
+        for text in ["192.0.2.0/33", "300.1.1.1", "192.0.2", "1::2::3", "7"] {
+            let parsed = text.parse::<BanTarget>();
+            assert!(matches!(parsed, Err(BanTargetError::Address(_))), "{text}");
+        }
+        let session = "Juliet@Example.org/balcony".parse::<BanTarget>();
+        let told = session.unwrap_err().to_string();
+        assert!(told.contains("its account, juliet@example.org"), "{told}");
         for text in ["0.0.0.0/0", "10.0.0.0/7", "2000::/3", "::ffff:0.0.0.0/96"] {
             let parsed = text.parse::<BanTarget>();
             assert!(matches!(parsed, Err(BanTargetError::Wide(_))), "{text}");
