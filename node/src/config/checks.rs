@@ -6,10 +6,10 @@ use rookery_proto::{PROTOCOL, PROTOCOL_OLDEST};
 use rookery_store::Backend;
 use rookery_xmpp::jid::{Jid, prepare_domain};
 use toml::{Table, Value};
-use tracing_subscriber::EnvFilter;
 
 use super::{Config, Location, Problem, Role};
 use crate::cluster::is_address;
+use crate::operation::{FilterError, check_filter};
 
 /// Everything that is wrong, in the order of the rules. `place` tells where an option was given.
 pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Problem> {
@@ -509,8 +509,8 @@ fn mechanisms(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Prob
 }
 
 fn log(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {
-    let error = EnvFilter::try_new(&config.log.filter).err()?;
-    let reason = format!("`log.filter` cannot be understood: {error}");
+    let FilterError(cause) = check_filter(&config.log.filter).err()?;
+    let reason = format!("`log.filter` cannot be understood: {cause}");
     let hint = "such as \"info\" or \"info,rookery_router=debug\"";
     Some(Problem::new(place("log.filter"), reason).with_hint(hint))
 }

@@ -7,6 +7,6 @@ mod process_usage;
 mod secret;
 
 pub use folder::{Folder, FolderError, PidFile};
-pub use logging::{FilterError, LogHandle};
+pub use logging::{FilterError, LogHandle, check_filter};
 pub use open_files::OpenFiles;
 pub use process_usage::ProcessUsage;
