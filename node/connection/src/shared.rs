@@ -161,6 +161,11 @@ impl Shared {
         banned.len()
     }
 
+    /// Whether nobody may use this account now.
+    pub(crate) fn bans_account(&self, jid: &Jid, now: Timestamp) -> bool {
+        self.bans.load().bans_account(jid, now)
+    }
+
     /// Whether connections from there begin with a load balancer's header.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -258,9 +263,9 @@ impl Seat {
         if let Some(present) = places.present.get_mut(&self.inbox.session().serial) {
             present.account = Some(jid.clone());
         }
-        // Behind that, so that one of the two sees a ban that comes just now.
+        // Behind that, so that one of the two sees a ban that comes just now. Those before have made the login fail.
         drop(places);
-        if self.shared.bans.load().bans_account(&jid, Timestamp::now()) {
+        if self.shared.bans_account(&jid, Timestamp::now()) {
             turn_away(&self.inbox);
         }
     }

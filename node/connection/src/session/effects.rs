@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use metrics::counter;
+use rookery_session::carrier::{Answer, Question};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event};
 use rookery_xmpp::clock::Timestamp;
@@ -40,6 +41,16 @@ impl SessionActor {
                 self.reader.set_limits(self.shared.xml.clone());
                 self.reader.fast_lane(true);
                 self.seat.authenticated(jid);
+            }
+            Effect::Ask(ask, Question::Credentials { account })
+                if self.shared.bans_account(&account, now) =>
+            {
+                // As of an account that is disabled: the login fails, and tells no stranger why.
+                self.event(
+                    Event::Answered(ask, Answer::Credentials(None)),
+                    scratch,
+                    now,
+                );
             }
             Effect::Ask(ask, question) => self.link.ask(ask, question),
             Effect::Admit {
