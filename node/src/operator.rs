@@ -171,7 +171,13 @@ impl Operator {
             Err(_) => component("control", false, "does not answer".to_owned()),
         };
         let shards = self.shards();
-        let parts = [Some(store), Some(control), shards, Some(self.listeners())];
+        let parts = [
+            Some(store),
+            Some(control),
+            shards,
+            Some(self.listeners()),
+            self.draining(),
+        ];
         parts.into_iter().flatten().collect()
     }
 
@@ -185,12 +191,28 @@ impl Operator {
         Some(component("shards", healthy, detail))
     }
 
+    /// That the operator wants the node empty. Its other parts are well, but none who takes clients takes any then.
+    fn draining(&self) -> Option<Component> {
+        if !self.cluster()?.is_draining(self.control()) {
+            return None;
+        }
+        let takes_clients = self.has(Role::Connection);
+        let detail = match takes_clients {
+            true => "no client is let in",
+            false => "no shard is given to it",
+        };
+        Some(component(DRAINING, !takes_clients, detail.to_owned()))
+    }
+
     /// Everything a person wants to see first.
     pub async fn status(&self) -> ShowStatusResponse {
         let components = self.components().await;
         let serving = self.0.serving.get();
         let connections = serving.map_or(0, |serving| serving.connection.connections() as u64);
-        let listeners = serving.map_or_else(Vec::new, |serving| serving.listeners.clone());
+        let mut listeners = serving.map_or_else(Vec::new, |serving| serving.listeners.clone());
+        if components.iter().any(|part| part.name == DRAINING) {
+            listeners.retain(|at| !CLIENT_PORTS.contains(&at.name.as_str()));
+        }
         let roles = &self.0.running.load().server.roles;
         ShowStatusResponse {
             version: crate::VERSION.to_owned(),
@@ -346,6 +368,12 @@ fn component(name: &str, healthy: bool, detail: String) -> Component {
 fn is_live(option: &str) -> bool {
     LIVE.iter().any(|prefix| option.starts_with(prefix)) && !FIXED.contains(&option)
 }
+
+/// The part of a node that its operator wants empty.
+pub const DRAINING: &str = "draining";
+
+/// The listeners for clients, which are closed while a node is drained.
+const CLIENT_PORTS: [&str; 2] = ["starttls", "direct-tls"];
 
 /// Sections and options whose new values hold without a restart.
 const LIVE: &[&str] = &[

@@ -188,6 +188,10 @@ fn a_node_is_emptied_until_it_starts_again_unless_its_operator_wants_it_empty() 
     until(PATIENCE, "the ports are closed", || {
         !takes_clients(&cluster)
     });
+    let status = cluster.nodes[1].admin(&["server", "status"]);
+    let status = status.expect_success();
+    assert!(status.contains(", draining, up "), "{status}");
+    assert!(!status.contains("starttls"), "{status}");
     empty(&mut cluster);
     until(PATIENCE, "it is enlisted again", || {
         cluster.nodes[1].logged().matches("enlisted").count() == 3
@@ -249,6 +253,9 @@ fn a_node_is_ready_when_it_knows_who_serves_the_shards() {
     };
     assert_eq!(part(&cluster, 0), None, "a member needs no shards");
     assert_eq!(shown(&cluster, 0)["ready"], true);
+    assert!(shown(&cluster, 0)["hosts"][0]["accounts"].is_null());
+    let told = cluster.nodes[0].admin(&["users", "list"]).expect_failure(1);
+    assert!(told.contains("keeps no accounts"), "{told}");
     let waits = part(&cluster, 1).expect("a part");
     assert_eq!(waits["healthy"], false, "{waits}");
     assert_eq!(shown(&cluster, 1)["ready"], false);

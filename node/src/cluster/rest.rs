@@ -36,7 +36,7 @@ impl Cluster {
     /// If the group refuses, or the node could not find it out when it starts.
     pub async fn rest(&self, control: &Control) -> Result<(), RestError> {
         let node = self.node();
-        if is_draining(&control.directory(), node) {
+        if self.is_draining(control) {
             return Ok(());
         }
         let mark = self.files().resting.clone();
@@ -50,6 +50,11 @@ impl Cluster {
             fs::remove_file(&mark)?;
         }
         Ok(drained?)
+    }
+
+    /// Whether the operator wants this node empty, as it knows.
+    pub fn is_draining(&self, control: &Control) -> bool {
+        is_draining(&control.directory(), self.node())
     }
 
     /// How many shards this node serves, as the control group knows.

@@ -12,6 +12,7 @@ use tonic::transport::Channel;
 
 use super::super::terminal::{counted, duration};
 use super::Shown;
+use crate::operator::DRAINING;
 
 /// The node itself.
 #[derive(Debug, Subcommand)]
@@ -126,7 +127,14 @@ fn drained(left: &DrainResponse) -> Result<Shown, Status> {
 }
 
 fn status(status: ShowStatusResponse) -> Shown {
-    let state = if status.ready { "ready" } else { "NOT READY" };
+    let parts = status.components.iter();
+    let (drained, others): (Vec<_>, Vec<_>) = parts.partition(|part| part.name == DRAINING);
+    let well = others.iter().all(|part| part.healthy);
+    let state = match (drained.is_empty(), status.ready) {
+        (false, _) if well => "draining",
+        (true, true) => "ready",
+        _ => "NOT READY",
+    };
     let mut lines = vec![
         format!(
             "rookery {}, {state}, up {}",
@@ -146,7 +154,11 @@ fn status(status: ShowStatusResponse) -> Shown {
         format!("host         {}{accounts}", host.host)
     }));
     lines.extend(status.components.iter().map(|part| {
-        let state = if part.healthy { "ok" } else { "NOT OK" };
+        let state = match part.healthy {
+            _ if part.name == DRAINING => "yes",
+            true => "ok",
+            false => "NOT OK",
+        };
         let detail = match part.detail.as_str() {
             "" => String::new(),
             detail => format!(" ({detail})"),
