@@ -42,10 +42,10 @@ fn a_changed_file_takes_effect_and_a_wrong_one_changes_nothing() {
     );
     assert!(mode().contains("on: open"));
 
-    write("off", "");
+    write("unthrottled", "");
     server.signal(rustix::process::Signal::HUP);
     for _ in 0..200 {
-        if mode().contains("off: open") {
+        if mode().contains("unthrottled: open") {
             return;
         }
         std::thread::park_timeout(Duration::from_millis(25));

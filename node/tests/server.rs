@@ -78,6 +78,15 @@ fn registration(server: &Server) {
     let shown = server.admin(&["registration", "show"]).expect_success();
     assert!(shown.contains("on: open"), "{shown}");
     server
+        .admin(&["registration", "set", "--mode", "unthrottled"])
+        .expect_success();
+    let told = server.admin(&["registration", "set", "--mode", "off"]);
+    let told = told.expect_failure(64);
+    assert!(
+        told.contains("unthrottled") && told.contains("closed"),
+        "{told}"
+    );
+    server
         .admin(&["registration", "set", "--mode", "closed"])
         .expect_success();
     let shown = server.admin(&["throttle", "show"]).expect_success();
@@ -158,5 +167,5 @@ fn what_the_server_writes_is_for_its_owner_and_a_second_one_is_refused() {
 fn unlimited_lifts_what_slows_a_measurement() {
     let server = Server::start(&["--unlimited"]);
     let shown = server.admin(&["registration", "show"]).expect_success();
-    assert!(shown.contains("off: open, without any throttle"), "{shown}");
+    assert!(shown.contains("unthrottled: open"), "{shown}");
 }

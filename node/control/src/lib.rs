@@ -40,7 +40,7 @@ pub use error::{
     BansRefused, NodesRefused, RegistrationRefused, SettleError, ShardsRefused, StartError,
     Unavailable,
 };
-pub use options::{ControlOptions, QuotaOptions, RegistrationOptions};
+pub use options::{ControlOptions, QuotaOptions, RegistrationChoice, RegistrationOptions};
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{

@@ -1,6 +1,7 @@
 //! The configuration sections of the control floor.
 
 use rookery_xmpp::options;
+use serde::{Deserialize, Serialize};
 
 use crate::state::{QuotaPolicy, QuotaRate, RegistrationMode, RegistrationPolicy};
 use crate::window::WindowSetting;
@@ -12,10 +13,10 @@ options! {
     /// A window is written `LIMIT/LENGTH` (`3/1h`) or `off`; in any stretch of that length at most that many
     /// registrations succeed, over the whole cluster. A refused attempt costs nothing.
     pub struct RegistrationOptions {
-        /// `on`: open within the windows below. `off`: open without any throttle, for tests and closed networks.
+        /// `on`: open within the windows below. `unthrottled`: open without any throttle, for tests and closed networks.
         /// `closed`: nobody registers, only the admin API makes accounts. The default is closed because an open server
         /// that nobody watches becomes a source of spam.
-        pub mode: RegistrationMode = RegistrationMode::Closed, "";
+        pub mode: RegistrationChoice = RegistrationChoice::Closed, "";
         /// For one address (IPv4 /32, IPv6 /128): a household or an office behind one address can still join in an
         /// evening, a script on one machine gets nowhere.
         pub per_address: WindowSetting = WindowSetting::fixed(3, 3_600), "registrations / time";
@@ -37,11 +38,33 @@ options! {
     }
 }
 
+/// A [`RegistrationMode`] in the words of the configuration. None of them is `off`, which could be taken for `closed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistrationChoice {
+    /// Open, within the windows.
+    On,
+    /// Open, without any throttle.
+    Unthrottled,
+    /// Nobody registers.
+    Closed,
+}
+
+impl From<RegistrationChoice> for RegistrationMode {
+    fn from(choice: RegistrationChoice) -> Self {
+        match choice {
+            RegistrationChoice::On => Self::On,
+            RegistrationChoice::Unthrottled => Self::Off,
+            RegistrationChoice::Closed => Self::Closed,
+        }
+    }
+}
+
 impl RegistrationOptions {
     /// The policy that these options ask for.
     pub fn policy(&self) -> RegistrationPolicy {
         RegistrationPolicy {
-            mode: self.mode,
+            mode: self.mode.into(),
             per_address: self.per_address,
             per_prefix_24: self.per_prefix_24,
             per_prefix_64: self.per_prefix_64,
@@ -169,5 +192,10 @@ mod tests {
         assert_eq!(open.per_address, WindowSetting::fixed(1, 86_400));
         assert_eq!(open.per_host, WindowSetting(None));
         assert!(read(r#"{"per_adress": "1/1d"}"#).is_err());
+        let off = read(r#"{"mode": "off"}"#).unwrap_err().to_string();
+        assert!(
+            off.contains("closed") && off.contains("unthrottled"),
+            "{off}"
+        );
     }
 }

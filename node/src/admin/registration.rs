@@ -51,7 +51,7 @@ impl Registration for RegistrationService {
         let mut wanted = self.policy().await?.registration.as_ref().clone();
         wanted.mode = match request.mode() {
             ApiMode::Unspecified => wanted.mode,
-            ApiMode::Off => RegistrationMode::Off,
+            ApiMode::Unthrottled => RegistrationMode::Off,
             ApiMode::On => RegistrationMode::On,
             ApiMode::Closed => RegistrationMode::Closed,
         };
@@ -107,7 +107,7 @@ fn set_windows(
 
 fn to_api(policy: &RegistrationPolicy) -> ApiPolicy {
     let mode = match policy.mode {
-        RegistrationMode::Off => ApiMode::Off,
+        RegistrationMode::Off => ApiMode::Unthrottled,
         RegistrationMode::On => ApiMode::On,
         RegistrationMode::Closed => ApiMode::Closed,
     };

@@ -186,7 +186,11 @@ fn registration(control: &Control) -> Option<String> {
     if !control.registration_overridden {
         return None;
     }
-    let mode = policy.get("mode")?.as_str()?;
+    let mode = match policy.get("mode")?.as_str()? {
+        // The state's own word, which nobody types.
+        "off" => "unthrottled",
+        mode => mode,
+    };
     let windows = policy
         .iter()
         .filter(|(name, _)| name.starts_with("per_") || *name == "in_all");

@@ -175,7 +175,11 @@ fn lift_limits(presets: &mut Table) {
         "connection",
         &[("connections_max", connections(usize::MAX))],
     );
-    section(presets, "registration", &[("mode", Value::from("off"))]);
+    section(
+        presets,
+        "registration",
+        &[("mode", Value::from("unthrottled"))],
+    );
     section(presets, "login_guard", &[("enabled", Value::from(false))]);
 }
 

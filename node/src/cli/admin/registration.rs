@@ -38,7 +38,7 @@ pub(super) enum Mode {
     /// Open within the windows.
     On,
     /// Open without any throttle.
-    Off,
+    Unthrottled,
     /// Nobody.
     Closed,
 }
@@ -82,7 +82,7 @@ fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequ
     let mode = match mode {
         None => RegistrationMode::Unspecified,
         Some(Mode::On) => RegistrationMode::On,
-        Some(Mode::Off) => RegistrationMode::Off,
+        Some(Mode::Unthrottled) => RegistrationMode::Unthrottled,
         Some(Mode::Closed) => RegistrationMode::Closed,
     };
     let split = |text: &String| match text.split_once('=') {
@@ -103,13 +103,13 @@ fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequ
 
 fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
     let mode = match policy.mode() {
-        RegistrationMode::Off => "off",
+        RegistrationMode::Unthrottled => "unthrottled",
         RegistrationMode::On => "on",
         RegistrationMode::Closed => "closed",
         RegistrationMode::Unspecified => "unknown",
     };
     let meaning = match mode {
-        "off" => "open, without any throttle",
+        "unthrottled" => "open, without any throttle",
         "on" => "open, within the windows below",
         _ => "nobody registers over XMPP",
     };

@@ -1,6 +1,6 @@
 //! Settings that work and that an operator may regret.
 
-use rookery_control::RegistrationMode;
+use rookery_control::RegistrationChoice;
 
 use super::finding::Finding;
 use crate::config::Config;
@@ -9,9 +9,9 @@ use crate::config::Config;
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
     let warn = |what: &str, fix: &str| Finding::warning("setting", what.to_owned(), fix);
     let mut findings = Vec::new();
-    if config.registration.mode == RegistrationMode::Off {
+    if config.registration.mode == RegistrationChoice::Unthrottled {
         findings.push(warn(
-            "registration is open without any throttle (registration.mode = \"off\")",
+            "registration is open without any throttle (registration.mode = \"unthrottled\")",
             "set it to \"on\", which keeps registration open within limits, or to \"closed\"",
         ));
     }
