@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metrics::counter;
-use rookery_session::carrier::{Answer, Question};
+use rookery_session::carrier::{Answer, AskId, Question};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event};
 use rookery_xmpp::clock::Timestamp;
@@ -42,17 +42,7 @@ impl SessionActor {
                 self.reader.fast_lane(true);
                 self.seat.authenticated(jid);
             }
-            Effect::Ask(ask, Question::Credentials { account })
-                if self.shared.bans_account(&account, now) =>
-            {
-                // As of an account that is disabled: the login fails, and tells no stranger why.
-                self.event(
-                    Event::Answered(ask, Answer::Credentials(None)),
-                    scratch,
-                    now,
-                );
-            }
-            Effect::Ask(ask, question) => self.link.ask(ask, question),
+            Effect::Ask(ask, question) => self.ask(ask, question, scratch, now),
             Effect::Admit {
                 address,
                 account,
@@ -105,6 +95,17 @@ impl SessionActor {
             Effect::Arm(timer, after) => self.timers.arm(Alarm::Session(timer), after),
             Effect::Disarm(timer) => self.timers.disarm(Alarm::Session(timer)),
             Effect::CloseSocket => self.close_socket(scratch, now),
+        }
+    }
+
+    fn ask(&mut self, ask: AskId, question: Question, scratch: &mut Scratch, now: Timestamp) {
+        match &question {
+            Question::Credentials { account } if self.shared.bans_account(account, now) => {
+                // As of an account that is disabled: the login fails, and tells no stranger why.
+                let none = Answer::Credentials(None);
+                self.event(Event::Answered(ask, none), scratch, now);
+            }
+            _ => self.link.ask(ask, question),
         }
     }
 
