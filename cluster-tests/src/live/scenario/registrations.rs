@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Judge, Scenario};
 use crate::live::load::Report;
+use crate::live::node::Role;
 use crate::live::stage::{Ground, Stage};
 use crate::suite::wait_for;
 
@@ -87,6 +88,11 @@ fn judged(report: &Report, made: u64) -> Judge {
 /// How many accounts there are.
 fn accounts(stage: &Stage<'_>, asked: &str) -> Result<u64> {
     let index = stage.cluster.find(asked)?;
+    // Nodes of other roles have no accounts.
+    let index = match stage.cluster.nodes[index].role {
+        Role::Router => index,
+        _ => stage.cluster.find("router1")?,
+    };
     let words = ["users", "list"];
     let listed = stage.cluster.nodes[index].ask(&stage.cluster.settings, &words)?;
     let users = listed.as_array().context("a list of users")?;
