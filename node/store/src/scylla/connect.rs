@@ -9,7 +9,7 @@ use rustls_pki_types::pem::PemObject;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
+use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::response::query_result::QueryResult;
 use scylla::statement::{Consistency, SerialConsistency};
@@ -60,22 +60,12 @@ fn builder(options: &ScyllaOptions, stamps: &Arc<Stamps>) -> Result<SessionBuild
     Ok(builder)
 }
 
-/// How conditional requests find a node: by turns. The driver would send all that concern one partition to the same
-/// node, also the ones that are tried again because it hangs.
-pub(super) fn by_turns(options: &ScyllaOptions) -> Arc<dyn LoadBalancingPolicy> {
-    balancing(options, false)
-}
-
-fn balancing(options: &ScyllaOptions, token_aware: bool) -> Arc<dyn LoadBalancingPolicy> {
-    let mut balancing = DefaultPolicy::builder().token_aware(token_aware);
+/// How requests are made unless their statement says otherwise.
+fn profile(options: &ScyllaOptions) -> ExecutionProfile {
+    let mut balancing = DefaultPolicy::builder().token_aware(true);
     if !options.datacenter.is_empty() {
         balancing = balancing.prefer_datacenter(options.datacenter.clone());
     }
-    balancing.build()
-}
-
-/// How requests are made unless their statement says otherwise.
-fn profile(options: &ScyllaOptions) -> ExecutionProfile {
     let speculation = SimpleSpeculativeExecutionPolicy {
         max_retry_count: 2,
         retry_interval: Duration::from_millis(options.speculate_ms),
@@ -84,7 +74,7 @@ fn profile(options: &ScyllaOptions) -> ExecutionProfile {
         .consistency(Consistency::LocalQuorum)
         .serial_consistency(Some(SerialConsistency::LocalSerial))
         .request_timeout(Some(options.request_within()))
-        .load_balancing_policy(balancing(options, true))
+        .load_balancing_policy(balancing.build())
         .speculative_execution_policy(Some(Arc::new(speculation)))
         .build()
 }
