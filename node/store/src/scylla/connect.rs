@@ -47,10 +47,7 @@ fn builder(options: &ScyllaOptions, stamps: &Arc<Stamps>) -> Result<SessionBuild
         .keepalive_interval(KEEPALIVE)
         .keepalive_timeout(KEEPALIVE_ANSWER)
         .connection_timeout(CONNECTION)
-        // Requests go to a node that has a copy, for which the driver must know how often and where copies are kept;
-        // of nothing but our own keyspace, and without the columns.
-        .keyspaces_to_fetch([&options.keyspace])
-        .fetch_full_schema_metadata(false);
+        .fetch_schema_metadata(false);
     if !options.user.is_empty() {
         builder = builder.user(&options.user, password(&options.password_file)?);
     }

@@ -15,7 +15,6 @@ use scylla::statement::prepared::PreparedStatement;
 
 use tokio::time::{Instant, sleep};
 
-use super::error::unavailable;
 use super::lanes::Lanes;
 use super::log::Known;
 use super::options::ScyllaOptions;
@@ -163,7 +162,11 @@ impl Cql {
 async fn ready(session: &Session, options: &ScyllaOptions) -> Result<Statements, StoreError> {
     let deadline = Instant::now() + options.connect_within();
     loop {
-        match prepare(session, options).await {
+        let outcome = match schema::migrate(session, options).await {
+            Ok(()) => Statements::prepare(session).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
             Err(StoreError::Unavailable(reason)) if Instant::now() + PAUSE < deadline => {
                 tracing::debug!(%reason, "schema is not ready, trying again");
             }
@@ -171,17 +174,6 @@ async fn ready(session: &Session, options: &ScyllaOptions) -> Result<Statements,
         }
         sleep(PAUSE).await;
     }
-}
-
-async fn prepare(session: &Session, options: &ScyllaOptions) -> Result<Statements, StoreError> {
-    schema::migrate(session, options).await?;
-    // Where another process has made the keyspace a moment ago, the driver does not know yet where its copies are.
-    let known = session.get_cluster_state();
-    if known.get_keyspace(&options.keyspace).is_none() {
-        let refreshed = session.refresh_metadata().await;
-        refreshed.map_err(|error| unavailable(&error))?;
-    }
-    Statements::prepare(session).await
 }
 
 /// The driver's futures have kilobytes each, and a call holds several.
