@@ -66,7 +66,7 @@ impl Gate {
         if !may_act {
             return self.hold(input);
         }
-        if self.held.is_empty() && self.awaited.is_empty() && self.ready.is_empty() {
+        if self.held.is_empty() && self.awaited.is_empty() && self.early.is_empty() {
             return Admission::Now(input);
         }
         for held in std::mem::take(&mut self.held) {
@@ -86,11 +86,10 @@ impl Gate {
         &self.awaited
     }
 
-    /// Nobody is awaited any more. What comes out of it is given on by the next
-    /// [`Input::AllAnnounced`], so that it is in its turn and under a lease.
+    /// Nobody is awaited any more. What waited is given on ahead of the next input, so that it is in
+    /// its turn and under a lease.
     pub fn wait_no_more(&mut self) {
-        // Node 0 is none.
-        self.awaited = BTreeSet::from([0]);
+        self.awaited.clear();
     }
 
     /// Questions are answered at once, for somebody waits for them.
@@ -107,13 +106,15 @@ impl Gate {
     }
 
     fn take(&mut self, input: Input) {
+        if let Input::AllAnnounced(node) = input {
+            self.awaited.remove(&node);
+        }
+        if self.awaited.is_empty() {
+            self.ready.append(&mut self.early);
+        }
         match input {
-            Input::AllAnnounced(node) => {
-                self.awaited.remove(&node);
-                if self.awaited.is_empty() {
-                    self.ready.append(&mut self.early);
-                }
-            }
+            // Only the gate needs it.
+            Input::AllAnnounced(_) => {}
             Input::Peer(_) if !self.awaited.is_empty() => self.early.push_back(input),
             input => self.ready.push_back(input),
         }

@@ -1,7 +1,7 @@
 //! Whether an owner of a shard may still speak for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rookery_session::carrier::{Stands, Tenure, Word};
 
@@ -13,6 +13,8 @@ pub struct Standing {
     retired: AtomicBool,
     /// What was done while there was no lease.
     unsaid: Mutex<Vec<Word>>,
+    /// Whether there is any, so that the usual input takes no lock.
+    any_unsaid: AtomicBool,
 }
 
 impl Standing {
@@ -22,6 +24,7 @@ impl Standing {
             lease,
             retired: AtomicBool::new(false),
             unsaid: Mutex::default(),
+            any_unsaid: AtomicBool::new(false),
         }
     }
 
@@ -31,8 +34,13 @@ impl Standing {
         if self.stands() != Stands::Firmly {
             return false;
         }
-        let unsaid = std::mem::take(&mut *self.unsaid());
-        unsaid.into_iter().for_each(Word::say);
+        if self.any_unsaid.load(Ordering::Acquire) {
+            let mut unsaid = self.unsaid();
+            self.any_unsaid.store(false, Ordering::Release);
+            let words = std::mem::take(&mut *unsaid);
+            drop(unsaid);
+            words.into_iter().for_each(Word::say);
+        }
         true
     }
 
@@ -43,7 +51,7 @@ impl Standing {
         self.unsaid().clear();
     }
 
-    fn unsaid(&self) -> std::sync::MutexGuard<'_, Vec<Word>> {
+    fn unsaid(&self) -> MutexGuard<'_, Vec<Word>> {
         self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -60,7 +68,9 @@ impl Tenure for Standing {
     }
 
     fn keep(&self, word: Word) {
-        self.unsaid().push(word);
+        let mut unsaid = self.unsaid();
+        unsaid.push(word);
+        self.any_unsaid.store(true, Ordering::Release);
     }
 }
 
