@@ -18,7 +18,7 @@ use rookery_session::carrier::{
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use support::{
-    Addresses, FakeShards, Mailbox, Place, RouterNode, SHARDS, bind, forwarded, jid, message,
+    Addresses, FakeShards, Mailbox, Pair, Place, RouterNode, SHARDS, bind, forwarded, jid, message,
     numbers, options, pair, soon, stanza_of, stanzas, ways,
 };
 
@@ -88,6 +88,18 @@ async fn a_node_that_stays_away_is_given_up_on_both_sides() {
     soon("the node is back", bound).await;
 }
 
+/// The way between the nodes is cut, and the accepting side has noticed.
+async fn goes_away(pair: &Pair) {
+    pair.cutter.close(true);
+    pair.cutter.cut();
+    let away = async {
+        while !pair.router.hall.nodes().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the node is away", away).await;
+}
+
 #[tokio::test]
 async fn a_node_that_may_speak_no_more_is_heard_no_more() {
     let pair = pair(options(), 1000).await;
@@ -110,14 +122,7 @@ async fn what_an_ended_session_was_to_get_comes_back_while_its_node_is_away() {
     let session = Mailbox::new(1, 1000);
     let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
     let deliver = |number| sink.send(ToSession::Deliver(message(number, 10).into()));
-    pair.cutter.close(true);
-    pair.cutter.cut();
-    let away = async {
-        while !pair.router.hall.nodes().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon("the node is away", away).await;
+    goes_away(&pair).await;
     deliver(1).unwrap();
     deliver(2).unwrap();
     let error = StreamError::new(StreamCondition::Conflict);
@@ -237,14 +242,7 @@ async fn what_a_former_owner_said_to_a_session_does_not_come_back_to_the_next() 
     let pair = pair(options(), 1000).await;
     let session = Mailbox::new(1, 1000);
     let former = bind(&pair.ways, &pair.shards, &session, 0).await;
-    pair.cutter.close(true);
-    pair.cutter.cut();
-    let away = async {
-        while !pair.router.hall.nodes().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon("the node is away", away).await;
+    goes_away(&pair).await;
     former
         .send(ToSession::Deliver(message(1, 10).into()))
         .unwrap();
