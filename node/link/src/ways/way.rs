@@ -210,10 +210,8 @@ impl Way {
 
     /// Gives everything back.
     pub(super) fn give_up(&mut self) -> Vec<Arc<Up>> {
-        self.bytes = 0;
-        self.unsent = 0;
         self.front.clear();
-        self.kept.drain(..).map(|kept| kept.up).collect()
+        self.give_up_those(|_| true)
     }
 }
 

@@ -38,11 +38,10 @@ impl Reading {
         self.since = next;
     }
 
-    /// It refused this arrival, and gets nothing for a while. True if it was not behind.
-    pub(super) fn falls_behind(&mut self, from: u64) -> bool {
-        let before = self.behind_from;
-        self.behind_from = Some(before.map_or(from, |known| known.min(from)));
-        before.is_none()
+    /// It refused this arrival, and gets nothing for a while.
+    pub(super) fn falls_behind(&mut self, from: u64) {
+        let known = self.behind_from.unwrap_or(from);
+        self.behind_from = Some(known.min(from));
     }
 
     /// Whether it is behind, or was and is not given anything yet.
@@ -89,12 +88,17 @@ mod tests {
         let mut reading = Reading::new();
         assert_eq!(taken(&reading), [0; 0]);
         reading.begins(3);
-        assert!(reading.falls_behind(7));
-        assert!(!reading.falls_behind(6), "an older refusal comes later");
+        reading.falls_behind(7);
+        assert!(reading.is_behind());
+        // An older refusal comes later.
+        reading.falls_behind(6);
+        assert!(reading.is_behind());
         assert_eq!(taken(&reading), [3, 4, 5]);
         reading.catches_up(9);
         assert_eq!(taken(&reading), [3, 4, 5, 9, 10, 11]);
-        assert!(reading.falls_behind(10));
+        assert!(!reading.is_behind());
+        reading.falls_behind(10);
+        assert!(reading.is_behind());
         assert_eq!(taken(&reading), [3, 4, 5, 9]);
     }
 

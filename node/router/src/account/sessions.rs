@@ -118,20 +118,15 @@ pub struct Sessions {
     arrivals: u64,
     /// What was kept because all refused it, of late.
     kept: BTreeSet<u64>,
-    /// How many are behind, or have been and have not begun to read again.
-    behind: u32,
 }
 
 impl Sessions {
     /// Numbers the next stanza that arrives. Those that are behind no longer read again from it on.
     pub(super) fn next_arrival(&mut self, now: Timestamp) -> u64 {
         self.arrivals += 1;
-        if self.behind > 0 {
-            for session in &mut self.all {
-                if session.reading.is_behind() && !session.is_behind(now) {
-                    session.reading.catches_up(self.arrivals);
-                    self.behind = self.behind.saturating_sub(1);
-                }
+        for session in &mut self.all {
+            if session.reading.is_behind() && !session.is_behind(now) {
+                session.reading.catches_up(self.arrivals);
             }
         }
         self.arrivals
@@ -153,7 +148,7 @@ impl Sessions {
             return;
         };
         session.behind_until = now.plus(STALL);
-        self.behind += u32::from(session.reading.falls_behind(from));
+        session.reading.falls_behind(from);
     }
 
     /// Whether what arrived under this number for all, and was refused by one, is lost without being
@@ -177,14 +172,11 @@ impl Sessions {
     /// Takes one out.
     pub fn remove(&mut self, id: SessionId) -> Option<Session> {
         let at = self.all.iter().position(|session| session.id == id)?;
-        let session = self.all.remove(at);
-        self.behind -= u32::from(session.reading.is_behind());
-        Some(session)
+        Some(self.all.remove(at))
     }
 
     /// Takes all out.
     pub fn drain(&mut self) -> Vec<Session> {
-        self.behind = 0;
         std::mem::take(&mut self.all)
     }
 
