@@ -9,7 +9,7 @@ use rustls_pki_types::pem::PemObject;
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
-use scylla::policies::load_balancing::DefaultPolicy;
+use scylla::policies::load_balancing::{DefaultPolicy, LoadBalancingPolicy};
 use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::response::query_result::QueryResult;
 use scylla::statement::{Consistency, SerialConsistency};
@@ -47,7 +47,10 @@ fn builder(options: &ScyllaOptions, stamps: &Arc<Stamps>) -> Result<SessionBuild
         .keepalive_interval(KEEPALIVE)
         .keepalive_timeout(KEEPALIVE_ANSWER)
         .connection_timeout(CONNECTION)
-        .fetch_schema_metadata(false);
+        // Requests go to a node that has a copy, for which the driver must know how often and where copies are kept;
+        // of nothing but our own keyspace, and without the columns.
+        .keyspaces_to_fetch([&options.keyspace])
+        .fetch_full_schema_metadata(false);
     if !options.user.is_empty() {
         builder = builder.user(&options.user, password(&options.password_file)?);
     }
@@ -57,12 +60,22 @@ fn builder(options: &ScyllaOptions, stamps: &Arc<Stamps>) -> Result<SessionBuild
     Ok(builder)
 }
 
-/// How requests are made unless their statement says otherwise.
-fn profile(options: &ScyllaOptions) -> ExecutionProfile {
-    let mut balancing = DefaultPolicy::builder().token_aware(true);
+/// How conditional requests find a node: by turns. The driver would send all that concern one partition to the same
+/// node, also the ones that are tried again because it hangs.
+pub(super) fn by_turns(options: &ScyllaOptions) -> Arc<dyn LoadBalancingPolicy> {
+    balancing(options, false)
+}
+
+fn balancing(options: &ScyllaOptions, token_aware: bool) -> Arc<dyn LoadBalancingPolicy> {
+    let mut balancing = DefaultPolicy::builder().token_aware(token_aware);
     if !options.datacenter.is_empty() {
         balancing = balancing.prefer_datacenter(options.datacenter.clone());
     }
+    balancing.build()
+}
+
+/// How requests are made unless their statement says otherwise.
+fn profile(options: &ScyllaOptions) -> ExecutionProfile {
     let speculation = SimpleSpeculativeExecutionPolicy {
         max_retry_count: 2,
         retry_interval: Duration::from_millis(options.speculate_ms),
@@ -71,7 +84,7 @@ fn profile(options: &ScyllaOptions) -> ExecutionProfile {
         .consistency(Consistency::LocalQuorum)
         .serial_consistency(Some(SerialConsistency::LocalSerial))
         .request_timeout(Some(options.request_within()))
-        .load_balancing_policy(balancing.build())
+        .load_balancing_policy(balancing(options, true))
         .speculative_execution_policy(Some(Arc::new(speculation)))
         .build()
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
+use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
@@ -15,6 +16,7 @@ use scylla::statement::prepared::PreparedStatement;
 
 use tokio::time::{Instant, sleep};
 
+use super::error::unavailable;
 use super::lanes::Lanes;
 use super::log::Known;
 use super::options::ScyllaOptions;
@@ -33,6 +35,8 @@ pub(super) struct Cql {
     pub(super) known: Known,
     /// Who may change an account now.
     pub(super) lanes: Lanes,
+    /// How conditional requests find a node.
+    pub(super) by_turns: Arc<dyn LoadBalancingPolicy>,
 }
 
 /// Changes of one partition that are made as one: all are seen, or none.
@@ -51,6 +55,7 @@ impl Cql {
             session,
             statements,
             stamps,
+            by_turns: connect::by_turns(&options),
             options,
             known: Known::default(),
             lanes: Lanes::new(),
@@ -138,6 +143,7 @@ impl Cql {
     ) -> Result<bool, StoreError> {
         let mut statement = statement.clone();
         statement.set_request_timeout(Some(within));
+        statement.set_load_balancing_policy(Some(self.by_turns.clone()));
         let result = boxed(self.session.execute_unpaged(&statement, values)).await?;
         connect::applied(result)
     }
@@ -162,11 +168,7 @@ impl Cql {
 async fn ready(session: &Session, options: &ScyllaOptions) -> Result<Statements, StoreError> {
     let deadline = Instant::now() + options.connect_within();
     loop {
-        let outcome = match schema::migrate(session, options).await {
-            Ok(()) => Statements::prepare(session).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
+        match prepare(session, options).await {
             Err(StoreError::Unavailable(reason)) if Instant::now() + PAUSE < deadline => {
                 tracing::debug!(%reason, "schema is not ready, trying again");
             }
@@ -174,6 +176,17 @@ async fn ready(session: &Session, options: &ScyllaOptions) -> Result<Statements,
         }
         sleep(PAUSE).await;
     }
+}
+
+async fn prepare(session: &Session, options: &ScyllaOptions) -> Result<Statements, StoreError> {
+    schema::migrate(session, options).await?;
+    // Where another process has made the keyspace a moment ago, the driver does not know yet where its copies are.
+    let known = session.get_cluster_state();
+    if known.get_keyspace(&options.keyspace).is_none() {
+        let refreshed = session.refresh_metadata().await;
+        refreshed.map_err(|error| unavailable(&error))?;
+    }
+    Statements::prepare(session).await
 }
 
 /// The driver's futures have kilobytes each, and a call holds several.
