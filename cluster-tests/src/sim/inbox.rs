@@ -88,17 +88,14 @@ impl Sink for Inbox {
             return Err(Full(frame));
         }
         if let ToSession::Deliver(delivered) = &mut frame {
-            let batch = &mut delivered.batch;
-            let stanzas = batch.recs.len();
+            let stanzas = delivered.batch.recs.len();
             if queue.stanzas + stanzas > self.stanzas_max && queue.stanzas > 0 {
                 return Err(Full(frame));
             }
-            if let Some(origin) = delivered.origin
-                && self.planted != Some(Planted::RepeatsPassed)
-            {
-                let repeats = queue.seen.repeats(origin, stanzas);
-                batch.recs.drain(..repeats);
+            if self.planted != Some(Planted::RepeatsPassed) {
+                queue.seen.drop_repeats(delivered);
             }
+            let batch = &delivered.batch;
             queue.stanzas += batch.recs.len();
             for rec in &batch.recs {
                 if let Received::Message(number, ..) = message::read(&batch.buf, rec) {

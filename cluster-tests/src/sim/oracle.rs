@@ -8,8 +8,7 @@
 //!   did not take comes from the log, and may come late: newer messages may have got there while it was on its way
 //!   back, from a link that was full or cut.
 //! * **No phantom**: what arrives was sent, by who it says, to who gets it, as it is.
-//! * **No duplicate** at one session. But an owner that dies between giving a page of the log and trimming it leaves
-//!   the page to the next.
+//! * **No duplicate** at one session.
 //! * **One owner**: whoever acts for a shard does so under the newest epoch under which anybody has acted, and each
 //!   epoch is one node's.
 //! * **Registrations**: each that was acknowledged exists; no more of them in any window than the limit.
@@ -21,11 +20,10 @@ pub(crate) mod registrations;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rookery_session::carrier::{SessionId, ShardId};
+use rookery_session::carrier::SessionId;
 
 use super::clock::Micros;
 use super::message::Received;
-use super::world::SHARDS;
 use owners::Owners;
 use registrations::Registrations;
 
@@ -57,8 +55,6 @@ pub(crate) struct Tally {
     pub(crate) stored: u64,
     /// Lost where that is allowed today.
     pub(crate) excused: u64,
-    /// Came twice where that is allowed today.
-    pub(crate) doubled: u64,
     pub(crate) moves: u64,
     pub(crate) registered: u64,
 }
@@ -184,13 +180,6 @@ impl Oracle {
         };
         sent.delivered = true;
         let went_through_log = sent.appended;
-        // What an owner has put into the log, given to a session and removed before it could say so is not known to the
-        // next one.
-        let moved = [&sent.from, &sent.recipient].into_iter().any(|address| {
-            let bare = address.split('/').next().unwrap_or_default();
-            let shard = ShardId::of(bare, SHARDS);
-            self.owners.has_moved_since(shard, sent.at)
-        });
         if sent.due.is_some_and(|due| now > due) {
             let late = format!("message {number} to {account} arrived too late after healing");
             return self.broken(late);
@@ -204,10 +193,6 @@ impl Oracle {
         }
         let way = (session, sent.session, sent.to.clone());
         if !self.arrived.insert((session, number)) {
-            if went_through_log && moved {
-                self.tally.doubled += 1;
-                return;
-            }
             return self.broken(format!(
                 "message {number} came twice to session {session:?}"
             ));

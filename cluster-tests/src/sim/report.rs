@@ -262,7 +262,6 @@ fn summary(seeds: u64, failed: u64, total: &Tally, took: Duration) -> String {
         bounced,
         stored,
         excused,
-        doubled,
         moves,
         registered,
     } = total;
@@ -270,7 +269,7 @@ fn summary(seeds: u64, failed: u64, total: &Tally, took: Duration) -> String {
     let speed = virtual_s as f64 / took.as_secs_f64().max(0.001);
     format!(
         "{seeds} seeds, {failed} failed; {sent} messages sent, {delivered} deliveries, {bounced} bounced, \
-         {stored} stored, {excused} lost and {doubled} doubled where that is allowed, \
+         {stored} stored, {excused} lost where that is allowed, \
          {moves} shards given up, {registered} registered; \
          {virtual_s} s of the cluster's time in {:.1} s: {speed:.0} times as fast",
         took.as_secs_f64()
@@ -283,7 +282,6 @@ fn add(total: &mut Tally, tally: &Tally) {
     total.bounced += tally.bounced;
     total.stored += tally.stored;
     total.excused += tally.excused;
-    total.doubled += tally.doubled;
     total.moves += tally.moves;
     total.registered += tally.registered;
 }

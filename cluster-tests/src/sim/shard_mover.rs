@@ -224,11 +224,15 @@ impl ShardMover {
     }
 
     fn request(&mut self, id: RequestId, request: Request, around: &mut Surroundings<'_>) {
-        let Request::Deliver { to, batch } = request else {
+        let Request::Deliver {
+            to,
+            delivered: given,
+        } = request
+        else {
             let (shard, epoch) = (self.shard.id(), self.epoch);
             return around.words.push(Word::Request(shard, epoch, id, request));
         };
-        let taken = match to.deliver(batch) {
+        let taken = match to.deliver(*given) {
             _ if around.planted == Some(Planted::TrimTooEarly) => true,
             Delivery::Taken => true,
             Delivery::NotTaken => false,

@@ -111,21 +111,16 @@ impl Sink for Inbox {
             return Err(Full(frame));
         }
         if let ToSession::Deliver(delivered) = &mut frame {
-            let batch = &mut delivered.batch;
+            let batch = &delivered.batch;
             let (stanzas, bytes) = (batch.recs.len(), batch.stanza_bytes());
             let fits = queue.stanzas + stanzas <= self.stanzas_max
                 && queue.bytes + bytes <= self.bytes_max;
             if !fits && queue.stanzas > 0 {
                 return Err(Full(frame));
             }
-            if let Some(origin) = delivered.origin {
-                let repeats = queue.seen.repeats(origin, stanzas);
-                batch.recs.drain(..repeats);
-                delivered.origin = Some(origin.plus(repeats));
-                delivered.arrival += repeats as u64;
-            }
-            queue.stanzas += batch.recs.len();
-            queue.bytes += batch.stanza_bytes();
+            queue.seen.drop_repeats(delivered);
+            queue.stanzas += delivered.batch.recs.len();
+            queue.bytes += delivered.batch.stanza_bytes();
         }
         queue.frames.push_back(frame);
         drop(queue);
@@ -137,7 +132,7 @@ impl Sink for Inbox {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use rookery_session::carrier::{Answer, AskId, Origin};
+    use rookery_session::carrier::{Answer, AskId, Origin, Origins};
     use rookery_xmpp::stanza::{Batch, Rec};
     use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
@@ -216,7 +211,7 @@ mod tests {
             let ToSession::Deliver(mut delivered) = delivery(stanzas, 1) else {
                 unreachable!("it is a delivery")
             };
-            delivered.origin = Some(Origin {
+            delivered.origins = Origins::Run(Origin {
                 session: sender,
                 sequence,
             });
@@ -233,7 +228,7 @@ mod tests {
         let ToSession::Deliver(third) = &frames[2] else {
             unreachable!("only deliveries were sent")
         };
-        assert_eq!(third.origin.map(|origin| origin.sequence), Some(2));
+        assert_eq!(third.origins.at(0).map(|origin| origin.sequence), Some(2));
     }
 
     #[test]

@@ -262,7 +262,10 @@ async fn a_shard_that_keeps_stanzas_hears_whether_they_were_taken() {
     let pair = pair(options(), 1000).await;
     let session = Mailbox::new(1, 1);
     let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
-    let (first, second) = (sink.deliver(message(0, 10)), sink.deliver(message(1, 10)));
+    let (first, second) = (
+        sink.deliver(message(0, 10).into()),
+        sink.deliver(message(1, 10).into()),
+    );
     let (Delivery::Pending(first), Delivery::Pending(second)) = (first, second) else {
         panic!("they are on their way");
     };
@@ -272,7 +275,7 @@ async fn a_shard_that_keeps_stanzas_hears_whether_they_were_taken() {
     let shard = ShardId::of("a@example.net", SHARDS).0;
     assert_eq!(pair.shards.waiting(shard), 0);
     session.next().await;
-    let Delivery::Pending(third) = sink.deliver(message(1, 10)) else {
+    let Delivery::Pending(third) = sink.deliver(message(1, 10).into()) else {
         panic!("it is on its way");
     };
     assert!(soon("word of the third", third).await);

@@ -77,6 +77,34 @@ impl Origin {
     }
 }
 
+/// Whose the stanzas of one delivery are, where a session may be given them twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// Nobody sends them a second time.
+    None,
+    /// One session's, one behind the other: the first is this one.
+    Run(Origin),
+    /// Each from somewhere else, as they lay in a log; as many as there are stanzas.
+    Each(Box<[Option<Origin>]>),
+}
+
+impl Origins {
+    /// Where the stanza comes from that stands there.
+    pub fn at(&self, index: usize) -> Option<Origin> {
+        match self {
+            Self::None => None,
+            Self::Run(first) => Some(first.plus(index)),
+            Self::Each(all) => all.get(index).copied().flatten(),
+        }
+    }
+}
+
+impl From<Option<Origin>> for Origins {
+    fn from(first: Option<Origin>) -> Self {
+        first.map_or(Self::None, Self::Run)
+    }
+}
+
 /// Matches an [`Answer`] to its [`Question`] within one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AskId(pub u32);
@@ -302,7 +330,7 @@ pub struct Delivered {
     /// The stanzas.
     pub batch: Batch,
     /// Whose they are, where the session may be given them twice.
-    pub origin: Option<Origin>,
+    pub origins: Origins,
     /// Held until the session's queue has them.
     pub receipt: Option<Receipt>,
     /// The number of the first as it arrived at the account, the others follow; 0 if they did not arrive, but
@@ -315,7 +343,7 @@ impl From<Batch> for Delivered {
     fn from(batch: Batch) -> Self {
         Self {
             batch,
-            origin: None,
+            origins: Origins::None,
             receipt: None,
             arrival: 0,
         }
@@ -410,8 +438,8 @@ pub trait Sink: Send + Sync {
 
     /// Queues stanzas that the shard keeps until it knows that the session's queue took them. What is
     /// not taken does not come back.
-    fn deliver(&self, batch: Batch) -> Delivery {
-        match self.send(ToSession::Deliver(batch.into())) {
+    fn deliver(&self, delivered: Delivered) -> Delivery {
+        match self.send(ToSession::Deliver(delivered)) {
             Ok(()) => Delivery::Taken,
             Err(_) => Delivery::NotTaken,
         }

@@ -1,49 +1,130 @@
 //! What an account or a session has received of whom, so that what is sent to it a second time is dropped.
 //!
 //! Frames are sent again when the owner of a shard is gone before it could say what it had done. Of one
-//! session's stanzas for one recipient the numbers only grow, on every way, so the last one is enough.
+//! session's stanzas for one recipient the numbers only grow on every way. But there are two ways to a session, directly
+//! and through the log, and neither waits for the other: so it is known of the last [`EXACT`] numbers which of them came.
 
 use std::collections::VecDeque;
 
-use crate::carrier::{Origin, SessionId};
+use crate::carrier::{Delivered, Origin, Origins, SessionId};
 
-/// The last stanza of each of the sessions that were heard of last.
+/// The newest stanzas of each of the sessions that were heard of last.
 #[derive(Debug, Default)]
-pub struct Seen(VecDeque<(SessionId, u64)>);
+pub struct Seen(VecDeque<(SessionId, Newest)>);
+
+/// The numbers that came last from one session.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    /// The one behind the last that came.
+    next: u64,
+    /// Whether the number came that is n + 1 before that: bit n.
+    came: u64,
+}
 
 impl Seen {
-    /// How many of these stanzas have been seen; the others are from now on. They were sent one behind the
-    /// other, and none of them came alone.
+    /// How many of these stanzas, from the first on, have been seen; all of them are from now on. They were sent one
+    /// behind the other.
     pub fn repeats(&mut self, origin: Origin, stanzas: usize) -> usize {
-        let last = origin.sequence + (stanzas as u64).saturating_sub(1);
-        let seen = self.last(origin.session, last);
-        let repeats = seen.map_or(0, |seen| (seen + 1).saturating_sub(origin.sequence));
-        stanzas.min(usize::try_from(repeats).unwrap_or(usize::MAX))
+        let end = origin.sequence.saturating_add(stanzas as u64);
+        let newest = self.newest(origin);
+        // What is older than can be known was seen: nothing that is new comes so late.
+        let is_seen = |number: &u64| newest.has(*number).unwrap_or(true);
+        let repeats = (origin.sequence..end).take_while(is_seen).count();
+        (origin.sequence..end).for_each(|number| newest.add(number));
+        repeats
     }
 
-    /// Whether this stanza, the first of its origin, is newer than the last of its session.
+    /// Whether this stanza, the first of its origin, has not been seen.
     pub fn is_new(&mut self, origin: Origin) -> bool {
         self.repeats(origin, 1) == 0
     }
 
-    /// The last stanza of a session before this one, which may be the last now.
-    fn last(&mut self, session: SessionId, now: u64) -> Option<u64> {
-        let known = self.0.iter().rposition(|(known, _)| *known == session);
-        let Some(at) = known else {
-            if self.0.len() == SESSIONS_MAX {
-                self.0.pop_front();
+    /// Takes out of a delivery what has been seen. What lay in a log is there for the very reason that somebody may
+    /// not have got it, so of that only what is known to have come.
+    pub fn drop_repeats(&mut self, delivered: &mut Delivered) {
+        match &mut delivered.origins {
+            Origins::None => {}
+            Origins::Run(first) => {
+                let repeats = self.repeats(*first, delivered.batch.recs.len());
+                delivered.batch.recs.drain(..repeats);
+                *first = first.plus(repeats);
+                delivered.arrival += repeats as u64;
             }
-            self.0.push_back((session, now));
-            return None;
-        };
-        let before = self.0[at].1;
-        self.0[at].1 = before.max(now);
-        // The last heard of is found first, and forgotten last.
-        let last = self.0.len() - 1;
-        self.0.swap(at, last);
-        Some(before)
+            Origins::Each(each) => {
+                let recs = std::mem::take(&mut delivered.batch.recs);
+                let all = recs.into_iter().zip(each.iter().copied());
+                let new =
+                    all.filter(|(_, origin)| origin.is_none_or(|origin| self.is_news(origin)));
+                let (recs, origins): (Vec<_>, Vec<_>) = new.unzip();
+                delivered.batch.recs = recs;
+                *each = origins.into();
+            }
+        }
+    }
+
+    /// Whether a stanza is not known to have come; from now on it has.
+    fn is_news(&mut self, origin: Origin) -> bool {
+        let newest = self.newest(origin);
+        let is_known = newest.has(origin.sequence) == Some(true);
+        newest.add(origin.sequence);
+        !is_known
+    }
+
+    /// What is known of a session; that nothing has come yet, if it was not heard of.
+    fn newest(&mut self, origin: Origin) -> &mut Newest {
+        let known = self
+            .0
+            .iter()
+            .rposition(|(known, _)| *known == origin.session);
+        match known {
+            // The last heard of is found first, and forgotten last.
+            Some(at) => {
+                let last = self.0.len() - 1;
+                self.0.swap(at, last);
+            }
+            None => {
+                if self.0.len() == SESSIONS_MAX {
+                    self.0.pop_front();
+                }
+                let newest = Newest {
+                    next: origin.sequence,
+                    came: 0,
+                };
+                self.0.push_back((origin.session, newest));
+            }
+        }
+        let (_, newest) = self.0.back_mut().expect("one was found or put there");
+        newest
     }
 }
+
+impl Newest {
+    /// Whether a number came, if that is known.
+    fn has(self, number: u64) -> Option<bool> {
+        match self.next.checked_sub(number) {
+            None | Some(0) => Some(false),
+            Some(back @ 1..=EXACT) => Some(self.came >> (back - 1) & 1 == 1),
+            Some(_) => None,
+        }
+    }
+
+    /// A number came.
+    fn add(&mut self, number: u64) {
+        if number >= self.next {
+            let ahead = (number - self.next).saturating_add(1);
+            let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+            self.came = self.came.checked_shl(ahead).unwrap_or(0);
+            self.next = number.saturating_add(1);
+        }
+        if let Some(back @ 1..=EXACT) = self.next.checked_sub(number) {
+            self.came |= 1 << (back - 1);
+        }
+    }
+}
+
+/// How many numbers before the last of a session are known one by one. What is sent again is what was under way when
+/// an owner died, so more of one session to one recipient would have to be.
+const EXACT: u64 = 64;
 
 /// How many sessions are remembered. What is sent again is seconds old, so this many would have to
 /// write to one account within seconds to make a repeat pass.
@@ -51,6 +132,9 @@ const SESSIONS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use rookery_xmpp::stanza::{Batch, Rec};
+
     use super::*;
 
     fn origin(serial: u64, sequence: u64) -> Origin {
@@ -58,12 +142,30 @@ mod tests {
         Origin { session, sequence }
     }
 
+    /// What is left of a page with these stanzas of the session 1, and one of nobody.
+    fn left(seen: &mut Seen, numbers: &[u64]) -> Vec<Option<u64>> {
+        let each = numbers.iter().map(|number| Some(origin(1, *number)));
+        let each: Box<[_]> = each.chain([None]).collect();
+        let batch = Batch {
+            buf: Bytes::new(),
+            recs: vec![Rec::default(); each.len()],
+        };
+        let mut page = Delivered {
+            origins: Origins::Each(each),
+            ..Delivered::from(batch)
+        };
+        seen.drop_repeats(&mut page);
+        let all = 0..page.batch.recs.len();
+        all.map(|at| page.origins.at(at).map(|origin| origin.sequence))
+            .collect()
+    }
+
     #[test]
     fn what_was_seen_is_not_new_and_sessions_do_not_mix() {
         let mut seen = Seen::default();
         assert!(seen.is_new(origin(1, 0)) && seen.is_new(origin(1, 4)));
         assert!(seen.is_new(origin(2, 3)));
-        assert!(!seen.is_new(origin(1, 4)) && !seen.is_new(origin(1, 2)));
+        assert!(!seen.is_new(origin(1, 4)) && !seen.is_new(origin(1, 0)));
         assert!(seen.is_new(origin(1, 5)) && !seen.is_new(origin(2, 3)));
     }
 
@@ -74,6 +176,34 @@ mod tests {
         assert_eq!(seen.repeats(origin(1, 11), 4), 2);
         assert_eq!(seen.repeats(origin(1, 12), 3), 3);
         assert_eq!(seen.repeats(origin(1, 20), 1), 0);
+    }
+
+    #[test]
+    fn one_that_was_overtaken_is_new_and_one_that_is_too_old_to_know_is_not() {
+        let mut seen = Seen::default();
+        assert!(seen.is_new(origin(1, 100)));
+        assert!(seen.is_new(origin(1, 100 + EXACT)));
+        assert!(seen.is_new(origin(1, 101)) && !seen.is_new(origin(1, 101)));
+        assert!(!seen.is_new(origin(1, 100)), "it is not known any more");
+        assert!(seen.is_new(origin(1, 1_000)) && !seen.is_new(origin(1, 102)));
+        assert!(seen.is_new(origin(1, 999)));
+    }
+
+    #[test]
+    fn of_a_page_only_what_is_known_to_have_come_is_dropped() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.repeats(origin(1, 7), 2), 0);
+        let new = left(&mut seen, &[6, 7, 9]);
+        assert_eq!(new, [Some(6), Some(9), None]);
+        // What came in a page is not given directly after it, nor again in the next one.
+        assert_eq!(seen.repeats(origin(1, 9), 2), 1);
+        assert_eq!(left(&mut seen, &[6, 9, 10, 11]), [Some(11), None]);
+        assert!(seen.is_new(origin(1, 500)));
+        assert_eq!(
+            left(&mut seen, &[11]),
+            [Some(11), None],
+            "it is too old to know"
+        );
     }
 
     #[test]

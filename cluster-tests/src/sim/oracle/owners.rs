@@ -11,8 +11,6 @@ use crate::sim::clock::Micros;
 #[derive(Default)]
 pub(crate) struct Owners {
     last: BTreeMap<ShardId, (u32, u32, Micros)>,
-    /// When its present owner has first acted for each.
-    since: BTreeMap<ShardId, Micros>,
     violation: Option<Violation>,
 }
 
@@ -21,9 +19,6 @@ impl Owners {
     pub(crate) fn acted(&mut self, shard: ShardId, epoch: u32, node: u32, now: Micros) {
         let last = *self.last.entry(shard).or_insert((epoch, node, now));
         let newer = epoch > last.0;
-        if newer {
-            self.since.insert(shard, now);
-        }
         if newer || (epoch, node) == (last.0, last.1) {
             self.last.insert(shard, (epoch, node, now));
             return;
@@ -33,11 +28,6 @@ impl Owners {
             shard.0, last.1, last.0, last.2
         );
         self.violation.get_or_insert(violation);
-    }
-
-    /// Whether a shard has another owner than at that moment.
-    pub(super) fn has_moved_since(&self, shard: ShardId, at: Micros) -> bool {
-        self.since.get(&shard).is_some_and(|since| *since >= at)
     }
 
     pub(super) fn violation(&mut self) -> Option<Violation> {

@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use rookery_session::carrier::{Answer, Delivery, Full, SessionId, Sink, ToSession};
+use rookery_session::carrier::{Answer, Delivered, Delivery, Full, SessionId, Sink, ToSession};
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::stanza::Batch;
 
 use super::Accepted;
 use crate::ticket::Ticket;
@@ -122,9 +121,9 @@ impl Sink for Proxy {
         true
     }
 
-    fn deliver(&self, batch: Batch) -> Delivery {
+    fn deliver(&self, delivered: Delivered) -> Delivery {
         let (ticket, taken) = Ticket::new();
-        let down = self.down(ToSession::Deliver(batch.into()), Some(ticket));
+        let down = self.down(ToSession::Deliver(delivered), Some(ticket));
         match self.link.half.push(down, 0) {
             Ok(()) => Delivery::Pending(Box::pin(taken)),
             Err(_) => Delivery::NotTaken,

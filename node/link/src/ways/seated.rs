@@ -7,7 +7,6 @@ use rookery_session::carrier::{
     Answer, Delivered, Delivery, Full, SessionId, ShardId, Sink, SinkRef, ToSession,
 };
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::stanza::Batch;
 
 use super::Inner;
 use super::seats::Asked;
@@ -114,10 +113,10 @@ impl Sink for Seated {
         true
     }
 
-    fn deliver(&self, batch: Batch) -> Delivery {
+    fn deliver(&self, delivered: Delivered) -> Delivery {
         match &self.sink {
-            Some(sink) => sink.deliver(batch),
-            None => match self.send(ToSession::Deliver(Delivered::from(batch))) {
+            Some(sink) => sink.deliver(delivered),
+            None => match self.send(ToSession::Deliver(delivered)) {
                 Ok(()) => Delivery::Taken,
                 Err(_) => Delivery::NotTaken,
             },

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use rookery_session::carrier::{AskId, Delivered, SessionId, ShardId, ToSession};
+use rookery_session::carrier::{AskId, Delivered, Origins, SessionId, ShardId, ToSession};
 use rookery_xmpp::jid::Jid;
 
 use super::out::{Counter, length};
@@ -97,6 +97,7 @@ const ROOM: u8 = 69;
 const SETTLED: u8 = 70;
 const FENCED: u8 = 71;
 const REMEMBER: u8 = 72;
+const DELIVER_LOGGED: u8 = 73;
 
 /// Bytes of a settled frame: its shard, its token.
 const SETTLED_BYTES: usize = 2 + 8;
@@ -146,15 +147,19 @@ impl Frame for Down {
 
 fn write_for_session(session: SessionId, round: u32, frame: &ToSession, out: &mut impl Out) {
     match frame {
-        ToSession::Deliver(Delivered { batch, origin, .. }) => {
-            out.u8(DELIVER);
-            out.u32(length(
-                SESSION + 4 + origin_size(*origin) + batch::size(batch),
-            ));
+        ToSession::Deliver(delivered) => {
+            let Delivered { batch, origins, .. } = delivered;
+            let (kind, named) = match origins {
+                Origins::Each(_) => (DELIVER_LOGGED, batch.recs.len()),
+                Origins::None | Origins::Run(_) => (DELIVER, 1),
+            };
+            let size: usize = (0..named).map(|at| origin_size(origins.at(at))).sum();
+            out.u8(kind);
+            out.u32(length(SESSION + 4 + batch::size(batch) + size));
             write_session(session, out);
             out.u32(round);
-            write_origin(*origin, out);
             batch::write(batch, out);
+            (0..named).for_each(|at| write_origin(origins.at(at), out));
         }
         ToSession::Remember(state) => {
             out.u8(REMEMBER);
@@ -187,15 +192,10 @@ impl DownIn {
     /// Reads a frame of that kind.
     pub(crate) fn read(kind: u8, input: &mut Reader) -> Result<Self, Malformed> {
         match kind {
-            DELIVER => Ok(Self::Session {
+            DELIVER | DELIVER_LOGGED => Ok(Self::Session {
                 session: read_session(input)?,
                 round: input.u32()?,
-                frame: ToSession::Deliver(Delivered {
-                    origin: read_origin(input)?,
-                    batch: batch::read(input)?,
-                    receipt: None,
-                    arrival: 0,
-                }),
+                frame: ToSession::Deliver(read_delivered(kind, input)?),
             }),
             REMEMBER => Ok(Self::Session {
                 session: read_session(input)?,
@@ -229,4 +229,20 @@ impl DownIn {
             _ => Err(Malformed("no such kind of frame for a session")),
         }
     }
+}
+
+/// Stanzas, and where they come from: one run of them, or each for itself as they lay in a log.
+fn read_delivered(kind: u8, input: &mut Reader) -> Result<Delivered, Malformed> {
+    let batch = batch::read(input)?;
+    let origins = match kind {
+        DELIVER_LOGGED => {
+            let each = batch.recs.iter().map(|_| read_origin(input));
+            Origins::Each(each.collect::<Result<_, _>>()?)
+        }
+        _ => read_origin(input)?.into(),
+    };
+    Ok(Delivered {
+        origins,
+        ..Delivered::from(batch)
+    })
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use rookery_session::carrier::{
-    AccountSummary, AdminAnswer, AdminQuestion, Answer, AskId, Delivered, Full, Origin, PeerFrame,
-    Question, SessionId, SessionSummary, ShardId, Sink, ToSession, ToShard,
+    AccountSummary, AdminAnswer, AdminQuestion, Answer, AskId, Delivered, Full, Origin, Origins,
+    PeerFrame, Question, SessionId, SessionSummary, ShardId, Sink, ToSession, ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
@@ -270,7 +270,11 @@ fn downs() -> Vec<Down> {
     frames.push((9, ToSession::Deliver(some_batch().into())));
     frames.push((0, ToSession::Deliver(Batch::default().into())));
     let mut delivered = Delivered::from(some_batch());
-    delivered.origin = Some(ORIGIN);
+    delivered.origins = Origins::Run(ORIGIN);
+    frames.push((2, ToSession::Deliver(delivered.clone())));
+    let each = delivered.batch.recs.iter().enumerate();
+    let each = each.map(|(at, _)| (at % 2 == 0).then_some(ORIGIN.plus(at)));
+    delivered.origins = Origins::Each(each.collect());
     frames.push((2, ToSession::Deliver(delivered)));
     frames.push((4, ToSession::Remember(Bytes::from_static(b"<session/>"))));
     let mut bodies: Vec<_> = frames

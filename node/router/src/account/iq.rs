@@ -153,7 +153,10 @@ impl Account {
         };
         self.request(
             turn,
-            Request::Deliver { to, batch },
+            Request::Deliver {
+                to,
+                delivered: Box::new(batch.into()),
+            },
             move |account, turn, reply| {
                 let refused = matches!(reply, Reply::NotTaken);
                 if let Some(session) = account.sessions.get_mut(id).filter(|_| refused) {

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::{Origin, Receipt, SessionId};
+use rookery_session::carrier::{Delivered, Origin, Origins, Receipt, SessionId};
 use rookery_store::StoreError;
 use rookery_store::log::{Append, LogEntry, LogQuery, Position};
 use rookery_xmpp::clock::Timestamp;
@@ -317,8 +317,8 @@ impl Account {
         };
         let given = (entries.len() as u64, last.position);
         entries.retain(|entry| !self.is_from_blocked(&entry.stanza));
-        let batch = delayed(&entries, self.jid().domain());
-        let request = Request::Deliver { to, batch };
+        let delivered = Box::new(delayed(&entries, self.jid().domain()));
+        let request = Request::Deliver { to, delivered };
         self.request_beside(turn, request, move |account, turn, reply| {
             if matches!(reply, Reply::Done) {
                 account.offline.given = Some(given);
@@ -380,10 +380,12 @@ fn is_kept(flags: Flags) -> bool {
 }
 
 /// The messages as they are delivered late (XEP-0203: stamped by the server, with the time of
-/// arrival), in one buffer.
-fn delayed(entries: &[LogEntry], host: &str) -> Batch {
+/// arrival), in one buffer. A former owner of the shard may have given the session some of them without a word of it
+/// to anybody, so each says whose it is.
+fn delayed(entries: &[LogEntry], host: &str) -> Delivered {
     let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.stanza.len() + 96).sum());
     let mut recs = Vec::with_capacity(entries.len());
+    let mut origins = Vec::with_capacity(entries.len());
     for entry in entries {
         let Some(rec) = parse_rec(&entry.stanza) else {
             continue;
@@ -394,10 +396,15 @@ fn delayed(entries: &[LogEntry], host: &str) -> Batch {
         let mut child = Vec::new();
         delay.write(&mut child);
         recs.push(append_child(&entry.stanza, &rec, &child, &mut out));
+        origins.push(entry.origin.map(repeats::carried));
     }
-    Batch {
+    let batch = Batch {
         buf: out.into(),
         recs,
+    };
+    Delivered {
+        origins: Origins::Each(origins.into()),
+        ..Delivered::from(batch)
     }
 }
 

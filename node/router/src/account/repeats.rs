@@ -1,7 +1,7 @@
 //! Which stanzas an account has been sent before.
 //!
 //! ```text
-//! since this owner has it    the last of each session           Seen
+//! since this owner has it    the newest of each session         Seen
 //! before                     what the log's end says it holds   Loaded::recent_origins
 //! ```
 //!
@@ -9,9 +9,10 @@
 //! owner, who knows the message by its origin in the log. Only what is itself in the log was received: appends of one
 //! session may overtake one another, so a later one says nothing of those before it.
 //!
-//! Three kinds of repeats pass. A message that the former owner has appended, given to a session and removed within the
-//! time that its word takes; more of them than are looked for; and one whose append arrives when the next owner has
-//! already loaded the account.
+//! The sessions know what they have got, directly or from the log, and drop it when it comes again. So three kinds of
+//! repeats pass. A message that the former owner has appended, given to a session which has ended since and removed
+//! within the time that its word takes; more of them than are looked for; and one whose append arrives when the next
+//! owner has already loaded the account.
 
 use rookery_session::Seen;
 use rookery_session::carrier::{Origin, SessionId};
@@ -50,7 +51,8 @@ pub(super) fn stored(origin: Origin) -> Stored {
     }
 }
 
-fn carried(stored: Stored) -> Origin {
+/// An origin as frames name it.
+pub(super) fn carried(stored: Stored) -> Origin {
     let session = SessionId {
         node: stored.node,
         serial: stored.serial,

@@ -39,7 +39,7 @@ impl Account {
         let batch = &delivered.batch;
         for (at, rec) in batch.recs.iter().enumerate() {
             let arrival = first.map(|first| first + at as u64);
-            let origin = delivered.origin.map(|first| first.plus(at));
+            let origin = delivered.origins.at(at);
             turn.cause = origin.map(|origin| Cause::new(origin, &batch.buf));
             match addresses(&batch.buf, *rec) {
                 Some((from, to)) => {

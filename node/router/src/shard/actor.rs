@@ -188,7 +188,9 @@ impl ShardActor {
 
     fn request(&mut self, id: RequestId, request: Request, ctx: &mut Context<Self>) {
         let request = match request {
-            Request::Deliver { to, batch } => return self.deliver(id, to.deliver(batch), ctx),
+            Request::Deliver { to, delivered } => {
+                return self.deliver(id, to.deliver(*delivered), ctx);
+            }
             other => other,
         };
         let work = perform(self.services.clone(), request);

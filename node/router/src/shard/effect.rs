@@ -14,7 +14,6 @@ use rookery_store::log::{Append, LogEntry, LogQuery, Position};
 use rookery_store::roster::RosterChange;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
-use rookery_xmpp::stanza::Batch;
 use rookery_xmpp::stream_error::StreamError;
 
 /// Matches a [`Reply`] to its [`Request`] within one shard.
@@ -156,7 +155,7 @@ pub enum Request {
         /// The session.
         to: SinkRef,
         /// The stanzas.
-        batch: Batch,
+        delivered: Box<Delivered>,
     },
     /// Reads from a log.
     ReadLog(Jid, LogQuery),

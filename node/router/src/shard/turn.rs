@@ -119,7 +119,7 @@ impl Turn<'_> {
         }) = self.out.effects.last_mut()
             && Arc::ptr_eq(last, jid)
             && delivered.batch.buf.as_ptr() == buf.as_ptr()
-            && continues(delivered.origin, delivered.batch.recs.len(), origin)
+            && continues(delivered.origins.at(0), delivered.batch.recs.len(), origin)
             && follows(delivered, self.arrival)
         {
             delivered.batch.recs.push(rec);
@@ -131,7 +131,7 @@ impl Turn<'_> {
         };
         let delivered = Delivered {
             batch,
-            origin,
+            origins: origin.into(),
             receipt: self.receipt.clone(),
             arrival: self.arrival,
         };

@@ -439,7 +439,7 @@ impl World {
 
     fn perform(&mut self, request: Request) -> Reply {
         match request {
-            Request::Deliver { to, batch } => match to.send(ToSession::Deliver(batch.into())) {
+            Request::Deliver { to, delivered } => match to.send(ToSession::Deliver(*delivered)) {
                 Ok(()) => Reply::Done,
                 Err(_) => Reply::NotTaken,
             },
