@@ -1,8 +1,9 @@
 //! What an account or a session has received of whom, so that what is sent to it a second time is dropped.
 //!
 //! Frames are sent again when the owner of a shard is gone before it could say what it had done. Of one
-//! session's stanzas for one recipient the numbers only grow on every way. But there are two ways to a session, directly
-//! and through the log, and neither waits for the other: so it is known of the last [`EXACT`] numbers which of them came.
+//! session's stanzas for one recipient the numbers only grow on every way. But there are two ways to a session,
+//! directly and through the log, and neither waits for the other: so it is known of the last [`EXACT`] numbers which
+//! of them came.
 
 use std::collections::VecDeque;
 
