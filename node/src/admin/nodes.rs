@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rookery_control::{ControlStatus, NodeId, NodeRole, NodesRefused, Unavailable};
+use rookery_control::{ControlStatus, LeaseStanding, NodeId, NodeRole, NodesRefused, Unavailable};
 use rookery_proto::admin::nodes_server::Nodes;
 use rookery_proto::admin::{
     CreateTokenRequest, CreateTokenResponse, DrainNodeRequest, DrainNodeResponse, ListNodesRequest,
-    ListNodesResponse, Node, RemoveNodeRequest, RemoveNodeResponse, UndrainNodeRequest,
+    ListNodesResponse, Node, NodeLife, RemoveNodeRequest, RemoveNodeResponse, UndrainNodeRequest,
     UndrainNodeResponse,
 };
 use tonic::{Request, Response, Status};
@@ -98,20 +98,26 @@ impl Nodes for NodesService {
     ) -> Result<Response<ListNodesResponse>, Status> {
         let directory = self.operator.control().directory();
         let shards = self.operator.control().shards();
-        let nodes = directory.nodes.iter().map(|node| Node {
-            id: node.id.get(),
-            address: node.address.clone(),
-            roles: node
-                .roles
-                .iter()
-                .map(|role| role.as_str().to_owned())
-                .collect(),
-            enlisted: node.enlisted,
-            draining: node.draining,
-            shards: shards
-                .since(0)
-                .filter(|change| change.placement.owner == Some(node.id))
-                .count() as u32,
+        let status = as_the_leader_sees_it(&self.operator).await.ok();
+        let nodes = directory.nodes.iter().map(|node| {
+            let (life, life_ms) = life(status.as_ref(), node.id);
+            Node {
+                id: node.id.get(),
+                address: node.address.clone(),
+                roles: node
+                    .roles
+                    .iter()
+                    .map(|role| role.as_str().to_owned())
+                    .collect(),
+                enlisted: node.enlisted,
+                draining: node.draining,
+                shards: shards
+                    .since(0)
+                    .filter(|change| change.placement.owner == Some(node.id))
+                    .count() as u32,
+                life: life.into(),
+                life_ms,
+            }
         });
         Ok(Response::new(ListNodesResponse {
             nodes: nodes.collect(),
@@ -176,6 +182,21 @@ impl Nodes for NodesService {
             token: token.to_string(),
             expires_ms: expires.as_millis(),
         }))
+    }
+}
+
+/// How a node stands by its lease, and for how long in milliseconds, as far as the group can be asked.
+fn life(status: Option<&ControlStatus>, node: NodeId) -> (NodeLife, u64) {
+    let Some(status) = status else {
+        return (NodeLife::Unspecified, 0);
+    };
+    match status.leases.get(&node) {
+        Some(LeaseStanding::Holds { left_ms }) => (NodeLife::Alive, *left_ms),
+        Some(LeaseStanding::Ended { ago_ms }) => (NodeLife::LeaseEnded, *ago_ms),
+        Some(LeaseStanding::Left { ago_ms }) => (NodeLife::Stopped, *ago_ms),
+        // A member of an earlier build tells nothing of leases.
+        None if status.leases.is_empty() => (NodeLife::Unspecified, 0),
+        None => (NodeLife::NeverSeen, 0),
     }
 }
 

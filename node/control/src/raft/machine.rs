@@ -268,6 +268,7 @@ impl RaftMachine {
             progress: self.progress(),
             write_error: self.write_error.clone(),
             registrations_remembered: self.state.registrations_remembered(),
+            leases: self.state.shards().standings(),
         }
     }
 

@@ -48,9 +48,11 @@ pub use transport::{Alone, Transport, decode_message, encode_message};
 /// Raft's own messages, as they travel between members.
 pub use ::raft::eraftpb;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::state::{Member, NodeId};
+use crate::state::{LeaseStanding, Member, NodeId};
 
 /// How the control group stands, as one member sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,9 @@ pub struct ControlStatus {
     pub write_error: Option<String>,
     /// Registrations that the throttle remembers.
     pub registrations_remembered: usize,
+    /// How the nodes stand by their leases, those that ever had one; empty from a member of an earlier build.
+    #[serde(default)]
+    pub leases: BTreeMap<NodeId, LeaseStanding>,
 }
 
 impl ControlStatus {

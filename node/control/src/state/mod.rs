@@ -34,8 +34,8 @@ pub use quota::{
 pub use registration::ReservationId;
 pub use requests::RequestId;
 pub use shards::{
-    Lease, Leases, MEASURED_MS_MAX, Placement, Renewal, ShardChange, ShardMap, ShardPolicy,
-    ShardRefusal, Shards, decode_changes, encode_changes,
+    Lease, LeaseStanding, Leases, MEASURED_MS_MAX, Placement, Renewal, ShardChange, ShardMap,
+    ShardPolicy, ShardRefusal, Shards, decode_changes, encode_changes,
 };
 pub use source::WindowKind;
 pub use throttle::{ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse};

@@ -3,14 +3,14 @@
 use clap::Subcommand;
 use rookery_proto::admin::nodes_client::NodesClient;
 use rookery_proto::admin::{
-    CreateTokenRequest, CreateTokenResponse, DrainNodeRequest, ListNodesRequest, RemoveNodeRequest,
-    UndrainNodeRequest,
+    CreateTokenRequest, CreateTokenResponse, DrainNodeRequest, ListNodesRequest, Node, NodeLife,
+    RemoveNodeRequest, UndrainNodeRequest,
 };
 use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::super::terminal::table;
+use super::super::terminal::{duration, table};
 use super::Shown;
 
 /// The nodes of the cluster.
@@ -72,24 +72,46 @@ pub(in crate::cli) async fn create_token(
         .into_inner())
 }
 
+/// How a node stands, for people.
+fn state(node: &Node) -> String {
+    let mut text = match node.life() {
+        _ if !node.enlisted => "never started".to_owned(),
+        NodeLife::Unspecified => "not known".to_owned(),
+        NodeLife::Alive => "alive".to_owned(),
+        NodeLife::LeaseEnded => format!("lease ended {} ago", duration(node.life_ms)),
+        NodeLife::Stopped => format!("stopped {} ago", duration(node.life_ms)),
+        NodeLife::NeverSeen => "no lease yet".to_owned(),
+    };
+    if node.draining {
+        text.push_str(", draining");
+    }
+    text
+}
+
+/// The same for programs.
+fn life(node: &Node) -> &'static str {
+    match node.life() {
+        NodeLife::Unspecified => "unknown",
+        NodeLife::Alive => "alive",
+        NodeLife::LeaseEnded => "lease_ended",
+        NodeLife::Stopped => "stopped",
+        NodeLife::NeverSeen => "never_seen",
+    }
+}
+
 async fn list(mut client: NodesClient<Channel>) -> Result<Shown, Status> {
     let listed = client.list_nodes(ListNodesRequest {}).await?.into_inner();
     let rows: Vec<_> = listed
         .nodes
         .iter()
         .map(|node| {
-            let state = match (node.enlisted, node.draining) {
-                (false, _) => "never started",
-                (true, false) => "in use",
-                (true, true) => "draining",
-            };
             let roles = node.roles.join(", ");
             vec![
                 node.id.to_string(),
                 node.address.clone(),
                 roles,
                 node.shards.to_string(),
-                state.to_owned(),
+                state(node),
             ]
         })
         .collect();
@@ -112,6 +134,8 @@ async fn list(mut client: NodesClient<Channel>) -> Result<Shown, Status> {
                 "enlisted": node.enlisted,
                 "draining": node.draining,
                 "shards": node.shards,
+                "life": life(node),
+                "life_ms": node.life_ms,
             })
         })
         .collect();

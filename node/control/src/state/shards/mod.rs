@@ -28,12 +28,12 @@
 mod leases;
 mod map;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use leases::Renewed;
-pub use leases::{Lease, Leases, Renewal};
+pub use leases::{Lease, LeaseStanding, Leases, Renewal};
 pub use map::{Placement, ShardChange, ShardMap, decode_changes, encode_changes};
 
 use super::NodeId;
@@ -134,7 +134,7 @@ impl Shards {
 
     /// A router that stops in order: its lease ends now, for it has stopped already.
     pub fn leave(&mut self, node: NodeId) {
-        if self.leases.remove(node) {
+        if self.leases.remove(node, self.clock_ms) {
             self.place();
         }
     }
@@ -176,6 +176,11 @@ impl Shards {
     /// The leases.
     pub fn leases(&self) -> &Leases {
         &self.leases
+    }
+
+    /// How each node stands by its lease that ever had one, as of now on the lease clock.
+    pub fn standings(&self) -> BTreeMap<NodeId, LeaseStanding> {
+        self.leases.standings(self.clock_ms)
     }
 
     /// The operator's numbers, once the group has them.

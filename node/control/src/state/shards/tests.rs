@@ -49,6 +49,30 @@ fn owners_serve_above_the_epochs_that_a_restored_store_has() {
     );
 }
 
+#[test]
+fn a_node_is_told_to_hold_a_lease_until_it_ends_and_then_for_how_long_it_has_not() {
+    let mut shards = cluster(2);
+    let until = shards.leases().get(node(1)).expect("a lease").until_ms;
+    let standing = |shards: &Shards, id| shards.standings().get(&node(id)).copied();
+    let left_ms = until - shards.clock_ms();
+    assert_eq!(standing(&shards, 1), Some(LeaseStanding::Holds { left_ms }));
+    shards.leave(node(2));
+    assert_eq!(
+        standing(&shards, 2),
+        Some(LeaseStanding::Left { ago_ms: 0 })
+    );
+    assert_eq!(standing(&shards, 3), None, "never heard of");
+    while shards.clock_ms() < until + 2_000 {
+        shards.advance(MEASURED_MS_MAX);
+    }
+    let ago_ms = shards.clock_ms() - until;
+    assert_eq!(standing(&shards, 1), Some(LeaseStanding::Ended { ago_ms }));
+    shards.renew(node(1), router(false));
+    let Some(LeaseStanding::Holds { .. }) = standing(&shards, 1) else {
+        panic!("it lives again");
+    };
+}
+
 /// Routers that have settled.
 fn cluster(routers: u64) -> Shards {
     let mut shards = Shards::default();
@@ -278,7 +302,7 @@ proptest! {
     fn a_shard_has_one_owner_an_epoch(steps in prop::collection::vec(step(), 1..80)) {
         let mut shards = Shards::default();
         shards.configure(POLICY);
-        let mut owners = std::collections::BTreeMap::new();
+        let mut owners = BTreeMap::new();
         for step in steps {
             match step {
                 Step::Renew(id, draining) => drop(shards.renew(node(id), router(draining))),
