@@ -300,15 +300,17 @@ pub(crate) fn is_draining(directory: &Directory, node: NodeId) -> bool {
 }
 
 /// How a node stands that follows the shards by a version of the map, where it knows of another. A router's lease
-/// holds, or does not.
+/// holds, or does not. Between two versions a node serves all that does not move; a router that stays behind gets no
+/// lease (see [`ShardWays::renew`]), and without one it is not ready.
 fn standing(known: u64, followed: u64, lease: Option<bool>) -> (bool, String) {
     match lease {
         _ if known == 0 => (false, "no router was heard of yet".to_owned()),
+        _ if followed == 0 => (false, "no map is followed yet".to_owned()),
+        Some(false) => (false, "no lease".to_owned()),
         _ if followed < known => {
             let told = format!("version {followed} of the map, on the way to {known}");
-            (false, told)
+            (true, told)
         }
-        Some(false) => (false, "no lease".to_owned()),
         _ => (true, format!("version {followed} of the map")),
     }
 }
@@ -353,7 +355,12 @@ mod tests {
     fn a_node_is_ready_when_it_follows_the_map_and_a_router_when_its_lease_holds_too() {
         let ready = |known, followed, lease| standing(known, followed, lease).0;
         assert!(!ready(0, 0, None) && !ready(0, 0, Some(true)));
-        assert!(!ready(9, 8, None) && !ready(9, 8, Some(true)));
+        assert!(!ready(9, 0, None) && !ready(9, 0, Some(true)));
+        assert!(
+            ready(9, 8, None) && ready(9, 8, Some(true)),
+            "a shard moves"
+        );
+        assert!(!ready(9, 8, Some(false)));
         assert!(ready(9, 9, None) && ready(9, 9, Some(true)));
         assert!(!ready(9, 9, Some(false)));
     }
