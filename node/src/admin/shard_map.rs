@@ -1,6 +1,6 @@
 //! The service `Shards`.
 
-use rookery_control::{NodeId, Placement, ShardMap, ShardsRefused};
+use rookery_control::{Directory, NodeId, NodeRole, Placement, ShardMap, ShardsRefused};
 use rookery_proto::admin::shards_server::Shards;
 use rookery_proto::admin::{
     ListShardsRequest, ListShardsResponse, MoveShardRequest, MoveShardResponse, Shard,
@@ -66,6 +66,7 @@ impl Shards for ShardsService {
         let to = node_id(to)?;
         let control = self.operator.control();
         let number = known(&control.shards(), number)?;
+        takes_shards(&control.directory(), to)?;
         let moved = control.move_shard(number, to).await;
         moved.map_err(|refused| match refused {
             ShardsRefused::Unavailable(error) => unavailable(error),
@@ -83,6 +84,25 @@ fn known(map: &ShardMap, number: u32) -> Result<u16, Status> {
     }
     let number = u16::try_from(number).ok().filter(|n| *n < map.len());
     number.ok_or_else(|| Status::not_found(format!("shards are numbered 0 to {}", map.len() - 1)))
+}
+
+/// Refuses a node that no shard can move to, in the words of what is wrong with it.
+fn takes_shards(directory: &Directory, to: NodeId) -> Result<(), Status> {
+    let told = match directory.node(to) {
+        _ if directory.removed.contains(&to) => format!("node {to} was removed from the cluster"),
+        None => {
+            format!("there is no node {to}: `rookery admin nodes list` shows those that there are")
+        }
+        Some(node) if !node.roles.contains(&NodeRole::Router) => {
+            let roles: Vec<_> = node.roles.iter().map(|role| role.as_str()).collect();
+            format!("node {to} is no router: its roles are {}", roles.join(", "))
+        }
+        Some(node) if node.draining => {
+            format!("node {to} is being emptied: `rookery admin nodes undrain {to}` comes first")
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Status::failed_precondition(told))
 }
 
 fn shard(number: u16, placement: Placement) -> Shard {
