@@ -40,7 +40,8 @@ pub(super) struct Target {
     /// tried.
     #[arg(long, global = true, value_name = "PATH", env = "ROOKERY_ADMIN_SOCKET")]
     socket: Option<PathBuf>,
-    /// A server on another machine, as in `xmpp1.example.org:5270`. Needs the three files below.
+    /// A server on another machine, as in `xmpp1.example.org:5271`: its `admin.listen`. Needs the three
+    /// files below.
     #[arg(long, global = true, value_name = "HOST:PORT", requires_all = ["ca", "certificate", "key"])]
     address: Option<String>,
     /// The certificates that issued the server's (PEM).
