@@ -98,6 +98,21 @@ pub enum RolesError {
     },
 }
 
+impl RolesError {
+    /// Whether the same start fails again until the operator has changed something.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(
+                error,
+                StoreError::NewerSchema { .. } | StoreError::Corrupt(_)
+            ),
+            Self::Cluster(error) => error.is_final(),
+            Self::HalfRestored | Self::Tls(_) | Self::Address { .. } => true,
+            Self::Folder(_) | Self::Router(_) | Self::Connection(_) => false,
+        }
+    }
+}
+
 impl Roles {
     /// Opens the store and the control group: in the folder, which blocks for some milliseconds, or
     /// with a database of its own, which is waited for as long as the configuration says.

@@ -10,11 +10,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
+use rookery_connection::StartError as Connection;
 use rookery_proto::admin::Listener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::admin::{AdminPort, AdminPortError, Shards};
+use crate::cluster::ClusterError;
 use crate::config::{Config, Source};
 use crate::http::HttpPort;
 use crate::metrics::Metrics;
@@ -65,6 +67,32 @@ pub enum StartError {
          (systemd) or `ulimit -Hn`", OpenFiles::reachable().max, OpenFiles::OWN_MIN
     )]
     TooFewFiles,
+    /// No failure: the node was told to end before it had started.
+    #[error("told to stop by {0} before it had started")]
+    Stopped(StopCause),
+}
+
+impl StartError {
+    /// Whether the same start fails again until the operator has changed something: a supervisor need not try.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Roles(error) => error.is_final(),
+            Self::Admin(error) => error.is_final(),
+            Self::TooFewFiles => true,
+            Self::Folder(_) | Self::Http { .. } | Self::Signals(_) | Self::Stopped(_) => false,
+        }
+    }
+
+    /// Whether somebody else listens where the node wants to.
+    pub fn is_busy_port(&self) -> bool {
+        let (Self::Roles(RolesError::Connection(Connection::Listen { cause, .. }))
+        | Self::Roles(RolesError::Cluster(ClusterError::Listen { cause, .. }))
+        | Self::Http { cause, .. }) = self
+        else {
+            return false;
+        };
+        cause.kind() == io::ErrorKind::AddrInUse
+    }
 }
 
 /// Why a node stops.
@@ -101,11 +129,15 @@ impl Server {
         log: LogHandle,
         metrics: Metrics,
     ) -> Result<Self, StartError> {
-        let signals = Signals::receive().map_err(StartError::Signals)?;
+        let mut signals = Signals::receive().map_err(StartError::Signals)?;
         info!(version = crate::VERSION, folder = %config.server.data_dir.display(), "starting");
         raise_open_files(config.connections_max())?;
         let folder = Folder::open(&config.server.data_dir)?;
-        let foundation = Roles::found(&config, &folder).await?;
+        // A database is waited for, and whoever wants the node to end does not wait with it.
+        let foundation = tokio::select! {
+            founded = Roles::found(&config, &folder) => founded?,
+            cause = told_to_end(&mut signals.terminate, &mut signals.interrupt) => return Err(StartError::Stopped(cause)),
+        };
         let operator = Operator::new(Parts {
             log,
             source,
@@ -165,12 +197,12 @@ impl Server {
 
     /// Serves until it is told to stop. SIGHUP reloads.
     pub async fn serve(&mut self) -> StopCause {
+        let signals = &mut self.signals;
         loop {
             tokio::select! {
-                _ = self.signals.terminate.recv() => return StopCause::Signal("SIGTERM"),
-                _ = self.signals.interrupt.recv() => return StopCause::Signal("SIGINT"),
+                cause = told_to_end(&mut signals.terminate, &mut signals.interrupt) => return cause,
                 () = self.operator.told_to_stop() => return StopCause::Operator,
-                _ = self.signals.hangup.recv() => {
+                _ = signals.hangup.recv() => {
                     if let Err(error) = self.operator.reload().await {
                         warn!(%error, "reload refused, everything stays as it is");
                     }
@@ -202,6 +234,14 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+}
+
+/// Completes when the process is told to end.
+async fn told_to_end(terminate: &mut Signal, interrupt: &mut Signal) -> StopCause {
+    tokio::select! {
+        _ = terminate.recv() => StopCause::Signal("SIGTERM"),
+        _ = interrupt.recv() => StopCause::Signal("SIGINT"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The handle of the control group: [`Control`].
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -110,6 +110,11 @@ impl Control {
             registration,
             transport,
         )
+    }
+
+    /// The file that holds a member's log below `dir`, for those who must know whether there is one.
+    pub fn log_file(dir: &Path) -> PathBuf {
+        dir.join("control.sqlite")
     }
 
     pub(crate) fn start_on(

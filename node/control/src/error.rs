@@ -129,3 +129,14 @@ pub enum StartError {
     #[error("control thread: {0}")]
     Thread(#[from] std::io::Error),
 }
+
+impl StartError {
+    /// Whether the same start fails again until the operator has changed something.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Store(error) => !error.is_temporary(),
+            Self::Raft(_) => true,
+            Self::Thread(_) => false,
+        }
+    }
+}

@@ -75,6 +75,16 @@ pub enum AdminPortError {
     Tls(tonic::transport::Error),
 }
 
+impl AdminPortError {
+    /// Whether the same start fails again until the operator has changed something.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Unreadable { .. } | Self::Tls(_) => true,
+            Self::Socket(_) | Self::Listen { .. } => false,
+        }
+    }
+}
+
 impl AdminPort {
     /// Binds the socket and every address, then serves. A copy of the store that a backup reads is made at `copy`.
     pub async fn start(

@@ -300,7 +300,7 @@ impl AtRestArgs {
     /// The store that is named; it may have to be made.
     async fn open_to_write(&self) -> Result<AtRest, Failure> {
         if self.config.is_none() && self.set.is_empty() {
-            return Err(Failure::config(
+            return Err(Failure::usage(
                 "into which store? name its configuration with --config FILE, or its folder with \
                  --set server.data_dir=DIR",
             ));

@@ -12,10 +12,23 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// 64: the command line or the configuration is wrong.
-    pub fn config(message: impl Into<String>) -> Self {
+    /// The code of what no restart mends.
+    pub const CONFIG: u8 = 78;
+
+    /// 64: the command line is wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
         Self {
             code: 64,
+            message: message.into(),
+        }
+    }
+
+    /// 78: the configuration, the node's identity or what the node finds is wrong. The same command fails until the
+    /// operator has changed something, so that a supervisor need not try it again (`RestartPreventExitStatus` of the
+    /// units).
+    pub fn config(message: impl Into<String>) -> Self {
+        Self {
+            code: Self::CONFIG,
             message: message.into(),
         }
     }
@@ -28,7 +41,7 @@ impl Failure {
         }
     }
 
-    /// 70: the server could not start or do its work.
+    /// 70: the server could not start or do its work; another try may succeed.
     pub fn software(message: impl Into<String>) -> Self {
         Self {
             code: 70,

@@ -8,7 +8,7 @@ use super::{Failure, dev, say};
 use crate::config::{Config, Source};
 use crate::metrics::Metrics;
 use crate::operation::LogHandle;
-use crate::server::Server;
+use crate::server::{Server, StartError};
 
 /// A server that is to run.
 pub struct Launch {
@@ -32,7 +32,14 @@ impl Launch {
 
     async fn serve(self, config: Config, log: LogHandle, metrics: Metrics) -> Result<(), Failure> {
         let started = Server::start(config, self.source, log, metrics).await;
-        let mut server = started.map_err(software)?;
+        let mut server = match started {
+            Ok(server) => server,
+            Err(StartError::Stopped(cause)) => {
+                info!(%cause, "stopped before it had started");
+                return Ok(());
+            }
+            Err(error) => return Err(failure(&error, self.dev.is_some())),
+        };
         if let Some(greeting) = self.dev {
             greeting.greet(&server).await?;
         }
@@ -41,6 +48,17 @@ impl Launch {
         info!(%cause, "draining");
         server.drain().await;
         Ok(())
+    }
+}
+
+fn failure(error: &StartError, is_dev: bool) -> Failure {
+    let mut text = error.to_string();
+    if is_dev && error.is_busy_port() {
+        text.push_str("\n    another server has the port: `--port-offset N` moves all of them");
+    }
+    match error.is_final() {
+        true => Failure::config(text),
+        false => Failure::software(text),
     }
 }
 

@@ -83,7 +83,7 @@ impl SourceArgs {
         if self.config.is_some() {
             return Ok(self.source());
         }
-        Err(Failure::config(format!(
+        Err(Failure::usage(format!(
             "no configuration: `rookery config > rookery.toml` writes one, then `rookery {command} \
              --config rookery.toml`; `rookery dev` runs a server without one"
         )))
@@ -102,7 +102,7 @@ impl Cli {
     /// Reads the arguments. Help ends here, too, as clap does it.
     pub fn read() -> Result<Self, Failure> {
         Self::try_parse().map_err(|error| match error.use_stderr() {
-            true => Failure::config(error.render().to_string().trim_end()),
+            true => Failure::usage(error.render().to_string().trim_end()),
             false => error.exit(),
         })
     }

@@ -8,16 +8,18 @@ use arc_swap::ArcSwap;
 use metrics::gauge;
 use rookery_control::TokenHash;
 use rookery_xmpp::clock::Timestamp;
-use rustls::client::Resumption;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::aws_lc_rs;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::files::Files;
-use super::identity::{Identity, IdentityError};
+use super::identity::{Identity, IdentityError, node_name};
 
 /// The credentials in force; clones are replaced together.
 #[derive(Clone)]
@@ -195,6 +197,25 @@ fn client(
     config.alpn_protocols = vec![HTTP2.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// Refuses a certificate that other nodes would not take: another authority's, or one without the names of its node.
+pub(super) fn check_issued(files: &Files, identity: &Identity) -> Result<(), CredentialsError> {
+    let chain = certificates(&files.certificate)?;
+    let (own, others) = chain
+        .split_first()
+        .ok_or_else(|| empty(&files.certificate))?;
+    let mut roots = RootCertStore::empty();
+    for root in certificates(&files.authority)? {
+        roots.add(root).map_err(mismatch)?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let name = node_name(&identity.cluster, identity.node);
+    let name = ServerName::try_from(name).map_err(mismatch)?;
+    let verifier = verifier.map_err(mismatch)?;
+    let verified = verifier.verify_server_cert(own, others, &name, &[], UnixTime::now());
+    verified.map(drop).map_err(mismatch)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CredentialsError> {

@@ -20,6 +20,8 @@ pub(super) struct Files {
     pub(super) authority_key: PathBuf,
     /// There until this node has begun the control group.
     pub(super) founder: PathBuf,
+    /// There once this node has a log of the control group: without the log it must not start again.
+    pub(super) member: PathBuf,
     /// There while the node is empty until it starts again.
     pub(super) resting: PathBuf,
 }
@@ -34,6 +36,7 @@ impl Files {
             authority: dir.join("ca.pem"),
             authority_key: dir.join("ca.key"),
             founder: dir.join("founder"),
+            member: dir.join("member"),
             resting: dir.join("resting"),
         }
     }

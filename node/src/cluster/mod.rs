@@ -45,7 +45,7 @@ pub use identity::{Identity, IdentityError};
 pub use join::{JoinError, Made, init, join};
 pub use renew::{RenewError, Renewed, renew};
 pub use rest::RestError;
-pub use start::{Cluster, ClusterError, Founded, found};
+pub use start::{Cluster, ClusterError, Founded, found, inspect};
 pub use token::{Token, TokenError};
 
 pub(crate) use control_service::nodes_refused;

@@ -1,7 +1,7 @@
 //! Starts the node's part in its cluster, or the only member of a server that has none.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fs, io};
@@ -23,8 +23,8 @@ use super::authorization::AuthorizationLayer;
 use super::backoff::Backoff;
 use super::book::Book;
 use super::control_service::ControlService;
-use super::credentials::{Credentials, CredentialsError};
-use super::files::Files;
+use super::credentials::{Credentials, CredentialsError, Generation, check_issued};
+use super::files::{Files, write_private};
 use super::identity::Identity;
 use super::link::GrpcLink;
 use super::port::Bound;
@@ -85,17 +85,43 @@ pub enum ClusterError {
         /// What the system said.
         cause: io::Error,
     },
-    /// A file cannot be removed.
-    #[error("cannot remove {}: {cause}", path.display())]
+    /// A mark cannot be written or removed.
+    #[error("cannot write or remove {}: {cause}", path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// What the system said.
         cause: io::Error,
     },
+    /// The node has taken part in the group, and what it has voted and acknowledged is gone. Without knowing it, it
+    /// would vote a second time.
+    #[error(
+        "this node is a member of the control group, but its log in {} is gone (lost, or the folder is a copy): \
+         put the log back, or `rookery admin nodes remove {node}` on another member, empty the data folder and join \
+         as a new node", path.display()
+    )]
+    LogGone {
+        /// Where the log was.
+        path: PathBuf,
+        /// Which node this is.
+        node: NodeId,
+    },
     /// The control group.
     #[error("the control group does not start: {0}")]
     Control(#[from] rookery_control::StartError),
+}
+
+impl ClusterError {
+    /// Whether the same start fails again until the operator has changed something.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Credentials(_) | Self::Role { .. } | Self::Number(_) | Self::LogGone { .. } => {
+                true
+            }
+            Self::Control(error) => error.is_final(),
+            Self::Listen { .. } | Self::File { .. } => false,
+        }
+    }
 }
 
 /// What is common to all that is started.
@@ -145,15 +171,7 @@ impl Ground {
         let files = Files::configured(&config.cluster, &config.server.data_dir);
         let credentials = Credentials::load(&files)?;
         let identity = credentials.now().identity.clone();
-        if u32::try_from(identity.node.get()).is_err() {
-            return Err(ClusterError::Number(identity.node));
-        }
-        for role in &config.server.roles {
-            if !identity.may(node_role(*role)) {
-                let role = role.name();
-                return Err(ClusterError::Role { role, identity });
-            }
-        }
+        check_identity(config, &files, &identity)?;
         let address = config.cluster.address.clone();
         let book = Arc::new(Book::new(config.cluster.peers.clone()));
         let link = GrpcLink::new(Arc::clone(&book), credentials.clone(), address.clone());
@@ -190,6 +208,11 @@ impl Ground {
         let dir = folder.join("control");
         let node = self.identity.node;
         let control = Control::start_member(options, &dir, node, voters, policy, transport)?;
+        let mark = &self.files.member;
+        write_private(mark, &node.to_string()).map_err(|cause| ClusterError::File {
+            path: mark.clone(),
+            cause,
+        })?;
         if begins {
             // A group that lost this node's disk must not be begun a second time.
             let path = &self.files.founder;
@@ -312,7 +335,8 @@ impl Cluster {
 
     /// Whether the files could be taken over.
     pub fn check_files(&self) -> Result<(), CredentialsError> {
-        super::credentials::Generation::read(&self.0.files).map(drop)
+        let fresh = Generation::read(&self.0.files)?;
+        check_issued(&self.0.files, &fresh.identity)
     }
 
     /// Reads certificate, key and authority again.
@@ -334,6 +358,47 @@ impl Cluster {
         let asked = tokio::time::timeout(PATIENCE, self.0.link.status_of(node)).await;
         asked.ok().flatten()
     }
+}
+
+/// Who this node is by its files, and until when, with all that a start would refuse.
+///
+/// # Errors
+/// The files are missing, do not fit together or the configuration, are not valid now, or the node's log is gone.
+pub fn inspect(config: &Config) -> Result<(Identity, Timestamp), ClusterError> {
+    let files = Files::configured(&config.cluster, &config.server.data_dir);
+    let Generation {
+        identity, expires, ..
+    } = Generation::read(&files)?;
+    check_identity(config, &files, &identity)?;
+    Ok((identity, expires))
+}
+
+/// Refuses a configuration that does not fit the node's identity, and a member of the group without its log.
+fn check_identity(config: &Config, files: &Files, identity: &Identity) -> Result<(), ClusterError> {
+    check_issued(files, identity)?;
+    let node = identity.node;
+    if u32::try_from(node.get()).is_err() {
+        return Err(ClusterError::Number(node));
+    }
+    let lacking = config
+        .server
+        .roles
+        .iter()
+        .find(|role| !identity.may(node_role(**role)));
+    if let Some(role) = lacking {
+        let (role, identity) = (role.name(), identity.clone());
+        return Err(ClusterError::Role { role, identity });
+    }
+    let path = Control::log_file(&config.server.data_dir.join("control"));
+    let is_member = config.server.has(Role::Control) && files.member.exists();
+    if is_member && !has_content(&path) {
+        return Err(ClusterError::LogGone { path, node });
+    }
+    Ok(())
+}
+
+fn has_content(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() > 0)
 }
 
 /// Keeps the book as the member knows it.
