@@ -99,7 +99,7 @@ impl ClusterArgs {
             } => {
                 let token: Token = token
                     .parse()
-                    .map_err(|error: cluster::TokenError| Failure::config(error.to_string()))?;
+                    .map_err(|error: cluster::TokenError| Failure::usage(error.to_string()))?;
                 let made = block_on(cluster::join(&dir, &token, &address))?;
                 say(&told(&made.map_err(|error| failure(&error))?, &address));
             }
@@ -166,7 +166,8 @@ peers = [{peers}]",
 fn failure(error: &JoinError) -> Failure {
     let text = error.to_string();
     match error {
-        JoinError::Name(_) | JoinError::IsNode(_) => Failure::config(text),
+        JoinError::Name(_) => Failure::usage(text),
+        JoinError::IsNode(_) | JoinError::InUse(_) => Failure::config(text),
         JoinError::Dial { .. } => Failure::unavailable(text),
         JoinError::Refused(_) => Failure::refused(text),
         _ => Failure::software(text),

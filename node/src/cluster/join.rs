@@ -44,6 +44,12 @@ pub enum JoinError {
     /// The folder holds a node already.
     #[error("{} is there already: this folder belongs to a node", .0.display())]
     IsNode(PathBuf),
+    /// The folder holds what a server has left there.
+    #[error(
+        "{} is there already: a server has used this folder; a new node needs an empty one (accounts move by `rookery \
+         backup` and `rookery restore`)", .0.display()
+    )]
+    InUse(PathBuf),
     /// The name cannot be part of DNS names.
     #[error("`{0}` cannot be a cluster's name: use up to 40 of a-z, 0-9 and -")]
     Name(String),
@@ -77,6 +83,13 @@ pub enum JoinError {
 /// Makes a cluster with its authority and its first node, which may hold all roles.
 pub fn init(data_dir: &Path, name: &str) -> Result<Made, JoinError> {
     let files = unused(data_dir)?;
+    // A node that joins has none of its own shards' accounts here; the first one would begin with a stranger's.
+    in_use(&[
+        &files.key,
+        &files.authority,
+        &files.founder,
+        &data_dir.join("store"),
+    ])?;
     let now = Timestamp::now();
     let mut suffix = [0; 4];
     OsEntropy.fill(&mut suffix);
@@ -148,12 +161,21 @@ pub async fn join(data_dir: &Path, token: &Token, address: &str) -> Result<Made,
 
 fn unused(data_dir: &Path) -> Result<Files, JoinError> {
     let files = Files::of_folder(data_dir);
-    for path in [&files.certificate, &files.authority_key] {
+    for path in [&files.certificate, &files.authority_key, &files.member] {
         if path.exists() {
             return Err(JoinError::IsNode(path.clone()));
         }
     }
+    in_use(&[&data_dir.join("control")])?;
     Ok(files)
+}
+
+/// Refuses what is there already.
+fn in_use(paths: &[&PathBuf]) -> Result<(), JoinError> {
+    match paths.iter().find(|path| path.exists()) {
+        Some(path) => Err(JoinError::InUse((*path).clone())),
+        None => Ok(()),
+    }
 }
 
 fn write(path: &Path, text: &str) -> Result<(), JoinError> {
@@ -291,6 +313,31 @@ mod tests {
             credentials.reload(&mixed).is_err(),
             "a key that is not the certificate's"
         );
+    }
+
+    #[test]
+    fn a_folder_that_a_server_has_used_is_refused_by_what_is_there() {
+        let of = |path: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let left = dir.path().join(path);
+            fs::create_dir_all(left.parent().unwrap()).unwrap();
+            fs::write(&left, "").unwrap();
+            match init(dir.path(), "nest") {
+                Err(JoinError::IsNode(found) | JoinError::InUse(found)) => assert_eq!(found, left),
+                other => panic!("{path}: {other:?}"),
+            }
+            assert!(unused(dir.path()).is_err() || !["control", "cluster/member"].contains(&path));
+        };
+        for path in [
+            "control",
+            "store",
+            "cluster/node.key",
+            "cluster/ca.pem",
+            "cluster/founder",
+            "cluster/member",
+        ] {
+            of(path);
+        }
     }
 
     #[test]
