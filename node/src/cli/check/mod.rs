@@ -3,6 +3,7 @@
 mod certificates;
 mod dns;
 mod finding;
+mod identity;
 mod machine;
 mod settings;
 mod store;
@@ -16,7 +17,8 @@ use super::terminal::counted;
 use super::{Failure, SourceArgs, block_on, say};
 use crate::config::Config;
 
-/// Test a configuration: certificates, ports, file limits, DNS, the database, weak settings. Exits
+/// Test a configuration: certificates, the identity in the cluster, ports, file limits, DNS, the database, weak
+/// settings. Exits
 /// with 1 for errors, 2 for warnings alone.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
@@ -57,6 +59,7 @@ impl CheckArgs {
 
 fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = certificates::examine(config, Timestamp::now());
+    findings.extend(identity::examine(config, Timestamp::now()));
     findings.extend(machine::examine(config));
     findings.extend(settings::examine(config));
     findings
