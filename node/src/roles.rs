@@ -21,8 +21,10 @@ use rookery_session::carrier::RoutersRef;
 use rookery_store::{Backend, ScyllaStore, SqliteStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
+use tokio::task::JoinHandle;
 
 use crate::admin::Shards;
+use crate::backup::in_use;
 use crate::backup::restore::{highest_epoch, is_marked};
 use crate::bans;
 use crate::cluster::{self, Cluster, ClusterError, Founded};
@@ -36,6 +38,8 @@ use crate::session_settings::SessionSettings;
 pub struct Foundation {
     /// The store.
     pub store: Arc<dyn Store>,
+    /// As which router this node tells that it uses the store; none where nobody else can reach it.
+    pub store_user: Option<u32>,
     /// The epoch up to which a restored store holds what was appended; 0 for another one.
     pub epoch: u32,
     /// The control group.
@@ -56,6 +60,7 @@ pub struct Foundation {
 
 /// The roles, running.
 pub struct Roles {
+    store_use: Option<JoinHandle<()>>,
     foundation: Foundation,
     router: Arc<RouterRole>,
     connection: Arc<ConnectionRole>,
@@ -120,7 +125,12 @@ impl Roles {
         let tls = Arc::new(tls_hosts(config)?);
         let hosts = hosts(config)?;
         let environment = environment(config, &hosts)?;
+        let store_user = store_user(config)?;
         let store = open_store(config, folder.path()).await?;
+        // Said before it is looked whether somebody restores, who looks in the other order.
+        if let Some(node) = store_user {
+            in_use::announce(&*store, node, Timestamp::now()).await?;
+        }
         if is_marked(&*store).await? {
             return Err(RolesError::HalfRestored);
         }
@@ -136,6 +146,7 @@ impl Roles {
         let quota = QuotaKeeper::new(config, &control, node, cluster.is_some());
         Ok(Foundation {
             store,
+            store_user,
             epoch,
             control,
             node: u32::try_from(node.get()).map_err(|_| ClusterError::Number(node))?,
@@ -164,6 +175,7 @@ impl Roles {
             cluster,
             quota,
             epoch,
+            store_user,
         } = &foundation;
         let derivations = config.router.derivations_max;
         let services = Services::new(store.clone(), control.clone(), derivations);
@@ -195,7 +207,9 @@ impl Roles {
             let emptied = drain::follow(control, cluster.node(), role, config.cluster.clone());
             tokio::spawn(emptied);
         }
+        let store_use = store_user.map(|node| tokio::spawn(in_use::keep(store.clone(), node)));
         Ok(Self {
+            store_use,
             foundation,
             router,
             connection,
@@ -221,6 +235,7 @@ impl Roles {
             shards.settle().await;
             self.written().await;
         }
+        self.leave_store().await;
         self.foundation.quota.end();
         if let Some(cluster) = &self.foundation.cluster {
             cluster.leave(&self.foundation.control).await;
@@ -236,6 +251,17 @@ impl Roles {
             tracing::error!("a thread of the roles has panicked");
         }
         self.foundation.control.stop().await;
+    }
+
+    /// Lets a restore have the store at once.
+    async fn leave_store(&self) {
+        let (Some(keeping), Some(node)) = (&self.store_use, self.foundation.store_user) else {
+            return;
+        };
+        keeping.abort();
+        if let Err(error) = in_use::withdraw(&*self.foundation.store, node).await {
+            tracing::warn!(%error, "use of the store was not taken back, a restore waits for a minute");
+        }
     }
 
     /// Completes when the store has written what was queued: this write changes nothing, and comes
@@ -267,6 +293,19 @@ pub(crate) async fn open_store(config: &Config, dir: &Path) -> Result<Arc<dyn St
         }
         Backend::Scylla => Arc::new(ScyllaStore::open(config.scylla.clone()).await?),
     })
+}
+
+/// As which node a router tells that it uses a store which others can reach: the embedded one is guarded by the lock of
+/// its folder.
+fn store_user(config: &Config) -> Result<Option<u32>, ClusterError> {
+    if config.store.backend != Backend::Scylla || !config.server.has(Role::Router) {
+        return Ok(None);
+    }
+    if config.cluster.listen.is_empty() {
+        return Ok(Some(config.server.node));
+    }
+    let (identity, _) = cluster::inspect(config)?;
+    Ok(u32::try_from(identity.node.get()).ok())
 }
 
 /// The hosts' certificates. Only clients are shown them, so that other nodes may have none.

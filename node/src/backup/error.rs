@@ -59,6 +59,17 @@ pub enum BackupError {
         "the store is not empty: {0} owns something in it; a backup is restored into an empty store only"
     )]
     StoreNotEmpty(String),
+    /// A router uses the store.
+    #[error(
+        "the router of node {node} uses this store, or did {seconds} s ago: stop all routers of it (one that died is \
+         forgotten after a minute), or restore into a keyspace of its own"
+    )]
+    StoreInUse {
+        /// Which node.
+        node: String,
+        /// Since it last said so.
+        seconds: u64,
+    },
     /// Another backup was being restored into the store.
     #[error(
         "another backup was being restored into this store and is not finished: finish that one, or \

@@ -9,9 +9,10 @@ use rookery_proto::backup::{Owner, Record};
 use rookery_store::log::Append;
 use rookery_store::roster::{RosterChange, RosterItem};
 use rookery_store::{Store, StoreError};
+use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
-use super::{Amount, BackupError, Reader, record};
+use super::{Amount, BackupError, Reader, in_use, record};
 
 /// Restores a backup that was [checked](Reader::check). Refuses a store in which anybody owns something, but for one
 /// into which the same backup was being restored: everything is idempotent, so it begins from the beginning.
@@ -24,14 +25,24 @@ pub async fn restore(
 ) -> Result<Amount, BackupError> {
     let id = reader.begin().id.clone();
     let mark = mark();
-    match store.document(&mark, COLLECTION, KEY).await? {
-        Some(found) if found == id.as_bytes() => {}
+    let goes_on = match store.document(&mark, COLLECTION, KEY).await? {
+        Some(found) if found == id.as_bytes() => true,
         Some(_) => return Err(BackupError::OtherRestore),
-        None => check_empty(store).await?,
-    }
+        None => false,
+    };
     store
         .put_document(&mark, COLLECTION, KEY, id.into())
         .await?;
+    let mut free = in_use::check(&**store, Timestamp::now()).await;
+    if !goes_on {
+        if free.is_ok() {
+            free = check_empty(store).await;
+        }
+        if free.is_err() {
+            store.delete_document(&mark, COLLECTION, KEY).await?;
+        }
+    }
+    free?;
     reader.rewind();
     let mut parts = Parts::default();
     while let Some(record) = reader.next()? {
@@ -226,8 +237,9 @@ impl Part {
     }
 }
 
-/// Whose document says that a backup is being restored: `.invalid` is nobody's domain (RFC 2606).
-fn mark() -> Jid {
+/// Whose documents say that a backup is being restored, and which routers use the store: `.invalid` is nobody's domain
+/// (RFC 2606).
+pub(super) fn mark() -> Jid {
     Jid::parse("restore.invalid").expect("it is a domain")
 }
 

@@ -395,3 +395,28 @@ async fn a_folder_with_other_files_is_not_written_into() {
         Err(BackupError::NotEmpty(_))
     ));
 }
+
+#[tokio::test]
+async fn a_store_that_a_router_uses_or_has_just_used_is_not_restored_into() {
+    let folder = backup().await;
+    let dir = folder.path().join("backup");
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    in_use::announce(&*store, 7, Timestamp::now())
+        .await
+        .unwrap();
+    let refused = restored(&dir, &store).await.unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("the router of node 7 uses this store"),
+        "{refused}"
+    );
+    assert!(
+        !restore::is_marked(&*store).await.unwrap(),
+        "routers may start"
+    );
+    in_use::withdraw(&*store, 7).await.unwrap();
+    let long_ago = Timestamp(Timestamp::now().as_millis() - 61_000);
+    in_use::announce(&*store, 8, long_ago).await.unwrap();
+    restored(&dir, &store).await.unwrap();
+}
