@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use rookery_node::cli::Failure;
 use rookery_node::config::Source;
 
 #[test]
@@ -45,6 +46,46 @@ fn each_metric_of_a_dashboard_is_one_that_the_program_has() {
             );
         }
     }
+}
+
+#[test]
+fn each_unit_is_not_started_again_after_what_no_restart_mends() {
+    let units = files(&repository().join("deploy/systemd"), "service");
+    assert_eq!(units.len(), 4, "{units:?}");
+    let line = format!("RestartPreventExitStatus=64 {}", Failure::CONFIG);
+    for unit in units {
+        let text = std::fs::read_to_string(&unit).expect("a unit");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{}",
+            unit.display()
+        );
+    }
+}
+
+#[test]
+fn a_pod_has_the_time_that_its_clients_take_to_leave_in_waves() {
+    let folder = repository().join("deploy/kubernetes");
+    let text = std::fs::read_to_string(folder.join("connection.yaml")).expect("a manifest");
+    let source = Source {
+        file: Some(folder.join("config/connection.toml")),
+        ..Source::default()
+    };
+    let config = source.load_checked().expect("it loads");
+    let number = |before: &str| -> u64 {
+        let (_, rest) = text.split_once(before).expect("it is there");
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("a number")
+    };
+    let (within, grace) = (
+        number("drain --within "),
+        number("terminationGracePeriodSeconds: "),
+    );
+    let waves = (config.connection.connections_max as u64)
+        .div_ceil(u64::from(config.cluster.drain_wave_clients));
+    let waves_ms = waves * config.cluster.drain_wave_ms;
+    assert!(within * 1_000 > waves_ms, "{waves_ms} ms of waves");
+    assert!(grace * 1_000 >= 5_000 + within * 1_000 + config.connection.drain_ms_max);
 }
 
 /// All expressions of a dashboard.

@@ -30,8 +30,10 @@ pub(super) enum ServerCommand {
     Reload,
     /// Empty the node until it starts again: its shards move to others, and its clients are sent away in waves.
     Drain {
-        /// How many seconds the command may wait until it is empty; it fails if the node is not by then.
-        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        /// How many seconds the command may wait until it is empty; it fails if the node is not by then. The default is
+        /// enough for 50,000 clients in waves of `cluster.drain_wave_clients`, each `cluster.drain_wave_ms` behind the
+        /// last.
+        #[arg(long, value_name = "SECONDS", default_value_t = 270)]
         within: u32,
     },
     /// End all sessions and stop.
