@@ -4,9 +4,13 @@ mod program;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use program::cluster::{Cluster, Node, until};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,5 +94,77 @@ fn a_ban_on_one_node_closes_and_refuses_on_every_other_until_it_is_lifted() {
     cluster.nodes[1].start();
     until(PATIENCE, "the other node has heard", || {
         client(&cluster.nodes[1]).is_none()
+    });
+}
+
+/// What the node answers to a login of `juliet@localhost` by PLAIN, over direct TLS.
+fn login(node: &Node) -> String {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let authority = CertificateDer::from_pem_file(node.dir().join("tls/ca.pem"));
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(authority.expect("a certificate"))
+        .expect("an authority");
+    let versions =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = versions
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"xmpp-client".to_vec()];
+    let name = "localhost".try_into().expect("a name");
+    let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
+    let socket = TcpStream::connect(("127.0.0.1", node.port(5223))).expect("a listener");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut stream = StreamOwned::new(tls, socket);
+    stream.write_all(HEADER.as_bytes()).expect("sent");
+    let _ = heard(&mut stream, "</stream:features>");
+    stream.write_all(PLAIN.as_bytes()).expect("sent");
+    heard(&mut stream, "urn:ietf:params:xml:ns:xmpp-sasl") + &heard(&mut stream, ">")
+}
+
+/// What is read until this comes.
+fn heard(stream: &mut impl Read, until: &str) -> String {
+    let (mut text, mut byte) = (String::new(), [0]);
+    while !text.ends_with(until) && stream.read(&mut byte).expect("it answers") > 0 {
+        text.push(char::from(byte[0]));
+    }
+    text
+}
+
+/// `juliet` with `something long`.
+const PLAIN: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' \
+     mechanism='PLAIN'>AGp1bGlldABzb21ldGhpbmcgbG9uZw==</auth>";
+
+#[test]
+fn a_banned_account_cannot_log_in_and_is_not_told_why() {
+    let cluster = Cluster::init("nest");
+    let node = &cluster.nodes[0];
+    let create = [
+        "users",
+        "create",
+        "juliet@localhost",
+        "--password",
+        "something long",
+    ];
+    until(PATIENCE, "the shards are served", || {
+        node.admin(&create).succeeded()
+    });
+    assert!(login(node).contains("<success"), "her password is right");
+    node.admin(&["bans", "add", "juliet@localhost", "--reason", "spam"])
+        .expect_success();
+    let mut told = String::new();
+    until(PATIENCE, "the ban is known", || {
+        told = login(node);
+        !told.contains("<success")
+    });
+    assert!(
+        told.contains("<failure") && !told.contains("banned"),
+        "{told}"
+    );
+    node.admin(&["bans", "remove", "juliet@localhost"])
+        .expect_success();
+    until(PATIENCE, "she may again", || {
+        login(node).contains("<success")
     });
 }

@@ -188,6 +188,9 @@ fn a_node_is_emptied_until_it_starts_again_unless_its_operator_wants_it_empty() 
     until(PATIENCE, "the ports are closed", || {
         !takes_clients(&cluster)
     });
+    let ready = cluster.nodes[1].http("/readyz");
+    assert!(ready.contains(" 503 "), "{ready}");
+    assert!(cluster.nodes[1].http("/healthz").contains(" 200 "));
     let status = cluster.nodes[1].admin(&["server", "status"]);
     let status = status.expect_success();
     assert!(status.contains(", draining, up "), "{status}");
@@ -274,6 +277,66 @@ fn a_node_is_ready_when_it_knows_who_serves_the_shards() {
 }
 
 #[test]
+fn nodes_are_listed_as_they_live_and_shards_move_to_living_routers_only() {
+    let mut cluster = Cluster::init_with("lives", &["cluster.lease_ms=2000"]);
+    cluster.join("connection");
+    let listed = |cluster: &Cluster| cluster.nodes[0].admin(&["nodes", "list"]).expect_success();
+    until(PATIENCE, "both live", || {
+        listed(&cluster).matches("alive").count() == 2
+    });
+    let create = [
+        "users",
+        "create",
+        "juliet@localhost",
+        "--password",
+        "something long",
+    ];
+    until(PATIENCE, "the shards are served", || {
+        cluster.nodes[1].admin(&create).succeeded()
+    });
+    let shown = cluster.nodes[1].admin(&["users", "show", "juliet@localhost"]);
+    let shown = shown.expect_success();
+    assert!(shown.contains("juliet@localhost"), "{shown}");
+    let told = cluster.nodes[1].admin(&["users", "show", "romeo@localhost"]);
+    let told = told.expect_failure(1);
+    assert!(
+        told.contains("there is no account romeo@localhost"),
+        "{told}"
+    );
+    let refused = |cluster: &Cluster, to: &str| {
+        cluster.nodes[0]
+            .admin(&["shards", "move", "0", to])
+            .expect_failure(1)
+    };
+    let told = refused(&cluster, "2");
+    assert!(
+        told.contains("node 2 is no router: its roles are connection"),
+        "{told}"
+    );
+    assert!(refused(&cluster, "9").contains("there is no node 9"));
+
+    cluster.nodes[1].kill();
+    until(PATIENCE, "its lease has ended", || {
+        listed(&cluster).contains("lease ended")
+    });
+    cluster.nodes[0]
+        .admin(&["nodes", "remove", "2"])
+        .expect_success();
+    let told = refused(&cluster, "2");
+    assert!(told.contains("node 2 was removed"), "{told}");
+}
+
+#[test]
+fn a_member_whose_log_is_gone_does_not_start() {
+    let mut cluster = Cluster::init("gone");
+    let node = &mut cluster.nodes[0];
+    node.kill();
+    std::fs::remove_dir_all(node.dir().join("control")).unwrap();
+    assert_eq!(node.refused().code(), Some(78));
+    assert!(node.logged().contains("its log in") && node.logged().contains("is gone"));
+}
+
+#[test]
 fn a_token_is_good_once_and_strangers_are_refused() {
     let mut cluster = Cluster::init("nest");
     let token = cluster.token("connection");
@@ -281,7 +344,7 @@ fn a_token_is_good_once_and_strangers_are_refused() {
     first.join(&token).expect_success();
     let told = cluster.machine(ALL).join(&token).expect_failure(1);
     assert!(told.contains("has been used"), "{told}");
-    let told = first.join(&token).expect_failure(64);
+    let told = first.join(&token).expect_failure(78);
     assert!(told.contains("belongs to a node"), "{told}");
 
     // A node of another cluster does not get through TLS, nor does it believe who answers.
@@ -289,11 +352,10 @@ fn a_token_is_good_once_and_strangers_are_refused() {
     stranger.nodes[0].kill();
     let mut intruder = cluster.machine(ALL);
     std::fs::create_dir_all(intruder.dir()).unwrap();
-    let (from, to) = (
-        stranger.nodes[0].dir().join("cluster"),
-        intruder.dir().join("cluster"),
-    );
-    std::fs::rename(from, to).unwrap();
+    for part in ["cluster", "control"] {
+        let from = stranger.nodes[0].dir().join(part);
+        std::fs::rename(from, intruder.dir().join(part)).unwrap();
+    }
     intruder.start();
     until(PATIENCE, "the intruder is refused", || {
         cluster.nodes[0]

@@ -105,7 +105,7 @@ fn every_wrong_configuration_is_refused_with_its_line_the_reason_and_the_nearest
     for (text, line, words) in WRONG {
         std::fs::write(&file, text).unwrap();
         let run = rookery(["serve", "--config", file.to_str().unwrap()]);
-        let told = run.expect_failure(64);
+        let told = run.expect_failure(78);
         let place = format!("{}:{line}: ", file.display());
         assert!(told.starts_with(&place), "{text:?}: {told}");
         words
@@ -119,7 +119,7 @@ fn all_problems_are_told_at_once_in_the_order_of_their_lines() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("wrong.toml");
     std::fs::write(&file, "[server]\nhsots = []\nnode = -1\n[lgo]\n").unwrap();
-    let told = rookery(["serve", "--config", file.to_str().unwrap()]).expect_failure(64);
+    let told = rookery(["serve", "--config", file.to_str().unwrap()]).expect_failure(78);
     let places = [2, 3, 4].map(|line| told.find(&format!("wrong.toml:{line}: ")).unwrap());
     assert!(places.is_sorted(), "{told}");
 }
@@ -134,7 +134,7 @@ fn values_that_contradict_one_another_are_refused_where_they_were_given() {
          listen = [\"127.0.0.1:5270\"]\n[log]\nfilter = \"a=b=c\"\n",
     )
     .unwrap();
-    let told = rookery(["serve", "--config", file.to_str().unwrap()]).expect_failure(64);
+    let told = rookery(["serve", "--config", file.to_str().unwrap()]).expect_failure(78);
     for words in [
         "odd.toml:4: `control.proposal_retry_ms` (9000) must be below",
         "odd.toml:6: `admin.listen` opens the API to the network and needs `admin.certificate`",
@@ -154,7 +154,7 @@ fn overrides_are_held_to_the_same_rules() {
         "--set",
         "log",
     ]);
-    let told = told.expect_failure(64);
+    let told = told.expect_failure(78);
     assert!(
         told.contains("--set server.nod: `[server]` has no option `nod`"),
         "{told}"
@@ -167,9 +167,9 @@ fn overrides_are_held_to_the_same_rules() {
 
 #[test]
 fn a_host_is_demanded_and_a_missing_file_is_named() {
-    let told = rookery(["serve", "--config", "/nonexistent.toml"]).expect_failure(64);
+    let told = rookery(["serve", "--config", "/nonexistent.toml"]).expect_failure(78);
     assert!(told.contains("cannot read /nonexistent.toml"), "{told}");
     let empty = tempfile::NamedTempFile::new().unwrap();
-    let told = rookery(["serve", "--config", empty.path().to_str().unwrap()]).expect_failure(64);
+    let told = rookery(["serve", "--config", empty.path().to_str().unwrap()]).expect_failure(78);
     assert!(told.contains("`server.hosts` names no host"), "{told}");
 }

@@ -58,6 +58,7 @@ fn only_a_node_that_clients_connect_to_needs_a_certificate() {
         child.kill().expect("it runs");
         child.wait().expect("a child");
     }
+    identity(&dir, &address);
     let options = options(&dir, r#"["control", "router", "connection"]"#, &address);
     let checked = rookery(with(&["check", "--no-dns"], &options));
     checked.expect_failure(1);
@@ -66,6 +67,37 @@ fn only_a_node_that_clients_connect_to_needs_a_certificate() {
         checked.contains("localhost has no certificate"),
         "{checked}"
     );
-    let told = rookery(with(&["serve"], &options)).expect_failure(70);
+    let told = rookery(with(&["serve"], &options)).expect_failure(78);
     assert!(told.contains("there is no certificate"), "{told}");
+}
+
+/// What `rookery check` says of an identity that is not whole.
+fn identity(dir: &Path, address: &str) {
+    let options = options(dir, r#"["control"]"#, address);
+    let checked = |what: &str| {
+        let checked = rookery(with(&["check", "--no-dns"], &options));
+        checked.expect_failure(1);
+        let told = checked.output();
+        assert!(told.contains("identity: ") && told.contains(what), "{told}");
+    };
+    let (files, aside) = (dir.join("cluster"), dir.join("aside"));
+    for (file, what) in [
+        ("node.key", "cannot read"),
+        ("node.pem", "cannot read"),
+        ("ca.pem", "cannot read"),
+    ] {
+        std::fs::rename(files.join(file), &aside).expect("it is there");
+        checked(what);
+        std::fs::rename(&aside, files.join(file)).expect("it is there");
+    }
+    let other = dir.with_extension("other");
+    let path = other.to_str().expect("UTF-8");
+    let init = ["cluster", "init", "--dir", path, "--name", "other"];
+    rookery(init.into_iter().chain(["--address", address])).expect_success();
+    for file in ["node.key", "ca.pem"] {
+        std::fs::rename(files.join(file), &aside).expect("it is there");
+        std::fs::copy(other.join("cluster").join(file), files.join(file)).expect("a copy");
+        checked("do not work together");
+        std::fs::rename(&aside, files.join(file)).expect("it is there");
+    }
 }

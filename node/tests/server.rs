@@ -3,10 +3,13 @@
 mod program;
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
 
 use program::server::Server;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::time::Instant;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
@@ -161,6 +164,44 @@ fn what_the_server_writes_is_for_its_owner_and_a_second_one_is_refused() {
     let dir = server.dir().to_str().unwrap();
     let told = program::rookery(["dev", "--dir", dir, "--port-offset", "9"]).expect_failure(70);
     assert!(told.contains("in use by another server"), "{told}");
+}
+
+#[test]
+fn a_busy_port_is_told_with_the_option_that_moves_it() {
+    let server = Server::start(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let offset = (server.port(5222) - 5222).to_string();
+    let dir = dir.path().to_str().unwrap();
+    let told = program::rookery(["dev", "--dir", dir, "--port-offset", &offset]);
+    let told = told.expect_failure(70);
+    assert!(told.contains("`--port-offset N`"), "{told}");
+}
+
+#[test]
+fn a_server_that_waits_for_its_database_stops_as_soon_as_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    // Takes connections and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nodes = format!("scylla.nodes=[\"{}\"]", silent.local_addr().unwrap());
+    let mut command = program::command();
+    command.arg("dev").arg("--dir").arg(dir.path());
+    for set in [
+        "store.backend=scylla",
+        &nodes,
+        "scylla.connect_ms_max=600000",
+        "log.filter=info",
+    ] {
+        command.arg("--set").arg(set);
+    }
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let (heard, _) = silent.accept().unwrap();
+    let id = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let begun = Instant::now();
+    kill_process(id, Signal::TERM).unwrap();
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "it waited on");
+    drop(heard);
 }
 
 #[test]

@@ -196,6 +196,20 @@ impl Node {
         port + self.offset
     }
 
+    /// The first line of what its HTTP port answers for a path.
+    pub(crate) fn http(&self, path: &str) -> String {
+        server::http(self.port(5280), path)
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Runs its server, which ends by itself.
+    pub(crate) fn refused(&self) -> std::process::ExitStatus {
+        self.command().status().expect("the program runs")
+    }
+
     /// Its folder.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir

@@ -51,6 +51,11 @@ impl Run {
         self.errors()
     }
 
+    /// Whether it ended well.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.0.status.success()
+    }
+
     /// Standard output.
     pub(crate) fn output(&self) -> String {
         String::from_utf8(self.0.stdout.clone()).expect("UTF-8")

@@ -78,13 +78,7 @@ impl Server {
 
     /// What its HTTP port answers for a path, the head included.
     pub(crate) fn http(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(("127.0.0.1", 5280 + self.offset)).expect("http port");
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer
+        http(5280 + self.offset, path)
     }
 
     /// Sends a signal.
@@ -105,6 +99,16 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What an HTTP port answers for a path, the head included.
+pub(super) fn http(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("http port");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 fn launch(dir: &Path, offset: u16, arguments: &[&str]) -> Child {
