@@ -132,6 +132,10 @@ impl Roles {
             in_use::announce(&*store, node, Timestamp::now()).await?;
         }
         if is_marked(&*store).await? {
+            // Whoever finishes the restore shall not wait for this node to be forgotten.
+            if let Some(node) = store_user {
+                in_use::withdraw(&*store, node).await?;
+            }
             return Err(RolesError::HalfRestored);
         }
         let epoch = highest_epoch(&*store).await?;
