@@ -136,7 +136,9 @@ impl Server {
         // A database is waited for, and whoever wants the node to end does not wait with it.
         let foundation = tokio::select! {
             founded = Roles::found(&config, &folder) => founded?,
-            cause = told_to_end(&mut signals.terminate, &mut signals.interrupt) => return Err(StartError::Stopped(cause)),
+            cause = told_to_end(&mut signals.terminate, &mut signals.interrupt) => {
+                return Err(StartError::Stopped(cause));
+            }
         };
         let operator = Operator::new(Parts {
             log,

@@ -1,8 +1,8 @@
 //! Routers say that they use a store which others can reach, so that nobody restores into it.
 //!
-//! Each has a document of `restore.invalid`, with the time of its last renewal. A router writes it before it looks for the
-//! mark of a restore, and a restore writes its mark before it looks for routers: so of the two at least one sees the
-//! other. Wall clocks are compared, which the database wants to be in step anyway.
+//! Each has a document of `restore.invalid`, with the time of its last renewal. A router writes it before it looks for
+//! the mark of a restore, and a restore writes its mark before it looks for routers: so of the two at least one sees
+//! the other. Wall clocks are compared, which the database wants to be in step anyway.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,5 +59,5 @@ const COLLECTION: &str = "routers";
 /// Between two renewals: one small write for each router.
 const RENEWAL: Duration = Duration::from_secs(10);
 
-/// A router that has not renewed for so long is dead: five renewals that failed, and clocks that differ by some seconds.
+/// A router that has not renewed for so long is dead: five renewals failed, and clocks differ by some seconds.
 const FORGOTTEN: Duration = Duration::from_secs(60);

@@ -45,7 +45,8 @@
 //! [`restore`] takes an empty store, or one that the same backup was being restored into: a document of
 //! `restore.invalid` marks it until it is done, and a server does not start on a store with that mark
 //! ([`restore::is_marked`]). The epochs of the restored positions are remembered, so that servers go on above them
-//! ([`restore::highest_epoch`]). Nor is a store taken that a router uses, or has lately ([`in_use`]). A message that two logs shared is stored in each of them.
+//! ([`restore::highest_epoch`]). Nor is a store taken that a router uses, or has lately ([`in_use`]). A message that
+//! two logs shared is stored in each of them.
 
 mod chunk;
 mod compare;
