@@ -38,6 +38,12 @@ pub(crate) enum Broken {
     /// The peer is an earlier life of a node that has started again since.
     #[error("node {0} has started again since")]
     Outlived(u32),
+    /// For the operator: the life that the peer names begins in the future. It would outlive every true one.
+    #[error("node {0} says that it starts in the future: its clock or this node's is wrong")]
+    Unborn(u32),
+    /// The peer asks on and on and does not hear what it is answered: the link ends.
+    #[error("the peer does not hear what it is answered")]
+    Unheard,
     /// The peer does not know the link any more: it was away for too long, or has started again.
     #[error("the peer has forgotten the link")]
     Forgotten,
@@ -62,9 +68,10 @@ impl From<Broken> for Status {
     fn from(broken: Broken) -> Self {
         let text = broken.to_string();
         match broken {
-            Broken::Version { .. } | Broken::WrongNode { .. } | Broken::Outlived(_) => {
-                Self::failed_precondition(text)
-            }
+            Broken::Version { .. }
+            | Broken::WrongNode { .. }
+            | Broken::Outlived(_)
+            | Broken::Unborn(_) => Self::failed_precondition(text),
             Broken::Forbidden(_) => Self::permission_denied(text),
             Broken::Silent => Self::deadline_exceeded(text),
             _ => Self::invalid_argument(text),

@@ -53,6 +53,7 @@ impl LinkOptions {
             tag_bytes_max: self.shard_bytes as usize,
             parcel_bytes_max: self.parcel_bytes as usize,
             frame_bytes_max: FRAME_BYTES_MAX,
+            answers_bytes_max: ANSWERS_BYTES_MAX,
         }
     }
 
@@ -63,6 +64,7 @@ impl LinkOptions {
             tag_bytes_max: self.sessions_bytes as usize,
             parcel_bytes_max: self.parcel_bytes as usize,
             frame_bytes_max: FRAME_BYTES_MAX,
+            answers_bytes_max: ANSWERS_BYTES_MAX,
         }
     }
 
@@ -81,3 +83,7 @@ impl LinkOptions {
 
 /// A frame must fit into a message with what stands before it.
 pub(crate) const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64;
+
+/// What may be answered without being heard: in memory, some hundred bytes for each of the sessions that a large node
+/// has, should all of them ask at once.
+const ANSWERS_BYTES_MAX: usize = 67_108_864;

@@ -127,8 +127,13 @@ impl Accepted {
         }
         line.handled(count, size);
         line.forget(header.forget)?;
-        let wake = line.has_to_send();
+        let (wake, unheard) = (line.has_to_send(), line.is_unheard());
         drop(line);
+        if unheard {
+            drop(receiving);
+            self.hall.give_up(self);
+            return Err(Broken::Unheard);
+        }
         // It goes with the word of what was handled, which is never far.
         self.tell_settled();
         if wake {

@@ -2,12 +2,15 @@
 
 mod accepted;
 mod proxy;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rookery_session::carrier::{ShardId, ShardsRef};
+use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use tokio::runtime::Handle;
 
@@ -27,7 +30,8 @@ pub type Admit = Arc<dyn Fn(u32, &tonic::Extensions) -> bool + Send + Sync>;
 pub struct HallConfig {
     /// The number of this node.
     pub node: u32,
-    /// Which life of the node this is: larger than in any life before.
+    /// Which life of the node this is, larger than in any life before: when it began, in milliseconds since 1970. Peers
+    /// refuse one that begins more than a day after now by their clocks.
     pub life: u64,
     /// Bounds and times.
     pub options: LinkOptions,
@@ -119,6 +123,9 @@ impl Inner {
         if !(self.config.admit)(hello.from, extensions) {
             return Err(Broken::Forbidden(hello.from));
         }
+        if hello.life > Timestamp::now().as_millis() + LIFE_AHEAD_MS_MAX {
+            return Err(Broken::Unborn(hello.from));
+        }
         let version = hello
             .common(options.version, options.version_oldest)
             .ok_or(Broken::Version {
@@ -151,6 +158,19 @@ impl Inner {
             before.lose();
         }
         Ok((link, false))
+    }
+
+    /// Ends a link for good, unless another one has begun since.
+    fn give_up(&self, link: &Arc<Accepted>) {
+        let mut links = self.links();
+        if links
+            .get(&link.node)
+            .is_some_and(|known| Arc::ptr_eq(known, link))
+        {
+            links.remove(&link.node);
+        }
+        drop(links);
+        link.lose();
     }
 
     /// Gives up nodes that are away for too long, and tells the others what has been dealt with.
@@ -192,3 +212,6 @@ impl Inner {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How far ahead of this node's clock a peer may have started: certificates are of no use to clocks that differ more.
+const LIFE_AHEAD_MS_MAX: u64 = 86_400_000;

@@ -103,14 +103,18 @@ impl Sink for Proxy {
             });
         }
         let half = &self.link.half;
-        if half.push_always(self.down(frame.clone(), None)) {
+        let is_answer = matches!(frame, ToSession::Answer { .. });
+        let has_room = !is_answer || half.line().has_room_for_answer();
+        if has_room && half.push_always(self.down(frame.clone(), None)) {
             return Ok(());
         }
-        // Too large, perhaps: whoever asked must not wait in vain.
+        // Whoever asked must not wait in vain.
         if let ToSession::Answer { ask, .. } = frame {
             let answer = Answer::Unavailable;
             if half.push_always(self.down(ToSession::Answer { ask, answer }, None)) {
-                tracing::warn!(node = self.link.node, "an answer is too large for a link");
+                if has_room {
+                    tracing::warn!(node = self.link.node, "an answer is too large for a link");
+                }
                 return Ok(());
             }
         }

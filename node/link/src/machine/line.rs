@@ -17,6 +17,9 @@ pub(crate) struct LineLimits {
     pub parcel_bytes_max: usize,
     /// Bytes of a frame: the peer reads no larger parcel.
     pub frame_bytes_max: usize,
+    /// Bytes in memory of the frames that do not count, until the peer has told to forget them: one that hears none
+    /// of the answers that it asks for would have them pile up.
+    pub answers_bytes_max: usize,
 }
 
 /// What is sent one way, and how much of the other way was handled.
@@ -42,6 +45,8 @@ pub(crate) struct Line<F> {
     /// The highest number that the peer has shown to have.
     known: u64,
     bytes: usize,
+    /// Bytes in memory of frames that do not count.
+    answers_bytes: usize,
     shares: Vec<Share>,
     /// Tags that were refused, in order.
     short: Vec<u16>,
@@ -62,6 +67,8 @@ struct Item<F> {
     size: usize,
     /// Bytes that count.
     weight: usize,
+    /// Bytes in memory, of a frame that does not count.
+    answer: usize,
     /// What had been handled when it was queued.
     handled: u64,
 }
@@ -118,6 +125,7 @@ impl<F: Frame> Line<F> {
             sent: 0,
             known: 0,
             bytes: 0,
+            answers_bytes: 0,
             shares: Vec::new(),
             short: Vec::new(),
             freed: false,
@@ -144,20 +152,32 @@ impl<F: Frame> Line<F> {
         }
         self.bytes += size;
         self.shares[usize::from(tag)].bytes += size;
-        self.append(frame, tag, size, size);
+        self.append(frame, tag, size, true);
         Ok(())
     }
 
     /// Queues a frame that is always taken: an answer, or word of what became of a frame. There are
-    /// never more of them than of what they answer. False on a line that is closed, and for a frame
-    /// larger than what the peer reads.
+    /// never more of them than of what they answer; a peer that hears none of them is found out by
+    /// [`is_unheard`](Self::is_unheard). False on a line that is closed, and for a frame larger than
+    /// what the peer reads.
     pub(crate) fn push_always(&mut self, frame: F) -> bool {
         let size = frame.size();
         let taken = !self.closed && size <= self.limits.frame_bytes_max;
         if taken {
-            self.append(frame, 0, size, 0);
+            self.append(frame, 0, size, false);
         }
         taken
+    }
+
+    /// Whether so much was answered that the peer has not heard that the link must end.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.answers_bytes > self.limits.answers_bytes_max
+    }
+
+    /// Whether a large answer may be queued. Past half of the bound there are short ones only, so that a peer which is
+    /// merely slow does not lose the link.
+    pub(crate) fn has_room_for_answer(&self) -> bool {
+        self.answers_bytes <= self.limits.answers_bytes_max / 2
     }
 
     /// Notes that somebody waits until this tag has room.
@@ -351,6 +371,7 @@ impl<F: Frame> Line<F> {
         {
             self.first += 1;
             self.sent -= 1;
+            self.answers_bytes -= item.answer;
             self.release(item.tag, item.weight);
         }
         Ok(())
@@ -442,12 +463,18 @@ impl<F: Frame> Line<F> {
         lost
     }
 
-    fn append(&mut self, frame: F, tag: u16, size: usize, weight: usize) {
+    fn append(&mut self, frame: F, tag: u16, size: usize, counts: bool) {
+        let (weight, answer) = match counts {
+            true => (size, 0),
+            false => (0, size + ITEM_BYTES),
+        };
+        self.answers_bytes += answer;
         self.items.push_back(Item {
             frame: Some(Arc::new(frame)),
             tag,
             size,
             weight,
+            answer,
             handled: self.received,
         });
     }
@@ -478,3 +505,6 @@ impl<F: Frame> Line<F> {
         }
     }
 }
+
+/// What a small frame takes in memory beside its bytes on the wire: it is a word there, and an enum of all kinds here.
+const ITEM_BYTES: usize = 256;

@@ -23,6 +23,7 @@ const LIMITS: LineLimits = LineLimits {
     tag_bytes_max: 40,
     parcel_bytes_max: 30,
     frame_bytes_max: 1000,
+    answers_bytes_max: 2000,
 };
 
 const NOW: Duration = Duration::ZERO;
