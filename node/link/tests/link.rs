@@ -69,6 +69,42 @@ async fn an_answer_that_is_too_large_for_a_link_does_not_break_it() {
 }
 
 #[tokio::test]
+async fn a_removed_node_is_not_spoken_to_any_more_nor_dialled_again() {
+    let options = LinkOptions {
+        unowned_max_ms: 100,
+        ..options()
+    };
+    let pair = pair(options, 10).await;
+    let session = Mailbox::new(1, 100);
+    bind(&pair.ways, &pair.shards, &session, 0).await;
+    pair.ways.end_links_to(|_| true);
+    let gone = async {
+        while !pair.router.hall.nodes().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the connection ends", gone).await;
+    for number in 0..50 {
+        let ask = ToShard::Ask {
+            from: session.clone(),
+            ask: AskId(number),
+            question: Question::Credentials {
+                account: "a@example.net".parse().unwrap(),
+            },
+        };
+        pair.ways.send_when_room(ShardId(0), ask).await;
+        assert!(matches!(
+            session.next().await,
+            ToSession::Answer {
+                answer: Answer::Unavailable,
+                ..
+            }
+        ));
+    }
+    assert_eq!(pair.cutter.connections(), 1);
+}
+
+#[tokio::test]
 async fn stanzas_arrive_in_order_and_deliveries_too() {
     let pair = pair(options(), 1000).await;
     let session = Mailbox::new(1, 1000);

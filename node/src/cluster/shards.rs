@@ -225,9 +225,10 @@ impl ShardWays {
             }
             seen = map.version();
             self.carry_out(&steps, &map, &router).await;
-            let removed = |id| self.book.is_removed(id);
-            self.hall
-                .end_links_of(|node| NodeId::new(u64::from(node)).is_some_and(removed));
+            let removed =
+                |node| NodeId::new(u64::from(node)).is_some_and(|id| self.book.is_removed(id));
+            self.hall.end_links_of(removed);
+            self.ways.end_links_to(removed);
             self.followed.send_replace(seen);
             gauge!("rookery_shards_served").set(ownership.serving() as f64);
             let handed: Vec<_> = ownership.handed_over().collect();
@@ -282,6 +283,9 @@ impl Dial for NodeDial {
     ) -> Pin<Box<dyn Future<Output = Result<Channel, DialError>> + Send + '_>> {
         Box::pin(async move {
             let id = NodeId::new(u64::from(node)).ok_or_else(|| DialError("no node".to_owned()))?;
+            if self.book.is_removed(id) {
+                return Err(DialError("it was removed from the cluster".to_owned()));
+            }
             let address = self.book.address(id);
             let address =
                 address.ok_or_else(|| DialError("its address is not known".to_owned()))?;

@@ -42,6 +42,9 @@ pub(crate) async fn keep_dialled(
     let mut failures = 0;
     loop {
         let Some(inner) = ways.upgrade() else { return };
+        if link.is_removed() {
+            return;
+        }
         let ended = tokio::select! {
             ended = converse(&inner, &link, &mut failures) => ended,
             _ = stopped.wait_for(|stopped| *stopped) => return,

@@ -30,6 +30,8 @@ pub(crate) struct Dialled {
     receiving: Mutex<Link>,
     /// Away for too long: nothing is queued until it is back.
     away: AtomicBool,
+    /// The node was removed from the cluster: it is never dialled again, and stays away.
+    removed: AtomicBool,
 }
 
 /// Which link it is.
@@ -50,6 +52,7 @@ impl Dialled {
             asks: Mutex::default(),
             receiving: Mutex::default(),
             away: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
         }
     }
 
@@ -103,8 +106,13 @@ impl Dialled {
                 line.handled(count, size);
                 line.forget(header.forget)?;
                 let (short, wake) = (line.take_short(), line.has_to_send());
+                let unheard = line.is_unheard();
                 drop(line);
                 drop(receiving);
+                if unheard {
+                    ways.lose(self, Loss::Away);
+                    return Err(Broken::Unheard);
+                }
                 if wake {
                     self.half.wake();
                 }
@@ -198,7 +206,7 @@ impl Dialled {
         link.established = true;
         link.life = hello.life;
         drop(link);
-        self.away.store(false, Ordering::Relaxed);
+        self.away.store(self.is_removed(), Ordering::Relaxed);
         self.half.wake();
         ways.has_room(&short);
         tracing::info!(
@@ -239,6 +247,18 @@ impl Dialled {
     /// Notes that the node is away for too long; false if that was known.
     pub(super) fn goes_away(&self) -> bool {
         !self.away.swap(true, Ordering::Relaxed)
+    }
+
+    /// Notes that the node was removed; false if that was known.
+    pub(super) fn is_now_removed(&self) -> bool {
+        let news = !self.removed.swap(true, Ordering::Relaxed);
+        self.away.store(true, Ordering::Relaxed);
+        news
+    }
+
+    /// Whether the node was removed from the cluster.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
     }
 
     /// Somebody will wait for an answer.

@@ -91,6 +91,17 @@ impl Ways {
         }
     }
 
+    /// Ends the links to nodes that may be spoken to no more, for good: their numbers are never given again. What they
+    /// were told and have not settled waits for the next owners of their shards.
+    pub fn end_links_to(&self, removed: impl Fn(u32) -> bool) {
+        for (node, link) in self.inner.links.load().iter() {
+            if removed(*node) && link.is_now_removed() {
+                tracing::warn!(node, "link to a removed node ends");
+                self.inner.lose(link, Loss::Restarted);
+            }
+        }
+    }
+
     /// The map has changed: frames go to the owners that it names now.
     pub fn map_changed(&self) {
         self.inner.look_after_all();
