@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::gauge;
-use rookery_control::{Control, Directory, NodeId, Renewal, ShardMap, ShardPolicy};
+use rookery_control::{Control, Directory, NodeId, Renewal, ShardMap, ShardPolicy, ShardsRefused};
 use rookery_link::{
     CarrierServer, Dial, DialError, Hall, HallConfig, Owner, ShardMap as Owners, SharedMap, Ways,
     WaysConfig, client_settings,
@@ -170,7 +170,11 @@ impl ShardWays {
         let pause = Duration::from_millis(self.policy.lease_ms) / RENEWALS_A_LEASE;
         loop {
             if !configured && self.renewal.routes {
-                configured = control.configure_shards(self.policy).await.is_ok();
+                let told = control.configure_shards(self.policy).await;
+                configured = !matches!(told, Err(ShardsRefused::Unavailable(_)));
+                if let (true, Err(error)) = (configured, told) {
+                    tracing::error!(%error, "the control group does not take the shards' configuration");
+                }
             }
             let asked = Instant::now();
             let draining = is_draining(&directory.borrow_and_update(), self.node);
@@ -207,6 +211,10 @@ impl ShardWays {
     /// Tells the group what epochs the store has, before this node can be given a shard. Tries for ever.
     async fn raise_epochs(&self, control: &Control, above: u32) {
         while let Err(error) = control.raise_epochs(above).await {
+            if let ShardsRefused::Shards(_) = error {
+                tracing::error!(above, %error, "epochs of the restored store refused");
+                return std::future::pending().await;
+            }
             tracing::warn!(above, %error, "epochs of the restored store not told");
             tokio::time::sleep(TELL_AGAIN).await;
         }

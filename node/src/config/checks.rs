@@ -59,6 +59,12 @@ const BOUNDS: &[Bound] = &[
         why: "each is a thread",
     },
     Bound {
+        key: "cluster.lease_ms",
+        min: 500,
+        max: 600_000,
+        why: "the control group grants no other lease",
+    },
+    Bound {
         key: "cluster.protocol_max",
         min: PROTOCOL_OLDEST as i64,
         max: PROTOCOL as i64,

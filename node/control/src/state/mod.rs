@@ -182,14 +182,8 @@ impl ControlState {
     fn change_shards(&mut self, command: &Command) -> Outcome {
         let shards = &mut self.shards;
         let taken = match *command {
-            Command::ConfigureShards { policy } => {
-                shards.configure(policy);
-                Ok(())
-            }
-            Command::RaiseEpochs { above } => {
-                shards.raise_epochs(above);
-                Ok(())
-            }
+            Command::ConfigureShards { policy } => shards.configure(policy),
+            Command::RaiseEpochs { above } => shards.raise_epochs(above),
             Command::Renew { node, renewal } => {
                 let lease_ms = shards.renew(node, renewal);
                 return Outcome::Renewed {

@@ -29,6 +29,7 @@ mod leases;
 mod map;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,23 @@ pub struct ShardPolicy {
     /// Planned moves under way at once. Each is a pause for the accounts of its shard.
     pub moves_max: u16,
 }
+
+impl ShardPolicy {
+    /// Milliseconds of a lease. A shorter one ends between two entries of a leader's clock ([`MEASURED_MS_MAX`]), and for
+    /// a longer one nobody would wait.
+    const LEASE_MS: RangeInclusive<u64> = 500..=600_000;
+
+    /// Whether shards can be served by these numbers.
+    fn is_sound(&self) -> bool {
+        self.shards > 0
+            && Self::LEASE_MS.contains(&self.lease_ms)
+            && self.margin_ms <= *Self::LEASE_MS.end()
+    }
+}
+
+/// The highest epoch that owners are lifted above, half of what a log's positions have (23 bits): as many changes of the
+/// owner are left as there can have been.
+pub const EPOCH_RAISED_MAX: u32 = (1 << 22) - 1;
 
 /// The most time that one entry of a leader brings, in milliseconds. A dead router's shards wait that
 /// much longer; three entries a second are nothing for a disk.
@@ -76,6 +94,10 @@ pub enum ShardRefusal {
     NotMoving,
     /// There is no such node, or its lease has ended.
     NoLease,
+    /// Numbers by which no shard could be served.
+    Policy,
+    /// An epoch so high that few are left above it.
+    Epoch,
 }
 
 impl ShardRefusal {
@@ -85,6 +107,10 @@ impl ShardRefusal {
             Self::NotOwner => "the shard has another owner, or another epoch",
             Self::NotMoving => "the shard is not moving",
             Self::NoLease => "no such router serves at present",
+            Self::Policy => {
+                "there must be a shard, a lease of 500 to 600000 ms, and a margin of at most 600000 ms"
+            }
+            Self::Epoch => "the epoch is above 4194303: no store has been in use for as long",
         }
     }
 }
@@ -92,17 +118,31 @@ impl ShardRefusal {
 impl Shards {
     /// Takes the operator's numbers. The number of shards is taken once, for it decides where each
     /// account lives.
-    pub fn configure(&mut self, policy: ShardPolicy) {
+    ///
+    /// # Errors
+    /// No shard could be served by them: nothing has changed.
+    pub fn configure(&mut self, policy: ShardPolicy) -> Result<(), ShardRefusal> {
+        if !policy.is_sound() {
+            return Err(ShardRefusal::Policy);
+        }
         let shards = self.policy.map_or(policy.shards, |known| known.shards);
         self.policy = Some(ShardPolicy { shards, ..policy });
         self.map.grow(shards);
         self.place();
+        Ok(())
     }
 
     /// Owners from now on serve above this epoch. Whoever owns a shard already is not told: nobody may serve a store
     /// while it is restored.
-    pub fn raise_epochs(&mut self, above: u32) {
+    ///
+    /// # Errors
+    /// The epoch is above [`EPOCH_RAISED_MAX`]: nothing has changed.
+    pub fn raise_epochs(&mut self, above: u32) -> Result<(), ShardRefusal> {
+        if above > EPOCH_RAISED_MAX {
+            return Err(ShardRefusal::Epoch);
+        }
         self.map.raise_epochs(above);
+        Ok(())
     }
 
     /// A node says that it lives; how long its lease lasts, in milliseconds. 0 before the group knows

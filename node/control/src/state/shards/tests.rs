@@ -24,9 +24,9 @@ fn router(draining: bool) -> Renewal {
 #[test]
 fn owners_serve_above_the_epochs_that_a_restored_store_has() {
     let mut shards = Shards::default();
-    shards.raise_epochs(7);
-    shards.raise_epochs(3);
-    shards.configure(POLICY);
+    shards.raise_epochs(7).unwrap();
+    shards.raise_epochs(3).unwrap();
+    shards.configure(POLICY).unwrap();
     shards.renew(node(1), router(false));
     let epochs = |shards: &Shards| -> Vec<u32> {
         let placements = (0..POLICY.shards).filter_map(|shard| shards.map().get(shard));
@@ -37,7 +37,7 @@ fn owners_serve_above_the_epochs_that_a_restored_store_has() {
         "{shards:?}"
     );
     // A store that was replaced under a group that goes on.
-    shards.raise_epochs(20);
+    shards.raise_epochs(20).unwrap();
     let anew = Renewal {
         incarnation: 2,
         ..router(false)
@@ -73,10 +73,45 @@ fn a_node_is_told_to_hold_a_lease_until_it_ends_and_then_for_how_long_it_has_not
     };
 }
 
+#[test]
+fn an_epoch_that_leaves_few_above_it_is_refused() {
+    let mut shards = cluster(1);
+    let before = shards.clone();
+    for above in [EPOCH_RAISED_MAX + 1, u32::MAX] {
+        assert_eq!(shards.raise_epochs(above), Err(ShardRefusal::Epoch));
+    }
+    assert_eq!(shards, before);
+    assert_eq!(shards.raise_epochs(EPOCH_RAISED_MAX), Ok(()));
+}
+
+#[test]
+fn numbers_by_which_no_shard_can_be_served_are_refused() {
+    let mut shards = cluster(1);
+    let before = shards.clone();
+    let with = |change: fn(&mut ShardPolicy)| {
+        let mut policy = POLICY;
+        change(&mut policy);
+        policy
+    };
+    for policy in [
+        with(|policy| policy.shards = 0),
+        with(|policy| policy.lease_ms = 0),
+        with(|policy| policy.lease_ms = u64::MAX),
+        with(|policy| policy.margin_ms = u64::MAX),
+    ] {
+        assert_eq!(shards.configure(policy), Err(ShardRefusal::Policy));
+        assert_eq!(
+            Shards::default().configure(policy),
+            Err(ShardRefusal::Policy)
+        );
+    }
+    assert_eq!(shards, before);
+}
+
 /// Routers that have settled.
 fn cluster(routers: u64) -> Shards {
     let mut shards = Shards::default();
-    shards.configure(POLICY);
+    shards.configure(POLICY).unwrap();
     for id in 1..=routers {
         shards.renew(node(id), router(false));
     }
@@ -272,10 +307,11 @@ fn who_follows_the_changes_has_the_same_map() {
 #[test]
 fn the_number_of_shards_never_changes() {
     let mut shards = cluster(1);
-    shards.configure(ShardPolicy {
+    let other = ShardPolicy {
         shards: 8,
         ..POLICY
-    });
+    };
+    shards.configure(other).unwrap();
     assert_eq!(shards.map().len(), POLICY.shards);
 }
 
@@ -301,7 +337,7 @@ proptest! {
     #[test]
     fn a_shard_has_one_owner_an_epoch(steps in prop::collection::vec(step(), 1..80)) {
         let mut shards = Shards::default();
-        shards.configure(POLICY);
+        shards.configure(POLICY).unwrap();
         let mut owners = BTreeMap::new();
         for step in steps {
             match step {
