@@ -3,7 +3,8 @@
 //! A node numbers its requests within each of its runs. With every request it says below which number it waits for no
 //! answer any more; outcomes below that are forgotten and requests below it are refused as [`Seen::Stale`]. The same
 //! goes for requests of an earlier run, whose process is gone. So for each node at most as many outcomes are held as
-//! it has requests under way, and no request is ever applied twice however late its copy arrives.
+//! it has requests under way, and no request is ever applied twice however late its copy arrives. A node that
+//! acknowledges nothing is bounded in outcomes and in bytes, and then refused as [`Seen::Overload`] until it does.
 
 use std::collections::BTreeMap;
 
@@ -59,14 +60,16 @@ impl Requests {
         }
         if acknowledged > run.acknowledged {
             run.acknowledged = acknowledged;
-            run.outcomes = run.outcomes.split_off(&acknowledged);
+            let kept = run.outcomes.split_off(&acknowledged);
+            let forgotten = std::mem::replace(&mut run.outcomes, kept);
+            run.bytes -= forgotten.values().map(bytes_of).sum::<usize>();
         }
         if request.sequence < run.acknowledged {
             return Seen::Stale;
         }
         match run.outcomes.get(&request.sequence) {
             Some(outcome) => Seen::Answered(outcome.clone()),
-            None if run.outcomes.len() >= OUTCOMES_MAX => Seen::Overload,
+            None if run.is_full() => Seen::Overload,
             None => Seen::New,
         }
     }
@@ -74,17 +77,52 @@ impl Requests {
     /// Keeps the outcome of a request that was [`Seen::New`].
     pub(super) fn keep(&mut self, request: RequestId, outcome: Outcome) {
         if let Some(run) = self.nodes.get_mut(&request.node) {
+            run.bytes += bytes_of(&outcome);
             run.outcomes.insert(request.sequence, outcome);
         }
     }
 }
 
+/// What an outcome counts for: its bytes in a snapshot.
+fn bytes_of(outcome: &Outcome) -> usize {
+    outcome.encode().len()
+}
+
 /// What is held for the present run of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Kept")]
 struct Run {
     incarnation: u64,
     acknowledged: u64,
     outcomes: BTreeMap<u64, Outcome>,
+    /// Derived: what the outcomes count for.
+    #[serde(skip)]
+    bytes: usize,
+}
+
+/// A run in a snapshot.
+#[derive(Deserialize)]
+struct Kept {
+    incarnation: u64,
+    acknowledged: u64,
+    outcomes: BTreeMap<u64, Outcome>,
+}
+
+impl From<Kept> for Run {
+    fn from(kept: Kept) -> Self {
+        Self {
+            bytes: kept.outcomes.values().map(bytes_of).sum(),
+            incarnation: kept.incarnation,
+            acknowledged: kept.acknowledged,
+            outcomes: kept.outcomes,
+        }
+    }
+}
+
+impl Run {
+    fn is_full(&self) -> bool {
+        self.outcomes.len() >= OUTCOMES_MAX || self.bytes >= OUTCOME_BYTES_MAX
+    }
 }
 
 /// Nodes that may have requests; a cluster has thousands at most.
@@ -92,6 +130,10 @@ const NODES_MAX: usize = 65_536;
 
 /// Outcomes held for one node: far above what a node has under way, so only a broken one meets it.
 const OUTCOMES_MAX: usize = 65_536;
+
+/// Bytes of the outcomes held for one node: the small ones of as many requests as above, or a hundred of the largest,
+/// of which a node has a few under way.
+const OUTCOME_BYTES_MAX: usize = 4_194_304;
 
 #[cfg(test)]
 mod tests {
@@ -149,5 +191,34 @@ mod tests {
             requests.look_up(request(1, OUTCOMES_MAX as u64), 9),
             Seen::New
         );
+    }
+
+    fn large() -> Outcome {
+        Outcome::Quota(crate::state::QuotaGrant {
+            leases: vec![u32::MAX; 1_000],
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn large_outcomes_are_bounded_in_bytes_also_after_a_snapshot_until_they_are_acknowledged() {
+        let mut requests = Requests::default();
+        let mut sequence = 0;
+        while requests.look_up(request(1, sequence), 0) == Seen::New {
+            requests.keep(request(1, sequence), large());
+            sequence += 1;
+        }
+        let held = sequence as usize * bytes_of(&large());
+        assert!(held < OUTCOME_BYTES_MAX + bytes_of(&large()), "{held}");
+        let bytes = crate::state::encode(&requests);
+        let mut restored: Requests = crate::state::decode(&bytes).unwrap();
+        assert_eq!(restored, requests);
+        assert_eq!(
+            restored.look_up(request(1, sequence), 0),
+            Seen::Overload,
+            "every member must decide alike"
+        );
+        assert_eq!(restored.look_up(request(1, sequence), sequence), Seen::New);
+        assert_eq!(restored.nodes[&NodeId::FIRST].bytes, 0);
     }
 }
