@@ -102,6 +102,15 @@ pub enum StopCause {
     Signal(&'static str),
     /// The admin API.
     Operator,
+    /// This node's member of the control group has failed, and has said why in the log.
+    Control,
+}
+
+impl StopCause {
+    /// Whether the process was not told to end: it must say so by its exit code, so that it is started again.
+    pub fn is_failure(self) -> bool {
+        self == Self::Control
+    }
 }
 
 /// Signals that came since the start; until then they end the process at once.
@@ -116,6 +125,7 @@ impl fmt::Display for StopCause {
         f.write_str(match self {
             Self::Signal(name) => name,
             Self::Operator => "operator",
+            Self::Control => "the control group's member on this node has failed",
         })
     }
 }
@@ -197,11 +207,15 @@ impl Server {
         &self.shards
     }
 
-    /// Serves until it is told to stop. SIGHUP reloads.
+    /// Serves until it is told to stop, or a part fails that it cannot be without. SIGHUP reloads.
     pub async fn serve(&mut self) -> StopCause {
+        let control = self.operator.control().clone();
+        let failed = control.failed();
+        tokio::pin!(failed);
         let signals = &mut self.signals;
         loop {
             tokio::select! {
+                () = &mut failed => return StopCause::Control,
                 cause = told_to_end(&mut signals.terminate, &mut signals.interrupt) => return cause,
                 () = self.operator.told_to_stop() => return StopCause::Operator,
                 _ = signals.hangup.recv() => {

@@ -55,6 +55,8 @@ pub struct Control(Arc<Inner>);
 
 struct Inner {
     way: Way,
+    /// Whether this node's member has failed, if it has one.
+    failure: Option<watch::Receiver<bool>>,
     policy: Arc<ArcSwap<Policy>>,
     watch: watch::Receiver<Arc<Policy>>,
     directory: watch::Receiver<Arc<Directory>>,
@@ -161,11 +163,10 @@ impl Control {
             }),
         });
         driver.start().map_err(raft_error)?;
-        std::thread::Builder::new()
-            .name("control".to_owned())
-            .spawn(move || driver.run())?;
+        let failure = driver.spawn()?;
         Ok(Self(Arc::new(Inner {
             way: Way::Member(inputs),
+            failure: Some(failure),
             policy,
             watch,
             directory,
@@ -202,6 +203,7 @@ impl Control {
         };
         let control = Self(Arc::new(Inner {
             way: Way::Remote(Remote::new(link, node, incarnation, options)),
+            failure: None,
             policy,
             watch,
             directory,
@@ -340,6 +342,17 @@ impl Control {
             return remote.status().await;
         }
         self.ask(Input::Status).await
+    }
+
+    /// Completes when this node's member can never answer again though nobody has stopped it: its disk holds what it
+    /// cannot read, or it panicked. The log says why. The process should end with an error, so that it is started anew.
+    pub async fn failed(&self) {
+        if let Some(mut failure) = self.0.failure.clone()
+            && failure.wait_for(|failed| *failed).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
     }
 
     /// Stops the member; what was answered is on disk. Every later question is answered

@@ -19,7 +19,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Runs the server until it is told to stop and has drained.
+    /// Runs the server until it is told to stop and has drained. One that a part has failed of drains as well, and ends
+    /// with an error.
     pub fn run(self) -> Result<(), Failure> {
         let config = self
             .source
@@ -47,7 +48,10 @@ impl Launch {
         let cause = server.serve().await;
         info!(%cause, "draining");
         server.drain().await;
-        Ok(())
+        match cause.is_failure() {
+            false => Ok(()),
+            true => Err(software(cause)),
+        }
     }
 }
 

@@ -179,6 +179,46 @@ impl LogStore for Switched {
     }
 }
 
+/// A disk that panics once a switch is on.
+struct Panics(SqliteLog, Arc<AtomicBool>);
+
+impl LogStore for Panics {
+    fn write(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        assert!(!self.1.load(Ordering::SeqCst), "the disk is on fire");
+        self.0.write(writes)
+    }
+}
+
+#[tokio::test]
+async fn a_driver_that_panics_is_told_of_and_one_that_is_stopped_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = Arc::new(AtomicBool::new(false));
+    let (log, recovered) = SqliteLog::open(dir.path(), NodeId::FIRST, &[NodeId::FIRST]).unwrap();
+    let store = Box::new(Panics(log, Arc::clone(&broken)));
+    let options = ControlOptions::default();
+    let control = Control::start_on(store, recovered, options, NodeId::FIRST, policy(9), |_| {
+        Box::new(Alone)
+    })
+    .unwrap();
+    broken.store(true, Ordering::SeqCst);
+    let refused = control.reserve_registration(reserve()).await;
+    assert_eq!(refused, Err(Unavailable::Stopped.into()));
+    let told = tokio::time::timeout(Duration::from_secs(10), control.failed());
+    assert!(
+        told.await.is_ok(),
+        "the process would live on without its member"
+    );
+    control.stop().await;
+
+    let dir = tempfile::tempdir().unwrap();
+    let sound = start(dir.path(), policy(1));
+    let failure = sound.0.failure.clone().unwrap();
+    sound.stop().await;
+    // Its thread has ended when the other end is gone.
+    until(async || failure.has_changed().is_err().then_some(())).await;
+    assert!(!*failure.borrow());
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_and_recovers_by_itself() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,13 +1,15 @@
 //! The thread that owns one member: it moves events in and effects out, and holds no rule.
 
+use std::any::Any;
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use raft::eraftpb::Message;
 use rookery_xmpp::clock::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::{
@@ -132,16 +134,33 @@ impl Driver {
         self.turn()
     }
 
-    /// Serves until it is stopped, nobody can ask any more, or it fails.
-    pub(crate) fn run(mut self) {
-        if let Err(error) = self.serve() {
-            tracing::error!(%error, "control driver stopped");
-        }
+    /// Serves on a thread of its own until it is stopped, nobody can ask any more, or it fails. The returned value
+    /// becomes true when it fails or panics: the process has a member then that answers nobody, and must not go on.
+    pub(crate) fn spawn(self) -> std::io::Result<watch::Receiver<bool>> {
+        let (failed, failure) = watch::channel(false);
+        let thread = std::thread::Builder::new().name("control".to_owned());
+        thread.spawn(move || {
+            // What it owned is gone with it, and nobody sees a part that is half changed.
+            let ended = catch_unwind(AssertUnwindSafe(|| self.run()));
+            let cause = match ended {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => panic_text(&*panic),
+            };
+            tracing::error!(cause, "control driver failed");
+            failed.send_replace(true);
+        })?;
+        Ok(failure)
+    }
+
+    fn run(mut self) -> Result<(), DriverError> {
+        let ended = self.serve();
         if let Some(stopping) = self.stopping {
             drop(self.parts.store);
             // Nobody waits any more: the stop is done all the same.
             let _ = stopping.send(());
         }
+        ended
     }
 
     fn serve(&mut self) -> Result<(), DriverError> {
@@ -367,6 +386,13 @@ pub(crate) enum DriverError {
     Machine(#[from] MachineError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("without a word"))
 }
 
 /// Inputs taken before the next write: a full queue.

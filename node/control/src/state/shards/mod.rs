@@ -68,7 +68,7 @@ impl ShardPolicy {
 
 /// The highest epoch that owners are lifted above, half of what a log's positions have (23 bits): as many changes of the
 /// owner are left as there can have been.
-pub const EPOCH_RAISED_MAX: u32 = (1 << 22) - 1;
+const EPOCH_RAISED_MAX: u32 = (1 << 22) - 1;
 
 /// The most time that one entry of a leader brings, in milliseconds. A dead router's shards wait that
 /// much longer; three entries a second are nothing for a disk.
@@ -136,7 +136,7 @@ impl Shards {
     /// while it is restored.
     ///
     /// # Errors
-    /// The epoch is above [`EPOCH_RAISED_MAX`]: nothing has changed.
+    /// The epoch is above 4,194,303: nothing has changed.
     pub fn raise_epochs(&mut self, above: u32) -> Result<(), ShardRefusal> {
         if above > EPOCH_RAISED_MAX {
             return Err(ShardRefusal::Epoch);
