@@ -323,7 +323,7 @@ fn hall(
         options: settings.link.clone(),
         map: map.clone(),
         shards: Arc::new(mailboxes.clone()),
-        admit: Arc::new(|_, _| true),
+        admit: Arc::new(|_, _| Some(rookery_link::Rights::ALL)),
         runtime: handle.clone(),
     })
 }

@@ -182,7 +182,7 @@ async fn serve(node: u32, map: &SharedMap, role: &RouterRole) -> SocketAddr {
         options: options(),
         map: map.clone(),
         shards: role.shards(),
-        admit: Arc::new(|_, _| true),
+        admit: Arc::new(|_, _| Some(rookery_link::Rights::ALL)),
         runtime: Handle::current(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -35,6 +35,9 @@ pub(crate) enum Broken {
     /// The peer may not speak for the node it says it is.
     #[error("the peer is not allowed to speak for node {0}")]
     Forbidden(u32),
+    /// The peer says what is another role's to say.
+    #[error("the peer's roles do not allow what it says")]
+    NotGranted,
     /// The peer is an earlier life of a node that has started again since.
     #[error("node {0} has started again since")]
     Outlived(u32),
@@ -72,7 +75,7 @@ impl From<Broken> for Status {
             | Broken::WrongNode { .. }
             | Broken::Outlived(_)
             | Broken::Unborn(_) => Self::failed_precondition(text),
-            Broken::Forbidden(_) => Self::permission_denied(text),
+            Broken::Forbidden(_) | Broken::NotGranted => Self::permission_denied(text),
             Broken::Silent => Self::deadline_exceeded(text),
             _ => Self::invalid_argument(text),
         }

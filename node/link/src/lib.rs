@@ -35,7 +35,7 @@ mod ticket;
 mod ways;
 mod wire;
 
-pub use hall::{Admit, Hall, HallConfig};
+pub use hall::{Admit, Hall, HallConfig, Rights};
 pub use map::{Owner, ShardMap, SharedMap};
 pub use mover::{Dial, DialError, client_settings, server_settings};
 pub use options::LinkOptions;

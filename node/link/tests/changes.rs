@@ -10,7 +10,7 @@ mod support;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_link::{LinkOptions, ShardMap, Ways};
+use rookery_link::{LinkOptions, Rights, ShardMap, Ways};
 use rookery_session::carrier::{
     Answer, AskId, PeerFrame, Peers, Question, Routers, ShardId, ShardInput, Sink, SinkRef,
     ToSession, ToShard,
@@ -446,7 +446,7 @@ async fn a_node_that_is_not_admitted_gets_no_link() {
         map: map.clone(),
     };
     let shards = FakeShards::new(SHARDS, 10);
-    let admit = Arc::new(|node, _: &tonic::Extensions| node == 1);
+    let admit = Arc::new(|node, _: &tonic::Extensions| (node == 1).then_some(Rights::ALL));
     let router = RouterNode::start_with(place(2), &shards, admit).await;
     let addresses = Addresses::default();
     addresses.set(2, router.address);

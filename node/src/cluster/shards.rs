@@ -15,10 +15,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::gauge;
-use rookery_control::{Control, Directory, NodeId, Renewal, ShardMap, ShardPolicy, ShardsRefused};
+use rookery_control::{
+    Control, Directory, NodeId, NodeRole, Renewal, ShardMap, ShardPolicy, ShardsRefused,
+};
 use rookery_link::{
-    CarrierServer, Dial, DialError, Hall, HallConfig, Owner, ShardMap as Owners, SharedMap, Ways,
-    WaysConfig, client_settings,
+    CarrierServer, Dial, DialError, Hall, HallConfig, Owner, Rights, ShardMap as Owners, SharedMap,
+    Ways, WaysConfig, client_settings,
 };
 use rookery_router::carrier::InProcess;
 use rookery_router::shard::Tenure;
@@ -88,7 +90,7 @@ impl ShardWays {
             options: config.link.clone(),
             map: map.clone(),
             shards: carrier.clone(),
-            admit: Arc::new(speaks_for),
+            admit: Arc::new(rights),
             runtime: Handle::current(),
         });
         let ways = Ways::start(WaysConfig {
@@ -327,10 +329,15 @@ fn standing(known: u64, followed: u64, lease: Option<bool>) -> (bool, String) {
     }
 }
 
-/// Whether the certificate that came with a connection is this node's.
-fn speaks_for(node: u32, extensions: &tonic::Extensions) -> bool {
+/// What the certificate that came with a connection lets this node say, if it is the node's. One that has neither role
+/// asks for its operator.
+fn rights(node: u32, extensions: &tonic::Extensions) -> Option<Rights> {
     let caller = extensions.get::<Identity>();
-    caller.is_some_and(|caller| number(caller.node) == node)
+    let caller = caller.filter(|caller| number(caller.node) == node)?;
+    Some(Rights {
+        has_sessions: caller.may(NodeRole::Connection),
+        has_shards: caller.may(NodeRole::Router),
+    })
 }
 
 /// The map as the carrier wants it.
@@ -361,7 +368,30 @@ const TELL_AGAIN: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
-    use super::standing;
+    use super::*;
+
+    fn identity(node: u64, roles: &[NodeRole]) -> tonic::Extensions {
+        let mut extensions = tonic::Extensions::default();
+        extensions.insert(Identity {
+            cluster: "nest".to_owned(),
+            node: NodeId::new(node).expect("not zero"),
+            roles: roles.to_vec(),
+        });
+        extensions
+    }
+
+    #[test]
+    fn a_certificate_of_the_control_role_alone_may_not_ask_for_keys() {
+        let control = rights(2, &identity(2, &[NodeRole::Control]));
+        let nothing = Rights {
+            has_sessions: false,
+            has_shards: false,
+        };
+        assert_eq!(control, Some(nothing));
+        let connection = rights(2, &identity(2, &[NodeRole::Connection]));
+        assert!(connection.is_some_and(|rights| rights.has_sessions && !rights.has_shards));
+        assert_eq!(rights(3, &identity(2, &[NodeRole::Router])), None);
+    }
 
     #[test]
     fn a_node_is_ready_when_it_follows_the_map_and_a_router_when_its_lease_holds_too() {

@@ -11,6 +11,7 @@ use rookery_session::carrier::{
 
 use super::Inner;
 use super::proxy::Proxy;
+use super::rights::Rights;
 use super::waiting::Waiting;
 use crate::broken::Broken;
 use crate::half::Half;
@@ -38,6 +39,8 @@ pub(crate) struct Accepted {
 /// What the peer was told, and has said, of shards.
 #[derive(Default)]
 struct Receiving {
+    /// What the present connection may say; nothing before there is one.
+    rights: Option<Rights>,
     /// Everything for these is dropped, until the peer says that it begins anew.
     giving_back: HashSet<ShardId>,
     /// The epoch in which the peer takes this node for the owner. In another one it has another actor, which
@@ -75,9 +78,11 @@ impl Accepted {
         hello: &Hello,
         version: u8,
         resumed: bool,
+        rights: Rights,
     ) -> Result<(u64, Hello), Malformed> {
         // Nothing of the connection before is half handled.
-        let receiving = self.receiving();
+        let mut receiving = self.receiving();
+        receiving.rights = Some(rights);
         let generation = self.half.connect();
         let mut line = self.half.line();
         let config = &self.hall.config;
@@ -114,6 +119,10 @@ impl Accepted {
             .half
             .line()
             .repeats(generation, &header, frames.len())?;
+        let granted = |frame| receiving.rights.is_some_and(|it| it.cover(frame));
+        if !frames.iter().all(granted) {
+            return Err(Broken::NotGranted);
+        }
         let count = frames.len() - repeats;
         let mut words = Vec::new();
         for (number, frame) in (header.first..).zip(frames).skip(repeats) {

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod proxy;
+mod rights;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -15,6 +16,7 @@ use rookery_xmpp::jid::Jid;
 use tokio::runtime::Handle;
 
 pub(crate) use accepted::Accepted;
+pub use rights::Rights;
 
 use crate::LinkOptions;
 use crate::SharedMap;
@@ -22,9 +24,9 @@ use crate::broken::Broken;
 use crate::clock::Clock;
 use crate::wire::Hello;
 
-/// Whether a connection, by what its TLS or an interceptor left in the request's extensions, may
-/// speak for a node.
-pub type Admit = Arc<dyn Fn(u32, &tonic::Extensions) -> bool + Send + Sync>;
+/// What a connection, by what its TLS or an interceptor left in the request's extensions, may say for
+/// a node; `None` if it may not speak for it at all.
+pub type Admit = Arc<dyn Fn(u32, &tonic::Extensions) -> Option<Rights> + Send + Sync>;
 
 /// What the accepting side is told at its start.
 pub struct HallConfig {
@@ -120,9 +122,8 @@ impl Inner {
                 wanted: hello.to,
             });
         }
-        if !(self.config.admit)(hello.from, extensions) {
-            return Err(Broken::Forbidden(hello.from));
-        }
+        let rights = (self.config.admit)(hello.from, extensions);
+        let rights = rights.ok_or(Broken::Forbidden(hello.from))?;
         if hello.life > Timestamp::now().as_millis() + LIFE_AHEAD_MS_MAX {
             return Err(Broken::Unborn(hello.from));
         }
@@ -135,7 +136,7 @@ impl Inner {
                 own_newest: options.version,
             })?;
         let (link, resumed) = self.link(hello)?;
-        let (generation, reply) = link.connect(hello, version, resumed)?;
+        let (generation, reply) = link.connect(hello, version, resumed, rights)?;
         Ok((link, generation, reply))
     }
 

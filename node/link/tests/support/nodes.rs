@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use rookery_link::{
-    Admit, Dial, DialError, Hall, HallConfig, LinkOptions, SharedMap, Ways, WaysConfig,
+    Admit, Dial, DialError, Hall, HallConfig, LinkOptions, Rights, SharedMap, Ways, WaysConfig,
     client_settings, server_settings,
 };
 use rookery_session::carrier::ShardsRef;
@@ -69,7 +69,7 @@ pub(crate) struct Place {
 
 /// Admits all.
 pub(crate) fn all() -> Admit {
-    Arc::new(|_, _| true)
+    Arc::new(|_, _| Some(Rights::ALL))
 }
 
 /// A node with shards.
