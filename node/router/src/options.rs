@@ -65,6 +65,10 @@ rookery_xmpp::options! {
     }
 }
 
+/// The longest password that an account may have, in bytes. Most of what a client that has not logged in may say in one
+/// stanza (8 KiB): a longer one could not be proved.
+pub const PASSWORD_BYTES_MAX: usize = 4_096;
+
 /// The conflict policy of resource binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,6 @@
 //! Fields of requests, and errors of other parts, in gRPC's terms.
 
+use rookery_router::PASSWORD_BYTES_MAX;
 use rookery_store::StoreError;
 use rookery_xmpp::jid::Jid;
 use tonic::Status;
@@ -31,6 +32,17 @@ pub(super) fn any_jid(text: &str) -> Result<Jid, Status> {
     Ok(jid)
 }
 
+/// Refuses a password that no account may have because of its length.
+pub(super) fn check_password(password: &str) -> Result<(), Status> {
+    match password.len() <= PASSWORD_BYTES_MAX {
+        true => Ok(()),
+        false => Err(Status::invalid_argument(format!(
+            "the password has {} bytes: it may have {PASSWORD_BYTES_MAX} at most",
+            password.len()
+        ))),
+    }
+}
+
 /// What a caller is told when the store refuses.
 pub(super) fn of_store(error: &StoreError) -> Status {
     match error {
@@ -56,5 +68,18 @@ pub(super) fn page_size(wanted: u32) -> usize {
     match wanted {
         0 => 100,
         wanted => wanted.min(1000) as usize,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_is_too_long_is_refused_by_its_length() {
+        assert!(check_password(&"x".repeat(PASSWORD_BYTES_MAX)).is_ok());
+        let refused = check_password(&"x".repeat(1_000_000)).unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        assert!(refused.message().contains("4096"), "{refused}");
     }
 }

@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 
 use super::sessions::to_session;
 use super::shards::{Shards, unexpected};
-use super::status::{account, keeps_accounts, of_store, page_size};
+use super::status::{account, check_password, keeps_accounts, of_store, page_size};
 use crate::config::Role;
 use crate::operator::Operator;
 
@@ -97,6 +97,7 @@ impl Users for UsersService {
         let CreateUserRequest { jid, password } = request.into_inner();
         let jid = account(&jid)?;
         self.host(jid.domain())?;
+        check_password(&password)?;
         let prepared = jid.as_str().to_owned();
         self.change(
             &jid,
@@ -130,6 +131,7 @@ impl Users for UsersService {
     ) -> Result<Response<SetPasswordResponse>, Status> {
         let SetPasswordRequest { jid, password } = request.into_inner();
         let jid = account(&jid)?;
+        check_password(&password)?;
         self.change(
             &jid,
             AdminQuestion::SetPassword {

@@ -204,7 +204,7 @@ pub enum Reply {
     Log(Vec<LogEntry>),
     /// Keys.
     Credentials(Box<Credentials>),
-    /// The password has characters that no password may have (RFC 8265 4.2).
+    /// The password is too long, or has characters that no password may have (RFC 8265 4.2).
     BadPassword,
     /// Whether anybody may register.
     RegistrationIsOpen(bool),

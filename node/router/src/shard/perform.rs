@@ -10,6 +10,7 @@ use rookery_xmpp::scram::Credentials;
 use tokio::sync::Semaphore;
 
 use super::{Reply, Request};
+use crate::PASSWORD_BYTES_MAX;
 
 /// What requests are carried out with.
 pub struct Services {
@@ -150,6 +151,10 @@ async fn reserve(services: &Services, request: Request) -> Reply {
 }
 
 async fn derive(services: &Services, password: String, salt: [u8; 16], iterations: u32) -> Reply {
+    // From a node of the cluster, perhaps, that does not look.
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Reply::BadPassword;
+    }
     let Ok(_permit) = services.derivations.acquire().await else {
         return Reply::Failed(StoreError::Invalid("shutting down"));
     };

@@ -6,7 +6,7 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::bad_password;
-use crate::RouterOptions;
+use crate::{PASSWORD_BYTES_MAX, RouterOptions};
 
 /// What a client filled in.
 pub(super) struct Submission {
@@ -39,10 +39,13 @@ impl Submission {
         Ok(Self { username, password })
     }
 
-    /// Whether the password is long enough.
+    /// Whether the password is long enough, and not too long.
     pub(super) fn check_password(&self, options: &RouterOptions) -> Result<(), StanzaError> {
-        let enough = self.password.len() >= options.password_bytes_min as usize;
-        if enough { Ok(()) } else { Err(bad_password()) }
+        let fits = options.password_bytes_min as usize..=PASSWORD_BYTES_MAX;
+        match fits.contains(&self.password.len()) {
+            true => Ok(()),
+            false => Err(bad_password()),
+        }
     }
 }
 
@@ -85,6 +88,17 @@ mod tests {
         let submission = Submission::read(&query).expect("both fields are there");
         assert_eq!(submission.username, "bill");
         assert_eq!(submission.password, "Calliope");
+    }
+
+    #[test]
+    fn a_password_that_is_too_long_is_refused() {
+        let options = RouterOptions::default();
+        let of = |bytes: usize| Submission {
+            username: "juliet".to_owned(),
+            password: "x".repeat(bytes),
+        };
+        assert!(of(PASSWORD_BYTES_MAX).check_password(&options).is_ok());
+        assert!(of(PASSWORD_BYTES_MAX + 1).check_password(&options).is_err());
     }
 
     #[test]

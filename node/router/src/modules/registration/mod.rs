@@ -151,5 +151,5 @@ fn store_password(account: &Account, keys: Box<Credentials>) -> Outcome {
 fn bad_password() -> StanzaError {
     StanzaError::new(Condition::NotAcceptable)
         .with_type(ErrorType::Modify)
-        .with_text("the password is empty, too short, or has characters that no password may have")
+        .with_text("the password is empty, too short, too long, or has characters that no password may have")
 }
