@@ -1,8 +1,7 @@
 //! The service `Control`: other nodes' questions to the group, answered by this member.
 
 use rookery_control::{
-    Command, Control, ControlStatus, NodeRole, NodesRefused, Policy, Proposal, Unavailable,
-    encode_changes,
+    Control, ControlStatus, NodeRole, NodesRefused, Policy, Proposal, Unavailable, encode_changes,
 };
 use rookery_proto::control::control_server::Control as ControlApi;
 use rookery_proto::control::{
@@ -18,12 +17,14 @@ use tonic::{Request, Response, Status};
 use super::admission::{Gate, is_address};
 use super::authorization::identity;
 use super::identity::Identity;
-use super::version;
+use super::watches::{Watch, Watches};
+use super::{proposal, version};
 
 /// Answers for the group.
 pub(super) struct ControlService {
     pub(super) control: Control,
     pub(super) gate: Gate,
+    pub(super) watches: Watches,
 }
 
 #[tonic::async_trait]
@@ -37,10 +38,11 @@ impl ControlApi for ControlService {
         version::check(request.version, "propose")?;
         let mut proposal = Proposal::decode(&request.proposal)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        check_proposal(&caller, &proposal)?;
-        check_size(&proposal.command, request.proposal.len())?;
+        let now = Timestamp::now();
+        proposal::check(&caller, &proposal, now)?;
+        proposal::check_size(&proposal.command, request.proposal.len())?;
         // The group's time never goes back: a node whose clock is ahead must not take it along.
-        proposal.now = proposal.now.min(Timestamp::now());
+        proposal.now = proposal.now.min(now);
         let (outcome, unavailable) = parts(self.control.forward(proposal).await, |it| it.encode());
         Ok(Response::new(ProposeResponse {
             version: version::newest(),
@@ -82,7 +84,8 @@ impl ControlApi for ControlService {
         let request = request.into_inner();
         version::check(request.version, "watch")?;
         let (events, stream) = mpsc::channel(EVENTS_MAX);
-        tokio::spawn(tell(self.control.clone(), caller, request, events));
+        let watch = self.watches.begin(caller.node);
+        tokio::spawn(tell(self.control.clone(), watch, request, events));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -124,61 +127,6 @@ impl ControlApi for ControlService {
     }
 }
 
-/// Nobody asks in another node's name, and no node lets others in.
-fn check_proposal(caller: &Identity, proposal: &Proposal) -> Result<(), Status> {
-    let refused = |why: &str| {
-        let caller = caller.to_string();
-        tracing::warn!(caller, why, "proposal refused");
-        Err(Status::permission_denied(why.to_owned()))
-    };
-    if proposal.request.node != caller.node {
-        return refused("the proposal is another node's");
-    }
-    let command = &proposal.command;
-    if command.speaker().is_some_and(|node| node != caller.node) {
-        return refused("a node speaks only of itself");
-    }
-    if matches!(
-        command,
-        Command::HandedOver { .. } | Command::ConfigureShards { .. } | Command::RaiseEpochs { .. }
-    ) && !caller.may(NodeRole::Router)
-    {
-        return refused("only routers speak of shards");
-    }
-    if matches!(command, Command::Renew { renewal, .. } if renewal.routes)
-        && !caller.may(NodeRole::Router)
-    {
-        return refused("only routers own shards");
-    }
-    if matches!(
-        command,
-        Command::RenewQuota { .. } | Command::ConfigureQuota { .. }
-    ) && !caller.may(NodeRole::Connection)
-    {
-        return refused("only connection nodes speak of traffic budgets");
-    }
-    // A node may want to be empty, and to be used again.
-    if matches!(command, Command::DrainNode { node, .. } if *node == caller.node) {
-        return Ok(());
-    }
-    if command.is_membership() || matches!(command, Command::Enlist { .. }) {
-        return refused("who belongs to the cluster is not for this call");
-    }
-    Ok(())
-}
-
-/// A proposal stays in the log of every member for a while, and its outcome in the state.
-fn check_size(command: &Command, bytes: usize) -> Result<(), Status> {
-    let lists = matches!(
-        command,
-        Command::AddBans { .. } | Command::RemoveBans { .. }
-    );
-    if bytes > PROPOSAL_BYTES_MAX && !lists {
-        return Err(Status::invalid_argument("the proposal is too large"));
-    }
-    Ok(())
-}
-
 /// The roles of a request, if the caller's certificate has them.
 fn granted(caller: &Identity, roles: &[String]) -> Result<Vec<NodeRole>, Status> {
     let named: Option<Vec<_>> = roles.iter().map(|name| NodeRole::named(name)).collect();
@@ -197,11 +145,11 @@ fn granted(caller: &Identity, roles: &[String]) -> Result<Vec<NodeRole>, Status>
     }
 }
 
-/// Tells a node what is newer than it knows, until it goes, is removed, or the group stops. A node that does not keep
-/// up is told the newest only.
+/// Tells a node what is newer than it knows, until it goes, is removed, watches anew, or the group stops. A node that
+/// does not keep up is told the newest only.
 async fn tell(
     control: Control,
-    caller: Identity,
+    mut watch: Watch,
     request: WatchRequest,
     events: mpsc::Sender<Result<WatchEvent, Status>>,
 ) {
@@ -220,7 +168,7 @@ async fn tell(
             version: version::newest(),
             ..WatchEvent::default()
         };
-        if directory.removed.contains(&caller.node) {
+        if directory.removed.contains(&watch.node()) {
             let gone = Status::permission_denied("this node was removed from the cluster");
             // It may have gone by itself.
             let _ = events.send(Err(gone)).await;
@@ -245,8 +193,14 @@ async fn tell(
         }
         let parts = [&event.policy, &event.directory, &event.shards, &event.bans];
         let is_news = parts.iter().any(|part| !part.is_empty());
-        if is_news && events.send(Ok(event)).await.is_err() {
-            return;
+        if is_news {
+            let sent = tokio::select! {
+                sent = events.send(Ok(event)) => sent.is_ok(),
+                () = watch.replaced() => false,
+            };
+            if !sent {
+                return;
+            }
         }
         let changed = async {
             tokio::select! {
@@ -259,6 +213,7 @@ async fn tell(
         tokio::select! {
             changed = changed => if changed.is_err() { return },
             () = events.closed() => return,
+            () = watch.replaced() => return,
         }
     }
 }
@@ -296,60 +251,5 @@ pub(crate) fn nodes_refused(refused: &NodesRefused) -> Status {
     }
 }
 
-/// A renewal of traffic budgets names a thousand keys; nothing else is as long.
-const PROPOSAL_BYTES_MAX: usize = 131_072;
-
-/// Events between a watch and its connection.
-const EVENTS_MAX: usize = 2;
-
-#[cfg(test)]
-mod tests {
-    use rookery_control::{NodeId, Renewal, RequestId};
-
-    use super::*;
-
-    fn caller(roles: &[NodeRole]) -> Identity {
-        Identity {
-            cluster: "test".to_owned(),
-            node: NodeId::FIRST,
-            roles: roles.to_vec(),
-        }
-    }
-
-    fn renews(node: u64, routes: bool) -> Proposal {
-        let node = NodeId::new(node).expect("not zero");
-        let renewal = Renewal {
-            incarnation: 1,
-            routes,
-            draining: false,
-        };
-        Proposal {
-            request: RequestId {
-                node,
-                incarnation: 1,
-                sequence: 1,
-            },
-            acknowledged: 0,
-            now: Timestamp(0),
-            command: Command::Renew { node, renewal },
-        }
-    }
-
-    #[test]
-    fn only_routers_may_own_shards() {
-        for role in [NodeRole::Control, NodeRole::Connection] {
-            assert!(check_proposal(&caller(&[role]), &renews(1, false)).is_ok());
-            let refused = check_proposal(&caller(&[role]), &renews(1, true)).unwrap_err();
-            assert_eq!(refused.code(), tonic::Code::PermissionDenied);
-        }
-        assert!(check_proposal(&caller(&[NodeRole::Router]), &renews(1, true)).is_ok());
-        assert!(check_proposal(&caller(&[NodeRole::Router]), &renews(2, true)).is_err());
-    }
-
-    #[test]
-    fn a_proposal_is_small_but_for_lists_of_bans() {
-        let command = renews(1, false).command;
-        assert!(check_size(&command, PROPOSAL_BYTES_MAX).is_ok());
-        assert!(check_size(&command, PROPOSAL_BYTES_MAX + 1).is_err());
-    }
-}
+/// Events between a watch and its connection: an event may be the whole list of bans, and the next one waits for room.
+const EVENTS_MAX: usize = 1;

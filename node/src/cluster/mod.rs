@@ -27,6 +27,7 @@ mod join;
 mod link;
 mod peer;
 mod port;
+mod proposal;
 mod raft_service;
 mod renew;
 mod rest;
@@ -36,6 +37,7 @@ mod start;
 mod token;
 mod transport;
 mod version;
+mod watches;
 
 pub use admission::{TokenRefused, is_address};
 pub use authority::AuthorityError;

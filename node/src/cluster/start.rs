@@ -34,6 +34,7 @@ use super::shards::ShardWays;
 use super::token::Token;
 use super::transport::{GrpcTransport, Way};
 use super::version;
+use super::watches::Watches;
 use crate::config::{Config, Role};
 use crate::operation::Folder;
 
@@ -266,6 +267,7 @@ impl Ground {
                 .add_service(ControlServer::new(ControlService {
                     control,
                     gate: gate.clone(),
+                    watches: Watches::default(),
                 }))
                 .add_service(
                     AdmissionServer::new(gate.clone()).max_decoding_message_size(JOIN_BYTES_MAX),

@@ -200,28 +200,93 @@ pub enum Command {
     },
 }
 
+/// Who may ask for a command by a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// Only this node, for it speaks of itself; with a role if one is named.
+    Itself(NodeId, Option<NodeRole>),
+    /// Any node of this role.
+    Role(NodeRole),
+    /// The operator, by the admin API of any node: `rookery admin` works wherever he is, so any node is believed that it
+    /// has one. Whoever breaks into a node of any role can therefore ban, move shards and set policies; what it asked for
+    /// is in the log of the member that it asked.
+    Operator,
+    /// Members of the group and nobody else, for it decides who belongs to the cluster, or what time it is.
+    Member,
+}
+
 impl Command {
-    /// Whether it decides who belongs to the cluster: only members of the control group may ask for it.
-    pub fn is_membership(&self) -> bool {
-        matches!(
-            self,
+    /// Who may ask for it. Every command stands here, so that a new one is judged as well.
+    pub fn asker(&self) -> Asker {
+        use NodeRole::{Connection, Router};
+        match self {
+            Self::Renew { node, renewal } => Asker::Itself(*node, renewal.routes.then_some(Router)),
+            Self::Leave { node } => Asker::Itself(*node, None),
+            Self::HandedOver { node, .. } => Asker::Itself(*node, Some(Router)),
+            Self::RenewQuota { node, .. } => Asker::Itself(*node, Some(Connection)),
+            Self::Reserve { .. }
+            | Self::Commit { .. }
+            | Self::Release { .. }
+            | Self::ConfigureShards { .. }
+            | Self::RaiseEpochs { .. } => Asker::Role(Router),
+            Self::ConfigureQuota { .. } => Asker::Role(Connection),
+            Self::ConfigureRegistration { .. }
+            | Self::SetRegistration { .. }
+            | Self::ResetRegistration
+            | Self::MoveShard { .. }
+            | Self::ResetQuota { .. }
+            | Self::ShowQuota { .. }
+            | Self::ShowThrottle { .. }
+            | Self::ResetThrottle { .. }
+            | Self::AddBans { .. }
+            | Self::RemoveBans { .. } => Asker::Operator,
             Self::CreateToken { .. }
-                | Self::Admit { .. }
-                | Self::RemoveNode { .. }
-                | Self::DrainNode { .. }
-                | Self::Advance { .. }
-        )
+            | Self::Admit { .. }
+            | Self::Enlist { .. }
+            | Self::RemoveNode { .. }
+            | Self::DrainNode { .. }
+            | Self::Advance { .. } => Asker::Member,
+        }
     }
 
-    /// The only node that may ask for it, where it speaks of itself.
-    pub fn speaker(&self) -> Option<NodeId> {
+    /// The run of the node's process that it names, in milliseconds since 1970.
+    pub fn incarnation(&self) -> Option<u64> {
         match self {
-            Self::Enlist { node, .. }
-            | Self::Renew { node, .. }
-            | Self::RenewQuota { node, .. }
-            | Self::Leave { node }
-            | Self::HandedOver { node, .. } => Some(*node),
+            Self::Renew { renewal, .. } => Some(renewal.incarnation),
+            Self::RenewQuota { renewal, .. } => Some(renewal.incarnation),
             _ => None,
+        }
+    }
+
+    /// A word for logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Reserve { .. } => "reserve",
+            Self::Commit { .. } => "commit",
+            Self::Release { .. } => "release",
+            Self::ConfigureRegistration { .. } => "configure_registration",
+            Self::SetRegistration { .. } => "set_registration",
+            Self::ResetRegistration => "reset_registration",
+            Self::CreateToken { .. } => "create_token",
+            Self::Admit { .. } => "admit",
+            Self::Enlist { .. } => "enlist",
+            Self::RemoveNode { .. } => "remove_node",
+            Self::DrainNode { .. } => "drain_node",
+            Self::ConfigureShards { .. } => "configure_shards",
+            Self::RaiseEpochs { .. } => "raise_epochs",
+            Self::Renew { .. } => "renew",
+            Self::Advance { .. } => "advance",
+            Self::Leave { .. } => "leave",
+            Self::HandedOver { .. } => "handed_over",
+            Self::MoveShard { .. } => "move_shard",
+            Self::ConfigureQuota { .. } => "configure_quota",
+            Self::RenewQuota { .. } => "renew_quota",
+            Self::ResetQuota { .. } => "reset_quota",
+            Self::ShowThrottle { .. } => "show_throttle",
+            Self::ResetThrottle { .. } => "reset_throttle",
+            Self::AddBans { .. } => "add_bans",
+            Self::RemoveBans { .. } => "remove_bans",
+            Self::ShowQuota { .. } => "show_quota",
         }
     }
 }

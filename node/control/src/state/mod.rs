@@ -22,7 +22,7 @@ mod source;
 mod throttle;
 
 pub use bans::{Ban, BanList, BanTarget, BanTargetError, BanUpdate};
-pub use command::{Command, FormatError, Outcome, Proposal};
+pub use command::{Asker, Command, FormatError, Outcome, Proposal};
 pub(crate) use command::{decode, encode};
 pub use members::{Member, Members, NodeId};
 pub use nodes::{Directory, Node, NodeRole, TokenHash};
