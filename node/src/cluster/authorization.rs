@@ -14,13 +14,16 @@ use tower::{Layer, Service};
 
 use super::book::Book;
 use super::identity::Identity;
+use super::sparing::Sparing;
 
 /// What a service asks of its callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     /// Nothing: who joins has no certificate yet.
     Open,
-    /// To be a node of this cluster.
+    /// To be a node of this cluster. What it may say there is judged by its roles where it is understood: proposals by
+    /// what they propose, frames by what they are (`rookery_link::Rights`), for the admin API of every node asks the
+    /// group and the shards.
     Node,
     /// To be a member of the control group, or to become one.
     Member,
@@ -41,6 +44,7 @@ pub(super) struct AuthorizationLayer(Arc<Judge>);
 struct Judge {
     cluster: String,
     book: Arc<Book>,
+    refused: Sparing,
 }
 
 /// The services behind the check.
@@ -52,7 +56,11 @@ pub(super) struct Authorized<S> {
 
 impl AuthorizationLayer {
     pub(super) fn new(cluster: String, book: Arc<Book>) -> Self {
-        Self(Arc::new(Judge { cluster, book }))
+        Self(Arc::new(Judge {
+            cluster,
+            book,
+            refused: Sparing::default(),
+        }))
     }
 }
 
@@ -85,10 +93,12 @@ where
                 Either::Left(self.inner.call(request))
             }
             Err(status) => {
-                let (method, reason) = (request.uri().path(), status.message());
-                let peer = peer(&request);
-                let caller = caller.map(|identity| identity.to_string());
-                tracing::warn!(method, peer, caller, reason, "cluster call refused");
+                if let Some(unsaid) = self.judge.refused.says() {
+                    let (method, reason) = (request.uri().path(), status.message());
+                    let peer = peer(&request);
+                    let caller = caller.map(|identity| identity.to_string());
+                    tracing::warn!(method, peer, caller, reason, unsaid, "cluster call refused");
+                }
                 Either::Right(ready(Ok(status.into_http())))
             }
         }
@@ -187,6 +197,7 @@ mod tests {
         let judge = Judge {
             cluster: "nest".into(),
             book: Arc::new(book),
+            refused: Sparing::default(),
         };
         judge
             .judge(path, caller)

@@ -14,10 +14,14 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tracing::warn;
 
+use rookery_control::NodeId;
 use rookery_link::{LinkOptions, server_settings};
 
 use super::authorization::AuthorizationLayer;
 use super::credentials::Credentials;
+use super::guests::{Guests, Seated};
+use super::identity::Identity;
+use super::sparing::Sparing;
 
 /// An address of the port that is bound and not served yet.
 pub(super) struct Bound(TcpListener);
@@ -36,7 +40,12 @@ impl Bound {
     /// Serves until the runtime ends.
     pub(super) fn serve(self, credentials: Credentials, layer: AuthorizationLayer, routes: Routes) {
         let (shaken, incoming) = mpsc::channel(SHAKEN_MAX);
-        tokio::spawn(accept(self.0, credentials, shaken));
+        let door = Door {
+            shaken,
+            guests: Guests::default(),
+            refused: Arc::default(),
+        };
+        tokio::spawn(accept(self.0, credentials, door));
         let server = server_settings(Server::builder(), &LinkOptions::default())
             .http2_keepalive_interval(Some(ALIVE_EVERY))
             .http2_keepalive_timeout(Some(ALIVE_WITHIN))
@@ -51,11 +60,19 @@ impl Bound {
     }
 }
 
-type Shaken = mpsc::Sender<io::Result<TlsStream<TcpStream>>>;
+type Shaken = mpsc::Sender<io::Result<Seated<TlsStream<TcpStream>>>>;
+
+/// What all handshakes share.
+#[derive(Clone)]
+struct Door {
+    shaken: Shaken,
+    guests: Guests,
+    refused: Arc<Sparing>,
+}
 
 /// Accepts connections; each shakes hands in a task of its own, of which there is a bounded number. Beyond it nobody is
 /// accepted until one is done, and none takes long.
-async fn accept(listener: TcpListener, credentials: Credentials, shaken: Shaken) {
+async fn accept(listener: TcpListener, credentials: Credentials, door: Door) {
     let places = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -64,7 +81,7 @@ async fn accept(listener: TcpListener, credentials: Credentials, shaken: Shaken)
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let acceptor = TlsAcceptor::from(Arc::clone(&credentials.now().server));
-                tokio::spawn(shake(acceptor, stream, peer, shaken.clone(), place));
+                tokio::spawn(shake(acceptor, stream, peer, door.clone(), place));
             }
             Err(error) => {
                 warn!(%error, "cluster connection not accepted");
@@ -79,19 +96,39 @@ async fn shake(
     acceptor: TlsAcceptor,
     stream: TcpStream,
     peer: SocketAddr,
-    shaken: Shaken,
+    door: Door,
     _place: OwnedSemaphorePermit,
 ) {
     let handshake = async {
         stream.set_nodelay(true)?;
         acceptor.accept(stream).await
     };
-    match tokio::time::timeout(HANDSHAKE, handshake).await {
+    let stream = match tokio::time::timeout(HANDSHAKE, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return door.refuse(peer, &error.to_string()),
+        Err(_elapsed) => return door.refuse(peer, "no handshake in time"),
+    };
+    match door.guests.place(node_of(&stream)) {
         // An error means that the server has ended.
-        Ok(Ok(stream)) => drop(shaken.send(Ok(stream)).await),
-        Ok(Err(error)) => warn!(%peer, %error, "cluster connection refused"),
-        Err(_elapsed) => warn!(%peer, "cluster connection refused: no handshake in time"),
+        Some(place) => drop(door.shaken.send(Ok(place.seat(stream))).await),
+        None => door.refuse(peer, "too many connections of strangers, or of this node"),
     }
+}
+
+impl Door {
+    /// Whoever connects again and again writes no line for each time.
+    fn refuse(&self, peer: SocketAddr, reason: &str) {
+        if let Some(unsaid) = self.refused.says() {
+            warn!(%peer, reason, unsaid, "cluster connection refused");
+        }
+    }
+}
+
+/// Whose certificate was verified; `None` for a stranger.
+fn node_of(stream: &TlsStream<TcpStream>) -> Option<NodeId> {
+    let certificates = stream.get_ref().1.peer_certificates()?;
+    let identity = Identity::of_certificate(certificates.first()?).ok()?;
+    Some(identity.node)
 }
 
 /// Connections that have shaken hands and wait to be taken over.
@@ -114,7 +151,7 @@ const ALIVE_WITHIN: Duration = Duration::from_secs(5);
 mod tests {
     use std::path::Path;
 
-    use rookery_control::{NodeId, NodeRole};
+    use rookery_control::NodeRole;
     use rookery_proto::PROTOCOL;
     use rookery_proto::control::StatusRequest;
     use rookery_proto::control::control_client::ControlClient;
@@ -129,7 +166,7 @@ mod tests {
     use super::super::credentials::Generation;
     use super::super::dial::dial;
     use super::super::files::{Files, write_private};
-    use super::super::identity::{Identity, node_name};
+    use super::super::identity::node_name;
     use super::super::join::init;
     use super::*;
 
@@ -218,6 +255,42 @@ mod tests {
         nobody.client_auth_cert_resolver = Arc::new(Nobody);
         let refused = call(address, &identity, Arc::new(nobody)).await;
         assert_eq!(refused, Some(Code::Unauthenticated));
+    }
+
+    /// A connection of a stranger that says nothing.
+    async fn idle(address: SocketAddr, node: &Identity, tls: Arc<ClientConfig>) -> io::Result<u8> {
+        use tokio::io::AsyncReadExt;
+        let stream = TcpStream::connect(address).await?;
+        let name = node_name(&node.cluster, node.node).try_into().unwrap();
+        let mut stream = tokio_rustls::TlsConnector::from(tls)
+            .connect(name, stream)
+            .await?;
+        // Whoever has a place hears of the settings first.
+        let first = stream.read_u8().await;
+        std::mem::forget(stream);
+        first
+    }
+
+    #[tokio::test]
+    async fn strangers_who_stay_are_few_and_keep_no_node_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (address, identity) = port(dir.path()).await;
+        let ours = Credentials::load(&Files::of_folder(dir.path()))
+            .unwrap()
+            .now();
+        let mut nobody = ClientConfig::clone(&ours.client);
+        nobody.client_auth_cert_resolver = Arc::new(Nobody);
+        let nobody = Arc::new(nobody);
+        let mut taken = 0;
+        for _ in 0..200 {
+            match idle(address, &identity, Arc::clone(&nobody)).await {
+                Ok(_) => taken += 1,
+                Err(_) => break,
+            }
+        }
+        assert_eq!(taken, 64);
+        let through = call(address, &identity, Arc::clone(&ours.client)).await;
+        assert_eq!(through, Some(Code::Unimplemented));
     }
 
     #[tokio::test]
