@@ -1,8 +1,8 @@
 //! How many connections of the internal port stand open, and for how long those of strangers do.
 //!
-//! A stranger has no certificate: somebody who joins, and is done within a second, or an enemy. Strangers have few places and
-//! are sent away in time whatever they do. A node has places of its own, so that one that is broken into takes none from
-//! another.
+//! A stranger has no certificate: somebody who joins, and is done within a second, or an enemy. Strangers have few
+//! places and are sent away in time whatever they do. A node has places of its own, so that one that is broken into
+//! takes none from another.
 
 use std::collections::BTreeMap;
 use std::future::Future;

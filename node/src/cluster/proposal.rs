@@ -55,6 +55,7 @@ fn is_own_drain(caller: &Identity, command: &Command) -> bool {
 /// A proposal stays in the log of every member for a while, and what it names in the state.
 pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> {
     let bytes_max = match command {
+        Command::Reserve { host, name, .. } if host.len().max(name.len()) > NAME_BYTES_MAX => 0,
         Command::AddBans { .. } | Command::RemoveBans { .. } => return Ok(()),
         Command::RenewQuota { .. } => RENEWAL_BYTES_MAX,
         _ => PROPOSAL_BYTES_MAX,
@@ -67,6 +68,9 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
 
 /// A renewal of traffic budgets names a thousand keys; nothing else is as long.
 const RENEWAL_BYTES_MAX: usize = 131_072;
+
+/// The longest host or account (RFC 7622 3.2, 3.3): each registration that a window counts keeps one.
+const NAME_BYTES_MAX: usize = 1_023;
 
 /// All other proposals: the longest names a host and an account of 1,023 bytes each, which JSON may write sixfold.
 const PROPOSAL_BYTES_MAX: usize = 16_384;
@@ -270,6 +274,13 @@ mod tests {
         assert!(check_size(&small, PROPOSAL_BYTES_MAX + 1).is_err());
         assert!(check_size(&quota(1), RENEWAL_BYTES_MAX).is_ok());
         assert!(check_size(&quota(1), RENEWAL_BYTES_MAX + 1).is_err());
+        let reserve = |bytes| Command::Reserve {
+            host: "x".repeat(bytes),
+            address: [192, 0, 2, 1].into(),
+            name: "olga".to_owned(),
+        };
+        assert!(check_size(&reserve(NAME_BYTES_MAX), 2_000).is_ok());
+        assert!(check_size(&reserve(NAME_BYTES_MAX + 1), 2_000).is_err());
         let bans = Command::AddBans { bans: Vec::new() };
         assert!(check_size(&bans, RENEWAL_BYTES_MAX + 1).is_ok());
     }

@@ -207,9 +207,9 @@ pub enum Asker {
     Itself(NodeId, Option<NodeRole>),
     /// Any node of this role.
     Role(NodeRole),
-    /// The operator, by the admin API of any node: `rookery admin` works wherever he is, so any node is believed that it
-    /// has one. Whoever breaks into a node of any role can therefore ban, move shards and set policies; what it asked for
-    /// is in the log of the member that it asked.
+    /// The operator, by the admin API of any node: `rookery admin` works wherever he is, so any node is believed that
+    /// it has one. Whoever breaks into a node of any role can therefore ban, move shards and set policies; what it
+    /// asked for is in the log of the member that it asked.
     Operator,
     /// Members of the group and nobody else, for it decides who belongs to the cluster, or what time it is.
     Member,

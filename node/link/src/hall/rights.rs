@@ -4,8 +4,8 @@ use rookery_session::carrier::Question;
 
 use crate::wire::UpIn;
 
-/// What a node may say beyond the operator's questions, which the admin API of every node asks, and words about the link
-/// itself. By the roles that its certificate gives: a node that is broken into speaks for no other role.
+/// What a node may say beyond the operator's questions, which the admin API of every node asks, and words about the
+/// link itself. By the roles that its certificate gives: a node that is broken into speaks for no other role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rights {
     /// It has clients: it asks for the keys of accounts, binds sessions, and passes on what they say.

@@ -54,8 +54,8 @@ pub struct ShardPolicy {
 }
 
 impl ShardPolicy {
-    /// Milliseconds of a lease. A shorter one ends between two entries of a leader's clock ([`MEASURED_MS_MAX`]), and for
-    /// a longer one nobody would wait.
+    /// Milliseconds of a lease. A shorter one ends between two entries of a leader's clock ([`MEASURED_MS_MAX`]), and
+    /// for a longer one nobody would wait.
     const LEASE_MS: RangeInclusive<u64> = 500..=600_000;
 
     /// Whether shards can be served by these numbers.
@@ -66,8 +66,8 @@ impl ShardPolicy {
     }
 }
 
-/// The highest epoch that owners are lifted above, half of what a log's positions have (23 bits): as many changes of the
-/// owner are left as there can have been.
+/// The highest epoch that owners are lifted above, half of what a log's positions have (23 bits): as many changes of
+/// the owner are left as there can have been.
 const EPOCH_RAISED_MAX: u32 = (1 << 22) - 1;
 
 /// The most time that one entry of a leader brings, in milliseconds. A dead router's shards wait that
