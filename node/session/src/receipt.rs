@@ -83,12 +83,11 @@ impl Receipt {
         }))
     }
 
-    /// Whether the frame's owner has given its shard up: the frame's sender sends it to the next.
-    pub fn is_void(&self) -> bool {
-        self.0
-            .tenure
-            .get()
-            .is_some_and(|tenure| tenure.stands() == Stands::NoMore)
+    /// Whether the owner who deals with the frame may still speak for its shard. If it has given that up, the frame's
+    /// sender sends it to the next, and nothing that follows from it may go on here.
+    pub fn stands(&self) -> Stands {
+        let tenure = self.0.tenure.get();
+        tenure.map_or(Stands::Firmly, |tenure| tenure.stands())
     }
 
     /// The frame has reached the owner of its shard. Without that, dropping it settles nothing.
@@ -182,9 +181,9 @@ mod tests {
         let tenure: Arc<dyn Tenure> = office.clone();
         let receipt = Receipt::new(ShardId(1), 2, book.clone());
         receipt.enter(&tenure);
-        assert!(!receipt.is_void());
+        assert_eq!(receipt.stands(), Stands::Firmly);
         office.set(Stands::NoMore);
-        assert!(receipt.is_void());
+        assert_eq!(receipt.stands(), Stands::NoMore);
         drop(receipt);
         assert_eq!(settled(&book), []);
     }

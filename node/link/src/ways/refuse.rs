@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::counter;
 use rookery_session::carrier::{
-    Answer, Receipt, SessionId, ShardId, ShardInput, ToSession, ToShard,
+    Answer, SessionId, ShardId, ShardInput, Stands, ToSession, ToShard,
 };
 use rookery_xmpp::stanza::{Batch, Kind, StanzaType, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
@@ -106,7 +106,7 @@ impl Inner {
             // Who has no owner has no session there either.
             UpBody::Session(ToShard::Closed { session, .. }) => self.seats.leave(session),
             // Whoever sent what it follows from sends that to the next owner of the shard.
-            UpBody::Peer(frame) if frame.receipt.as_ref().is_some_and(Receipt::is_void) => {}
+            UpBody::Peer(_) if up.stands() == Stands::NoMore => {}
             UpBody::Peer(frame) => {
                 let Some(local) = &self.config.local else {
                     return;

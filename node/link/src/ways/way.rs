@@ -14,6 +14,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rookery_session::carrier::Stands;
+
 use crate::map::Owner;
 use crate::wire::Up;
 
@@ -179,7 +181,8 @@ impl Way {
         self.fence = Fence::NotAsked;
     }
 
-    /// Sends what is still to be sent, as far as `send` takes it.
+    /// Sends what is still to be sent, as far as `send` takes it. What follows from a frame of a shard that was given
+    /// up is not sent: that shard's next owner says so as well. It waits while nobody knows whether there is one.
     pub(super) fn advance(&mut self, mut send: impl FnMut(&Arc<Up>) -> bool) {
         while let Some(next) = self.front.front() {
             if !send(next) {
@@ -189,8 +192,13 @@ impl Way {
         }
         while self.unsent > 0 {
             let at = self.kept.len() - self.unsent;
-            if !send(&self.kept[at].up) {
-                return;
+            match self.kept[at].up.stands() {
+                Stands::Firmly if send(&self.kept[at].up) => {}
+                Stands::Firmly | Stands::Perhaps => return,
+                Stands::NoMore => {
+                    let kept = self.kept.remove(at);
+                    self.bytes -= kept.map_or(0, |kept| kept.size);
+                }
             }
             self.unsent -= 1;
         }
@@ -221,7 +229,11 @@ const FENCE_MAX: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
 mod tests {
-    use rookery_session::carrier::ShardId;
+    use std::sync::Mutex;
+
+    use rookery_session::carrier::{PeerFrame, Receipt, Receipts, ShardId, Tenure, Word};
+    use rookery_xmpp::jid::Jid;
+    use rookery_xmpp::stanza::Batch;
 
     use super::*;
     use crate::wire::{Frame, UpBody};
@@ -235,6 +247,55 @@ mod tests {
             token,
             body: UpBody::Again(0),
         }
+    }
+
+    /// An owner's time with its shard.
+    struct Office(Mutex<Stands>);
+
+    impl Tenure for Office {
+        fn stands(&self) -> Stands {
+            *self.0.lock().expect("no test panics inside")
+        }
+
+        fn keep(&self, _: Word) {}
+    }
+
+    impl Receipts for Office {
+        fn settled(&self, _: ShardId, _: u64) {}
+    }
+
+    /// A stanza of another shard, which follows from a frame of that owner's.
+    fn peer(token: u64, office: &Arc<Office>) -> Arc<Up> {
+        let jid: Arc<Jid> = Arc::new("juliet@localhost".parse().expect("a JID"));
+        let mut frame = PeerFrame::new(jid.clone(), jid, Batch::default());
+        let receipt = Receipt::new(ShardId(1), token, office.clone());
+        let tenure: Arc<dyn Tenure> = office.clone();
+        receipt.enter(&tenure);
+        frame.receipt = Some(receipt);
+        Arc::new(Up {
+            token,
+            ..Up::new(ShardId(0), UpBody::Peer(frame))
+        })
+    }
+
+    #[test]
+    fn what_a_shard_said_that_was_given_up_is_not_sent_again_and_waits_while_nobody_knows() {
+        let office = |stands| Arc::new(Office(Mutex::new(stands)));
+        let (firm, other) = (office(Stands::Firmly), office(Stands::Perhaps));
+        let mut way = Way::default();
+        way.begin(FIRST, []);
+        for from in [&firm, &other, &firm] {
+            let token = way.next_token();
+            way.keep_sent(peer(token, from), 10);
+        }
+        way.forgotten(Duration::ZERO);
+        way.begin(SECOND, []);
+        assert_eq!(sent(&mut way), [1]);
+        assert!(!way.is_open(Some(SECOND)));
+        *other.0.lock().expect("no test panics inside") = Stands::NoMore;
+        assert_eq!(sent(&mut way), [3]);
+        assert!(way.is_open(Some(SECOND)));
+        assert_eq!((way.kept(), way.bytes), (2, 20));
     }
 
     fn sent(way: &mut Way) -> Vec<u64> {

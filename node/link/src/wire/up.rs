@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_session::carrier::{
-    AskId, Origin, PeerFrame, Question, Receipt, SessionId, ShardId, ShardInput, SinkRef, ToShard,
+    AskId, Origin, PeerFrame, Question, Receipt, SessionId, ShardId, ShardInput, SinkRef, Stands,
+    ToShard,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
@@ -199,6 +200,17 @@ impl Up {
             UpBody::Session(frame) => !matches!(frame, ToShard::Ask { .. }),
             UpBody::Peer(_) => true,
             _ => false,
+        }
+    }
+
+    /// Whether the shard that says so may still speak: what a session says stands by itself.
+    pub(crate) fn stands(&self) -> Stands {
+        match &self.body {
+            UpBody::Peer(PeerFrame {
+                receipt: Some(receipt),
+                ..
+            }) => receipt.stands(),
+            _ => Stands::Firmly,
         }
     }
 
