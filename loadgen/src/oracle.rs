@@ -131,6 +131,8 @@ pub(crate) struct Tracker {
     missing: BTreeSet<u32>,
     /// Numbers that have not come, and need not.
     doubtful: BTreeSet<u32>,
+    /// Numbers below may come again.
+    again_below: u32,
     /// What was seen so far; `lost` is filled in by [`Self::finish`].
     pub(crate) faults: Faults,
 }
@@ -147,7 +149,7 @@ impl Tracker {
         } else if self.missing.remove(&serial) {
             self.faults.reordered += 1;
         } else {
-            self.faults.doubled += 1;
+            self.faults.doubled += u64::from(serial >= self.again_below);
             return false;
         }
         true
@@ -159,9 +161,11 @@ impl Tracker {
     }
 
     /// The connection of the sender or of the recipient has ended, when so many had been sent: what was under way may
-    /// be lost, for without XEP-0198 neither side can know. What was overtaken before was lost before.
+    /// be lost, or come again to the recipient's next session, for without XEP-0198 neither side can know. What was
+    /// overtaken before was lost before.
     pub(crate) fn doubt(&mut self, sent: u32) {
         self.doubtful.extend(self.next..sent);
+        self.again_below = sent;
     }
 
     /// Takes the number of a message that came back as an error.
@@ -328,6 +332,17 @@ mod tests {
         assert_eq!(Body::judge(&body, 80, 9), Body::Foreign);
         assert_eq!(Body::judge(&body, 80, 1), Body::Altered);
         assert_eq!(Body::judge(b"hello", 80, 1), Body::Foreign);
+    }
+
+    #[test]
+    fn what_came_before_a_connection_ended_may_come_again_and_nothing_else() {
+        let mut tracker = Tracker::default();
+        assert!(tracker.receive(0) && tracker.receive(1));
+        tracker.doubt(2);
+        assert!(!tracker.receive(1) && tracker.receive(2));
+        assert!(tracker.faults.is_clean());
+        assert!(!tracker.receive(2));
+        assert_eq!(tracker.faults.doubled, 1);
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl ClientError {
         )
     }
 
+    /// Whether nothing came in time.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::TimedOut(_))
+    }
+
     /// An [`Self::Unexpected`] that quotes the first bytes of `got`.
     pub(crate) fn unexpected(what: &'static str, got: &[u8]) -> Self {
         let shown = &got[..got.len().min(QUOTED_BYTES_MAX)];

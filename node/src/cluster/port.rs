@@ -144,8 +144,8 @@ const HANDSHAKE: Duration = Duration::from_millis(1_500);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// A caller that is gone without a word is forgotten within these two together.
-const ALIVE_EVERY: Duration = Duration::from_secs(5);
-const ALIVE_WITHIN: Duration = Duration::from_secs(5);
+const ALIVE_EVERY: Duration = Duration::from_secs(2);
+const ALIVE_WITHIN: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -38,7 +38,8 @@ pub(super) const LEADER: Scenario = Scenario {
 pub(super) const CONNECTION: Scenario = Scenario {
     name: "partition-connection",
     allows: "a connection node is cut off from all routers for good: its clients, and no others, are disconnected; \
-             messages of theirs that were under way may be lost, no others, and questions be without an answer",
+             messages of theirs that were under way may be lost or come again, no others, and questions be without an \
+             answer",
     ground: Ground::Namespaces,
     quick: false,
     restores: true,

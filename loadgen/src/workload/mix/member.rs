@@ -57,8 +57,13 @@ impl Member {
             if error.is_disconnect() {
                 self.day.outcome.borrow_mut().disconnect(&self.target);
             }
-            if !self.day.worker.reconnects || !error.is_disconnect() {
+            // One that gets no answer gives the connection up, as if it had ended.
+            let comes_back = error.is_disconnect() || error.is_silence();
+            if !self.day.worker.reconnects || !comes_back {
                 break Some(error);
+            }
+            if error.is_silence() {
+                self.day.outcome.borrow_mut().fail(error.to_string());
             }
             if let Err(error) = self.come_back().await {
                 break Some(error);
