@@ -1,5 +1,6 @@
 //! The scenarios, one kind of trouble a file. Each says what may happen in it; the load generator says what did.
 
+mod budget;
 mod connection;
 mod control;
 mod database;
@@ -51,6 +52,7 @@ pub(crate) const ALL: &[&Scenario] = &[
     &membership::DRAIN_CONNECTION,
     &registrations::CALM,
     &registrations::LEADER_KILLED,
+    &budget::BUDGET,
     &partition::ROUTER,
     &partition::ROUTER_ONE_WAY,
     &partition::LEADER,
