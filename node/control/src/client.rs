@@ -20,8 +20,8 @@ use crate::raft::{
 };
 use crate::remote::{Link, Remote, Updates};
 use crate::state::{
-    BanList, Command, Directory, NodeId, Outcome, Policy, RegistrationPolicy, ReservationId,
-    ShardMap,
+    BanList, Command, Directory, EndedLeases, NodeId, Outcome, Policy, RegistrationPolicy,
+    ReservationId, ShardMap,
 };
 
 mod bans;
@@ -62,6 +62,7 @@ struct Inner {
     directory: watch::Receiver<Arc<Directory>>,
     shards: watch::Receiver<Arc<ShardMap>>,
     bans: watch::Receiver<Arc<BanList>>,
+    ended_leases: watch::Receiver<Arc<EndedLeases>>,
     timeout: Duration,
 }
 
@@ -141,6 +142,7 @@ impl Control {
         let (directories, directory) = watch::channel(Arc::default());
         let (maps, shards) = watch::channel(Arc::default());
         let (lists, bans) = watch::channel(Arc::default());
+        let (endings, ended_leases) = watch::channel(Arc::default());
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
             store,
@@ -161,6 +163,9 @@ impl Control {
             publish_bans: Box::new(move |list| {
                 lists.send_replace(list);
             }),
+            publish_ended_leases: Box::new(move |ended| {
+                endings.send_replace(ended);
+            }),
         });
         driver.start().map_err(raft_error)?;
         let failure = driver.spawn()?;
@@ -172,6 +177,7 @@ impl Control {
             directory,
             shards,
             bans,
+            ended_leases,
             timeout,
         })))
     }
@@ -189,6 +195,7 @@ impl Control {
         let (directories, directory) = watch::channel(Arc::default());
         let (maps, shards) = watch::channel(Arc::default());
         let (lists, bans) = watch::channel(Arc::default());
+        let (endings, ended_leases) = watch::channel(Arc::default());
         let published = Arc::clone(&policy);
         let updates = Updates {
             policy: Box::new(move |policy| {
@@ -200,6 +207,7 @@ impl Control {
             directory: directories,
             shards: maps,
             bans: lists,
+            ended_leases: endings,
         };
         let control = Self(Arc::new(Inner {
             way: Way::Remote(Remote::new(link, node, incarnation, options)),
@@ -209,6 +217,7 @@ impl Control {
             directory,
             shards,
             bans,
+            ended_leases,
             timeout: Duration::from_millis(options.proposal_timeout_ms) + GRACE,
         }));
         (control, updates)

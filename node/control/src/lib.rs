@@ -44,11 +44,11 @@ pub use options::{ControlOptions, QuotaOptions, RegistrationChoice, Registration
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
-    Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, Command, Directory, LeaseStanding,
-    Member, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal, QuotaGrant, QuotaHolding,
-    QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal, QuotaReport,
-    QuotaWant, RegistrationMode, RegistrationPolicy, Renewal, RequestId, ReservationId,
-    ShardChange, ShardMap, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleKeyError,
+    Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, Command, Directory, EndedLeases,
+    LeaseStanding, Member, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal,
+    QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate,
+    QuotaRenewal, QuotaReport, QuotaWant, RegistrationMode, RegistrationPolicy, Renewal, RequestId,
+    ReservationId, ShardChange, ShardMap, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleKeyError,
     ThrottleReport, ThrottleUse, TokenHash, WindowKind, decode_changes, encode_changes,
 };
 pub use window::{Window, WindowError, WindowSetting};

@@ -18,8 +18,8 @@ use crate::error::Unavailable;
 use crate::options::ControlOptions;
 use crate::raft::ControlStatus;
 use crate::state::{
-    BanList, BanUpdate, Command, Directory, NodeId, Outcome, Policy, Proposal, RequestId,
-    ShardChange, ShardMap,
+    BanList, BanUpdate, Command, Directory, EndedLeases, NodeId, Outcome, Policy, Proposal,
+    RequestId, ShardChange, ShardMap,
 };
 
 /// The answer to one try.
@@ -42,6 +42,7 @@ pub struct Updates {
     pub(crate) directory: watch::Sender<Arc<Directory>>,
     pub(crate) shards: watch::Sender<Arc<ShardMap>>,
     pub(crate) bans: watch::Sender<Arc<BanList>>,
+    pub(crate) ended_leases: watch::Sender<Arc<EndedLeases>>,
 }
 
 impl Updates {
@@ -62,6 +63,17 @@ impl Updates {
     pub fn bans(&self, update: BanUpdate) {
         self.bans
             .send_modify(|known| Arc::make_mut(known).follow(update));
+    }
+
+    /// The nodes that have no lease any more. What is older than is known is passed over.
+    pub fn ended_leases(&self, ended: EndedLeases) {
+        self.ended_leases.send_if_modified(|known| {
+            let newer = ended.version > known.version;
+            if newer {
+                *known = Arc::new(ended);
+            }
+            newer
+        });
     }
 
     /// A new directory. An older one than is known is passed over.

@@ -159,11 +159,14 @@ async fn tell(
         (request.policy_version, request.directory_version);
     let mut shards_version = request.shards_version;
     let (mut lists, mut bans_version) = (control.watch_bans(), request.bans_version);
+    let (mut endings, mut ended_version) =
+        (control.watch_ended_leases(), request.ended_leases_version);
     loop {
         let policy = policies.borrow_and_update().clone();
         let directory = directories.borrow_and_update().clone();
         let map = maps.borrow_and_update().clone();
         let bans = lists.borrow_and_update().clone();
+        let ended = endings.borrow_and_update().clone();
         let mut event = WatchEvent {
             version: version::newest(),
             ..WatchEvent::default()
@@ -191,9 +194,11 @@ async fn tell(
             event.bans = bans.since(bans_version).encode().into();
             bans_version = bans.version();
         }
-        let parts = [&event.policy, &event.directory, &event.shards, &event.bans];
-        let is_news = parts.iter().any(|part| !part.is_empty());
-        if is_news {
+        if ended.version > ended_version {
+            ended_version = ended.version;
+            event.ended_leases = ended.encode().into();
+        }
+        if is_news(&event) {
             let sent = tokio::select! {
                 sent = events.send(Ok(event)) => sent.is_ok(),
                 () = watch.replaced() => false,
@@ -208,6 +213,7 @@ async fn tell(
                 changed = directories.changed() => changed,
                 changed = maps.changed() => changed,
                 changed = lists.changed() => changed,
+                changed = endings.changed() => changed,
             }
         };
         tokio::select! {
@@ -216,6 +222,18 @@ async fn tell(
             () = watch.replaced() => return,
         }
     }
+}
+
+/// Whether an event tells anything.
+fn is_news(event: &WatchEvent) -> bool {
+    let parts = [
+        &event.policy,
+        &event.directory,
+        &event.shards,
+        &event.bans,
+        &event.ended_leases,
+    ];
+    parts.iter().any(|part| !part.is_empty())
 }
 
 /// An answer's bytes, or why there is none.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{Control, unexpected};
 use crate::error::{ShardsRefused, Unavailable};
-use crate::state::{Command, NodeId, Outcome, Renewal, ShardMap, ShardPolicy};
+use crate::state::{Command, EndedLeases, NodeId, Outcome, Renewal, ShardMap, ShardPolicy};
 
 /// A lease that was renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,11 @@ impl Control {
     /// Follows the shard map as this node hears of it.
     pub fn watch_shards(&self) -> watch::Receiver<Arc<ShardMap>> {
         self.0.shards.clone()
+    }
+
+    /// Follows which nodes have no lease any more, as this node hears of it: late while it is cut off from the group.
+    pub fn watch_ended_leases(&self) -> watch::Receiver<Arc<EndedLeases>> {
+        self.0.ended_leases.clone()
     }
 
     /// Takes over what the configuration says of shards, durably. Their number is taken once.

@@ -19,7 +19,8 @@ use super::{
 use crate::error::Unavailable;
 use crate::gauges;
 use crate::state::{
-    BanList, Command, Directory, NodeId, Outcome, Policy, Proposal, RegistrationPolicy, ShardMap,
+    BanList, Command, Directory, EndedLeases, NodeId, Outcome, Policy, Proposal,
+    RegistrationPolicy, ShardMap,
 };
 
 /// What the thread is given. The queue is bounded; who finds it full is refused.
@@ -77,6 +78,8 @@ pub(crate) struct DriverParts {
     pub(crate) publish_shards: Box<dyn Fn(Arc<ShardMap>) + Send>,
     /// Called with every new list of bans.
     pub(crate) publish_bans: Box<dyn Fn(Arc<BanList>) + Send>,
+    /// Called with every change of the nodes that have no lease any more.
+    pub(crate) publish_ended_leases: Box<dyn Fn(Arc<EndedLeases>) + Send>,
     /// Called with every new directory.
     pub(crate) publish_directory: Box<dyn Fn(Arc<Directory>) + Send>,
 }
@@ -125,11 +128,11 @@ impl Driver {
     /// Goes as far as it can without waiting: the only member of a group is then leader, has applied its log and
     /// follows its configuration.
     pub(crate) fn start(&mut self) -> Result<(), DriverError> {
-        let directory = self.parts.machine.state().directory();
-        (self.parts.publish_directory)(Arc::new(directory));
-        let map = self.parts.machine.state().shards().map().clone();
-        (self.parts.publish_shards)(Arc::new(map));
-        (self.parts.publish_bans)(self.parts.machine.state().bans().clone());
+        let state = self.parts.machine.state();
+        (self.parts.publish_directory)(Arc::new(state.directory()));
+        (self.parts.publish_shards)(Arc::new(state.shards().map().clone()));
+        (self.parts.publish_bans)(state.bans().clone());
+        (self.parts.publish_ended_leases)(Arc::new(state.ended_leases()));
         self.configure();
         self.turn()
     }
@@ -313,6 +316,7 @@ impl Driver {
             Effect::Policy(policy) => (self.parts.publish)(Arc::new(policy)),
             Effect::Bans(bans) => (self.parts.publish_bans)(bans),
             Effect::Shards(map) => (self.parts.publish_shards)(Arc::new(map)),
+            Effect::EndedLeases(ended) => (self.parts.publish_ended_leases)(Arc::new(ended)),
             Effect::Directory(directory) => {
                 (self.parts.publish_directory)(Arc::new(directory));
             }

@@ -8,7 +8,9 @@ use rookery_xmpp::clock::Timestamp;
 use super::pending::{Answer, Ticket};
 use super::store::Write;
 use crate::options::ControlOptions;
-use crate::state::{BanList, Command, Directory, FormatError, NodeId, Policy, Proposal, ShardMap};
+use crate::state::{
+    BanList, Command, Directory, EndedLeases, FormatError, NodeId, Policy, Proposal, ShardMap,
+};
 
 /// What a machine is told of itself.
 #[derive(Clone, Debug)]
@@ -95,6 +97,8 @@ pub enum Effect {
     Bans(Arc<BanList>),
     /// The shard map from now on.
     Shards(ShardMap),
+    /// The nodes that have no lease any more, from now on.
+    EndedLeases(EndedLeases),
     /// Answer a question.
     Answer(Ticket, Answer),
 }

@@ -34,8 +34,8 @@ pub use quota::{
 pub use registration::ReservationId;
 pub use requests::RequestId;
 pub use shards::{
-    Lease, LeaseStanding, Leases, MEASURED_MS_MAX, Placement, Renewal, ShardChange, ShardMap,
-    ShardPolicy, ShardRefusal, Shards, decode_changes, encode_changes,
+    EndedLeases, Lease, LeaseStanding, Leases, MEASURED_MS_MAX, Placement, Renewal, ShardChange,
+    ShardMap, ShardPolicy, ShardRefusal, Shards, decode_changes, encode_changes,
 };
 pub use source::WindowKind;
 pub use throttle::{ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse};
@@ -70,6 +70,9 @@ pub struct ControlState {
     /// The entry that changed the nodes or the members last.
     #[serde(default)]
     nodes_version: u64,
+    /// The entry that ended leases last, or began one of a node that had none any more.
+    #[serde(default)]
+    ended_leases_version: u64,
 }
 
 impl ControlState {
@@ -80,6 +83,15 @@ impl ControlState {
     /// # Panics
     /// If `index` is not above [`applied`](Self::applied): Raft never hands out an entry twice.
     pub fn apply(&mut self, index: u64, proposal: &Proposal) -> Outcome {
+        let ended = self.shards.leases().ended_count();
+        let outcome = self.apply_once(index, proposal);
+        if self.shards.leases().ended_count() != ended {
+            self.ended_leases_version = index;
+        }
+        outcome
+    }
+
+    fn apply_once(&mut self, index: u64, proposal: &Proposal) -> Outcome {
         self.skip(index);
         self.time = self.time.max(proposal.now);
         let policy = self.policy.registration();
@@ -223,6 +235,16 @@ impl ControlState {
     /// Who serves which shard, and the leases.
     pub fn shards(&self) -> &Shards {
         &self.shards
+    }
+
+    /// The nodes that have no lease any more.
+    pub fn ended_leases(&self) -> EndedLeases {
+        self.shards.leases().ended(self.ended_leases_version)
+    }
+
+    /// The entry that changed the [`ended_leases`](Self::ended_leases) last.
+    pub fn ended_leases_version(&self) -> u64 {
+        self.ended_leases_version
     }
 
     /// Who is banned.

@@ -186,3 +186,50 @@ fn an_entry_is_never_applied_twice() {
     group.index = 0;
     group.ask(1_000, reserve());
 }
+
+#[test]
+fn the_ended_leases_have_a_new_version_when_they_change_and_none_for_a_renewal() {
+    let mut group = Group::new(RegistrationMode::On);
+    let policy = ShardPolicy {
+        shards: 4,
+        lease_ms: 5_000,
+        margin_ms: 500,
+        moves_max: 1,
+    };
+    group.ask(0, Command::ConfigureShards { policy });
+    let renew = |incarnation| Command::Renew {
+        node: NodeId::FIRST,
+        renewal: Renewal {
+            incarnation,
+            routes: false,
+            draining: false,
+        },
+    };
+    let ms = MEASURED_MS_MAX;
+    for _ in 0..20 {
+        group.ask(0, renew(1));
+        group.ask(0, Command::Advance { ms });
+        group.ask(1_000, reserve());
+    }
+    assert_eq!(group.state.ended_leases(), EndedLeases::default());
+    for _ in 0..20 {
+        group.ask(0, Command::Advance { ms });
+    }
+    let ended = group.state.ended_leases();
+    assert_eq!(ended.nodes, [(NodeId::FIRST, 1)].into());
+    assert!(ended.version > 0 && ended.version < group.index);
+    let restored = ControlState::restore(&group.state.snapshot()).unwrap();
+    assert_eq!(restored.ended_leases(), ended);
+    group.ask(0, renew(2));
+    let begun = group.state.ended_leases();
+    assert_eq!((begun.version, begun.nodes.len()), (group.index, 0));
+    let left = Command::Leave {
+        node: NodeId::FIRST,
+    };
+    group.ask(0, left);
+    let left = group.state.ended_leases();
+    assert_eq!(
+        (left.version, left.nodes),
+        (group.index, [(NodeId::FIRST, 2)].into())
+    );
+}

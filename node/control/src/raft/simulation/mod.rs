@@ -236,7 +236,11 @@ impl World {
                 self.members.get_mut(&id).unwrap().unwritten.push(*write);
             }
             Effect::Answer(ticket, answer) => self.answered(id, ticket, answer),
-            Effect::Policy(_) | Effect::Directory(_) | Effect::Shards(_) | Effect::Bans(_) => {}
+            Effect::Policy(_)
+            | Effect::Directory(_)
+            | Effect::Shards(_)
+            | Effect::Bans(_)
+            | Effect::EndedLeases(_) => {}
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::NodeId;
+use crate::state::FormatError;
 
 /// What a node says of itself with every renewal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,35 @@ struct Ending {
     at_ms: u64,
     /// Whether the node said so itself.
     in_order: bool,
+    /// The run of its process that held the lease.
+    #[serde(default)]
+    incarnation: u64,
+}
+
+/// The nodes that have no lease any more, at one version: who waits for one of them waits in vain, unless it can be
+/// reached and is only cut off from the group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedLeases {
+    /// The entry of the log that changed it last.
+    pub version: u64,
+    /// The run of each node's process that held its last lease; later runs are not meant. Ids are never used again,
+    /// so it grows with the nodes that ever were.
+    pub nodes: BTreeMap<NodeId, u64>,
+}
+
+impl EndedLeases {
+    /// The bytes for another node.
+    pub fn encode(&self) -> Vec<u8> {
+        crate::state::encode(self)
+    }
+
+    /// The leases in another node's bytes.
+    ///
+    /// # Errors
+    /// They are of a newer format, or no leases.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
+        crate::state::decode(bytes)
+    }
 }
 
 /// All leases, in the order of their nodes.
@@ -104,14 +134,12 @@ impl Leases {
         self.leases.retain(|node, lease| {
             let holds = clock_ms <= lease.until_ms.saturating_add(margin_ms);
             if !holds {
-                let at_ms = lease.until_ms;
-                ended.insert(
-                    *node,
-                    Ending {
-                        at_ms,
-                        in_order: false,
-                    },
-                );
+                let ending = Ending {
+                    at_ms: lease.until_ms,
+                    in_order: false,
+                    incarnation: lease.renewal.incarnation,
+                };
+                ended.insert(*node, ending);
             }
             holds
         });
@@ -120,15 +148,33 @@ impl Leases {
 
     /// Ends a lease now, as its node wants it. True if there was one.
     pub(super) fn remove(&mut self, node: NodeId, clock_ms: u64) -> bool {
-        let was_there = self.leases.remove(&node).is_some();
-        if was_there {
-            let ending = Ending {
-                at_ms: clock_ms,
-                in_order: true,
-            };
-            self.ended.insert(node, ending);
+        let Some(lease) = self.leases.remove(&node) else {
+            return false;
+        };
+        let ending = Ending {
+            at_ms: clock_ms,
+            in_order: true,
+            incarnation: lease.renewal.incarnation,
+        };
+        self.ended.insert(node, ending);
+        true
+    }
+
+    /// How many nodes have no lease any more. No entry of the log both ends leases and begins one, so that an entry
+    /// has changed which they are exactly if it has changed how many.
+    pub(in crate::state) fn ended_count(&self) -> usize {
+        self.ended.len()
+    }
+
+    /// The nodes that have no lease any more, as of this version.
+    pub(in crate::state) fn ended(&self, version: u64) -> EndedLeases {
+        let nodes = self.ended.iter();
+        EndedLeases {
+            version,
+            nodes: nodes
+                .map(|(node, ending)| (*node, ending.incarnation))
+                .collect(),
         }
-        was_there
     }
 
     /// How each node stands that ever had a lease.

@@ -34,7 +34,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use leases::Renewed;
-pub use leases::{Lease, LeaseStanding, Leases, Renewal};
+pub use leases::{EndedLeases, Lease, LeaseStanding, Leases, Renewal};
 pub use map::{Placement, ShardChange, ShardMap, decode_changes, encode_changes};
 
 use super::NodeId;

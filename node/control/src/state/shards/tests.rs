@@ -74,6 +74,38 @@ fn a_node_is_told_to_hold_a_lease_until_it_ends_and_then_for_how_long_it_has_not
 }
 
 #[test]
+fn the_leases_that_have_ended_are_told_with_the_run_of_the_process_that_held_them() {
+    let mut shards = cluster(2);
+    let ended = |shards: &Shards| shards.leases().ended(7);
+    assert!(ended(&shards).nodes.is_empty());
+    let second = Renewal {
+        incarnation: 2,
+        ..router(false)
+    };
+    shards.renew(node(1), second);
+    let until = shards.leases().get(node(1)).expect("a lease").until_ms;
+    while shards.clock_ms() <= until + POLICY.margin_ms {
+        assert!(
+            !ended(&shards).nodes.contains_key(&node(1)),
+            "before the margin is over"
+        );
+        shards.renew(node(2), router(false));
+        shards.advance(MEASURED_MS_MAX);
+    }
+    assert_eq!(ended(&shards).nodes, [(node(1), 2)].into());
+    shards.leave(node(2));
+    assert_eq!(ended(&shards).nodes, [(node(1), 2), (node(2), 1)].into());
+    let third = Renewal {
+        incarnation: 3,
+        ..second
+    };
+    shards.renew(node(1), third);
+    assert_eq!(ended(&shards).nodes, [(node(2), 1)].into());
+    let told = EndedLeases::decode(&ended(&shards).encode()).unwrap();
+    assert_eq!(told, ended(&shards));
+}
+
+#[test]
 fn an_epoch_that_leaves_few_above_it_is_refused() {
     let mut shards = cluster(1);
     let before = shards.clone();
