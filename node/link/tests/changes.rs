@@ -12,14 +12,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rookery_link::{LinkOptions, Rights, ShardMap, Ways};
 use rookery_session::carrier::{
-    Answer, AskId, PeerFrame, Peers, Question, Routers, ShardId, ShardInput, Sink, SinkRef,
-    ToSession, ToShard,
+    Answer, AskId, PeerFrame, Peers, Question, Routers, SessionId, ShardId, ShardInput, Sink,
+    SinkRef, ToSession, ToShard,
 };
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use support::{
-    Addresses, FakeShards, Mailbox, Pair, Place, RouterNode, SHARDS, bind, forwarded, jid, message,
-    numbers, options, pair, soon, stanza_of, stanzas, ways,
+    Addresses, Cutter, FakeShards, Mailbox, Pair, Place, RouterNode, SHARDS, bind, forwarded, jid,
+    message, numbers, options, pair, soon, stanza_of, stanzas, ways,
 };
 
 #[tokio::test]
@@ -86,6 +86,103 @@ async fn a_node_that_stays_away_is_given_up_on_both_sides() {
         }
     };
     soon("the node is back", bound).await;
+}
+
+/// Longer than any test.
+fn patient() -> LinkOptions {
+    LinkOptions {
+        away_max_ms: 600_000,
+        ..options()
+    }
+}
+
+/// The next close that a shard of this pair hears of.
+async fn closed(pair: &Pair) -> SessionId {
+    let shard = ShardId::of("a@example.net", SHARDS).0;
+    match pair.shards.next(shard).await {
+        ShardInput::Session(ToShard::Closed { session, .. }) => session,
+        _ => panic!("nothing else was said"),
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_and_has_no_lease_is_not_waited_for_and_hears_so_when_it_is_back() {
+    let pair = pair(patient(), 1000).await;
+    let session = Mailbox::new(1, 1000);
+    let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
+    goes_away(&pair).await;
+    pair.router.hall.leases_ended([(1, 1)].into());
+    let id = soon("a close", closed(&pair)).await;
+    assert_eq!(id, session.session());
+    assert!(sink.send(ToSession::Deliver(message(1, 1).into())).is_err());
+    // Its own client is told no later than the node hears of it.
+    assert_eq!(session.waiting(), 0);
+    pair.cutter.close(false);
+    assert!(matches!(session.next().await, ToSession::Close(_)));
+    let again = Mailbox::new(2, 1000);
+    bind(&pair.ways, &pair.shards, &again, 0).await;
+}
+
+/// Node 3 with a session at the router of a pair, and what to cut.
+async fn neighbour(pair: &Pair, options: LinkOptions) -> (Cutter, Ways, Arc<Mailbox>, SinkRef) {
+    let cutter = Cutter::before(pair.router.address).await;
+    let addresses = Addresses::default();
+    addresses.set(2, cutter.address);
+    let place = Place {
+        node: 3,
+        life: 1,
+        options,
+        map: pair.map.clone(),
+    };
+    let ways = ways(place, None, &addresses);
+    let session = Mailbox::new(9, 1000);
+    let sink = bind(&ways, &pair.shards, &session, 1).await;
+    (cutter, ways, session, sink)
+}
+
+#[tokio::test]
+async fn a_node_that_can_be_reached_is_served_without_a_lease() {
+    let pair = pair(patient(), 1000).await;
+    let session = Mailbox::new(1, 1000);
+    let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
+    let (cutter, _ways, other, _sink) = neighbour(&pair, patient()).await;
+    pair.router.hall.leases_ended([(1, 1), (3, 1)].into());
+    cutter.close(true);
+    cutter.cut();
+    // The other node's session is the only one that ends.
+    let id = soon("a close", closed(&pair)).await;
+    assert_eq!(id.serial, other.session().serial);
+    assert_eq!(pair.router.hall.nodes(), [1]);
+    sink.send(ToSession::Deliver(message(1, 1).into())).unwrap();
+    assert!(matches!(session.next().await, ToSession::Deliver(_)));
+}
+
+#[tokio::test]
+async fn a_node_is_waited_for_while_its_lease_holds_or_only_an_earlier_life_has_none() {
+    for held in [None, Some((1, 0))] {
+        let pair = pair(patient(), 1000).await;
+        let session = Mailbox::new(1, 1000);
+        let sink = bind(&pair.ways, &pair.shards, &session, 0).await;
+        let (cutter, _ways, other, _sink) = neighbour(&pair, patient()).await;
+        // Away for longer than the one that is given up.
+        pair.cutter.close(true);
+        pair.cutter.cut();
+        let first_is_away = async {
+            while pair.router.hall.nodes() != [3] {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("the first node is away", first_is_away).await;
+        cutter.close(true);
+        cutter.cut();
+        let ended = held.into_iter().chain([(3, 1)]);
+        pair.router.hall.leases_ended(ended.collect());
+        let id = soon("a close", closed(&pair)).await;
+        assert_eq!(id.serial, other.session().serial);
+        sink.send(ToSession::Deliver(message(1, 1).into())).unwrap();
+        pair.cutter.close(false);
+        assert!(matches!(session.next().await, ToSession::Deliver(_)));
+    }
 }
 
 /// The way between the nodes is cut, and the accepting side has noticed.

@@ -143,6 +143,7 @@ impl ShardWays {
     /// Takes part from now on. The store holds what was appended up to the epoch `above`.
     pub(super) fn take_part(&self, control: &Control, router: &Arc<RouterRole>, above: u32) {
         tokio::spawn(self.clone().renew(control.clone(), above));
+        tokio::spawn(self.clone().follow_leases(control.clone()));
         tokio::spawn(self.clone().follow(control.clone(), router.clone()));
     }
 
@@ -219,6 +220,20 @@ impl ShardWays {
             }
             tracing::warn!(above, %error, "epochs of the restored store not told");
             tokio::time::sleep(TELL_AGAIN).await;
+        }
+    }
+
+    /// Tells the hall whom to wait for no longer, for ever.
+    async fn follow_leases(self, control: Control) {
+        let mut endings = control.watch_ended_leases();
+        loop {
+            let ended = endings.borrow_and_update().clone();
+            let nodes = ended.nodes.iter();
+            let nodes = nodes.map(|(node, life)| (number(*node), *life)).collect();
+            self.hall.leases_ended(nodes);
+            if endings.changed().await.is_err() {
+                return;
+            }
         }
     }
 

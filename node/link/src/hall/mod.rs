@@ -1,6 +1,7 @@
 //! The accepting side: links of other nodes that need shards of this one.
 
 mod accepted;
+mod gone;
 mod proxy;
 mod rights;
 #[cfg(test)]
@@ -10,12 +11,14 @@ mod waiting;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arc_swap::ArcSwap;
 use rookery_session::carrier::{ShardId, ShardsRef};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use tokio::runtime::Handle;
 
 pub(crate) use accepted::Accepted;
+use gone::{Gone, gone};
 pub use rights::Rights;
 
 use crate::LinkOptions;
@@ -57,6 +60,8 @@ pub(crate) struct Inner {
     pub(crate) config: HallConfig,
     pub(crate) clock: Clock,
     links: Mutex<BTreeMap<u32, Arc<Accepted>>>,
+    /// Nodes without a lease, each with the life that had its last one.
+    ended_leases: ArcSwap<BTreeMap<u32, u64>>,
 }
 
 impl Hall {
@@ -67,6 +72,7 @@ impl Hall {
             config,
             clock: Clock::start(),
             links: Mutex::default(),
+            ended_leases: ArcSwap::default(),
         });
         runtime.spawn(crate::mover::tick(
             Arc::downgrade(&inner),
@@ -96,6 +102,12 @@ impl Hall {
             tracing::warn!(node = link.node, "link of a removed node ends");
             link.lose();
         }
+    }
+
+    /// The nodes that have no lease any more, from now on, each with the life of it that had the last one. What has such
+    /// a life is waited for no longer than it takes to dial again; as long as its link is up it is served.
+    pub fn leases_ended(&self, nodes: BTreeMap<u32, u64>) {
+        self.inner.ended_leases.store(Arc::new(nodes));
     }
 
     /// Bytes that wait for the sessions of each node, for metrics.
@@ -176,32 +188,31 @@ impl Inner {
 
     /// Gives up nodes that are away for too long, and tells the others what has been dealt with.
     fn tick(&self) {
-        let (now, max) = (self.clock.now(), self.config.options.away_max());
-        let mut lost = Vec::new();
-        self.links().retain(|_, link| {
-            let away = link
-                .half
-                .line()
-                .down_for(now)
-                .is_some_and(|down| down > max);
-            if away {
-                lost.push(link.clone());
-            }
-            !away
-        });
+        let lost = self.take_gone();
         let links: Vec<_> = self.links().values().cloned().collect();
         for link in links {
             link.tell_settled();
             link.recall_of_ended();
             link.half.wake_if_needed();
         }
-        for link in lost {
-            tracing::warn!(
-                node = link.node,
-                "node is away for too long, its sessions end"
-            );
+        for (link, why) in lost {
+            tracing::warn!(node = link.node, ?why, "node is given up, its sessions end");
             link.lose();
         }
+    }
+
+    /// The links that are waited for no more, which are not known from now on.
+    fn take_gone(&self) -> Vec<(Arc<Accepted>, Gone)> {
+        let (now, away_max) = (self.clock.now(), self.config.options.away_max());
+        let ended = self.ended_leases.load();
+        let mut lost = Vec::new();
+        self.links().retain(|node, link| {
+            let has_lease = ended.get(node).is_none_or(|life| link.life > *life);
+            let gone = gone(link.half.line().down_for(now), has_lease, away_max);
+            lost.extend(gone.map(|why| (link.clone(), why)));
+            gone.is_none()
+        });
+        lost
     }
 
     /// The shard of an address.
