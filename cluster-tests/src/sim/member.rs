@@ -221,7 +221,11 @@ impl Member {
                 }
             }
             // Who follows the group is told from the state (`world/group.rs`).
-            Effect::Policy(_) | Effect::Directory(_) | Effect::Shards(_) | Effect::Bans(_) => {}
+            Effect::Policy(_)
+            | Effect::Directory(_)
+            | Effect::Shards(_)
+            | Effect::Bans(_)
+            | Effect::EndedLeases(_) => {}
         }
     }
 }

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rookery_control::{
-    Control, ControlOptions, NodeId, Renewal, ShardMap as Placements, ShardPolicy, Updates,
+    Control, ControlOptions, EndedLeases, NodeId, Renewal, ShardMap as Placements, ShardPolicy,
+    Updates,
 };
 use rookery_link::{
     Dial, DialError, Hall, HallConfig, LinkOptions, Owner, ShardMap, SharedMap, Ways, WaysConfig,
@@ -63,6 +64,7 @@ pub(crate) struct Process {
     control: Control,
     ownership: Ownership,
     maps: watch::Receiver<Arc<Placements>>,
+    endings: watch::Receiver<Arc<EndedLeases>>,
     seen: u64,
     /// The version of the map that this node serves by.
     followed: watch::Sender<u64>,
@@ -136,6 +138,7 @@ impl Process {
             env,
             lease,
             maps: control.watch_shards(),
+            endings: control.watch_ended_leases(),
             control,
             ownership: Ownership::new(node),
             seen: 0,
@@ -158,6 +161,11 @@ impl Process {
     /// The version of the shard map that this node knows.
     pub(crate) fn known_map(&self) -> u64 {
         self.maps.borrow().version()
+    }
+
+    /// The version of the ended leases that this node knows.
+    pub(crate) fn known_endings(&self) -> u64 {
+        self.endings.borrow().version
     }
 
     /// The version of the policy that this node knows.
@@ -186,6 +194,7 @@ impl Process {
         self.control_link.set_wall(self.clock.drift().wall(now));
         self.clock.run(now);
         self.follow_map(now);
+        self.follow_leases();
         self.tick(now);
         for _ in 0..ROUNDS_MAX {
             let worked = self.work(now);

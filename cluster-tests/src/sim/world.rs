@@ -11,8 +11,8 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use rookery_control::raft::eraftpb::Message;
 use rookery_control::{
-    ControlOptions, NodeId, Outcome, Policy, Proposal, RegistrationMode, RegistrationPolicy,
-    ShardChange, ShardPolicy, Unavailable, WindowSetting,
+    ControlOptions, NodeId, Outcome, Proposal, RegistrationMode, RegistrationPolicy, ShardPolicy,
+    Unavailable, WindowSetting,
 };
 use rookery_link::LinkOptions;
 use rookery_router::RouterOptions;
@@ -33,6 +33,7 @@ use super::planted::Planted;
 use super::process::{Process, Settings};
 use super::shard_mover::Word;
 use clients::Applicant;
+use group::News;
 
 /// The store, as the network knows it.
 pub(crate) const DATABASE: u32 = 0;
@@ -75,8 +76,7 @@ pub(super) enum Event {
         life: u32,
         /// Which member's, and when it began.
         stream: (u32, Micros),
-        changes: Vec<ShardChange>,
-        policy: Box<Policy>,
+        news: Box<News>,
     },
     /// A node looks at its clock.
     Look(u32),
@@ -256,9 +256,8 @@ impl World {
                 node,
                 life,
                 stream,
-                changes,
-                policy,
-            } => self.map_arrives(node, life, stream, changes, *policy),
+                news,
+            } => self.map_arrives(node, life, stream, news),
             Event::Look(node) => self.look(node),
             Event::Parcel {
                 pair,

@@ -53,6 +53,16 @@ impl Process {
         }
     }
 
+    /// Tells the hall whom to wait for no longer.
+    pub(super) fn follow_leases(&mut self) {
+        if self.endings.has_changed().unwrap_or(false) {
+            let ended = self.endings.borrow_and_update().clone();
+            let nodes = ended.nodes.iter();
+            let nodes = nodes.map(|(node, life)| (node.get() as u32, *life));
+            self.hall.leases_ended(nodes.collect());
+        }
+    }
+
     fn carry_out(&mut self, steps: &[OwnershipStep], now: Micros) {
         let handed: BTreeSet<_> = steps
             .iter()

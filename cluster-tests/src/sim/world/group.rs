@@ -3,7 +3,7 @@
 
 use rookery_control::raft::Event as RaftEvent;
 use rookery_control::raft::eraftpb::{Message, MessageType};
-use rookery_control::{Outcome, Policy, Proposal, ShardChange, Unavailable};
+use rookery_control::{EndedLeases, Outcome, Policy, Proposal, ShardChange, Unavailable};
 
 use super::{CONTROLS, Event, World};
 use crate::sim::clock::{MS, Micros};
@@ -18,7 +18,15 @@ pub(super) struct Followed {
     arrives: Micros,
     sent_map: u64,
     sent_policy: u64,
+    sent_endings: u64,
     unreached_since: Option<Micros>,
+}
+
+/// What a node is told of the group.
+pub(in crate::sim) struct News {
+    changes: Vec<ShardChange>,
+    policy: Policy,
+    ended: EndedLeases,
 }
 
 impl World {
@@ -233,6 +241,7 @@ impl World {
                 arrives: self.now,
                 sent_map: process.known_map(),
                 sent_policy: process.known_policy(),
+                sent_endings: process.known_endings(),
                 unreached_since: None,
             };
             self.followed.insert(node, followed);
@@ -250,12 +259,22 @@ impl World {
         };
         followed.unreached_since = None;
         let (map, policy) = (state.shards().map(), state.policy().current());
-        if map.version() <= followed.sent_map && policy.version <= followed.sent_policy {
+        let endings = state.ended_leases_version();
+        if map.version() <= followed.sent_map
+            && policy.version <= followed.sent_policy
+            && endings <= followed.sent_endings
+        {
             return;
         }
         let changes = map.since(followed.sent_map).collect();
         followed.sent_map = followed.sent_map.max(map.version());
         followed.sent_policy = followed.sent_policy.max(policy.version);
+        followed.sent_endings = followed.sent_endings.max(endings);
+        let news = Box::new(News {
+            changes,
+            policy,
+            ended: state.ended_leases(),
+        });
         let life = process.life;
         followed.arrives = (self.now + self.network.latency()).max(followed.arrives + 1);
         let (at, begun) = (followed.arrives, followed.begun);
@@ -263,8 +282,7 @@ impl World {
             node,
             life,
             stream: (member, begun),
-            changes,
-            policy: Box::new(policy),
+            news,
         };
         self.schedule(at, event);
     }
@@ -274,8 +292,7 @@ impl World {
         node: u32,
         life: u32,
         stream: (u32, Micros),
-        changes: Vec<ShardChange>,
-        policy: Policy,
+        news: Box<News>,
     ) {
         let followed = self.followed.get(&node);
         if followed.is_none_or(|it| (it.member, it.begun) != stream) {
@@ -291,8 +308,7 @@ impl World {
                 node,
                 life,
                 stream,
-                changes,
-                policy: Box::new(policy),
+                news,
             };
             return self.schedule(until, event);
         }
@@ -301,10 +317,11 @@ impl World {
         };
         self.journal.note(
             self.now,
-            format_args!("map {node} {} changes", changes.len()),
+            format_args!("map {node} {} changes", news.changes.len()),
         );
-        process.updates.policy(policy);
-        process.updates.shards(changes);
+        process.updates.policy(news.policy);
+        process.updates.shards(news.changes);
+        process.updates.ended_leases(news.ended);
         self.touch(node);
     }
 }
