@@ -1,7 +1,7 @@
 //! The service `Control`: other nodes' questions to the group, answered by this member.
 
 use rookery_control::{
-    Control, ControlStatus, NodeRole, NodesRefused, Policy, Proposal, Unavailable, encode_changes,
+    Control, ControlStatus, NodeRole, NodesRefused, Policy, Proposal, Unavailable,
 };
 use rookery_proto::control::control_server::Control as ControlApi;
 use rookery_proto::control::{
@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 use super::admission::{Gate, is_address};
 use super::authorization::identity;
 use super::identity::Identity;
+use super::news::News;
 use super::watches::{Watch, Watches};
 use super::{proposal, version};
 
@@ -153,52 +154,16 @@ async fn tell(
     request: WatchRequest,
     events: mpsc::Sender<Result<WatchEvent, Status>>,
 ) {
-    let (mut policies, mut directories) = (control.watch(), control.watch_directory());
-    let mut maps = control.watch_shards();
-    let (mut policy_version, mut directory_version) =
-        (request.policy_version, request.directory_version);
-    let mut shards_version = request.shards_version;
-    let (mut lists, mut bans_version) = (control.watch_bans(), request.bans_version);
-    let (mut endings, mut ended_version) =
-        (control.watch_ended_leases(), request.ended_leases_version);
+    let mut news = News::since(&control, request);
     loop {
-        let policy = policies.borrow_and_update().clone();
-        let directory = directories.borrow_and_update().clone();
-        let map = maps.borrow_and_update().clone();
-        let bans = lists.borrow_and_update().clone();
-        let ended = endings.borrow_and_update().clone();
-        let mut event = WatchEvent {
-            version: version::newest(),
-            ..WatchEvent::default()
-        };
-        if directory.removed.contains(&watch.node()) {
+        let event = news.event();
+        if news.has_removed(watch.node()) {
             let gone = Status::permission_denied("this node was removed from the cluster");
             // It may have gone by itself.
             let _ = events.send(Err(gone)).await;
             return;
         }
-        if policy.version > policy_version {
-            policy_version = policy.version;
-            event.policy = policy.encode().into();
-        }
-        if directory.version > directory_version {
-            directory_version = directory.version;
-            event.directory = directory.encode().into();
-        }
-        if map.version() > shards_version {
-            let changes: Vec<_> = map.since(shards_version).collect();
-            shards_version = map.version();
-            event.shards = encode_changes(&changes).into();
-        }
-        if bans.version() > bans_version {
-            event.bans = bans.since(bans_version).encode().into();
-            bans_version = bans.version();
-        }
-        if ended.version > ended_version {
-            ended_version = ended.version;
-            event.ended_leases = ended.encode().into();
-        }
-        if is_news(&event) {
+        if let Some(event) = event {
             let sent = tokio::select! {
                 sent = events.send(Ok(event)) => sent.is_ok(),
                 () = watch.replaced() => false,
@@ -207,33 +172,12 @@ async fn tell(
                 return;
             }
         }
-        let changed = async {
-            tokio::select! {
-                changed = policies.changed() => changed,
-                changed = directories.changed() => changed,
-                changed = maps.changed() => changed,
-                changed = lists.changed() => changed,
-                changed = endings.changed() => changed,
-            }
-        };
         tokio::select! {
-            changed = changed => if changed.is_err() { return },
+            changed = news.changed() => if !changed { return },
             () = events.closed() => return,
             () = watch.replaced() => return,
         }
     }
-}
-
-/// Whether an event tells anything.
-fn is_news(event: &WatchEvent) -> bool {
-    let parts = [
-        &event.policy,
-        &event.directory,
-        &event.shards,
-        &event.bans,
-        &event.ended_leases,
-    ];
-    parts.iter().any(|part| !part.is_empty())
 }
 
 /// An answer's bytes, or why there is none.

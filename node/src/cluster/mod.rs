@@ -26,6 +26,7 @@ mod guests;
 mod identity;
 mod join;
 mod link;
+mod news;
 mod peer;
 mod port;
 mod proposal;

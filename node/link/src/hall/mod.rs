@@ -104,8 +104,8 @@ impl Hall {
         }
     }
 
-    /// The nodes that have no lease any more, from now on, each with the life of it that had the last one. What has such
-    /// a life is waited for no longer than it takes to dial again; as long as its link is up it is served.
+    /// The nodes that have no lease any more, from now on, each with the life of it that had the last one. A node in
+    /// such a life is waited for no longer than it takes to dial again; as long as its link is up it is served.
     pub fn leases_ended(&self, nodes: BTreeMap<u32, u64>) {
         self.inner.ended_leases.store(Arc::new(nodes));
     }
