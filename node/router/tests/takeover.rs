@@ -103,6 +103,19 @@ fn what_arrives_a_second_time_is_dropped() {
 }
 
 #[test]
+fn what_arrives_a_second_time_is_not_done_before_the_first_is() {
+    let mut world = World::with(&["juliet"]);
+    let juliet = world.online("juliet", "balcony");
+    // The first is on its way to a session that is cut off.
+    juliet.set_full(true);
+    world.hold_undelivered = true;
+    assert!(!world.arrive(origin(4), "juliet@localhost", "one"));
+    assert!(!world.arrive(origin(4), "juliet@localhost", "one"));
+    world.release();
+    assert!(world.arrive(origin(4), "juliet@localhost", "one"));
+}
+
+#[test]
 fn what_an_earlier_owner_has_put_into_the_log_is_dropped_when_it_comes_again() {
     let mut world = World::with(&["juliet"]);
     // The owner dies before it hears that the append has come through.

@@ -29,7 +29,7 @@ use rookery_xmpp::stanza::Batch;
 use rookery_xmpp::stanza_error::StanzaError;
 use rookery_xmpp::stream_error::StreamError;
 
-pub use crate::receipt::{Receipt, Receipts, Stands, Tenure, Word};
+pub use crate::receipt::{Receipt, ReceiptRef, Receipts, Stands, Tenure, Word};
 
 /// Names a session in the whole cluster, for ever: a node never gives out a serial twice, also not after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,15 +11,22 @@
 //! left to do, and the sender is told. Until then it keeps the frame, and sends it again to the next
 //! owner of the shard if this one is gone. So no step has to remember to say that it is done, and one
 //! that is never reached is never taken for done.
+//!
+//! A stanza may come in two frames: two owners of its sender's shard have sent it. The second is dropped, and yet it
+//! is done only when the first is: so its receipt goes with that of the first ([`Receipt::carry`]).
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use crate::carrier::ShardId;
 
 /// One frame's receipt. Cheap to clone; all clones are one receipt.
 #[derive(Clone)]
 pub struct Receipt(Arc<Stub>);
+
+/// Finds a receipt as long as something is left to do, and does not count as that.
+#[derive(Clone)]
+pub struct ReceiptRef(Weak<Stub>);
 
 /// An owner's time with its shard.
 pub trait Tenure: Send + Sync {
@@ -70,6 +77,8 @@ struct Stub {
     /// Who deals with the frame; nobody yet while it waits.
     tenure: OnceLock<Arc<dyn Tenure>>,
     to: Arc<dyn Receipts>,
+    /// Those of frames that asked for the same.
+    carried: Mutex<Vec<Receipt>>,
 }
 
 impl Receipt {
@@ -80,6 +89,7 @@ impl Receipt {
             token,
             tenure: OnceLock::new(),
             to,
+            carried: Mutex::default(),
         }))
     }
 
@@ -90,9 +100,35 @@ impl Receipt {
         tenure.map_or(Stands::Firmly, |tenure| tenure.stands())
     }
 
+    /// Holds the receipt of a later frame that asks for the same, until all that this one asked for has been done.
+    pub fn carry(&self, later: Self) {
+        // One that carried itself would never be dropped.
+        if !Arc::ptr_eq(&self.0, &later.0) {
+            let carried = self.0.carried.lock();
+            carried.unwrap_or_else(PoisonError::into_inner).push(later);
+        }
+    }
+
+    /// What finds this receipt until it is settled.
+    pub fn downgrade(&self) -> ReceiptRef {
+        ReceiptRef(Arc::downgrade(&self.0))
+    }
+
     /// The frame has reached the owner of its shard. Without that, dropping it settles nothing.
     pub fn enter(&self, tenure: &Arc<dyn Tenure>) {
         self.0.tenure.get_or_init(|| tenure.clone());
+    }
+}
+
+impl ReceiptRef {
+    /// The receipt, unless nothing is left to do.
+    pub fn upgrade(&self) -> Option<Receipt> {
+        self.0.upgrade().map(Receipt)
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_settled(&self) -> bool {
+        self.0.strong_count() == 0
     }
 }
 
@@ -172,6 +208,25 @@ mod tests {
         assert_eq!(settled(&book), []);
         drop(follows);
         assert_eq!(settled(&book), [7]);
+    }
+
+    #[test]
+    fn a_frame_that_asks_for_the_same_is_settled_behind_the_first() {
+        let (book, office) = (Arc::new(Book::default()), Office::open());
+        let tenure: Arc<dyn Tenure> = office.clone();
+        let [first, second] = [7, 8].map(|token| {
+            let receipt = Receipt::new(ShardId(1), token, book.clone());
+            receipt.enter(&tenure);
+            receipt
+        });
+        let known = first.downgrade();
+        known.upgrade().expect("it is held").carry(second.clone());
+        first.carry(first.clone());
+        drop(second);
+        assert_eq!(settled(&book), []);
+        drop(first);
+        assert_eq!(settled(&book), [7, 8]);
+        assert!(known.is_settled() && known.upgrade().is_none());
     }
 
     #[test]

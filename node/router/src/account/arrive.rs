@@ -53,8 +53,8 @@ impl Account {
         self.flush_offline(turn);
     }
 
-    /// Whether a stanza has not come before. One that has may still be on its way into the log, so
-    /// what holds this one is held as long.
+    /// Whether a stanza has not come before. The first may still be on its way, so what holds this one is held as
+    /// long.
     fn is_new(
         &mut self,
         turn: &mut Turn<'_>,
@@ -65,12 +65,11 @@ impl Account {
         let Some(origin) = origin.map(|first| first.plus(at)) else {
             return true;
         };
-        if self.repeats.is_new(origin) {
+        if self.repeats.is_new(origin, turn.receipt.as_ref()) {
             turn.cause = Some(Cause::new(origin, buf));
             return true;
         }
         counter!("rookery_router_repeats_dropped_total").increment(1);
-        self.offline.hold(turn.receipt.clone());
         false
     }
 

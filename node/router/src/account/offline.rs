@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::{Delivered, Origin, Origins, Receipt, SessionId};
+use rookery_session::carrier::{Delivered, Origin, Origins, SessionId};
 use rookery_store::StoreError;
 use rookery_store::log::{Append, LogEntry, LogQuery, Position};
 use rookery_xmpp::clock::Timestamp;
@@ -71,8 +71,6 @@ pub(crate) struct Offline {
     given: Option<(u64, Position)>,
     /// The store failed: the log is left alone until then.
     stalled_until: Timestamp,
-    /// Of stanzas that came twice, as long as the first may be on its way into the log.
-    held: Vec<Receipt>,
 }
 
 /// A message on its way into the log.
@@ -106,14 +104,6 @@ impl Offline {
             reader: None,
             given: None,
             stalled_until: Timestamp(0),
-            held: Vec::new(),
-        }
-    }
-
-    /// Holds a receipt until no message is on its way into the log.
-    pub(super) fn hold(&mut self, receipt: Option<Receipt>) {
-        if self.appending > 0 {
-            self.held.extend(receipt);
         }
     }
 
@@ -232,9 +222,6 @@ impl Account {
             Request::Append(appends),
             move |account, turn, reply| {
                 account.offline.appending -= kept.len() as u64;
-                if account.offline.appending == 0 {
-                    account.offline.held.clear();
-                }
                 account.offline.under_way.retain(|other| *other != first);
                 match reply {
                     Reply::Done => {

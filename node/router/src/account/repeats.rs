@@ -9,13 +9,17 @@
 //! owner, who knows the message by its origin in the log. Only what is itself in the log was received: appends of one
 //! session may overtake one another, so a later one says nothing of those before it.
 //!
+//! A repeat is dropped, but not done before the first is: whoever keeps its frame may be the only one that still would
+//! send it to the next owner. So its receipt goes with that of the first, wherever that waits: on its way into the log,
+//! or to a session that is cut off.
+//!
 //! The sessions know what they have got, directly or from the log, and drop it when it comes again. So three kinds of
 //! repeats pass. A message that the former owner has appended, given to a session which has ended since and removed
 //! within the time that its word takes; more of them than are looked for; and one whose append arrives when the next
 //! owner has already loaded the account.
 
 use rookery_session::Seen;
-use rookery_session::carrier::{Origin, SessionId};
+use rookery_session::carrier::{Origin, Receipt, ReceiptRef, SessionId};
 use rookery_store::log::{Origin as Stored, Position};
 
 /// What an account has received, as far as it can come again.
@@ -23,6 +27,8 @@ pub(super) struct Repeats {
     seen: Seen,
     /// What earlier owners have put into the log.
     logged: Box<[Origin]>,
+    /// What has come since, as long as something of it may be left to do.
+    open: Vec<(Origin, ReceiptRef)>,
 }
 
 impl Repeats {
@@ -33,14 +39,47 @@ impl Repeats {
         Self {
             seen: Seen::default(),
             logged: earlier.map(|(_, origin)| carried(*origin)).collect(),
+            open: Vec::new(),
         }
     }
 
-    /// Whether a stanza has not come before.
-    pub(super) fn is_new(&mut self, origin: Origin) -> bool {
-        self.seen.is_new(origin) && !self.logged.contains(&origin)
+    /// Whether a stanza, which came with this receipt, has not come before. If it has, the receipt is held until what
+    /// it asked for is done.
+    pub(super) fn is_new(&mut self, origin: Origin, receipt: Option<&Receipt>) -> bool {
+        let is_new = self.seen.is_new(origin) && !self.logged.contains(&origin);
+        match receipt {
+            Some(receipt) if is_new => self.opens(origin, receipt),
+            Some(receipt) => {
+                if let Some(first) = self.first(origin) {
+                    first.carry(receipt.clone());
+                }
+            }
+            None => {}
+        }
+        is_new
+    }
+
+    fn opens(&mut self, origin: Origin, receipt: &Receipt) {
+        if self.open.len() == self.open.capacity() {
+            self.open.retain(|(_, known)| !known.is_settled());
+            // Room for as many again, so that each is looked at twice at most for one that is added.
+            let left = self.open.len().max(OPEN_MIN);
+            self.open.shrink_to(2 * left);
+            self.open.reserve(left);
+        }
+        self.open.push((origin, receipt.downgrade()));
+    }
+
+    /// The receipt of the first of two that are the same, if that is not done.
+    fn first(&self, origin: Origin) -> Option<Receipt> {
+        let of_this = |(known, _): &&(Origin, ReceiptRef)| *known == origin;
+        let (_, first) = self.open.iter().rev().find(of_this)?;
+        first.upgrade()
     }
 }
+
+/// Room that is not worth giving back.
+const OPEN_MIN: usize = 4;
 
 /// An origin as logs keep it.
 pub(super) fn stored(origin: Origin) -> Stored {
@@ -77,13 +116,11 @@ mod tests {
         let at = |epoch, sequence| Position::new(epoch, sequence).unwrap();
         let recent = [(at(2, 1), stored(origin(9))), (at(1, 3), stored(origin(7)))];
         let mut repeats = Repeats::new(2, &recent);
-        assert!(repeats.is_new(origin(6)), "its append never came");
-        assert!(!repeats.is_new(origin(7)));
-        assert!(repeats.is_new(origin(8)));
-        assert!(
-            repeats.is_new(origin(9)),
-            "it was appended under this epoch"
-        );
-        assert!(!repeats.is_new(origin(9)));
+        let mut is_new = |sequence| repeats.is_new(origin(sequence), None);
+        assert!(is_new(6), "its append never came");
+        assert!(!is_new(7));
+        assert!(is_new(8));
+        assert!(is_new(9), "it was appended under this epoch");
+        assert!(!is_new(9));
     }
 }
