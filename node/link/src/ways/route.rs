@@ -58,9 +58,10 @@ impl Inner {
         };
         self.hear_local();
         let owner = self.config.map.load().owner(up.shard);
+        let _void;
         let mut way = place.way();
         if !way.is_open(owner) {
-            self.change(up.shard, &mut way, owner);
+            _void = self.change(up.shard, &mut way, owner);
         }
         match owner.filter(|_| way.is_open(owner)) {
             Some(owner) => self.send(&mut way, owner, up),
@@ -226,7 +227,7 @@ impl Inner {
         {
             return;
         }
-        self.change(shard, &mut way, owner);
+        let void = self.change(shard, &mut way, owner);
         let mut refused = Vec::new();
         if way.is_open(owner) {
             way.opened();
@@ -234,23 +235,32 @@ impl Inner {
             refused = way.give_up();
         }
         drop(way);
+        drop(void);
         place.room.notify_one();
         for up in refused {
             self.refuse(Arc::unwrap_or_clone(up));
         }
     }
 
-    /// Lets a way lead to this owner, as far as that can be done now.
-    fn change(self: &Arc<Self>, shard: ShardId, way: &mut Way, owner: Option<Owner>) {
+    /// Lets a way lead to this owner, as far as that can be done now. Gives what is to be dropped when the way is not
+    /// locked any more.
+    fn change(
+        self: &Arc<Self>,
+        shard: ShardId,
+        way: &mut Way,
+        owner: Option<Owner>,
+    ) -> Vec<Arc<Up>> {
         let now = self.clock.now();
         way.shut_for(now);
-        let Some(owner) = owner else { return };
+        let Some(owner) = owner else {
+            return Vec::new();
+        };
         match way.change_to(owner, now, |former| self.hears(former)) {
-            Change::Wait => return,
+            Change::Wait => return Vec::new(),
             Change::Ask(former) => {
                 let fence = Up::new(shard, UpBody::Fence);
                 self.link(former.node).half.push_always(Arc::new(fence));
-                return;
+                return Vec::new();
             }
             Change::Ready => {}
         }
@@ -271,7 +281,7 @@ impl Inner {
             let front = std::iter::once(again).chain(announced);
             way.begin(owner, front.chain(std::iter::once(all)));
         }
-        way.advance(|up| self.carry(owner, up).is_ok());
+        way.advance(|up| self.carry(owner, up).is_ok())
     }
 
     /// Whether anybody would notice that a way is not open: the owner, too, if it is connected, for it

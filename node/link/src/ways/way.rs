@@ -9,6 +9,10 @@
 //!
 //! A frame is kept from when it is sent until its shard has settled it. The next owner gets all that
 //! is kept, in order, behind the announcements of the sessions that it is to go on with.
+//!
+//! But not what a shard of this node has said that was given up since: the next owner of that one is sent what it
+//! followed from, and says it again in its own way, which is not in order with this one. Without a lease nobody knows
+//! whether there is such an owner, so then it waits, and all behind it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -181,12 +185,13 @@ impl Way {
         self.fence = Fence::NotAsked;
     }
 
-    /// Sends what is still to be sent, as far as `send` takes it. What follows from a frame of a shard that was given
-    /// up is not sent: that shard's next owner says so as well. It waits while nobody knows whether there is one.
-    pub(super) fn advance(&mut self, mut send: impl FnMut(&Arc<Up>) -> bool) {
+    /// Sends what is still to be sent, as far as `send` takes it. Gives what nobody is to get any more, to be dropped
+    /// without any lock.
+    pub(super) fn advance(&mut self, mut send: impl FnMut(&Arc<Up>) -> bool) -> Vec<Arc<Up>> {
+        let mut void = Vec::new();
         while let Some(next) = self.front.front() {
             if !send(next) {
-                return;
+                return void;
             }
             self.front.pop_front();
         }
@@ -194,14 +199,16 @@ impl Way {
             let at = self.kept.len() - self.unsent;
             match self.kept[at].up.stands() {
                 Stands::Firmly if send(&self.kept[at].up) => {}
-                Stands::Firmly | Stands::Perhaps => return,
+                Stands::Firmly | Stands::Perhaps => break,
                 Stands::NoMore => {
-                    let kept = self.kept.remove(at);
-                    self.bytes -= kept.map_or(0, |kept| kept.size);
+                    let kept = self.kept.remove(at).expect("it was found there");
+                    self.bytes -= kept.size;
+                    void.push(kept.up);
                 }
             }
             self.unsent -= 1;
         }
+        void
     }
 
     /// Gives these back, and keeps the others.
@@ -229,8 +236,9 @@ const FENCE_MAX: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Mutex, PoisonError};
 
+    use bytes::Bytes;
     use rookery_session::carrier::{PeerFrame, Receipt, Receipts, ShardId, Tenure, Word};
     use rookery_xmpp::jid::Jid;
     use rookery_xmpp::stanza::Batch;
@@ -249,12 +257,18 @@ mod tests {
         }
     }
 
-    /// An owner's time with its shard.
+    /// The lease of a shard of this node, which has said something.
     struct Office(Mutex<Stands>);
+
+    impl Office {
+        fn set(&self, stands: Stands) {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = stands;
+        }
+    }
 
     impl Tenure for Office {
         fn stands(&self) -> Stands {
-            *self.0.lock().expect("no test panics inside")
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
 
         fn keep(&self, _: Word) {}
@@ -264,38 +278,21 @@ mod tests {
         fn settled(&self, _: ShardId, _: u64) {}
     }
 
-    /// A stanza of another shard, which follows from a frame of that owner's.
-    fn peer(token: u64, office: &Arc<Office>) -> Arc<Up> {
-        let jid: Arc<Jid> = Arc::new("juliet@localhost".parse().expect("a JID"));
-        let mut frame = PeerFrame::new(jid.clone(), jid, Batch::default());
+    /// What a shard of this node has said, and follows from a frame that somebody keeps.
+    fn said(token: u64, office: &Arc<Office>) -> Arc<Up> {
+        let jid: Arc<Jid> = Arc::new("romeo@localhost".parse().expect("a JID"));
+        let batch = Batch {
+            buf: Bytes::new(),
+            recs: vec![],
+        };
         let receipt = Receipt::new(ShardId(1), token, office.clone());
-        let tenure: Arc<dyn Tenure> = office.clone();
-        receipt.enter(&tenure);
+        receipt.enter(&(office.clone() as Arc<dyn Tenure>));
+        let mut frame = PeerFrame::new(jid.clone(), jid, batch);
         frame.receipt = Some(receipt);
         Arc::new(Up {
-            token,
-            ..Up::new(ShardId(0), UpBody::Peer(frame))
+            body: UpBody::Peer(frame),
+            ..up(token)
         })
-    }
-
-    #[test]
-    fn what_a_shard_said_that_was_given_up_is_not_sent_again_and_waits_while_nobody_knows() {
-        let office = |stands| Arc::new(Office(Mutex::new(stands)));
-        let (firm, other) = (office(Stands::Firmly), office(Stands::Perhaps));
-        let mut way = Way::default();
-        way.begin(FIRST, []);
-        for from in [&firm, &other, &firm] {
-            let token = way.next_token();
-            way.keep_sent(peer(token, from), 10);
-        }
-        way.forgotten(Duration::ZERO);
-        way.begin(SECOND, []);
-        assert_eq!(sent(&mut way), [1]);
-        assert!(!way.is_open(Some(SECOND)));
-        *other.0.lock().expect("no test panics inside") = Stands::NoMore;
-        assert_eq!(sent(&mut way), [3]);
-        assert!(way.is_open(Some(SECOND)));
-        assert_eq!((way.kept(), way.bytes), (2, 20));
     }
 
     fn sent(way: &mut Way) -> Vec<u64> {
@@ -349,6 +346,33 @@ mod tests {
         assert!(!way.is_open(Some(SECOND)));
         assert_eq!(sent(&mut way), [100, 1, 4]);
         assert!(way.is_open(Some(SECOND)));
+    }
+
+    #[test]
+    fn what_a_shard_said_that_has_no_lease_waits_and_is_dropped_when_it_was_given_up() {
+        let office = Arc::new(Office(Mutex::new(Stands::Firmly)));
+        let mut way = open_with(1);
+        for _ in 0..2 {
+            let token = way.next_token();
+            way.keep_sent(said(token, &office), 10);
+        }
+        let token = way.next_token();
+        way.keep_sent(Arc::new(up(token)), 10);
+        way.begin(SECOND, []);
+        office.set(Stands::Perhaps);
+        assert_eq!(sent(&mut way), [1], "all behind it wait as well");
+        office.set(Stands::Firmly);
+        let mut first = true;
+        way.advance(|_| std::mem::take(&mut first));
+        office.set(Stands::NoMore);
+        let mut sent = vec![];
+        let void = way.advance(|up| {
+            sent.push(up.token);
+            true
+        });
+        assert_eq!(sent, [4]);
+        assert_eq!(void.iter().map(|up| up.token).collect::<Vec<_>>(), [3]);
+        assert!(way.is_open(Some(SECOND)) && way.kept() == 3);
     }
 
     #[test]
