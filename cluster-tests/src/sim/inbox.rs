@@ -99,7 +99,7 @@ impl Sink for Inbox {
             queue.stanzas += batch.recs.len();
             for rec in &batch.recs {
                 if let Received::Message(number, ..) = message::read(&batch.buf, rec) {
-                    self.given.insert(number);
+                    self.given.insert(self.session, number);
                 }
             }
         }

@@ -6,7 +6,9 @@
 //! * **In a log** what the store has acknowledged stays until a session has taken it, whatever dies.
 //! * **Order** holds of one session's messages to one address, at each session that they reach. But what a session
 //!   did not take comes from the log, and may come late: newer messages may have got there while it was on its way
-//!   back, from a link that was full or cut.
+//!   back, from a link that was full or cut. And what an owner of the recipient's shard gave only to other sessions,
+//!   for this one was behind, comes from the next owner if nobody could tell that it was taken: behind those newer
+//!   ones that this session had from the former owner. To drop it would lose it, for the others may be gone.
 //! * **No phantom**: what arrives was sent, by who it says, to who gets it, as it is.
 //! * **No duplicate** at one session.
 //! * **One owner**: whoever acts for a shard does so under the newest epoch under which anybody has acted, and each
@@ -14,16 +16,18 @@
 //! * **Registrations**: each that was acknowledged exists; no more of them in any window than the limit.
 //! * **The group**: members that have applied as much are the same; one request takes one place.
 
+mod given;
 mod owners;
 pub(crate) mod registrations;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use rookery_session::carrier::SessionId;
+use rookery_session::carrier::{SessionId, ShardId};
 
 use super::clock::Micros;
 use super::message::Received;
+pub(crate) use given::Given;
+use given::Moment;
 use owners::Owners;
 use registrations::Registrations;
 
@@ -74,24 +78,9 @@ struct Sent {
     stored: bool,
     /// It was in the queue of a session that ended.
     unread: bool,
+    /// The epochs under which its recipient's shard was given it, and when first.
+    came: Vec<(u32, Moment)>,
     due: Option<Micros>,
-}
-
-/// Messages that some session's queue has taken.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Given(Arc<Mutex<BTreeSet<u64>>>);
-
-impl Given {
-    /// A session's queue has taken it.
-    pub(crate) fn insert(&self, number: u64) {
-        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        given.insert(number);
-    }
-
-    fn contains(&self, number: u64) -> bool {
-        let given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        given.contains(&number)
-    }
 }
 
 /// A message that is about to be sent.
@@ -153,6 +142,7 @@ impl Oracle {
             appended: false,
             stored: false,
             unread: false,
+            came: Vec::new(),
             due: posting.due,
         });
         self.tally.sent += 1;
@@ -199,9 +189,39 @@ impl Oracle {
         }
         self.tally.delivered += 1;
         let last = self.last.insert(way, number);
-        if let Some(last) = last.filter(|last| *last > number && !went_through_log) {
+        let overtook = last.filter(|last| *last > number && !went_through_log);
+        if let Some(last) =
+            overtook.filter(|last| !self.comes_from_next_owner(number, *last, session))
+        {
             let what = format!("{account} got message {number} behind {last} of the same session");
             self.broken(what);
+        }
+    }
+
+    /// Whether an owner of the recipient's shard had both of two messages, a session took the newer then, and the older
+    /// came to another owner after that.
+    fn comes_from_next_owner(&self, older: u64, newer: u64, session: SessionId) -> bool {
+        let came = |number: u64| &self.sent[number as usize].came;
+        let (Some((first, _)), Some((again, at))) = (came(older).first(), came(older).last())
+        else {
+            return false;
+        };
+        let taken = self.given.when(session, newer);
+        let before = came(newer).first();
+        before.is_some_and(|(epoch, _)| first <= epoch && epoch < again)
+            && taken.is_some_and(|taken| taken < *at)
+    }
+
+    /// A shard, one of so many, has acted under an epoch upon these messages.
+    pub(crate) fn acted(&mut self, shard: ShardId, shards: u16, epoch: u32, messages: &[u64]) {
+        for number in messages {
+            let Some(sent) = self.sent.get_mut(*number as usize) else {
+                continue;
+            };
+            let is_known = sent.came.last().is_some_and(|(known, _)| *known == epoch);
+            if ShardId::of(&sent.recipient, shards) == shard && !is_known {
+                sent.came.push((epoch, self.given.moment()));
+            }
         }
     }
 
@@ -295,3 +315,6 @@ impl Oracle {
         ended.is_none_or(|at| *at < sent.at)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -348,6 +348,7 @@ impl World {
                         );
                     }
                     self.oracle.owners.acted(shard, epoch, node, self.now);
+                    self.oracle.acted(shard, SHARDS, epoch, &messages);
                 }
                 Word::Bounced(number) => self.oracle.bounced(number),
                 Word::Retired(shard) => {
