@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_frame_that_asks_for_the_same_is_settled_behind_the_first() {
         let (book, office) = (Arc::new(Book::default()), Office::open());
-        let tenure: Arc<dyn Tenure> = office.clone();
+        let tenure: Arc<dyn Tenure> = office;
         let [first, second] = [7, 8].map(|token| {
             let receipt = Receipt::new(ShardId(1), token, book.clone());
             receipt.enter(&tenure);
