@@ -3,7 +3,7 @@
 //! * **A message** arrives, waits in the recipient's log, or is answered with an error. Not where its sender's
 //!   session was ended by the server, or its connection node died, for XEP-0198 is not there yet; and not where it
 //!   was in the queue of a session that ended.
-//! * **In a log** what the store has acknowledged stays until a session has taken it, whatever dies.
+//! * **In a log** what the store has acknowledged to the shard's owner stays until a session has taken it, whatever dies.
 //! * **Order** holds of one session's messages to one address, at each session that they reach. But what a session
 //!   did not take comes from the log, and may come late: newer messages may have got there while it was on its way
 //!   back, from a link that was full or cut. And what an owner of the recipient's shard gave only to other sessions,
@@ -250,9 +250,11 @@ impl Oracle {
         }
     }
 
-    /// A message is removed from a log.
+    /// A message is removed from a log. What a former owner appended late stands among what its next owner has given
+    /// out, and goes with it: nobody was told that it is there.
     pub(crate) fn trimmed(&mut self, number: u64) {
-        if !self.given.contains(number) {
+        let sent = self.sent.get(number as usize);
+        if sent.is_some_and(|sent| sent.stored) && !self.given.contains(number) {
             self.broken(format!(
                 "message {number} was trimmed from a log, and no session has taken it"
             ));
