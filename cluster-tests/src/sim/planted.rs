@@ -42,7 +42,7 @@ pub(crate) const ALL: [(Planted, &str, u64); 14] = [
     (Planted::AnswerAfterLease, "answer-after-lease", 1),
     (Planted::HandOverTooEarly, "hand-over-too-early", 1),
     (Planted::StaleMap, "stale-map", 1),
-    (Planted::EpochIgnored, "epoch-ignored", 300),
+    (Planted::EpochIgnored, "epoch-ignored", 50),
     (Planted::DedupeForgotten, "dedupe-forgotten", 1),
     (Planted::ThrottleOpen, "throttle-open", 145),
     (Planted::CommitNotAwaited, "commit-not-awaited", 1),
