@@ -1,10 +1,11 @@
 //! A server started for measuring: stopped by its own process id when dropped.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// A running server.
 #[derive(Debug)]
@@ -68,6 +69,20 @@ impl Drop for Server {
 /// When there is none.
 pub fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// A binary that was built beside this one.
+///
+/// # Errors
+/// When it was not.
+pub fn sibling(name: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(
+        path.exists(),
+        "{} is missing: build it first (see the file's head)",
+        path.display()
+    );
+    Ok(path)
 }
 
 const TRY: Duration = Duration::from_millis(100);

@@ -19,7 +19,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use rookery_benches::child::{Server, free_port};
+use rookery_benches::child::{Server, free_port, sibling};
 use rookery_benches::prosody;
 use serde_json::Value;
 
@@ -212,17 +212,6 @@ impl<'a> Bench<'a> {
         );
         serde_json::from_slice(&std::fs::read(&file)?).context("loadgen's result")
     }
-}
-
-/// A program beside this one.
-fn sibling(name: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    ensure!(
-        path.exists(),
-        "{} is missing: build it first (see the file's head)",
-        path.display()
-    );
-    Ok(path)
 }
 
 fn number(result: &Value, pointer: &str) -> f64 {

@@ -1,0 +1,177 @@
+//! Question: how much more CPU does a message cost in three processes, one a role, over gRPC and mutual TLS, than in
+//! one process that is a whole server?
+//!
+//! ```text
+//! cargo build --release --workspace
+//! target/release/cluster_tax --routers 1
+//! ```
+//!
+//! Both are started here, and stopped again: `rookery dev` and `cluster-tests up`, with an Apache Cassandra that has
+//! nothing to do meanwhile. The same loadgen drives both in turn, so that a busy quarter of an hour hits both alike; the
+//! CPU is that of all server processes together.
+//!
+//! Answer, on two shared cores: see the table in `deploy/SIZING.md`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use rookery_benches::child::{Server, free_port, sibling};
+use serde_json::Value;
+
+/// Measures one process and a cluster with the same messages, in turn.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Routers of the cluster.
+    #[arg(long, default_value_t = 1)]
+    routers: u32,
+    /// Connection nodes of the cluster.
+    #[arg(long, default_value_t = 1)]
+    connections: u32,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 8.0)]
+    duration: f64,
+    /// How often to repeat all.
+    #[arg(long, default_value_t = 2)]
+    rounds: u32,
+    /// A folder that keeps the database's files.
+    #[arg(long, default_value = ".check/cql")]
+    cache: PathBuf,
+}
+
+/// Where messages go, and whose CPU counts.
+struct Peer {
+    name: &'static str,
+    words: Vec<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let folder = std::env::temp_dir().join(format!("rookery-tax-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let result = measure(&options, &folder);
+    let down = cluster(&["down", "--dir"], &folder.join("cluster"));
+    // Left-overs in the temporary folder harm nobody.
+    let _ = std::fs::remove_dir_all(&folder);
+    result.and(down)
+}
+
+fn measure(options: &Options, folder: &Path) -> anyhow::Result<()> {
+    let (one, _running) = one_process(&folder.join("one"))?;
+    let many = many_processes(options, &folder.join("cluster"))?;
+    for round in 1..=options.rounds {
+        for window in [10, 1] {
+            let alone = cpu_us(options, folder, &one, window)?;
+            let together = cpu_us(options, folder, &many, window)?;
+            say(&format!(
+                "round {round}, window {window:2}: {} {alone:.2} µs, {} {together:.2} µs, {:.2} times",
+                one.name,
+                many.name,
+                together / alone
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// A whole server in one process, which is stopped when it is dropped.
+fn one_process(folder: &Path) -> anyhow::Result<(Peer, Server)> {
+    let port = free_port()?;
+    let mut command = Command::new(sibling("rookery")?);
+    command.args(["dev", "--unlimited", "--dir"]).arg(folder);
+    let at = |port: u16| format!("[\"127.0.0.1:{port}\"]");
+    for (listener, at) in [
+        ("connection.starttls", at(port)),
+        ("connection.direct_tls", "[]".to_owned()),
+        ("http.listen", "[]".to_owned()),
+    ] {
+        command.args(["--set", &format!("{listener}={at}")]);
+    }
+    let server = Server::start(&mut command, port)?;
+    let words = vec![
+        format!("--target=127.0.0.1:{port}"),
+        format!("--pid={}", server.pid()),
+        format!("--ca={}", folder.join("tls/ca.pem").display()),
+    ];
+    Ok((
+        Peer {
+            name: "one process",
+            words,
+        },
+        server,
+    ))
+}
+
+/// A cluster, which `cluster-tests down` stops.
+fn many_processes(options: &Options, folder: &Path) -> anyhow::Result<Peer> {
+    let number = |name: &str, count: u32| format!("--{name}={count}");
+    let words = [
+        "up".to_owned(),
+        "--unlimited".to_owned(),
+        number("controls", 1),
+        number("routers", options.routers),
+        number("connections", options.connections),
+        format!("--cache={}", options.cache.display()),
+        "--dir".to_owned(),
+    ];
+    cluster(&words, folder)?;
+    let record: Value = serde_json::from_slice(&std::fs::read(folder.join("cluster.json"))?)?;
+    let processes = record["processes"]
+        .as_array()
+        .context("a list of processes")?;
+    // The database is not ours.
+    let ours = processes
+        .iter()
+        .filter(|process| !process["node"].is_null());
+    let pids = ours.map(|process| format!("--pid={}", process["pid"]));
+    let targets = record["targets"]
+        .as_array()
+        .context("a list of targets")?
+        .iter();
+    let targets = targets
+        .filter_map(Value::as_str)
+        .map(|target| format!("--target={target}"));
+    let ca = record["ca"].as_str().context("a file of authorities")?;
+    let words = targets.chain(pids).chain([format!("--ca={ca}")]).collect();
+    Ok(Peer {
+        name: "cluster",
+        words,
+    })
+}
+
+fn cluster<W: AsRef<std::ffi::OsStr>>(words: &[W], folder: &Path) -> anyhow::Result<()> {
+    let status = Command::new(sibling("cluster-tests")?)
+        .args(words)
+        .arg(folder)
+        .status()?;
+    ensure!(status.success(), "cluster-tests ended with {status}");
+    Ok(())
+}
+
+/// Microseconds of server CPU for one message.
+fn cpu_us(options: &Options, folder: &Path, peer: &Peer, window: u32) -> anyhow::Result<f64> {
+    let json = folder.join("report.json");
+    let output = Command::new(sibling("loadgen")?)
+        .args(["messages", "--register", "--pairs=50"])
+        .arg(format!("--window={window}"))
+        .arg(format!("--duration={}", options.duration))
+        .args(&peer.words)
+        .arg("--json")
+        .arg(&json)
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success(),
+        "loadgen against {}: {said}",
+        peer.name
+    );
+    let report: Value = serde_json::from_slice(&std::fs::read(&json)?)?;
+    let cpu = report["server"]["cpu_us_per_operation"].as_f64();
+    cpu.context("loadgen reports no CPU of the server")
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
