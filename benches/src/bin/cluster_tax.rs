@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Both are started here, and stopped again: `rookery dev` and `cluster-tests up`, with an Apache Cassandra that has
-//! nothing to do meanwhile. The same loadgen drives both in turn, so that a busy quarter of an hour hits both alike; the
-//! CPU is that of all server processes together.
+//! nothing to do meanwhile. The same loadgen drives both in turn, so that a busy quarter of an hour hits both alike;
+//! the CPU is that of all server processes together.
 //!
 //! Answer, on two shared cores: see the table in `deploy/SIZING.md`.
 

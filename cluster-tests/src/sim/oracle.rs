@@ -3,7 +3,8 @@
 //! * **A message** arrives, waits in the recipient's log, or is answered with an error. Not where its sender's
 //!   session was ended by the server, or its connection node died, for XEP-0198 is not there yet; and not where it
 //!   was in the queue of a session that ended.
-//! * **In a log** what the store has acknowledged to the shard's owner stays until a session has taken it, whatever dies.
+//! * **In a log** what the store has acknowledged to the shard's owner stays until a session has taken it, whatever
+//!   dies.
 //! * **Order** holds of one session's messages to one address, at each session that they reach. But what a session
 //!   did not take comes from the log, and may come late: newer messages may have got there while it was on its way
 //!   back, from a link that was full or cut. And what an owner of the recipient's shard gave only to other sessions,
