@@ -1,5 +1,5 @@
-//! A client and its session's way to its account's shard: what `node/connection/src/session/shard_link.rs`
-//! does. The session begins where the product's is authenticated.
+//! A client, its stream, and its session's way to its account's shard: what `node/connection/src/session/shard_link.rs`
+//! does.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use rookery_session::carrier::{
-    Answer, AskId, Delivered, Full, Question, Routers, SessionId, ShardId, Sink, ToSession, ToShard,
+    Answer, Delivered, Full, Routers, SessionId, ShardId, Sink, ToSession, ToShard,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
@@ -18,6 +18,7 @@ use super::inbox::Inbox;
 use super::message::{self, Received};
 use super::planted::Planted;
 use super::process::Process;
+use super::stream::{Stream, Wish};
 
 /// One client. It has one account and one resource, and a session now and then.
 pub(crate) struct Client {
@@ -38,6 +39,7 @@ pub(crate) struct Session {
     /// When it asked to be bound.
     pub(crate) asked: Micros,
     inbox: Arc<Inbox>,
+    stream: Stream,
     shard: ShardId,
     sequence: u64,
     waiting: Option<Pin<Box<dyn Future<Output = ()>>>>,
@@ -66,37 +68,30 @@ pub(crate) enum Heard {
 }
 
 impl Session {
-    /// Asks to bind a resource.
+    /// Connects, and logs in.
     pub(crate) fn begin(
         process: &Process,
         inbox: Inbox,
         account: &Jid,
-        resource: &str,
+        resource: &'static str,
         planted: Option<Planted>,
         now: Micros,
     ) -> Self {
+        let id = inbox.session();
         let mut session = Self {
-            id: inbox.session(),
+            id,
             bound: None,
             asked: now,
             inbox: Arc::new(inbox),
+            stream: Stream::new(account, resource, id.serial),
             shard: ShardId::of(account.bare_str(), process.ways.shards()),
             sequence: 0,
             waiting: None,
             backlog: VecDeque::new(),
             planted,
         };
-        let question = Question::Bind {
-            account: account.clone(),
-            resource: Some(resource.to_owned()),
-            address: [127, 0, 0, 1].into(),
-        };
-        let ask = ToShard::Ask {
-            from: session.inbox.clone(),
-            ask: AskId(1),
-            question,
-        };
-        session.send(process, ask);
+        let wishes = session.stream.connect(now);
+        session.fulfil(process, wishes, &mut Vec::new());
         session
     }
 
@@ -111,21 +106,40 @@ impl Session {
     }
 
     /// The client has sent these, in one read.
-    pub(crate) fn stanzas(&mut self, process: &Process, stanzas: &[String]) {
+    pub(crate) fn stanzas(&mut self, process: &Process, stanzas: &[String], now: Micros) {
+        let wishes = self.stream.write(stanzas, now);
+        self.fulfil(process, wishes, &mut Vec::new());
+    }
+
+    /// Does what the stream wants done.
+    fn fulfil(&mut self, process: &Process, wishes: Vec<Wish>, heard: &mut Vec<Heard>) {
+        for wish in wishes {
+            match wish {
+                Wish::Ask(ask, question) => {
+                    let from = self.inbox.clone();
+                    let ask = ToShard::Ask {
+                        from,
+                        ask,
+                        question,
+                    };
+                    self.send(process, ask);
+                }
+                Wish::Bound(jid) => {
+                    self.bound = Some(jid);
+                    heard.push(Heard::Bound);
+                }
+                Wish::HandOver(batch) => self.hand_over(process, batch),
+                Wish::Over => heard.push(Heard::Refused),
+            }
+        }
+    }
+
+    fn hand_over(&mut self, process: &Process, batch: Batch) {
         let Some(from) = self.bound.clone() else {
             return;
         };
-        let mut out = Vec::new();
-        let recs: Vec<_> = stanzas
-            .iter()
-            .map(|stanza| message::canonical(stanza, &from, &mut out))
-            .collect();
         let sequence = self.sequence;
-        self.sequence += recs.len() as u64;
-        let batch = Batch {
-            buf: out.into(),
-            recs,
-        };
+        self.sequence += batch.recs.len() as u64;
         let frame = ToShard::Stanzas {
             session: self.id,
             from,
@@ -134,6 +148,17 @@ impl Session {
             receipt: None,
         };
         self.send(process, frame);
+    }
+
+    /// Rings the timers that have run out.
+    pub(crate) fn look_at_the_clock(
+        &mut self,
+        process: &Process,
+        now: Micros,
+        heard: &mut Vec<Heard>,
+    ) {
+        let wishes = self.stream.look_at_the_clock(now);
+        self.fulfil(process, wishes, heard);
     }
 
     /// Goes on with what waits for room at the shard.
@@ -153,22 +178,22 @@ impl Session {
     }
 
     /// The next thing that has come for the client.
-    pub(crate) fn hear(&mut self, heard: &mut Vec<Heard>) {
+    pub(crate) fn hear(&mut self, process: &Process, now: Micros, heard: &mut Vec<Heard>) {
         let Some(frame) = self.inbox.take() else {
             return;
         };
         match frame {
-            ToSession::Answer {
-                answer: Answer::Bound(jid),
-                ..
-            } => {
-                self.bound = Some(jid);
-                heard.push(Heard::Bound);
+            ToSession::Answer { ask, answer } => {
+                let wishes = self.stream.answered(ask, answer, now);
+                self.fulfil(process, wishes, heard);
             }
-            ToSession::Answer { .. } => heard.push(Heard::Refused),
             // Who carries frames between nodes keeps it.
             ToSession::Remember(_) => {}
-            ToSession::Close(_) => heard.push(Heard::Close),
+            ToSession::Close(error) => {
+                // That the stream ends then is what it was told.
+                drop(self.stream.kicked(error, now));
+                heard.push(Heard::Close);
+            }
             ToSession::Deliver(Delivered { batch, .. }) => {
                 let read = |rec| Heard::Stanza(message::read(&batch.buf, rec));
                 heard.extend(batch.recs.iter().map(read));
@@ -179,6 +204,7 @@ impl Session {
     /// The session is over: its shard hears of it behind everything else. Gives what its client has not read, and
     /// what is to be finished behind it.
     pub(crate) fn end(mut self, process: &Process) -> (Left, Self) {
+        self.stream.lose();
         let left = self.inbox.close();
         let unread = Left {
             messages: left.iter().flat_map(numbers).collect(),

@@ -40,6 +40,7 @@ mod planted;
 mod process;
 mod report;
 mod shard_mover;
+mod stream;
 mod world;
 
 pub(crate) use report::{Options, run};

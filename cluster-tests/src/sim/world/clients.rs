@@ -18,6 +18,7 @@ use crate::sim::inbox::Inbox;
 use crate::sim::message;
 use crate::sim::oracle::Posting;
 use crate::sim::process::HOST;
+use crate::sim::stream::PASSWORD;
 
 /// Somebody who wants an account.
 pub(super) struct Applicant {
@@ -34,7 +35,7 @@ impl World {
         for (name, resource) in CLIENTS {
             let account: Jid = format!("{name}@{HOST}").parse().expect("a JID");
             if !self.database.has_account(&account) {
-                let credentials = Credentials::derive("secret", b"salt", 1).expect("a password");
+                let credentials = Credentials::derive(PASSWORD, b"salt", 1).expect("a password");
                 let new = NewAccount {
                     jid: account.clone(),
                     credentials,
@@ -179,7 +180,7 @@ impl World {
             if let Some(process) = self.processes.get(&node) {
                 let _guard = process.enter();
                 for read in stanzas.chunks(at_once.max(1)) {
-                    session.stanzas(process, read);
+                    session.stanzas(process, read, self.now);
                 }
             }
         }
@@ -230,13 +231,14 @@ impl World {
         let mut heard = Vec::new();
         let guard = process.enter();
         session.poll(process);
+        session.look_at_the_clock(process, self.now, &mut heard);
         if self.now >= client.deaf_until {
             for _ in 0..FRAMES_AT_ONCE {
-                session.hear(&mut heard);
+                session.hear(process, self.now, &mut heard);
             }
         }
         if heard.iter().any(|it| matches!(it, Heard::Bound)) {
-            session.stanzas(process, &["<presence/>".to_owned()]);
+            session.stanzas(process, &["<presence/>".to_owned()], self.now);
         }
         drop(guard);
         let id = session.id;
