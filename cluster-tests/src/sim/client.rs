@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use rookery_control::QuotaKey;
 use rookery_session::carrier::{
     Answer, Delivered, Full, Routers, SessionId, ShardId, Sink, ToSession, ToShard,
 };
@@ -24,6 +25,8 @@ use super::stream::{Stream, Wish};
 pub(crate) struct Client {
     pub(crate) account: Jid,
     pub(crate) resource: &'static str,
+    /// What it takes from with all that it sends.
+    pub(crate) budgets: [QuotaKey; 2],
     pub(crate) session: Option<Session>,
     /// It does not read what comes until then.
     pub(crate) deaf_until: Micros,

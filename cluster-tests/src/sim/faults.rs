@@ -134,4 +134,4 @@ fn draw(weather: Weather, shards: u16, dice: &mut Dice) -> Fault {
 pub(crate) const CHAOS: std::ops::Range<Micros> = 6 * SECOND..36 * SECOND;
 
 /// Within the margin of a lease: 1 %, a hundred times what a quartz does.
-const DRIFT_PPM_MAX: i64 = 10_000;
+pub(crate) const DRIFT_PPM_MAX: i64 = 10_000;

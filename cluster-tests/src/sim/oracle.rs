@@ -15,18 +15,23 @@
 //! * **One owner**: whoever acts for a shard does so under the newest epoch under which anybody has acted, and each
 //!   epoch is one node's.
 //! * **Registrations**: each that was acknowledged exists; no more of them in any window than the limit.
+//! * **Budgets**: in no window of true time all nodes together take more of one than its burst and its rate allow, and
+//!   one read for each run of a process; after healing each node that wants more than its floor gets it.
 //! * **The group**: members that have applied as much are the same; one request takes one place.
 
+pub(crate) mod budgets;
 mod given;
 mod owners;
 pub(crate) mod registrations;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use rookery_session::carrier::{SessionId, ShardId};
 
 use super::clock::Micros;
 use super::message::Received;
+use budgets::Budgets;
 pub(crate) use given::Given;
 use given::Moment;
 use owners::Owners;
@@ -46,6 +51,7 @@ pub(crate) struct Oracle {
     given: Given,
     pub(crate) owners: Owners,
     pub(crate) registrations: Registrations,
+    pub(crate) budgets: Budgets,
     violation: Option<Violation>,
     /// Figures for the report.
     pub(crate) tally: Tally,
@@ -61,6 +67,8 @@ pub(crate) struct Tally {
     /// Lost where that is allowed today.
     pub(crate) excused: u64,
     pub(crate) moves: u64,
+    /// Messages that were not sent, for their clients had to wait for a budget.
+    pub(crate) held: u64,
     pub(crate) registered: u64,
 }
 
@@ -107,6 +115,7 @@ impl Oracle {
             given: Given::default(),
             owners: Owners::default(),
             registrations: Registrations::default(),
+            budgets: Budgets::default(),
             violation: None,
             tally: Tally::default(),
         }
@@ -118,6 +127,7 @@ impl Oracle {
         first
             .or_else(|| self.owners.violation())
             .or_else(|| self.registrations.violation())
+            .or_else(|| self.budgets.violation())
     }
 
     /// Something is broken.
@@ -284,8 +294,8 @@ impl Oracle {
         }
     }
 
-    /// The run is over, and all has had time to arrive.
-    pub(crate) fn finish(&mut self) {
+    /// The run is over, and all has had time to arrive. Clients were at these nodes.
+    pub(crate) fn finish(&mut self, nodes: RangeInclusive<u32>, now: Micros) {
         let lost = (0..self.sent.len()).find(|number| self.is_lost(*number));
         let excused = (0..self.sent.len()).filter(|number| self.is_open(*number));
         self.tally.excused = excused.count() as u64;
@@ -298,6 +308,7 @@ impl Oracle {
             self.broken(what);
         }
         self.registrations.finish();
+        self.budgets.finish(nodes, now);
     }
 
     /// Whether nothing is known to have become of a message.

@@ -32,11 +32,13 @@ pub(crate) enum Planted {
     SettledTooEarly,
     /// A session passes on what the next owner of a shard sends again.
     RepeatsPassed,
+    /// A node goes on with what it was lent after the lease has ended.
+    LentForEver,
 }
 
 /// All of them, with the names by which they are asked for, and the seed with which the search begins: what few seeds
 /// find is found soon.
-pub(crate) const ALL: [(Planted, &str, u64); 14] = [
+pub(crate) const ALL: [(Planted, &str, u64); 15] = [
     (Planted::AckBeforeAppend, "ack-before-append", 1),
     (Planted::LeaseTooLong, "lease-too-long", 1),
     (Planted::AnswerAfterLease, "answer-after-lease", 1),
@@ -51,6 +53,7 @@ pub(crate) const ALL: [(Planted, &str, u64); 14] = [
     (Planted::TrimTooEarly, "trim-too-early", 1),
     (Planted::SettledTooEarly, "settled-too-early", 1),
     (Planted::RepeatsPassed, "repeats-passed", 1),
+    (Planted::LentForEver, "lent-for-ever", 11),
 ];
 
 /// The bug of that name.

@@ -2,6 +2,7 @@
 //! group, and its shards' machines. What `node/src/cluster/shards.rs` and `node/router/src/role.rs` move,
 //! this moves by hand.
 
+mod budgets;
 mod control_requests;
 mod serving;
 
@@ -34,6 +35,7 @@ use super::control_link::ControlLink;
 use super::mailboxes::Mailboxes;
 use super::planted::Planted;
 use super::shard_mover::{ShardMover, Surroundings, Word};
+use budgets::Budgets;
 
 /// What every process of a run is started with.
 #[derive(Clone)]
@@ -58,6 +60,8 @@ pub(crate) struct Process {
     pub(crate) mailboxes: Mailboxes,
     /// What the world is to do, in order.
     pub(crate) words: Vec<Word>,
+    /// What its clients may use. Where no client connects there is none.
+    pub(crate) budgets: Option<Budgets>,
     settings: Settings,
     env: Arc<Environment>,
     lease: Lease,
@@ -114,6 +118,9 @@ impl Process {
         let served = (lease.clone(), followed.subscribe());
         let renew = renew(control.clone(), node, renewal, served, settings.clone());
         handle.spawn(renew);
+        let planted = settings.planted;
+        let budgets =
+            (!routes).then(|| Budgets::start(&control, (node, life), drift, now, planted));
         let hall = hall(id, life, settings, &map, &mailboxes, &handle);
         let ways = ways(
             id,
@@ -134,6 +141,7 @@ impl Process {
             control_link,
             mailboxes,
             words: Vec::new(),
+            budgets,
             settings: settings.clone(),
             env,
             lease,

@@ -263,13 +263,14 @@ fn summary(seeds: u64, failed: u64, total: &Tally, took: Duration) -> String {
         stored,
         excused,
         moves,
+        held,
         registered,
     } = total;
     let virtual_s = seeds * (world::RUN / SECOND);
     let speed = virtual_s as f64 / took.as_secs_f64().max(0.001);
     format!(
         "{seeds} seeds, {failed} failed; {sent} messages sent, {delivered} deliveries, {bounced} bounced, \
-         {stored} stored, {excused} lost where that is allowed, \
+         {stored} stored, {excused} lost where that is allowed, {held} held back by budgets, \
          {moves} shards given up, {registered} registered; \
          {virtual_s} s of the cluster's time in {:.1} s: {speed:.0} times as fast",
         took.as_secs_f64()
@@ -283,6 +284,7 @@ fn add(total: &mut Tally, tally: &Tally) {
     total.stored += tally.stored;
     total.excused += tally.excused;
     total.moves += tally.moves;
+    total.held += tally.held;
     total.registered += tally.registered;
 }
 

@@ -1,5 +1,6 @@
 //! A whole cluster in one thread: true time, the events on their way, and everything that they reach.
 
+mod budgets;
 mod clients;
 mod group;
 mod storage;
@@ -93,6 +94,8 @@ pub(super) enum Event {
     Answered(Asker, Box<Reply>),
     /// A client does something.
     Act(usize),
+    /// Those who only take from budgets have their turn at a node.
+    Take(u32),
     /// A fault begins.
     Begin(usize),
     /// A fault is over.
@@ -131,6 +134,7 @@ pub(crate) struct World {
     leaving: Vec<(u32, Session)>,
     applicants: Vec<Applicant>,
     last_serial: u64,
+    spenders: budgets::Spenders,
     inbox_max: usize,
     oracle: Oracle,
 }
@@ -178,6 +182,7 @@ impl World {
             leaving: Vec::new(),
             applicants: Vec::new(),
             last_serial: 0,
+            spenders: budgets::Spenders::new(Dice::new(seed, 5)),
             inbox_max: dice.pick(&[6, 40, 500]),
             oracle,
             settings,
@@ -201,6 +206,9 @@ impl World {
         for id in ROUTERS.chain(CONNECTIONS) {
             self.start(id);
             self.schedule(u64::from(id) * 100, Event::Look(id));
+        }
+        for id in CONNECTIONS {
+            self.schedule(0, Event::Take(id));
         }
         self.make_clients();
         for (at, scheduled) in self.faults.clone().into_iter().enumerate() {
@@ -268,6 +276,7 @@ impl World {
             Event::Apply(number) => self.apply(number),
             Event::Answered(asker, reply) => self.store_answered(asker, *reply),
             Event::Act(client) => self.act(client),
+            Event::Take(node) => self.take(node),
             Event::Begin(at) => self.fault_begins(at),
             Event::Over(at) => self.fault_is_over(at),
             Event::Check => self.check(),

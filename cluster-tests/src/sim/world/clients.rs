@@ -11,6 +11,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 
+use super::budgets::budgets_of;
 use super::{CALM_AT, CONNECTIONS, Event, GREETING_MAX, SHARDS, World};
 use crate::sim::client::{Client, Heard, Session};
 use crate::sim::clock::{MS, Micros, SECOND};
@@ -48,6 +49,7 @@ impl World {
             }
             let client = self.clients.len();
             self.clients.push(Client {
+                budgets: budgets_of(&account),
                 account,
                 resource,
                 session: None,
@@ -144,8 +146,13 @@ impl World {
         self.send_to(at, &posts, None);
     }
 
-    /// A client sends messages to other clients: to their bare or to their full JIDs.
+    /// A client sends messages to other clients: to their bare or to their full JIDs. All of it counts as one read,
+    /// which its budgets let pass or hold up.
     fn send_to(&mut self, at: usize, posts: &[(usize, bool)], due: Option<Micros>) {
+        if !self.may_send(at) {
+            self.oracle.tally.held += posts.len() as u64;
+            return;
+        }
         let Some(mut session) = self.clients[at].session.take() else {
             return;
         };
@@ -183,6 +190,8 @@ impl World {
                     session.stanzas(process, read, self.now);
                 }
             }
+            let bytes = stanzas.iter().map(String::len).sum();
+            self.has_sent(at, node, bytes);
         }
         self.clients[at].session = Some(session);
         self.touch(node);
@@ -190,13 +199,16 @@ impl World {
 
     /// Every client writes to every other.
     pub(super) fn greet(&mut self) {
+        self.oracle.budgets.measure(self.now);
         let all: Vec<_> = (0..self.clients.len()).map(|to| (to, true)).collect();
         for at in 0..self.clients.len() {
+            let may_send = self.may_send(at);
             let client = &self.clients[at];
             let lack = match &client.session {
                 None => "has no session",
                 Some(session) if session.bound.is_none() => "is not bound",
                 Some(session) if !session.has_room() => "waits for its shard",
+                Some(_) if !may_send => "waits for its budget",
                 Some(_) => "",
             };
             if !lack.is_empty() {
@@ -408,7 +420,7 @@ impl World {
                 return self.oracle.broken(what);
             }
         }
-        self.oracle.finish();
+        self.oracle.finish(CONNECTIONS, self.now);
     }
 }
 
