@@ -8,6 +8,7 @@
 //!            │ RaftMachine    │ Ways, Hall    │ MemoryStore    │ sends, listens │
 //!            │ ModelDisk      │ Shard, Lease  │                │ goes, comes    │
 //!            │                │ Ownership     │                │                │
+//!            │                │ QuotaShare    │                │                │
 //!            └───────┬────────┴──────┬────────┴───────┬────────┴───────┬────────┘
 //!                    └── Network, Connections ────────┘                ▼
 //!                                                            Oracle ─► violation?   Journal ─► hash
@@ -15,10 +16,10 @@
 //!
 //! * **Real**: the shard machine with accounts, modules and registration; the links on both sides (`Ways`,
 //!   `Hall`, the line, the bytes); lease and ownership; the handle of the control group; the Raft machine and the
-//!   replicated state; the memory store.
+//!   replicated state; a node's share of the traffic budgets; the memory store.
 //! * **Imitated**, because it is a mover: the shard's actor (`shard_mover`), mailboxes, the session's way to its
-//!   shard (`client`) and its inbox, the Raft driver (`member`), following the map (`process`), gRPC
-//!   (`connections`, `control_link`).
+//!   shard (`client`) and its inbox, the Raft driver (`member`), following the map and asking for budgets
+//!   (`process`), gRPC (`connections`, `control_link`).
 //! * **Time**: each process has its own clock, which drifts; it is a tokio runtime whose time stands still unless
 //!   the world moves it.
 

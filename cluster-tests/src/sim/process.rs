@@ -122,14 +122,8 @@ impl Process {
         let budgets =
             (!routes).then(|| Budgets::start(&control, (node, life), drift, now, planted));
         let hall = hall(id, life, settings, &map, &mailboxes, &handle);
-        let ways = ways(
-            id,
-            life,
-            settings,
-            &map,
-            routes.then_some(&mailboxes),
-            &handle,
-        );
+        let local = routes.then_some(&mailboxes);
+        let ways = ways(id, life, settings, &map, local, &handle);
         drop(guard);
         Self {
             id,
