@@ -59,6 +59,7 @@ impl Ownership {
         } else if self.serving.get(&shard) != Some(&epoch)
             && self.handed.get(&shard) != Some(&epoch)
         {
+            self.handed.remove(&shard);
             self.serving.insert(shard, epoch);
             steps.push(OwnershipStep::Start(id, epoch));
         }
@@ -157,6 +158,7 @@ mod tests {
             follow(&mut ownership, 1, 4, None),
             [OwnershipStep::Start(SEVEN, 4)]
         );
+        assert_eq!(ownership.handed_over().count(), 0, "its word is void");
     }
 
     #[test]

@@ -35,7 +35,9 @@ impl World {
         self.journal
             .note(self.now, format_args!("over {:?}", scheduled.fault));
         match scheduled.fault {
-            Fault::Break(..) | Fault::StoreDies | Fault::Move(..) => {}
+            // The operator asks once more: the shard may be on its way, there, or on its way back.
+            Fault::Move(shard, to) => self.move_shard(shard, to),
+            Fault::Break(..) | Fault::StoreDies => {}
             Fault::Crash(node) => self.restart(node),
             Fault::Pause(node) => self.touch(node),
             fault => self.set(fault, false),

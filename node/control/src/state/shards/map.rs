@@ -131,9 +131,10 @@ impl ShardMap {
         }
     }
 
-    /// The owner shall hand the shard to another router, or to nobody any more.
-    pub(super) fn start_move(&mut self, shard: u16, to: Option<NodeId>) {
-        self.change(shard, |placement| placement.moving_to = to);
+    /// The owner shall hand the shard to another router. That cannot be taken back: the owner may have stopped already,
+    /// and serves it again only at another epoch.
+    pub(super) fn start_move(&mut self, shard: u16, to: NodeId) {
+        self.change(shard, |placement| placement.moving_to = Some(to));
     }
 
     fn change(&mut self, shard: u16, change: impl FnOnce(&mut Placement)) {

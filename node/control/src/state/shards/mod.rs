@@ -82,6 +82,16 @@ pub struct Shards {
     clock_ms: u64,
     leases: Leases,
     map: ShardMap,
+    #[serde(default)]
+    pins: Pins,
+}
+
+/// The shards that the operator has put where they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Pins {
+    shards: BTreeSet<u16>,
+    /// Among these routers: with others everything is placed anew.
+    among: BTreeSet<NodeId>,
 }
 
 /// Why a router's word is not taken.
@@ -199,17 +209,25 @@ impl Shards {
         Ok(())
     }
 
-    /// Moves one shard, as the operator wants it, until the next change of routers.
+    /// Moves one shard, as the operator wants it, until the next change of routers. A move that is under way goes to
+    /// the new target instead.
     ///
     /// # Errors
     /// The target has no lease, or the shard no owner to take it from.
     pub fn move_to(&mut self, shard: u16, to: NodeId) -> Result<(), ShardRefusal> {
-        if !self.leases.routers().contains(&to) {
+        let takers = self.leases.routers();
+        if !takers.contains(&to) {
             return Err(ShardRefusal::NoLease);
         }
         let placement = self.map.get(shard).ok_or(ShardRefusal::NotOwner)?;
         let owner = placement.owner.ok_or(ShardRefusal::NotOwner)?;
-        self.map.start_move(shard, (owner != to).then_some(to));
+        self.unpin_unless_among(&takers);
+        self.pins.shards.insert(shard);
+        if owner != to {
+            self.map.start_move(shard, to);
+        } else if placement.moving_to.is_some() {
+            self.map.give(shard, Some(owner));
+        }
         Ok(())
     }
 
@@ -244,6 +262,7 @@ impl Shards {
         let Some(policy) = self.policy else { return };
         let living = self.leases.living_routers();
         let takers = self.leases.routers();
+        self.unpin_unless_among(&takers);
         for shard in 0..policy.shards {
             self.replace_the_dead(shard, &living, &takers);
         }
@@ -253,6 +272,14 @@ impl Shards {
                 break;
             }
             moves += usize::from(self.improve(shard, &takers));
+        }
+    }
+
+    /// The operator's wishes are for the routers that there were.
+    fn unpin_unless_among(&mut self, takers: &BTreeSet<NodeId>) {
+        if self.pins.among != *takers {
+            self.pins.shards.clear();
+            self.pins.among.clone_from(takers);
         }
     }
 
@@ -274,7 +301,8 @@ impl Shards {
                 self.map.give(shard, winner);
             }
         } else if placement.moving_to.is_some_and(|to| !takers.contains(&to)) {
-            self.map.start_move(shard, None);
+            // Its owner may have stopped already.
+            self.map.give(shard, placement.owner);
         }
     }
 
@@ -288,10 +316,10 @@ impl Shards {
         else {
             return false;
         };
-        if owner == winner {
+        if owner == winner || self.pins.shards.contains(&shard) {
             return false;
         }
-        self.map.start_move(shard, Some(winner));
+        self.map.start_move(shard, winner);
         true
     }
 }

@@ -213,6 +213,58 @@ fn planned_moves_go_some_at_a_time() {
     assert!(settle(&mut shards) > usize::from(POLICY.moves_max));
 }
 
+/// A shard of the first router.
+fn first_of(shards: &Shards, id: u64) -> (u16, Placement) {
+    let shard = owned(shards, id)[0];
+    (shard, shards.map().get(shard).expect("a shard"))
+}
+
+#[test]
+fn a_move_that_is_called_off_gives_its_owner_the_next_epoch_for_it_may_have_stopped() {
+    let mut shards = cluster(3);
+    let (shard, before) = first_of(&shards, 1);
+    shards.move_to(shard, node(2)).expect("it lives");
+    shards.move_to(shard, node(1)).expect("it lives");
+    let after = shards.map().get(shard).expect("a shard");
+    assert_eq!((after.owner, after.moving_to), (Some(node(1)), None));
+    assert_eq!(after.epoch, before.epoch + 1);
+    let late = shards.handed_over(node(1), shard, before.epoch);
+    assert_eq!(late, Err(ShardRefusal::NotOwner));
+    // The same where the router that it was to go to takes no more.
+    shards.move_to(shard, node(2)).expect("it lives");
+    shards.renew(node(2), router(true));
+    let again = shards.map().get(shard).expect("a shard");
+    assert_eq!((again.owner, again.moving_to), (Some(node(1)), None));
+    assert_eq!(again.epoch, before.epoch + 2);
+}
+
+#[test]
+fn a_move_that_is_under_way_can_be_sent_elsewhere() {
+    let mut shards = cluster(3);
+    let (shard, before) = first_of(&shards, 1);
+    shards.move_to(shard, node(2)).expect("it lives");
+    shards.move_to(shard, node(3)).expect("it lives");
+    shards
+        .handed_over(node(1), shard, before.epoch)
+        .expect("it moves");
+    let owner = shards.map().get(shard).expect("a shard").owner;
+    assert_eq!(owner, Some(node(3)));
+}
+
+#[test]
+fn what_the_operator_has_moved_stays_until_the_routers_change() {
+    let mut shards = cluster(3);
+    let (shard, _) = first_of(&shards, 1);
+    shards.move_to(shard, node(2)).expect("it lives");
+    settle(&mut shards);
+    shards.renew(node(2), router(false));
+    let owner = |shards: &Shards| shards.map().get(shard).expect("a shard").owner;
+    assert_eq!((settle(&mut shards), owner(&shards)), (0, Some(node(2))));
+    shards.renew(node(3), router(true));
+    settle(&mut shards);
+    assert_eq!(owner(&shards), Some(node(1)));
+}
+
 #[test]
 fn shards_of_a_dead_router_go_to_others_only_after_lease_and_margin() {
     let mut shards = cluster(2);
@@ -353,6 +405,7 @@ enum Step {
     Advance(u64),
     Leave(u64),
     HandOver,
+    Move(u16, u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -361,30 +414,40 @@ fn step() -> impl Strategy<Value = Step> {
         (0..3_000_u64).prop_map(Step::Advance),
         (1..6_u64).prop_map(Step::Leave),
         Just(Step::HandOver),
+        (0..POLICY.shards, 1..6_u64).prop_map(|(shard, to)| Step::Move(shard, to)),
     ]
 }
 
 proptest! {
-    /// Whatever happens, an owner lives, an epoch has one owner, and while a router lives every shard has an owner.
+    /// Whatever happens, an owner lives, an epoch has one owner, while a router lives every shard has an owner, and who
+    /// was to hand a shard over, and may have stopped, is not its owner at that epoch again.
     #[test]
     fn a_shard_has_one_owner_an_epoch(steps in prop::collection::vec(step(), 1..80)) {
         let mut shards = Shards::default();
         shards.configure(POLICY).unwrap();
         let mut owners = BTreeMap::new();
+        let (mut handed, mut wished) = (BTreeSet::new(), 0);
         for step in steps {
             match step {
                 Step::Renew(id, draining) => drop(shards.renew(node(id), router(draining))),
                 Step::Advance(ms) => pass(&mut shards, ms),
                 Step::Leave(id) => shards.leave(node(id)),
+                Step::Move(shard, to) => {
+                    wished += usize::from(shards.move_to(shard, node(to)).is_ok());
+                }
                 Step::HandOver => if let Some((shard, placement)) = moving(&shards) {
                     let owner = placement.owner.expect("only owned shards move");
                     prop_assert_eq!(shards.handed_over(owner, shard, placement.epoch), Ok(()));
                 },
             }
             let living = shards.leases().living_routers();
-            prop_assert!(shards.map().moves() <= usize::from(POLICY.moves_max));
+            prop_assert!(shards.map().moves() <= usize::from(POLICY.moves_max) + wished);
             for shard in 0..POLICY.shards {
                 let placement = shards.map().get(shard).unwrap();
+                match placement.moving_to {
+                    Some(_) => drop(handed.insert((shard, placement.epoch))),
+                    None => prop_assert!(!handed.contains(&(shard, placement.epoch))),
+                }
                 prop_assert_eq!(placement.owner.is_some(), !living.is_empty());
                 if let Some(owner) = placement.owner {
                     prop_assert!(living.contains(&owner));
