@@ -69,8 +69,8 @@ impl World {
         }
     }
 
-    /// Whether the budgets of a client let it send something now. One that its node was not told of lets it, and what is
-    /// sent then counts all the same.
+    /// Whether the budgets of a client let it send something now. One that its node was not told of lets it, and what
+    /// is sent then counts all the same.
     pub(super) fn may_send(&mut self, at: usize) -> bool {
         let client = &self.clients[at];
         let node = client.session.as_ref().map(|session| session.id.node);
