@@ -12,6 +12,7 @@ mod record;
 mod scenario;
 mod stage;
 
+use std::fs::OpenOptions;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -46,6 +47,7 @@ pub(crate) fn list() {
 /// Plays scenarios; fails if one does.
 pub(crate) fn play(suite: &Suite, plan: &Plan<'_>) -> Result<()> {
     let chosen = chosen(plan)?;
+    claim(plan.json)?;
     let home = tempfile::tempdir()?;
     let folder = std::path::absolute(plan.folder.unwrap_or_else(|| home.path()))?;
     let tools = Tools {
@@ -128,6 +130,15 @@ fn play_one<'a>(
         }
     }
     verdict
+}
+
+/// Fails if results could not be written to the file: a run takes minutes, and would be for nothing. What the file has
+/// stays until there is a result.
+fn claim(file: Option<&Path>) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let opened = OpenOptions::new().create(true).append(true).open(file);
+    let opened = opened.with_context(|| format!("cannot write results to {}", file.display()));
+    opened.map(drop)
 }
 
 /// One result is itself, several are a list.
