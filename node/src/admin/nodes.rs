@@ -31,7 +31,7 @@ impl NodesService {
         member_only(&self.operator)?;
         let control = self.operator.control();
         let changed = control.drain_node(id, draining).await;
-        changed.map_err(|refused| nodes_refused(&refused))?;
+        changed.map_err(|why| refused(&self.operator, id, &why))?;
         tracing::info!(node = id.get(), draining, "node is to be empty, or in use");
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Nodes for NodesService {
         member_only(&self.operator)?;
         self.check_quorum(id).await?;
         let removed = self.operator.control().remove_node(id).await;
-        removed.map_err(|refused| nodes_refused(&refused))?;
+        removed.map_err(|why| refused(&self.operator, id, &why))?;
         tracing::info!(node = id.get(), "node removed");
         Ok(Response::new(RemoveNodeResponse {}))
     }
@@ -203,6 +203,19 @@ fn life(status: Option<&ControlStatus>, node: NodeId) -> (NodeLife, u64) {
 /// A node's id in a request.
 pub(super) fn node_id(number: u64) -> Result<NodeId, Status> {
     NodeId::new(number).ok_or_else(|| Status::invalid_argument("no node has the id 0"))
+}
+
+/// What a caller is told of a node that was removed.
+pub(super) fn removed(node: NodeId) -> Status {
+    Status::failed_precondition(format!("node {node} was removed from the cluster"))
+}
+
+/// The group knows only that it has no such node; whoever asks shall learn whether it ever had.
+fn refused(operator: &Operator, node: NodeId, refused: &NodesRefused) -> Status {
+    match operator.control().directory().removed.contains(&node) {
+        true => removed(node),
+        false => nodes_refused(refused),
+    }
 }
 
 /// Refuses what only a member of the control group can carry out.

@@ -10,7 +10,7 @@ use rookery_session::carrier::ShardId;
 use rookery_xmpp::jid::Jid;
 use tonic::{Request, Response, Status};
 
-use super::nodes::{node_id, unavailable};
+use super::nodes::{node_id, removed, unavailable};
 use crate::operator::Operator;
 
 /// Answers for the map from shards to nodes.
@@ -31,7 +31,11 @@ impl Shards for ShardsService {
         request: Request<ListShardsRequest>,
     ) -> Result<Response<ListShardsResponse>, Status> {
         let node = request.into_inner().node;
-        let map = self.operator.control().shards();
+        let control = self.operator.control();
+        if let Some(node) = NodeId::new(node) {
+            may_serve(&control.directory(), node)?;
+        }
+        let map = control.shards();
         let shards = map
             .since(0)
             .map(|change| shard(change.shard, change.placement))
@@ -86,10 +90,24 @@ fn known(map: &ShardMap, number: u32) -> Result<u16, Status> {
     number.ok_or_else(|| Status::not_found(format!("shards are numbered 0 to {}", map.len() - 1)))
 }
 
+/// Refuses a node that never serves a shard: who waits for a node to be empty must not take a mistyped id for an empty
+/// one.
+fn may_serve(directory: &Directory, node: NodeId) -> Result<(), Status> {
+    match directory.node(node) {
+        _ if directory.removed.contains(&node) => Err(removed(node)),
+        None => Err(Status::not_found(format!("no node has the id {node}"))),
+        Some(node) if !node.roles.contains(&NodeRole::Router) => {
+            let told = format!("node {} is no router", node.id);
+            Err(Status::failed_precondition(told))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// Refuses a node that no shard can move to, in the words of what is wrong with it.
 fn takes_shards(directory: &Directory, to: NodeId) -> Result<(), Status> {
     let told = match directory.node(to) {
-        _ if directory.removed.contains(&to) => format!("node {to} was removed from the cluster"),
+        _ if directory.removed.contains(&to) => return Err(removed(to)),
         None => {
             format!("there is no node {to}: `rookery admin nodes list` shows those that there are")
         }

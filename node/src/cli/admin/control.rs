@@ -41,7 +41,7 @@ impl ControlCommand {
             }
             Self::Leader => {
                 let listed = client.list_members(ListMembersRequest {}).await?;
-                Ok(leader(&listed.into_inner()))
+                leader(&listed.into_inner())
             }
             Self::Transfer { to } => {
                 client.transfer_leader(TransferLeaderRequest { to }).await?;
@@ -118,14 +118,18 @@ fn members(listed: &ListMembersResponse) -> Shown {
     }
 }
 
-fn leader(listed: &ListMembersResponse) -> Shown {
+/// Fails where nobody leads, so that a script that waits for a leader need not read what is said.
+fn leader(listed: &ListMembersResponse) -> Result<Shown, Status> {
     let leading = listed.members.iter().find(|member| member.leader);
     let text = match leading {
         Some(member) if member.address.is_empty() => format!("node {} leads", member.id),
         Some(member) => format!("node {} at {} leads", member.id, member.address),
-        None => "NO LEADER: nothing can be decided".to_owned(),
+        None => {
+            return Err(Status::unavailable("NO LEADER: nothing can be decided"));
+        }
     };
-    Shown::done(text, json!({"leader": listed.leader, "term": listed.term}))
+    let json = json!({"leader": listed.leader, "term": listed.term});
+    Ok(Shown::done(text, json))
 }
 
 fn log(log: &ShowLogResponse) -> Shown {
