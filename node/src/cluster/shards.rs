@@ -242,6 +242,7 @@ impl ShardWays {
         let mut maps = control.watch_shards();
         let mut ownership = Ownership::new(self.node);
         let mut seen = 0;
+        let mut places = Places::default();
         loop {
             let map = maps.borrow_and_update().clone();
             let mut steps = Vec::new();
@@ -250,6 +251,7 @@ impl ShardWays {
             }
             seen = map.version();
             self.carry_out(&steps, &map, &router).await;
+            places.changed(steps.len(), seen);
             let removed =
                 |node| NodeId::new(u64::from(node)).is_some_and(|id| self.book.is_removed(id));
             self.hall.end_links_of(removed);
@@ -291,13 +293,28 @@ impl ShardWays {
         self.map
             .store(Arc::new(owners(map, self.map.load().shards())));
         self.ways.map_changed();
-        if !steps.is_empty() {
-            tracing::info!(
-                steps = steps.len(),
-                version = map.version(),
-                "shards have changed places"
-            );
+    }
+}
+
+/// What has changed since the log was told. Shards move one by one, hundreds when a router comes or goes: a line for
+/// each would bury what else happens.
+#[derive(Default)]
+struct Places {
+    steps: usize,
+    told: Option<Instant>,
+}
+
+impl Places {
+    /// Tells the sum of the steps, unless it has just told one: then a later call does.
+    fn changed(&mut self, steps: usize, version: u64) {
+        self.steps += steps;
+        let is_early = self.told.is_some_and(|told| told.elapsed() < TOLD_EVERY);
+        if self.steps == 0 || is_early {
+            return;
         }
+        let steps = std::mem::take(&mut self.steps);
+        self.told = Some(Instant::now());
+        tracing::info!(steps, version, "shards have changed places");
     }
 }
 
@@ -377,6 +394,9 @@ fn number(node: NodeId) -> u32 {
 
 /// A lease outlives two renewals that fail.
 const RENEWALS_A_LEASE: u32 = 3;
+
+/// Between two lines of the log about shards that move.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
 
 /// Before what the group was not told is told again.
 const TELL_AGAIN: Duration = Duration::from_millis(500);
