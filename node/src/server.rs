@@ -165,7 +165,7 @@ impl Server {
         let store = foundation.store.clone();
         let roles = Roles::start(&config, foundation)?;
         let within = Duration::from_millis(config.admin.answer_ms_max);
-        let shards = Shards::new(roles.routers(), within);
+        let shards = Shards::new(roles.routers(), operator.control().clone(), within);
         let socket = config.admin.socket(&config.server);
         let admin = AdminPort::start(
             &config.admin,

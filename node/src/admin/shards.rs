@@ -1,10 +1,12 @@
 //! Asks shards on the operator's behalf.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use rookery_control::Control;
 use rookery_session::carrier::{
     AdminAnswer, AdminQuestion, Answer, AskId, Full, Question, RoutersRef, SessionId,
     SessionSummary, ShardId, Sink, ToSession, ToShard,
@@ -17,6 +19,7 @@ use tonic::Status;
 #[derive(Clone)]
 pub struct Shards {
     routers: RoutersRef,
+    control: Control,
     within: Duration,
     serial: Arc<AtomicU64>,
 }
@@ -28,10 +31,11 @@ struct OneAnswer {
 }
 
 impl Shards {
-    /// A way that waits `within` for each answer.
-    pub fn new(routers: RoutersRef, within: Duration) -> Self {
+    /// A way that waits `within` for each answer. The control group knows who should have answered.
+    pub fn new(routers: RoutersRef, control: Control, within: Duration) -> Self {
         Self {
             routers,
+            control,
             within,
             serial: Arc::default(),
         }
@@ -47,7 +51,7 @@ impl Shards {
         let asked = self.ask_shard(shard, question);
         tokio::time::timeout(self.within, asked)
             .await
-            .unwrap_or_else(|_| Err(late()))
+            .unwrap_or_else(|_| Err(self.late(&[shard.0].into())))
     }
 
     /// The sessions of an account, or of all.
@@ -60,13 +64,19 @@ impl Shards {
             Some(jid) => vec![ShardId::of(jid.bare_str(), shards)],
             None => (0..shards).map(ShardId).collect(),
         };
+        let silent: BTreeSet<u16> = asked.iter().map(|shard| shard.0).collect();
+        let silent = Mutex::new(silent);
         let questions = asked.into_iter().map(|shard| {
+            let silent = &silent;
             let question = AdminQuestion::ListSessions {
                 account: account.map(Jid::to_bare),
                 shard,
             };
             async move {
-                match self.ask_shard(shard, question).await? {
+                let answer = self.ask_shard(shard, question).await?;
+                let mut left = silent.lock().unwrap_or_else(PoisonError::into_inner);
+                left.remove(&shard.0);
+                match answer {
                     AdminAnswer::Sessions(sessions) => Ok(sessions),
                     other => Err(unexpected(&other)),
                 }
@@ -75,9 +85,34 @@ impl Shards {
         let gathered = stream::iter(questions)
             .buffer_unordered(SHARDS_ASKED_AT_ONCE)
             .try_concat();
-        tokio::time::timeout(self.within, gathered)
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        let gathered = tokio::time::timeout(self.within, gathered).await;
+        gathered.unwrap_or_else(|_| {
+            let silent = silent.lock().unwrap_or_else(PoisonError::into_inner);
+            Err(self.late(&silent))
+        })
+    }
+
+    /// What is told when shards did not answer: the operator looks after the nodes that serve them.
+    fn late(&self, silent: &BTreeSet<u16>) -> Status {
+        let map = self.control.shards();
+        let owner = |shard: u16| map.get(shard).and_then(|placement| placement.owner);
+        let who = match silent.first() {
+            _ if map.is_empty() => "the shards".to_owned(),
+            Some(&first) if silent.len() == 1 => match owner(first) {
+                Some(node) => format!("shard {first}, which node {node} serves,"),
+                None => format!("shard {first}, which no node serves,"),
+            },
+            _ => {
+                let nodes: BTreeSet<_> = silent.iter().filter_map(|shard| owner(*shard)).collect();
+                let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+                let (count, nodes) = (silent.len(), nodes.join(", "));
+                format!("{count} shards (served by node {nodes})")
+            }
+        };
+        Status::deadline_exceeded(format!(
+            "{who} did not answer in time; what was asked may still happen. The server there is down, overloaded \
+             or its disk is slow: see `rookery admin nodes list` and `rookery admin server status`"
+        ))
     }
 
     /// Makes an account; false if it is there. `Err` says why it cannot be made.
@@ -161,13 +196,6 @@ pub(super) fn unexpected(answer: &AdminAnswer) -> Status {
         AdminAnswer::Invalid(why) => Status::invalid_argument(why.clone()),
         _ => Status::internal("the shard answered another question"),
     }
-}
-
-fn late() -> Status {
-    Status::deadline_exceeded(
-        "the shards did not answer in time; what was asked may still happen. The server is overloaded \
-         or its disk is slow: see `rookery admin server status`",
-    )
 }
 
 /// Enough to keep all cores busy, few enough to leave room in the shards' queues.
