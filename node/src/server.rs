@@ -104,12 +104,19 @@ pub enum StopCause {
     Operator,
     /// This node's member of the control group has failed, and has said why in the log.
     Control,
+    /// The cluster has said that this node was removed.
+    Removed,
 }
 
 impl StopCause {
     /// Whether the process was not told to end: it must say so by its exit code, so that it is started again.
     pub fn is_failure(self) -> bool {
-        self == Self::Control
+        matches!(self, Self::Control | Self::Removed)
+    }
+
+    /// Whether the next start would end in the same way: a supervisor need not try.
+    pub fn is_final(self) -> bool {
+        self == Self::Removed
     }
 }
 
@@ -126,6 +133,9 @@ impl fmt::Display for StopCause {
             Self::Signal(name) => name,
             Self::Operator => "operator",
             Self::Control => "the control group's member on this node has failed",
+            Self::Removed => {
+                "this node was removed from the cluster: remove its data folder and join as a new node"
+            }
         })
     }
 }
@@ -212,10 +222,19 @@ impl Server {
         let control = self.operator.control().clone();
         let failed = control.failed();
         tokio::pin!(failed);
+        let cluster = self.operator.cluster().cloned();
+        let removed = async move {
+            match cluster {
+                Some(cluster) => cluster.expelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(removed);
         let signals = &mut self.signals;
         loop {
             tokio::select! {
                 () = &mut failed => return StopCause::Control,
+                () = &mut removed => return StopCause::Removed,
                 cause = told_to_end(&mut signals.terminate, &mut signals.interrupt) => return cause,
                 () = self.operator.told_to_stop() => return StopCause::Operator,
                 _ = signals.hangup.recv() => {

@@ -94,11 +94,9 @@ fn removed(cluster: &mut Cluster, gone: usize, by: usize) {
     });
     cluster.nodes[gone].kill();
     cluster.nodes[gone].start();
-    until(PATIENCE, "the removed node hears why", || {
-        cluster.nodes[gone]
-            .logged()
-            .contains("the cluster refuses this node")
-    });
+    assert_eq!(cluster.nodes[gone].ended().code(), Some(78));
+    let told = cluster.nodes[gone].logged();
+    assert!(told.contains("join as a new node"), "{told}");
     let logged = cluster.nodes[by].logged();
     assert!(
         logged.contains("cluster call refused") && logged.contains("was removed"),
@@ -324,6 +322,14 @@ fn nodes_are_listed_as_they_live_and_shards_move_to_living_routers_only() {
         .expect_success();
     let told = refused(&cluster, "2");
     assert!(told.contains("node 2 was removed"), "{told}");
+    for words in [["nodes", "drain", "2"], ["nodes", "remove", "2"]] {
+        let told = cluster.nodes[0].admin(&words).expect_failure(1);
+        assert!(told.contains("node 2 was removed"), "{told}");
+    }
+    cluster.nodes[1].start();
+    assert_eq!(cluster.nodes[1].ended().code(), Some(78));
+    let told = cluster.nodes[0].admin(&["shards", "list", "--node", "99"]);
+    assert!(told.expect_failure(1).contains("no node has the id 99"));
 }
 
 #[test]

@@ -50,6 +50,7 @@ impl Launch {
         server.drain().await;
         match cause.is_failure() {
             false => Ok(()),
+            true if cause.is_final() => Err(Failure::config(cause.to_string())),
             true => Err(software(cause)),
         }
     }

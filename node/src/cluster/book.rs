@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rookery_control::{Directory, NodeId, NodeRole};
+use tokio::sync::watch;
+use tonic::{Code, Status};
 
 /// The addresses that a node knows: from the directory, from members that called, from its configuration.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(super) struct Book {
     /// Members that the directory does not name yet. They have shown a certificate, so there are few.
     heard: Mutex<HashMap<NodeId, String>>,
     first_contacts: Vec<String>,
+    /// Whether this node itself was removed.
+    expelled: watch::Sender<bool>,
 }
 
 impl Book {
@@ -22,7 +26,23 @@ impl Book {
             directory: ArcSwap::default(),
             heard: Mutex::default(),
             first_contacts,
+            expelled: watch::Sender::new(false),
         }
+    }
+
+    /// Takes from a member's refusal that this node was removed. The words tell it from other refusals: members of
+    /// every build say it by them.
+    pub(super) fn heed(&self, refused: &Status) {
+        if refused.code() == Code::PermissionDenied && refused.message().contains(REMOVED) {
+            self.expelled.send_replace(true);
+        }
+    }
+
+    /// Completes when the cluster has said that this node was removed.
+    pub(super) async fn expelled(&self) {
+        let mut expelled = self.expelled.subscribe();
+        // The sender is there as long as the book is.
+        let _ = expelled.wait_for(|expelled| *expelled).await;
     }
 
     /// The directory from now on.
@@ -78,6 +98,9 @@ impl Book {
         addresses
     }
 }
+
+/// What a removed node is told, among other words.
+const REMOVED: &str = "was removed from the cluster";
 
 /// Far above the members of a group, over all its changes.
 const HEARD_MAX: usize = 64;

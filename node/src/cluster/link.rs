@@ -206,6 +206,7 @@ impl GrpcLink {
                 },
             };
             self.give_up(given_up);
+            self.book.heed(&ended);
             tracing::warn!(
                 reason = ended.message(),
                 "control group not followed, trying again"

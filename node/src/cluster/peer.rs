@@ -115,6 +115,8 @@ impl Peer {
     fn ended(&self, status: Option<Status>) -> End {
         let status = status.unwrap_or_else(|| Status::unavailable("the member ended the stream"));
         self.spoken.heed(&status);
+        // A removed member is refused here only when the group needs it no more.
+        self.way.book.heed(&status);
         End::Broken(NoStream::Ended(Box::new(status)))
     }
 

@@ -45,6 +45,7 @@ pub struct Cluster(Arc<Inner>);
 struct Inner {
     credentials: Credentials,
     files: Files,
+    book: Arc<Book>,
     link: Arc<GrpcLink>,
     gate: Gate,
     shards: ShardWays,
@@ -289,6 +290,7 @@ impl Ground {
         Cluster(Arc::new(Inner {
             credentials: self.credentials.clone(),
             files: self.files.clone(),
+            book: Arc::clone(&self.book),
             link: Arc::clone(&self.link),
             gate,
             shards,
@@ -306,6 +308,11 @@ impl Cluster {
     /// Which node this is.
     pub fn node(&self) -> NodeId {
         self.0.shards.node()
+    }
+
+    /// Completes when the cluster has said that this node was removed: it can never be of use again.
+    pub async fn expelled(&self) {
+        self.0.book.expelled().await;
     }
 
     /// Where its files are.

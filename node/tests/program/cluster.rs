@@ -191,6 +191,12 @@ impl Node {
         child.wait().expect("a child");
     }
 
+    /// Waits for the end of its server, which comes by itself.
+    pub(crate) fn ended(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        child.wait().expect("a child")
+    }
+
     /// One of its ports, by the number it has without an offset.
     pub(crate) fn port(&self, port: u16) -> u16 {
         port + self.offset
