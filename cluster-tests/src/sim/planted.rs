@@ -14,8 +14,6 @@ pub(crate) enum Planted {
     HandOverTooEarly,
     /// A router takes no notice of a map that takes a shard away from it.
     StaleMap,
-    /// Log positions begin with the same epoch under every owner.
-    EpochIgnored,
     /// A question that is asked again gets a new number, so it is applied twice.
     DedupeForgotten,
     /// A router that hears nothing from the group lets strangers register.
@@ -38,13 +36,12 @@ pub(crate) enum Planted {
 
 /// All of them, with the names by which they are asked for, and the seed with which the search begins: what few seeds
 /// find is found soon.
-pub(crate) const ALL: [(Planted, &str, u64); 15] = [
+pub(crate) const ALL: [(Planted, &str, u64); 14] = [
     (Planted::AckBeforeAppend, "ack-before-append", 1),
     (Planted::LeaseTooLong, "lease-too-long", 1),
     (Planted::AnswerAfterLease, "answer-after-lease", 1),
     (Planted::HandOverTooEarly, "hand-over-too-early", 1),
     (Planted::StaleMap, "stale-map", 1),
-    (Planted::EpochIgnored, "epoch-ignored", 50),
     (Planted::DedupeForgotten, "dedupe-forgotten", 1),
     (Planted::ThrottleOpen, "throttle-open", 145),
     (Planted::CommitNotAwaited, "commit-not-awaited", 1),

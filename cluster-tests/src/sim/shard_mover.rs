@@ -70,12 +70,8 @@ impl ShardMover {
         lease: &Lease,
         planted: Option<Planted>,
     ) -> Self {
-        let machine_epoch = match planted {
-            Some(Planted::EpochIgnored) => 1,
-            _ => epoch,
-        };
         Self {
-            shard: Shard::new(id, machine_epoch, env.clone()),
+            shard: Shard::new(id, epoch, env.clone()),
             epoch,
             standing: Arc::new(Standing::new(lease.clone())),
             gate: Gate::new(awaited),
