@@ -68,7 +68,6 @@ impl ShardMover {
         (epoch, awaited): (u32, BTreeSet<u32>),
         env: &Arc<Environment>,
         lease: &Lease,
-        planted: Option<Planted>,
     ) -> Self {
         Self {
             shard: Shard::new(id, epoch, env.clone()),

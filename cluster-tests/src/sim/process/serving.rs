@@ -88,8 +88,7 @@ impl Process {
         for step in steps {
             if let OwnershipStep::Start(shard, epoch) = *step {
                 let tenure = (epoch, awaited.clone());
-                let mover =
-                    ShardMover::new(shard, tenure, &self.env, &self.lease, self.settings.planted);
+                let mover = ShardMover::new(shard, tenure, &self.env, &self.lease);
                 self.movers.insert(shard, mover);
                 self.mailboxes.open(shard);
             }
