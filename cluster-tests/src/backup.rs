@@ -191,7 +191,7 @@ fn refusals(suite: &Suite) -> Result<()> {
     ensure!(told.contains("into which store"), "{told}");
     let told = refused(suite, &["restore", &dir, "--set", &used], 70)?;
     ensure!(told.contains("in use by another server"), "{told}");
-    let told = refused(suite, &["verify", &dir, "--set", &nowhere], 64)?;
+    let told = refused(suite, &["verify", &dir, "--set", &nowhere], 78)?;
     ensure!(told.contains("there is no store"), "{told}");
     let gone = home.path().join("gone.sock");
     let other = home.path().join("other");
