@@ -70,7 +70,7 @@ impl QuotaKeeper {
                 self.quota.share().set_policy(policy, self.quota.now_ms());
             }
             let share = self.quota.share();
-            if share.policy().is_on() && share.is_due(self.quota.now_ms()) {
+            if share.is_due(self.quota.now_ms()) {
                 self.ask().await;
                 self.publish();
             }

@@ -140,16 +140,7 @@ const PLAIN: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' \
 fn a_banned_account_cannot_log_in_and_is_not_told_why() {
     let cluster = Cluster::init("nest");
     let node = &cluster.nodes[0];
-    let create = [
-        "users",
-        "create",
-        "juliet@localhost",
-        "--password",
-        "something long",
-    ];
-    until(PATIENCE, "the shards are served", || {
-        node.admin(&create).succeeded()
-    });
+    node.create_account("juliet@localhost", "something long");
     assert!(login(node).contains("<success"), "her password is right");
     node.admin(&["bans", "add", "juliet@localhost", "--reason", "spam"])
         .expect_success();

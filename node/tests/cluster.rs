@@ -282,16 +282,7 @@ fn nodes_are_listed_as_they_live_and_shards_move_to_living_routers_only() {
     until(PATIENCE, "both live", || {
         listed(&cluster).matches("alive").count() == 2
     });
-    let create = [
-        "users",
-        "create",
-        "juliet@localhost",
-        "--password",
-        "something long",
-    ];
-    until(PATIENCE, "the shards are served", || {
-        cluster.nodes[1].admin(&create).succeeded()
-    });
+    cluster.nodes[1].create_account("juliet@localhost", "something long");
     let shown = cluster.nodes[1].admin(&["users", "show", "juliet@localhost"]);
     let shown = shown.expect_success();
     assert!(shown.contains("juliet@localhost"), "{shown}");

@@ -21,13 +21,13 @@ use rookery_session::carrier::{Answer, AskId, Question};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event, Timer, TlsFacts};
 use rookery_session::{
-    ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions, is_stream_business,
+    ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions, is_for_shard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::entropy::Seeded;
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::stanza::{Batch, Content, Header, Kind, Rec};
+use rookery_xmpp::stanza::{Batch, Content, Rec};
 use rookery_xmpp::stream_error::StreamError;
 use rookery_xmpp::xml::{Item, Reader, StreamHeader, XmlLimits};
 
@@ -269,10 +269,6 @@ impl Stream {
     fn timestamp(&self) -> Timestamp {
         Timestamp(self.now / MS)
     }
-}
-
-fn is_for_shard(header: &Header, canonical: &[u8]) -> bool {
-    header.kind != Kind::Other && !is_stream_business(header, canonical)
 }
 
 /// The password of all accounts that have clients.

@@ -119,8 +119,12 @@ impl Sink for Inbox {
                 return Err(Full(frame));
             }
             queue.seen.drop_repeats(delivered);
-            queue.stanzas += delivered.batch.recs.len();
-            queue.bytes += delivered.batch.stanza_bytes();
+            let new = delivered.batch.recs.len();
+            queue.stanzas += new;
+            queue.bytes += match new == stanzas {
+                true => bytes,
+                false => delivered.batch.stanza_bytes(),
+            };
         }
         queue.frames.push_back(frame);
         drop(queue);

@@ -38,7 +38,7 @@ mod wire;
 pub use hall::{Admit, Hall, HallConfig, Rights};
 pub use map::{Owner, ShardMap, SharedMap};
 pub use mover::{Dial, DialError, client_settings, server_settings};
-pub use options::LinkOptions;
+pub use options::{LIFE_AHEAD_MS_MAX, LinkOptions};
 pub use rookery_proto::carrier::carrier_server::CarrierServer;
 pub use ways::{Ways, WaysConfig};
 pub use wire::{VERSION, VERSION_OLDEST};

@@ -81,6 +81,10 @@ impl LinkOptions {
     }
 }
 
+/// How far ahead of this node's clock another one may say that it started, in milliseconds: a run in the future would
+/// outlive every true one. Certificates are of no use to clocks that differ more.
+pub const LIFE_AHEAD_MS_MAX: u64 = 86_400_000;
+
 /// A frame must fit into a message with what stands before it.
 pub(crate) const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 64;
 

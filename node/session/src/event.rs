@@ -15,8 +15,8 @@ pub enum Event<'a> {
     Secured(TlsFacts),
     /// The client opened its stream.
     Opened(&'a StreamHeader),
-    /// A top-level element before the session is bound; afterwards one that is not a stanza, or a stanza that
-    /// [`is_stream_business`](crate::is_stream_business).
+    /// A top-level element before the session is bound; afterwards one that is not
+    /// [for its shard](crate::is_for_shard).
     Element(&'a Element),
     /// A bound client wrote a stanza in the name of somebody else (RFC 6120 8.1.2.1).
     Forged,

@@ -35,6 +35,6 @@ pub use bucket::{BandwidthOptions, Bucket};
 pub use config::{ConnectionFacts, HostConfig, SessionConfig};
 pub use login_guard::{LoginGuard, LoginGuardOptions};
 pub use options::SessionOptions;
-pub use phase::is_stream_business;
+pub use phase::is_for_shard;
 pub use seen::Seen;
 pub use session::Session;

@@ -1,7 +1,9 @@
 //! Whether a node may propose what it proposes: judged by its certificate before it goes into the log.
 
 use rookery_control::{Asker, Command, Proposal};
+use rookery_link::LIFE_AHEAD_MS_MAX;
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::PART_BYTES_MAX;
 use tonic::Status;
 
 use super::identity::Identity;
@@ -27,7 +29,7 @@ fn refusal(caller: &Identity, proposal: &Proposal, now: Timestamp) -> Option<&'s
     if proposal.request.node != caller.node {
         return Some("the proposal is another node's");
     }
-    let latest = now.as_millis().saturating_add(RUN_AHEAD_MS_MAX);
+    let latest = now.as_millis().saturating_add(LIFE_AHEAD_MS_MAX);
     let named = proposal.command.incarnation();
     if proposal.request.incarnation > latest || named.is_some_and(|run| run > latest) {
         return Some("the node says that it started in the future: its clock or this one is wrong");
@@ -55,7 +57,8 @@ fn is_own_drain(caller: &Identity, command: &Command) -> bool {
 /// A proposal stays in the log of every member for a while, and what it names in the state.
 pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> {
     let bytes_max = match command {
-        Command::Reserve { host, name, .. } if host.len().max(name.len()) > NAME_BYTES_MAX => 0,
+        // Each registration that a window counts keeps both.
+        Command::Reserve { host, name, .. } if host.len().max(name.len()) > PART_BYTES_MAX => 0,
         Command::AddBans { .. } | Command::RemoveBans { .. } => return Ok(()),
         Command::RenewQuota { .. } => RENEWAL_BYTES_MAX,
         _ => PROPOSAL_BYTES_MAX,
@@ -69,15 +72,8 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
 /// A renewal of traffic budgets names a thousand keys; nothing else is as long.
 const RENEWAL_BYTES_MAX: usize = 131_072;
 
-/// The longest host or account (RFC 7622 3.2, 3.3): each registration that a window counts keeps one.
-const NAME_BYTES_MAX: usize = 1_023;
-
 /// All other proposals: the longest names a host and an account of 1,023 bytes each, which JSON may write sixfold.
 const PROPOSAL_BYTES_MAX: usize = 16_384;
-
-/// How far ahead of this node's clock another one may have started, in milliseconds: a run in the future would outlive
-/// every true one. Certificates are of no use to clocks that differ more.
-const RUN_AHEAD_MS_MAX: u64 = 86_400_000;
 
 #[cfg(test)]
 mod tests {
@@ -249,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_run_that_begins_in_the_future_is_refused() {
-        let latest = NOW.as_millis() + RUN_AHEAD_MS_MAX;
+        let latest = NOW.as_millis() + LIFE_AHEAD_MS_MAX;
         for (incarnation, taken) in [(latest, true), (latest + 1, false), (u64::MAX, false)] {
             let mut of_request = proposal(renews(1, false));
             of_request.request.incarnation = incarnation;
@@ -279,8 +275,8 @@ mod tests {
             address: [192, 0, 2, 1].into(),
             name: "olga".to_owned(),
         };
-        assert!(check_size(&reserve(NAME_BYTES_MAX), 2_000).is_ok());
-        assert!(check_size(&reserve(NAME_BYTES_MAX + 1), 2_000).is_err());
+        assert!(check_size(&reserve(PART_BYTES_MAX), 2_000).is_ok());
+        assert!(check_size(&reserve(PART_BYTES_MAX + 1), 2_000).is_err());
         let bans = Command::AddBans { bans: Vec::new() };
         assert!(check_size(&bans, RENEWAL_BYTES_MAX + 1).is_ok());
     }

@@ -110,6 +110,14 @@ impl Cluster {
 }
 
 impl Node {
+    /// Makes an account, as soon as its shard is served.
+    pub(crate) fn create_account(&self, jid: &str, password: &str) {
+        let create = ["users", "create", jid, "--password", password];
+        until(SERVED_MAX, "the shards are served", || {
+            self.admin(&create).succeeded()
+        });
+    }
+
     fn new(root: &Path, name: &str, roles: &str) -> Self {
         Self {
             dir: root.join(name),
@@ -281,6 +289,9 @@ impl Drop for Node {
         }
     }
 }
+
+/// How soon a cluster that has just begun serves its shards.
+const SERVED_MAX: Duration = Duration::from_secs(30);
 
 /// Looks until there is what is wanted, for at most this long. Each look runs a program, which takes its time.
 pub(crate) fn until(within: Duration, what: &str, mut look: impl FnMut() -> bool) -> Duration {

@@ -102,7 +102,7 @@ impl Keeper {
             }
             let policy = self.control.policy().quota;
             self.share.set_policy(policy, self.now_ms());
-            if self.share.policy().is_on() && self.share.is_due(self.now_ms()) {
+            if self.share.is_due(self.now_ms()) {
                 self.ask().await;
             }
         }

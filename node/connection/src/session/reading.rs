@@ -4,10 +4,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rookery_session::event::Event;
-use rookery_session::is_stream_business;
+use rookery_session::is_for_shard;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
-use rookery_xmpp::stanza::{Batch, Flags, Header, Kind, Rec};
+use rookery_xmpp::stanza::{Batch, Flags, Rec};
 use rookery_xmpp::xml::{Item, StreamHeader};
 
 use super::actor::SessionActor;
@@ -178,10 +178,6 @@ impl SessionActor {
         }
         scratch.canonical.clear();
     }
-}
-
-fn is_for_shard(header: &Header, canonical: &[u8]) -> bool {
-    header.kind != Kind::Other && !is_stream_business(header, canonical)
 }
 
 /// The second read finds nothing and leaves the waker, unless the client is fast.

@@ -165,9 +165,13 @@ impl QuotaShare {
         }
     }
 
-    /// Whether it is time to [`ask`](Self::ask): at most once a second, and seldom while there is nothing to tell.
+    /// Whether it is time to [`ask`](Self::ask): where there is a budget, at most once a second, and seldom while there
+    /// is nothing to tell.
     pub fn is_due(&self, now_ms: u64) -> bool {
         let table = self.table();
+        if !table.policy.is_on() {
+            return false;
+        }
         let Some(asked_ms) = table.asked_ms else {
             return true;
         };

@@ -21,11 +21,11 @@ pub(crate) use accepted::Accepted;
 use gone::{Gone, gone};
 pub use rights::Rights;
 
-use crate::LinkOptions;
 use crate::SharedMap;
 use crate::broken::Broken;
 use crate::clock::Clock;
 use crate::wire::Hello;
+use crate::{LIFE_AHEAD_MS_MAX, LinkOptions};
 
 /// What a connection, by what its TLS or an interceptor left in the request's extensions, may say for
 /// a node; `None` if it may not speak for it at all.
@@ -224,6 +224,3 @@ impl Inner {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How far ahead of this node's clock a peer may have started: certificates are of no use to clocks that differ more.
-const LIFE_AHEAD_MS_MAX: u64 = 86_400_000;

@@ -58,6 +58,7 @@ impl Inner {
         };
         self.hear_local();
         let owner = self.config.map.load().owner(up.shard);
+        // Declared first, so that it is dropped when the way is not locked any more.
         let _void;
         let mut way = place.way();
         if !way.is_open(owner) {

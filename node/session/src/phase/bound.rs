@@ -96,9 +96,14 @@ impl Bound {
     }
 }
 
-/// Whether a stanza of a bound client is for its own stream and not for its shard: an IQ to nobody with `<bind/>` or
-/// `<session/>`. `out` is the buffer that the header points into.
-pub fn is_stream_business(header: &Header, out: &[u8]) -> bool {
+/// Whether an element of a bound client goes to its shard, past this machine: a stanza that is not for its own stream.
+/// `out` is the buffer that the header points into.
+pub fn is_for_shard(header: &Header, out: &[u8]) -> bool {
+    header.kind != Kind::Other && !is_stream_business(header, out)
+}
+
+/// An IQ to nobody with `<bind/>` or `<session/>`.
+fn is_stream_business(header: &Header, out: &[u8]) -> bool {
     header.kind == Kind::Iq
         && header.to.is_none()
         && header.children.iter().any(|child| {

@@ -28,7 +28,7 @@ use rookery_xmpp::stream_error::StreamCondition;
 pub(crate) use self::authenticating::{Authenticated, Authenticating};
 pub(crate) use self::binding::Binding;
 pub(crate) use self::bound::Bound;
-pub use self::bound::is_stream_business;
+pub use self::bound::is_for_shard;
 pub(crate) use self::handshaking::{Handshaking, Secured};
 pub(crate) use self::opening::{Opening, Standing};
 pub(crate) use self::securing::Securing;

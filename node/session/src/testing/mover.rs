@@ -10,7 +10,7 @@ use rookery_xmpp::element::Element;
 use rookery_xmpp::entropy::Seeded;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
-use rookery_xmpp::stanza::{Content, Flags, Header, Kind, iq_result, parse_rec};
+use rookery_xmpp::stanza::{Content, Flags, iq_result, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::xml::{Item, ReadError, Reader, StreamHeader, XmlLimits};
 
@@ -22,7 +22,7 @@ use super::{Reached, Verdict};
 use crate::carrier::{Answer, AskId, Question};
 use crate::effect::Effect;
 use crate::event::{Admission, Event, Timer};
-use crate::{Session, is_stream_business};
+use crate::{Session, is_for_shard};
 
 /// One connection and its surroundings.
 pub(super) struct Mover<'a> {
@@ -351,8 +351,4 @@ fn work_of(ask: AskId, question: Question) -> Option<Work> {
         Question::Register { iq, .. } => Some(Work::Register(ask, iq)),
         Question::Admin(_) => None,
     }
-}
-
-fn is_for_shard(header: &Header, canonical: &[u8]) -> bool {
-    header.kind != Kind::Other && !is_stream_business(header, canonical)
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
-use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
@@ -35,8 +34,6 @@ pub(super) struct Cql {
     pub(super) known: Known,
     /// Who may change an account now.
     pub(super) lanes: Lanes,
-    /// How conditional requests find a node.
-    pub(super) by_turns: Arc<dyn LoadBalancingPolicy>,
 }
 
 /// Changes of one partition that are made as one: all are seen, or none.
@@ -55,7 +52,6 @@ impl Cql {
             session,
             statements,
             stamps,
-            by_turns: connect::by_turns(&options),
             options,
             known: Known::default(),
             lanes: Lanes::new(),
@@ -143,7 +139,6 @@ impl Cql {
     ) -> Result<bool, StoreError> {
         let mut statement = statement.clone();
         statement.set_request_timeout(Some(within));
-        statement.set_load_balancing_policy(Some(self.by_turns.clone()));
         let result = boxed(self.session.execute_unpaged(&statement, values)).await?;
         connect::applied(result)
     }
@@ -186,7 +181,7 @@ async fn prepare(session: &Session, options: &ScyllaOptions) -> Result<Statement
         let refreshed = session.refresh_metadata().await;
         refreshed.map_err(|error| unavailable(&error))?;
     }
-    Statements::prepare(session).await
+    Statements::prepare(session, &connect::by_turns(options)).await
 }
 
 /// The driver's futures have kilobytes each, and a call holds several.

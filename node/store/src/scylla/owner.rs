@@ -178,7 +178,6 @@ impl Cql {
             let mut statement = self.statements.owner_read_serial.clone();
             let within = patience.attempt(self.options.conditional_within());
             statement.set_request_timeout(Some(within));
-            statement.set_load_balancing_policy(Some(self.by_turns.clone()));
             match self.first::<Columns>(&statement, (owner.as_str(),)).await {
                 Ok(row) => return Ok(row.map(OwnerRow::from).unwrap_or_default()),
                 Err(error) => patience.wait_after(error).await?,

@@ -4,8 +4,11 @@
 //! not depend on what is there, so the driver may repeat them and send them to several database nodes at once.
 //! Conditional writes are not.
 
+use std::sync::Arc;
+
 use futures_util::future::try_join_all;
 use scylla::client::session::Session;
+use scylla::policies::load_balancing::LoadBalancingPolicy;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 
@@ -33,9 +36,13 @@ macro_rules! statements {
         const ALL: &[(Kind, &str)] = &[$((Kind::$kind, $cql),)*];
 
         impl Statements {
-            /// Prepares them in the keyspace that the session uses.
-            pub(super) async fn prepare(session: &Session) -> Result<Self, StoreError> {
-                let each = ALL.iter().map(|(kind, cql)| prepare(session, *kind, cql));
+            /// Prepares them in the keyspace that the session uses. What concerns conditional writes finds its
+            /// database node `by_turns`.
+            pub(super) async fn prepare(
+                session: &Session,
+                by_turns: &Arc<dyn LoadBalancingPolicy>,
+            ) -> Result<Self, StoreError> {
+                let each = ALL.iter().map(|(kind, cql)| prepare(session, by_turns, *kind, cql));
                 let mut prepared = try_join_all(each).await?.into_iter();
                 let mut next = || prepared.next().expect("there is one for each text");
                 Ok(Self { $($name: next(),)* })
@@ -178,6 +185,7 @@ statements! {
 
 async fn prepare(
     session: &Session,
+    by_turns: &Arc<dyn LoadBalancingPolicy>,
     kind: Kind,
     cql: &str,
 ) -> Result<PreparedStatement, StoreError> {
@@ -185,6 +193,9 @@ async fn prepare(
     statement.set_is_idempotent(matches!(kind, Kind::Plain));
     if matches!(kind, Kind::Serial) {
         statement.set_consistency(Consistency::LocalSerial);
+    }
+    if matches!(kind, Kind::Serial | Kind::Conditional) {
+        statement.set_load_balancing_policy(Some(by_turns.clone()));
     }
     Ok(statement)
 }
