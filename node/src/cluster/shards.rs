@@ -241,15 +241,18 @@ impl ShardWays {
     async fn follow(self, control: Control, router: Arc<RouterRole>) {
         let mut maps = control.watch_shards();
         let mut ownership = Ownership::new(self.node);
-        let mut seen = 0;
+        let mut before = Arc::<ShardMap>::default();
         let mut places = Places::default();
         loop {
             let map = maps.borrow_and_update().clone();
+            let seen = before.version();
+            tell_called_off(&before, &map, self.node);
             let mut steps = Vec::new();
             for change in map.since(seen) {
                 ownership.follow(change, &mut steps);
             }
-            seen = map.version();
+            before = Arc::clone(&map);
+            let seen = map.version();
             self.carry_out(&steps, &map, &router).await;
             places.changed(steps.len(), seen);
             let removed =
@@ -293,6 +296,27 @@ impl ShardWays {
         self.map
             .store(Arc::new(owners(map, self.map.load().shards())));
         self.ways.map_changed();
+    }
+}
+
+/// Tells which shards a router was to hand over, and keeps. Who has asked for the move was told that it is under way.
+fn tell_called_off(before: &ShardMap, now: &ShardMap, node: NodeId) {
+    for change in now.since(before.version()) {
+        let Some(known) = before.get(change.shard) else {
+            continue;
+        };
+        let Some(to) = known.moving_to.filter(|_| known.owner == Some(node)) else {
+            continue;
+        };
+        let kept = change.placement;
+        if kept.owner == Some(node) && kept.moving_to.is_none() {
+            let (shard, to) = (change.shard, to.get());
+            tracing::warn!(
+                shard,
+                to,
+                "a move is called off: the router it was to go to was not heard of, or takes no shard now"
+            );
+        }
     }
 }
 

@@ -209,6 +209,16 @@ impl Leases {
         self.routers_that(|lease| !lease.renewal.draining)
     }
 
+    /// Those of the nodes that have not been heard of for half a lease: each has missed a renewal by far, and may be
+    /// dead.
+    pub(super) fn in_doubt(&self, clock_ms: u64, lease_ms: u64) -> BTreeSet<NodeId> {
+        let doubted = self
+            .leases
+            .iter()
+            .filter(|(_, lease)| lease.until_ms.saturating_sub(clock_ms) < lease_ms / 2);
+        doubted.map(|(node, _)| *node).collect()
+    }
+
     /// A node's lease.
     pub fn get(&self, node: NodeId) -> Option<Lease> {
         self.leases.get(&node).copied()

@@ -1,5 +1,7 @@
 //! The map from shards to owners.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::NodeId;
@@ -105,6 +107,15 @@ impl ShardMap {
             .iter()
             .filter(|placement| placement.moving_to.is_some())
             .count()
+    }
+
+    /// Whether a shard is to go to one of these.
+    pub(super) fn move_to_any(&self, routers: &BTreeSet<NodeId>) -> bool {
+        let mut targets = self
+            .placements
+            .iter()
+            .filter_map(|placement| placement.moving_to);
+        !routers.is_empty() && targets.any(|to| routers.contains(&to))
     }
 
     /// Owners from now on are above this epoch.

@@ -104,6 +104,8 @@ pub enum ShardRefusal {
     NotMoving,
     /// There is no such node, or its lease has ended.
     NoLease,
+    /// The router was not heard of for half a lease.
+    InDoubt,
     /// Numbers by which no shard could be served.
     Policy,
     /// An epoch so high that few are left above it.
@@ -117,6 +119,9 @@ impl ShardRefusal {
             Self::NotOwner => "the shard has another owner, or another epoch",
             Self::NotMoving => "the shard is not moving",
             Self::NoLease => "no such router serves at present",
+            Self::InDoubt => {
+                "the router has missed to renew its lease and may be dead: nothing moves to it until it is heard of"
+            }
             Self::Policy => {
                 "there must be a shard, a lease of 500 to 600000 ms, and a margin of at most 600000 ms"
             }
@@ -161,8 +166,10 @@ impl Shards {
         let Some(policy) = self.policy else { return 0 };
         let lasts = policy.lease_ms.saturating_add(MEASURED_MS_MAX);
         let until = self.clock_ms.saturating_add(lasts);
+        let was_in_doubt = self.in_doubt(policy).contains(&node);
         match self.leases.renew(node, renewal, until) {
-            Renewed::Longer => {}
+            Renewed::Longer if !was_in_doubt => {}
+            Renewed::Longer => self.place(),
             Renewed::Changed => self.place(),
             Renewed::Anew => {
                 self.map.disown(node);
@@ -177,7 +184,8 @@ impl Shards {
     pub fn advance(&mut self, ms: u64) {
         self.clock_ms = self.clock_ms.saturating_add(ms.min(MEASURED_MS_MAX));
         let Some(policy) = self.policy else { return };
-        if self.leases.expire(self.clock_ms, policy.margin_ms) {
+        let expired = self.leases.expire(self.clock_ms, policy.margin_ms);
+        if expired || self.map.move_to_any(&self.in_doubt(policy)) {
             self.place();
         }
     }
@@ -213,11 +221,15 @@ impl Shards {
     /// the new target instead.
     ///
     /// # Errors
-    /// The target has no lease, or the shard no owner to take it from.
+    /// The target has no lease or was not heard of lately, or the shard has no owner to take it from.
     pub fn move_to(&mut self, shard: u16, to: NodeId) -> Result<(), ShardRefusal> {
         let takers = self.leases.routers();
         if !takers.contains(&to) {
             return Err(ShardRefusal::NoLease);
+        }
+        let is_in_doubt = |policy| self.in_doubt(policy).contains(&to);
+        if self.policy.is_some_and(is_in_doubt) {
+            return Err(ShardRefusal::InDoubt);
         }
         let placement = self.map.get(shard).ok_or(ShardRefusal::NotOwner)?;
         let owner = placement.owner.ok_or(ShardRefusal::NotOwner)?;
@@ -263,15 +275,17 @@ impl Shards {
         let living = self.leases.living_routers();
         let takers = self.leases.routers();
         self.unpin_unless_among(&takers);
+        let heard = &takers - &self.in_doubt(policy);
         for shard in 0..policy.shards {
-            self.replace_the_dead(shard, &living, &takers);
+            self.replace_the_dead(shard, [&heard, &takers, &living]);
+            self.call_off(shard, &heard);
         }
         let mut moves = self.map.moves();
         for shard in 0..policy.shards {
             if moves >= usize::from(policy.moves_max) {
                 break;
             }
-            moves += usize::from(self.improve(shard, &takers));
+            moves += usize::from(self.improve(shard, &takers, &heard));
         }
     }
 
@@ -283,31 +297,41 @@ impl Shards {
         }
     }
 
-    fn replace_the_dead(
-        &mut self,
-        shard: u16,
-        living: &BTreeSet<NodeId>,
-        takers: &BTreeSet<NodeId>,
-    ) {
+    /// Routers of which half a lease nothing was heard.
+    fn in_doubt(&self, policy: ShardPolicy) -> BTreeSet<NodeId> {
+        self.leases.in_doubt(self.clock_ms, policy.lease_ms)
+    }
+
+    /// Gives a shard of a dead router to one of the first of these that are any: a router that drains, or may be dead,
+    /// is better than none.
+    fn replace_the_dead(&mut self, shard: u16, best_first: [&BTreeSet<NodeId>; 3]) {
         let Some(placement) = self.map.get(shard) else {
             return;
         };
-        let owned = placement.owner.is_some_and(|owner| living.contains(&owner));
-        if !owned {
-            // A router that drains is better than none.
-            let among = if takers.is_empty() { living } else { takers };
-            let winner = winner(shard, among);
-            if placement.owner.is_some() || winner.is_some() {
-                self.map.give(shard, winner);
-            }
-        } else if placement.moving_to.is_some_and(|to| !takers.contains(&to)) {
-            // Its owner may have stopped already.
+        let [_, _, living] = best_first;
+        if placement.owner.is_some_and(|owner| living.contains(&owner)) {
+            return;
+        }
+        let among = best_first.into_iter().find(|routers| !routers.is_empty());
+        let winner = among.and_then(|routers| winner(shard, routers));
+        if placement.owner.is_some() || winner.is_some() {
+            self.map.give(shard, winner);
+        }
+    }
+
+    /// Ends a move to a router that takes no shard any more, or may be dead. The owner may have stopped already.
+    fn call_off(&mut self, shard: u16, heard: &BTreeSet<NodeId>) {
+        let Some(placement) = self.map.get(shard) else {
+            return;
+        };
+        if placement.moving_to.is_some_and(|to| !heard.contains(&to)) {
+            self.pins.shards.remove(&shard);
             self.map.give(shard, placement.owner);
         }
     }
 
-    /// Starts the move of a shard to where it belongs. False if it is there, or on its way.
-    fn improve(&mut self, shard: u16, takers: &BTreeSet<NodeId>) -> bool {
+    /// Starts the move of a shard to where it belongs. False if it is there, or on its way, or that may be dead.
+    fn improve(&mut self, shard: u16, takers: &BTreeSet<NodeId>, heard: &BTreeSet<NodeId>) -> bool {
         let Some(placement) = self.map.get(shard) else {
             return false;
         };
@@ -316,7 +340,7 @@ impl Shards {
         else {
             return false;
         };
-        if owner == winner || self.pins.shards.contains(&shard) {
+        if owner == winner || !heard.contains(&winner) || self.pins.shards.contains(&shard) {
             return false;
         }
         self.map.start_move(shard, winner);

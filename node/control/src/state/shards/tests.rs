@@ -342,6 +342,74 @@ fn a_target_that_dies_ends_the_move() {
     assert_eq!(owned(&shards, 1).len(), usize::from(POLICY.shards));
 }
 
+/// A cluster of three that hears of the second no more; longer than half a lease, and shorter than a lease.
+fn silent_second(mut shards: Shards) -> Shards {
+    for _ in 0..4 {
+        pass(&mut shards, 800);
+        shards.renew(node(1), router(false));
+        shards.renew(node(3), router(false));
+    }
+    shards
+}
+
+#[test]
+fn nothing_moves_to_a_router_that_was_not_heard_of_until_it_is() {
+    let mut shards = silent_second(cluster(3));
+    let (shard, before) = first_of(&shards, 1);
+    assert_eq!(
+        shards.move_to(shard, node(2)),
+        Err(ShardRefusal::InDoubt),
+        "{}",
+        ShardRefusal::InDoubt.reason()
+    );
+    assert_eq!(shards.map().get(shard), Some(before));
+    shards.renew(node(2), router(false));
+    assert_eq!(shards.move_to(shard, node(2)), Ok(()));
+}
+
+#[test]
+fn a_move_to_a_router_that_falls_silent_is_called_off_and_the_owner_serves_on() {
+    let mut shards = cluster(3);
+    let (shard, before) = first_of(&shards, 1);
+    shards.move_to(shard, node(2)).expect("it lives");
+    let mut shards = silent_second(shards);
+    let after = shards.map().get(shard).expect("a shard");
+    assert_eq!((after.owner, after.moving_to), (Some(node(1)), None));
+    assert_eq!(after.epoch, before.epoch + 1, "it may have stopped");
+    let late = shards.handed_over(node(1), shard, before.epoch);
+    assert_eq!(late, Err(ShardRefusal::NotOwner));
+}
+
+#[test]
+fn a_router_that_was_silent_gets_its_share_when_it_is_heard_of() {
+    let mut shards = cluster(1);
+    shards.renew(node(3), router(false));
+    settle(&mut shards);
+    shards.renew(node(2), router(false));
+    assert!(shards.map().moves() > 0);
+    let mut shards = silent_second(shards);
+    assert_eq!(shards.map().moves(), 0);
+    shards.renew(node(2), router(false));
+    assert!(settle(&mut shards) > 0);
+    assert!(!owned(&shards, 2).is_empty());
+}
+
+#[test]
+fn shards_of_a_dead_router_go_to_no_other_that_is_silent() {
+    let mut shards = cluster(3);
+    pass(&mut shards, 1_500);
+    shards.renew(node(2), router(false));
+    for _ in 0..5 {
+        pass(&mut shards, 900);
+        shards.renew(node(3), router(false));
+    }
+    assert!(shards.leases().get(node(1)).is_none(), "it is dead");
+    assert!(shards.leases().get(node(2)).is_some(), "nobody knows yet");
+    let of_two = owned(&shards, 2).len();
+    assert_eq!(of_two, owned(&cluster(3), 2).len());
+    assert_eq!(owned(&shards, 3).len(), usize::from(POLICY.shards) - of_two);
+}
+
 #[test]
 fn a_router_that_came_back_owns_nothing_of_its_earlier_run() {
     let mut shards = cluster(2);
