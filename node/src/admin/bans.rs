@@ -12,17 +12,25 @@ use rookery_proto::admin::{
 use rookery_xmpp::clock::Timestamp;
 use tonic::{Request, Response, Status};
 
+use super::freshness::stale;
 use super::status::page_size;
+use crate::operator::Operator;
 
 /// Answers for the bans.
 pub(super) struct BansService {
+    operator: Operator,
     control: Control,
     hosts: BTreeSet<String>,
 }
 
 impl BansService {
-    pub(super) fn new(control: Control, hosts: BTreeSet<String>) -> Self {
-        Self { control, hosts }
+    pub(super) fn new(operator: Operator) -> Self {
+        let (control, hosts) = (operator.control().clone(), operator.hosts());
+        Self {
+            operator,
+            control,
+            hosts,
+        }
     }
 
     /// Refuses what would lock out everybody.
@@ -50,9 +58,9 @@ impl Bans for BansService {
             page_size: size,
             page_token,
         } = request.into_inner();
-        let after = match page_token.is_empty() {
-            true => None,
-            false => Some(kept(&page_token)?),
+        let (after, stale) = match page_token.is_empty() {
+            true => (None, stale(&self.operator).await),
+            false => (Some(kept(&page_token)?), String::new()),
         };
         let (list, now) = (self.control.bans(), Timestamp::now());
         let mut held = list.after(after.as_ref()).filter(|ban| ban.holds(now));
@@ -63,6 +71,7 @@ impl Bans for BansService {
             bans,
             next_page_token,
             version: list.version(),
+            stale,
         }))
     }
 

@@ -8,6 +8,7 @@ use rookery_proto::admin::{
 };
 use tonic::{Request, Response, Status};
 
+use super::freshness::stale;
 use super::nodes::{member_only, node_id, unavailable};
 use crate::operator::Operator;
 
@@ -42,7 +43,11 @@ impl ControlGroup for ControlGroupService {
     ) -> Result<Response<ListMembersResponse>, Status> {
         let status = as_the_leader_sees_it(&self.operator).await?;
         let directory = self.operator.control().directory();
-        Ok(Response::new(members(&status, &directory)))
+        let stale = stale(&self.operator).await;
+        Ok(Response::new(ListMembersResponse {
+            stale,
+            ..members(&status, &directory)
+        }))
     }
 
     async fn transfer_leader(
@@ -124,5 +129,6 @@ fn members(status: &ControlStatus, directory: &Directory) -> ListMembersResponse
         leader: status.leader.map_or(0, |leader| leader.get()),
         term: status.term,
         commit: status.commit,
+        stale: String::new(),
     }
 }

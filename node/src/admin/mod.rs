@@ -11,6 +11,7 @@ mod authorization;
 mod backup;
 mod bans;
 mod control_group;
+mod freshness;
 mod health;
 mod nodes;
 mod port;

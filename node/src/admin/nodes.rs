@@ -13,6 +13,7 @@ use rookery_proto::admin::{
 use tonic::{Request, Response, Status};
 
 use super::control_group::as_the_leader_sees_it;
+use super::freshness::stale;
 use crate::cluster::{TokenRefused, nodes_refused};
 use crate::operator::Operator;
 
@@ -96,6 +97,7 @@ impl Nodes for NodesService {
         &self,
         _: Request<ListNodesRequest>,
     ) -> Result<Response<ListNodesResponse>, Status> {
+        let stale = stale(&self.operator).await;
         let directory = self.operator.control().directory();
         let shards = self.operator.control().shards();
         let status = as_the_leader_sees_it(&self.operator).await.ok();
@@ -123,6 +125,7 @@ impl Nodes for NodesService {
             nodes: nodes.collect(),
             removed: directory.removed.iter().map(|id| id.get()).collect(),
             version: directory.version,
+            stale,
         }))
     }
 

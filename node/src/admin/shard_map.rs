@@ -10,6 +10,7 @@ use rookery_session::carrier::ShardId;
 use rookery_xmpp::jid::Jid;
 use tonic::{Request, Response, Status};
 
+use super::freshness::stale;
 use super::nodes::{node_id, removed, unavailable};
 use crate::operator::Operator;
 
@@ -35,6 +36,7 @@ impl Shards for ShardsService {
         if let Some(node) = NodeId::new(node) {
             may_serve(&control.directory(), node)?;
         }
+        let stale = stale(&self.operator).await;
         let map = control.shards();
         let shards = map
             .since(0)
@@ -43,6 +45,7 @@ impl Shards for ShardsService {
         Ok(Response::new(ListShardsResponse {
             shards: shards.collect(),
             version: map.version(),
+            stale,
         }))
     }
 
@@ -52,6 +55,7 @@ impl Shards for ShardsService {
     ) -> Result<Response<ShowShardResponse>, Status> {
         let jid = Jid::parse(&request.into_inner().jid)
             .map_err(|error| Status::invalid_argument(format!("no address: {error}")))?;
+        let stale = stale(&self.operator).await;
         let map = self.operator.control().shards();
         if map.is_empty() {
             return Err(alone());
@@ -59,7 +63,7 @@ impl Shards for ShardsService {
         let ShardId(number) = ShardId::of(jid.bare_str(), map.len());
         let placement = map.get(number).unwrap_or_default();
         let shard = Some(shard(number, placement));
-        Ok(Response::new(ShowShardResponse { shard }))
+        Ok(Response::new(ShowShardResponse { shard, stale }))
     }
 
     async fn move_shard(

@@ -98,6 +98,7 @@ async fn remove(mut client: BansClient<Channel>, targets: &[String]) -> Result<S
 async fn list(mut client: BansClient<Channel>) -> Result<Shown, Status> {
     let mut bans: Vec<Ban> = Vec::new();
     let (mut page_token, mut version) = (String::new(), 0);
+    let mut stale = String::new();
     loop {
         let request = ListBansRequest {
             page_size: TARGETS_MAX as u32,
@@ -105,6 +106,7 @@ async fn list(mut client: BansClient<Channel>) -> Result<Shown, Status> {
         };
         let page = client.list_bans(request).await?.into_inner();
         bans.extend(page.bans);
+        stale.push_str(&page.stale);
         (page_token, version) = (page.next_page_token, version.max(page.version));
         if page_token.is_empty() {
             break;
@@ -138,7 +140,7 @@ async fn list(mut client: BansClient<Channel>) -> Result<Shown, Status> {
         })
     });
     let json = json!({"version": version, "bans": shown.collect::<Vec<_>>()});
-    Ok(Shown { text, json })
+    Ok(Shown { text, json }.or_stale(&stale))
 }
 
 /// `90m`, `12h`, `7d`.

@@ -37,11 +37,13 @@ impl ControlCommand {
         match self {
             Self::Members => {
                 let listed = client.list_members(ListMembersRequest {}).await?;
-                Ok(members(&listed.into_inner()))
+                let listed = listed.into_inner();
+                Ok(members(&listed).or_stale(&listed.stale))
             }
             Self::Leader => {
                 let listed = client.list_members(ListMembersRequest {}).await?;
-                leader(&listed.into_inner())
+                let listed = listed.into_inner();
+                Ok(leader(&listed)?.or_stale(&listed.stale))
             }
             Self::Transfer { to } => {
                 client.transfer_leader(TransferLeaderRequest { to }).await?;

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use tonic::Status;
 
+use super::terminal::complain;
 use super::{Failure, block_on, say};
 
 pub(super) use nodes::create_token;
@@ -122,6 +123,17 @@ impl AdminArgs {
 }
 
 impl Shown {
+    /// Says beside it why it may be old, if it may: to people on standard error, to programs in `stale`.
+    fn or_stale(mut self, why: &str) -> Self {
+        if !why.is_empty() {
+            complain(&format!("STALE: {why}"));
+        }
+        if let Some(fields) = self.json.as_object_mut() {
+            fields.insert("stale".to_owned(), (!why.is_empty()).into());
+        }
+        self
+    }
+
     /// A change that was made: a sentence for people, what it was about for programs.
     fn done(text: impl Into<String>, json: serde_json::Value) -> Self {
         Self {

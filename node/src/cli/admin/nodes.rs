@@ -140,5 +140,5 @@ async fn list(mut client: NodesClient<Channel>) -> Result<Shown, Status> {
         })
         .collect();
     let json = json!({"nodes": nodes, "removed": listed.removed, "version": listed.version});
-    Ok(Shown { text, json })
+    Ok(Shown { text, json }.or_stale(&listed.stale))
 }

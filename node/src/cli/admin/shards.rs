@@ -45,13 +45,14 @@ impl ShardsCommand {
                     "shards": listed.shards.iter().map(value).collect::<Vec<_>>(),
                 });
                 let text = shown(&listed.shards);
-                Ok(Shown { text, json })
+                Ok(Shown { text, json }.or_stale(&listed.stale))
             }
             Self::Owner { jid } => {
                 let found = client.show_shard(ShowShardRequest { jid }).await?;
-                let shard = found.into_inner().shard.unwrap_or_default();
+                let found = found.into_inner();
+                let shard = found.shard.unwrap_or_default();
                 let (text, json) = (shown(std::slice::from_ref(&shard)), value(&shard));
-                Ok(Shown { text, json })
+                Ok(Shown { text, json }.or_stale(&found.stale))
             }
             Self::Move { number, to } => {
                 client.move_shard(MoveShardRequest { number, to }).await?;
