@@ -171,7 +171,10 @@ impl Operator {
             Err(_) => component("control", false, "does not answer".to_owned()),
         };
         let shards = self.shards();
+        let removal = self.cluster().and_then(Cluster::removal);
+        let removal = removal.map(|why| component("membership", false, why.to_owned()));
         let parts = [
+            removal,
             Some(store),
             Some(control),
             shards,

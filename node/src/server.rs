@@ -217,6 +217,13 @@ impl Server {
         &self.shards
     }
 
+    /// Why the node must not call itself ready, if its cluster has removed it. Waits a moment for the cluster's word.
+    pub async fn removal(&self) -> Option<&'static str> {
+        let cluster = self.operator.cluster()?;
+        cluster.answered().await;
+        cluster.removal()
+    }
+
     /// Serves until it is told to stop, or a part fails that it cannot be without. SIGHUP reloads.
     pub async fn serve(&mut self) -> StopCause {
         let control = self.operator.control().clone();

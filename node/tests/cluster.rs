@@ -93,8 +93,7 @@ fn removed(cluster: &mut Cluster, gone: usize, by: usize) {
         cluster.nodes[by].voters().len() == 2
     });
     cluster.nodes[gone].kill();
-    cluster.nodes[gone].start();
-    assert_eq!(cluster.nodes[gone].ended().code(), Some(78));
+    assert_eq!(cluster.nodes[gone].refused().code(), Some(78));
     let told = cluster.nodes[gone].logged();
     assert!(told.contains("join as a new node"), "{told}");
     let logged = cluster.nodes[by].logged();
@@ -317,10 +316,75 @@ fn nodes_are_listed_as_they_live_and_shards_move_to_living_routers_only() {
         let told = cluster.nodes[0].admin(&words).expect_failure(1);
         assert!(told.contains("node 2 was removed"), "{told}");
     }
-    cluster.nodes[1].start();
-    assert_eq!(cluster.nodes[1].ended().code(), Some(78));
+    assert_eq!(cluster.nodes[1].refused().code(), Some(78));
     let told = cluster.nodes[0].admin(&["shards", "list", "--node", "99"]);
     assert!(told.expect_failure(1).contains("no node has the id 99"));
+}
+
+#[test]
+fn what_names_nothing_that_there_is_or_cannot_be_done_here_is_refused_with_what_helps() {
+    let mut cluster = Cluster::init("names");
+    cluster.join("connection");
+    cluster.nodes[1].create_account("juliet@localhost", "something long");
+    let admin = |node: usize, words: &[&str]| cluster.nodes[node].admin(words);
+    admin(1, &["shards", "owner", "juliet@localhost"]).expect_success();
+    let told = admin(1, &["shards", "owner", "juliet@elsewhere.example"]).expect_failure(1);
+    assert!(
+        told.contains("`elsewhere.example` is not served here; the hosts are: localhost"),
+        "{told}"
+    );
+    let reset = |budget: &str| admin(1, &["quota", "reset", budget]);
+    reset("account:juliet@localhost").expect_success();
+    let told = reset("account:romeo@localhost").expect_failure(1);
+    assert!(
+        told.contains("there is no account romeo@localhost"),
+        "{told}"
+    );
+    let told = reset("account:juliet@elsewhere.example").expect_failure(1);
+    assert!(told.contains("is not served here"), "{told}");
+    // The port between nodes is of no use to an operator.
+    let port = cluster.nodes[0].address.rsplit(':').next().expect("a port");
+    let words: [&[&str]; 2] = [&["nodes", "remove", "2"], &["users", "list"]];
+    for words in words {
+        let told = admin(1, words).expect_failure(1);
+        assert!(told.contains("the admin socket of node 1 (on"), "{told}");
+        assert!(!told.contains(port), "{told}");
+    }
+    let told = admin(1, &["control", "leader"]).expect_success();
+    assert!(told.contains("node 1 on 127.0.0.1 leads"), "{told}");
+}
+
+#[test]
+fn a_member_without_a_quorum_says_that_what_it_shows_is_old() {
+    let mut cluster = three("stale");
+    let reads: [&[&str]; 3] = [
+        &["nodes", "list"],
+        &["control", "members"],
+        &["bans", "list"],
+    ];
+    for words in reads {
+        let run = cluster.nodes[0].admin(words);
+        assert!(
+            run.succeeded() && run.errors().is_empty(),
+            "{}",
+            run.errors()
+        );
+    }
+    cluster.nodes[1].kill();
+    cluster.nodes[2].kill();
+    for words in reads {
+        let run = cluster.nodes[0].admin(words);
+        run.expect_success();
+        assert!(
+            run.errors()
+                .starts_with("STALE: control group has no quorum"),
+            "{}",
+            run.errors()
+        );
+    }
+    let shown = cluster.nodes[0].admin(&["nodes", "list", "--json"]);
+    let shown: Value = serde_json::from_str(&shown.expect_success()).expect("JSON");
+    assert_eq!(shown["stale"], true, "{shown}");
 }
 
 #[test]

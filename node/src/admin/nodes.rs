@@ -231,11 +231,30 @@ pub(super) fn member_only(operator: &Operator) -> Result<(), Status> {
         .members
         .iter()
         .filter_map(|member| directory.node(member.node));
-    let members: Vec<_> = members.map(|node| node.address.as_str()).collect();
     Err(Status::failed_precondition(format!(
-        "this node is no member of the control group: ask one of {}",
-        members.join(", ")
+        "this node is no member of the control group: {}",
+        run_it_on(members)
     )))
+}
+
+/// Where a command does what it cannot do here. The nodes' admin APIs are known to nobody but themselves: what others
+/// know is the port between nodes, which no operator can use, so that the machine is named.
+pub(super) fn run_it_on<'a>(nodes: impl Iterator<Item = &'a rookery_control::Node>) -> String {
+    let named = |node: &rookery_control::Node| {
+        let host = node.address.rsplit_once(':').map(|(host, _)| host);
+        match host.filter(|host| !host.is_empty()) {
+            Some(host) => format!("node {} (on {host})", node.id),
+            None => format!("node {}", node.id),
+        }
+    };
+    let named: Vec<_> = nodes.map(named).collect();
+    match named.is_empty() {
+        true => "which node could do this is not known here yet".to_owned(),
+        false => format!(
+            "run the command there, with the admin socket of {}",
+            named.join(" or ")
+        ),
+    }
 }
 
 /// What a caller is told when the control group is out of reach.

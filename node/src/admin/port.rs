@@ -147,13 +147,13 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
     let control = operator.control().clone();
     let backup = BackupService::new(operator.clone(), Arc::clone(&store), copy);
     let users = UsersServer::new(UsersService::new(operator.clone(), store, shards.clone()));
-    let sessions = SessionsServer::new(SessionsService::new(shards));
+    let sessions = SessionsServer::new(SessionsService::new(shards.clone()));
     let nodes = NodesServer::new(NodesService::new(operator.clone()));
     let shard_map = ShardsServer::new(ShardsService::new(operator.clone()));
     let group = ControlGroupServer::new(ControlGroupService::new(operator.clone()));
     let bans = BansServer::new(BansService::new(operator.clone()));
     let throttle = ThrottleServer::new(ThrottleService::new(control.clone()));
-    let quota = QuotaServer::new(QuotaService::new(operator.quota().clone()));
+    let quota = QuotaServer::new(QuotaService::new(&operator, shards));
     let registration = RegistrationServer::new(RegistrationService::new(control));
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(health::follow(reporter, operator.clone()));

@@ -1,5 +1,7 @@
 //! The service `Quota`.
 
+use std::collections::BTreeSet;
+
 use rookery_control::quota::TapState;
 use rookery_control::{QuotaKey, QuotaKind, QuotaReport};
 use rookery_proto::admin::quota_server::Quota;
@@ -7,20 +9,47 @@ use rookery_proto::admin::{
     QuotaBudget, QuotaFloor, QuotaLease, QuotaState, ResetQuotaRequest, ResetQuotaResponse,
     ShowQuotaRequest, ShowQuotaResponse,
 };
+use rookery_session::carrier::{AdminAnswer, AdminQuestion};
 use tonic::{Request, Response, Status};
 
 use super::nodes::unavailable;
-use super::status::page_size;
+use super::shards::{Shards, unexpected};
+use super::status::{account, page_size, served};
+use super::users::no_account;
+use crate::operator::Operator;
 use crate::quota::QuotaKeeper;
 
 /// Answers for the traffic budgets.
 pub(super) struct QuotaService {
     keeper: QuotaKeeper,
+    shards: Shards,
+    hosts: BTreeSet<String>,
 }
 
 impl QuotaService {
-    pub(super) fn new(keeper: QuotaKeeper) -> Self {
-        Self { keeper }
+    pub(super) fn new(operator: &Operator, shards: Shards) -> Self {
+        Self {
+            keeper: operator.quota().clone(),
+            shards,
+            hosts: operator.hosts(),
+        }
+    }
+
+    /// Refuses the budget of an account that does not exist: nobody could have used it up, so the name is mistyped.
+    async fn has_owner(&self, key: &QuotaKey) -> Result<(), Status> {
+        let QuotaKey::Account(name) = key else {
+            return Ok(());
+        };
+        let jid = account(name)?;
+        served(&self.hosts, jid.domain())?;
+        let question = AdminQuestion::ShowAccount {
+            account: jid.clone(),
+        };
+        match self.shards.ask(&jid, question).await? {
+            AdminAnswer::Account(_) => Ok(()),
+            AdminAnswer::NotFound => Err(no_account(&jid)),
+            other => Err(unexpected(&other)),
+        }
     }
 }
 
@@ -62,6 +91,7 @@ impl Quota for QuotaService {
         request: Request<ResetQuotaRequest>,
     ) -> Result<Response<ResetQuotaResponse>, Status> {
         let key = parse(&request.into_inner().key)?;
+        self.has_owner(&key).await?;
         tracing::info!(%key, "traffic budget reset");
         self.keeper.reset(key).await.map_err(unavailable)?;
         Ok(Response::new(ResetQuotaResponse {}))

@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::freshness::stale;
 use super::nodes::{node_id, removed, unavailable};
+use super::status::served;
 use crate::operator::Operator;
 
 /// Answers for the map from shards to nodes.
@@ -55,6 +56,7 @@ impl Shards for ShardsService {
     ) -> Result<Response<ShowShardResponse>, Status> {
         let jid = Jid::parse(&request.into_inner().jid)
             .map_err(|error| Status::invalid_argument(format!("no address: {error}")))?;
+        served(&self.operator.hosts(), jid.domain())?;
         let stale = stale(&self.operator).await;
         let map = self.operator.control().shards();
         if map.is_empty() {

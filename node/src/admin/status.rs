@@ -1,10 +1,14 @@
 //! Fields of requests, and errors of other parts, in gRPC's terms.
 
+use std::collections::BTreeSet;
+
+use rookery_control::NodeRole;
 use rookery_router::PASSWORD_BYTES_MAX;
 use rookery_store::StoreError;
 use rookery_xmpp::jid::Jid;
 use tonic::Status;
 
+use super::nodes::run_it_on;
 use crate::config::Role;
 use crate::operator::Operator;
 
@@ -30,6 +34,18 @@ pub(super) fn any_jid(text: &str) -> Result<Jid, Status> {
         )));
     }
     Ok(jid)
+}
+
+/// Refuses a host that is not served.
+pub(super) fn served(hosts: &BTreeSet<String>, wanted: &str) -> Result<(), Status> {
+    if hosts.contains(wanted) {
+        return Ok(());
+    }
+    let known: Vec<_> = hosts.iter().map(String::as_str).collect();
+    Err(Status::invalid_argument(format!(
+        "`{wanted}` is not served here; the hosts are: {}",
+        known.join(", ")
+    )))
 }
 
 /// Refuses a password that no account may have because of its length.
@@ -59,7 +75,10 @@ pub(super) fn keeps_accounts(operator: &Operator) -> Result<(), Status> {
     if operator.has(Role::Router) {
         return Ok(());
     }
-    let told = "this node keeps no accounts: ask one with the role `router`";
+    let directory = operator.control().directory();
+    let nodes = directory.nodes.iter();
+    let routers = nodes.filter(|node| node.roles.contains(&NodeRole::Router));
+    let told = format!("this node keeps no accounts: {}", run_it_on(routers));
     Err(Status::failed_precondition(told))
 }
 

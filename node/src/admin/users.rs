@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 
 use super::sessions::to_session;
 use super::shards::{Shards, unexpected};
-use super::status::{account, check_password, keeps_accounts, of_store, page_size};
+use super::status::{account, check_password, keeps_accounts, of_store, page_size, served};
 use crate::config::Role;
 use crate::operator::Operator;
 
@@ -69,9 +69,7 @@ impl UsersService {
             _ if wanted.is_empty() => Err(Status::invalid_argument(format!(
                 "name one of the hosts: {known}"
             ))),
-            _ => Err(Status::invalid_argument(format!(
-                "`{wanted}` is not served here; the hosts are: {known}"
-            ))),
+            _ => served(&self.hosts, wanted).map(|()| wanted),
         }
     }
 
@@ -242,7 +240,7 @@ fn to_user(record: AccountRecord) -> User {
     }
 }
 
-fn no_account(jid: &Jid) -> Status {
+pub(super) fn no_account(jid: &Jid) -> Status {
     Status::not_found(format!(
         "there is no account {}: `rookery admin users list` shows those that exist",
         jid.as_str()

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{Failure, dev, say};
 use crate::config::{Config, Source};
@@ -41,10 +41,15 @@ impl Launch {
             }
             Err(error) => return Err(failure(&error, self.dev.is_some())),
         };
-        if let Some(greeting) = self.dev {
-            greeting.greet(&server).await?;
+        match (server.removal().await, self.dev) {
+            (Some(reason), _) => warn!(reason, "not ready"),
+            (None, greeting) => {
+                if let Some(greeting) = greeting {
+                    greeting.greet(&server).await?;
+                }
+                say("ready");
+            }
         }
-        say("ready");
         let cause = server.serve().await;
         info!(%cause, "draining");
         server.drain().await;

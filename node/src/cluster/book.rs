@@ -17,6 +17,8 @@ pub(super) struct Book {
     first_contacts: Vec<String>,
     /// Whether this node itself was removed.
     expelled: watch::Sender<bool>,
+    /// Whether this node is one of the cluster's, as it was told when it said that it is there; none before.
+    welcome: watch::Sender<Option<bool>>,
 }
 
 impl Book {
@@ -27,14 +29,43 @@ impl Book {
             heard: Mutex::default(),
             first_contacts,
             expelled: watch::Sender::new(false),
+            welcome: watch::Sender::new(None),
         }
     }
 
     /// Takes from a member's refusal that this node was removed. The words tell it from other refusals: members of
     /// every build say it by them.
     pub(super) fn heed(&self, refused: &Status) {
-        if refused.code() == Code::PermissionDenied && refused.message().contains(REMOVED) {
+        if says_removed(refused) {
             self.expelled.send_replace(true);
+        }
+    }
+
+    /// Takes what this node was told when it said that it is there. A removed member hears so as well while the control
+    /// group still needs its answers, so that it is not expelled by this.
+    pub(super) fn greeted(&self, answer: &Result<(), Status>) {
+        match answer {
+            Ok(()) => self.welcome.send_replace(Some(true)),
+            Err(refused) if says_removed(refused) => self.welcome.send_replace(Some(false)),
+            Err(_) => return,
+        };
+    }
+
+    /// Completes when the cluster has answered that this node is there.
+    pub(super) async fn answered(&self) {
+        let mut welcome = self.welcome.subscribe();
+        let _ = welcome.wait_for(Option::is_some).await;
+    }
+
+    /// Why this node can be of no use to anybody, if it was removed.
+    pub(super) fn removal(&self, own: NodeId) -> Option<&'static str> {
+        let directory = self.directory.load();
+        let is_member = directory.members.iter().any(|member| member.node == own);
+        let has_heard = *self.expelled.borrow() || *self.welcome.borrow() == Some(false);
+        match directory.removed.contains(&own) {
+            true if is_member && !*self.expelled.borrow() => Some(STILL_NEEDED),
+            false if !has_heard => None,
+            _ => Some("this node was removed from the cluster"),
         }
     }
 
@@ -99,6 +130,14 @@ impl Book {
     }
 }
 
+fn says_removed(refused: &Status) -> bool {
+    refused.code() == Code::PermissionDenied && refused.message().contains(REMOVED)
+}
+
+/// What is wrong with a removed member that cannot go yet.
+const STILL_NEEDED: &str = "this node was removed from the cluster, and the control group needs its vote until it has \
+     let it go: leave it running, it ends by itself";
+
 /// What a removed node is told, among other words.
 const REMOVED: &str = "was removed from the cluster";
 
@@ -111,9 +150,12 @@ mod tests {
 
     use super::*;
 
+    fn id(number: u64) -> NodeId {
+        NodeId::new(number).unwrap()
+    }
+
     #[test]
     fn the_directory_wins_over_what_was_heard_and_first_contacts_come_last() {
-        let id = |number| NodeId::new(number).unwrap();
         let book = Book::new(vec!["c:1".into()]);
         book.hear(id(2), "old:1");
         assert_eq!(book.address(id(2)).as_deref(), Some("old:1"));
@@ -142,5 +184,42 @@ mod tests {
             "the group has it still"
         );
         assert!(book.is_gone(id(8)));
+    }
+
+    #[test]
+    fn a_removed_member_says_why_it_is_not_ready_while_the_group_still_needs_it_and_after() {
+        let book = Book::new(Vec::new());
+        let set = |members: &[u64], removed: &[u64]| {
+            let member = |&node: &u64| Member {
+                node: id(node),
+                voter: true,
+            };
+            book.set_directory(Arc::new(Directory {
+                members: members.iter().map(member).collect(),
+                removed: removed.iter().map(|&node| id(node)).collect(),
+                ..Directory::default()
+            }));
+        };
+        let says = |part: &str| {
+            book.removal(id(2))
+                .is_some_and(|reason| reason.contains(part))
+        };
+        set(&[1, 2], &[]);
+        assert_eq!(book.removal(id(2)), None);
+        set(&[1, 2], &[2]);
+        assert!(says("needs its vote"), "{:?}", book.removal(id(2)));
+        set(&[1], &[2]);
+        assert!(says("was removed") && !says("needs its vote"));
+        // One that was away has heard nothing but what it is told.
+        set(&[1, 2], &[]);
+        book.greeted(&Err(Status::unavailable("no quorum")));
+        assert_eq!(book.removal(id(2)), None);
+        let refused = Status::permission_denied("this node was removed from the cluster");
+        book.greeted(&Err(refused.clone()));
+        assert!(says("was removed"));
+        book.greeted(&Ok(()));
+        assert_eq!(book.removal(id(2)), None);
+        book.heed(&refused);
+        assert!(says("was removed"));
     }
 }

@@ -282,9 +282,10 @@ impl Ground {
         }
         let roles = config.server.roles.iter().copied().map(node_role).collect();
         let (link, address) = (Arc::clone(&self.link), self.address.clone());
+        let book = Arc::clone(&self.book);
         let (node, resting) = (self.identity.node, self.files.resting.clone());
         tokio::spawn(async move {
-            enlist(control.clone(), link, node, address, roles).await;
+            enlist(control.clone(), link, book, node, address, roles).await;
             rest::end(&control, node, &resting).await;
         });
         Cluster(Arc::new(Inner {
@@ -313,6 +314,23 @@ impl Cluster {
     /// Completes when the cluster has said that this node was removed: it can never be of use again.
     pub async fn expelled(&self) {
         self.0.book.expelled().await;
+    }
+
+    /// Why this node is of no use to its cluster, if it was removed.
+    pub fn removal(&self) -> Option<&'static str> {
+        self.0.book.removal(self.node())
+    }
+
+    /// Waits for the cluster's word on whether this node is still one of it, for a moment: where nobody answers, a node
+    /// serves by what it knows.
+    pub async fn answered(&self) {
+        let either = async {
+            tokio::select! {
+                () = self.0.book.answered() => {}
+                () = self.0.book.expelled() => {}
+            }
+        };
+        let _ = tokio::time::timeout(ANSWERED_WITHIN, either).await;
     }
 
     /// Where its files are.
@@ -426,6 +444,7 @@ async fn follow(control: Control, book: Arc<Book>) {
 async fn enlist(
     control: Control,
     link: Arc<GrpcLink>,
+    book: Arc<Book>,
     node: NodeId,
     address: String,
     roles: Vec<NodeRole>,
@@ -433,7 +452,9 @@ async fn enlist(
     let mut backoff = Backoff::default();
     loop {
         // The others first: a member that was not added yet cannot say it by itself.
-        let refused = match link.enlist(&address, &roles).await {
+        let answer = link.enlist(&address, &roles).await;
+        book.greeted(&answer);
+        let refused = match answer {
             Ok(()) => break,
             Err(status) => status,
         };
@@ -450,7 +471,10 @@ async fn enlist(
             .any(|member| member.node == node);
         if is_member && control.is_member() {
             match control.enlist(node, address.clone(), roles.clone()).await {
-                Ok(()) => break,
+                Ok(()) => {
+                    book.greeted(&Ok(()));
+                    break;
+                }
                 Err(error) => tracing::warn!(%error, "not enlisted, trying again"),
             }
         }
@@ -469,6 +493,9 @@ fn node_role(role: Role) -> NodeRole {
 
 /// 32 messages of a megabyte of entries each, which is what a member may be behind.
 const ENVELOPE_BYTES_MAX: usize = 64 << 20;
+
+/// Some tries and a proposal; whoever starts a node waits for it where the group has no quorum.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long another member may take to tell how the group stands.
 const PATIENCE: Duration = Duration::from_secs(2);

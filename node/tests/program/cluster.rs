@@ -219,9 +219,17 @@ impl Node {
             .to_owned()
     }
 
-    /// Runs its server, which ends by itself.
+    /// Runs its server, which ends by itself and never calls itself ready.
     pub(crate) fn refused(&self) -> std::process::ExitStatus {
-        self.command().status().expect("the program runs")
+        let mut command = self.command();
+        let ended = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .and_then(Child::wait_with_output)
+            .expect("the program runs");
+        let said = String::from_utf8_lossy(&ended.stdout);
+        assert!(!said.lines().any(|line| line == "ready"), "{said}");
+        ended.status
     }
 
     /// Its folder.

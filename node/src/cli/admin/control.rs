@@ -124,8 +124,11 @@ fn members(listed: &ListMembersResponse) -> Shown {
 fn leader(listed: &ListMembersResponse) -> Result<Shown, Status> {
     let leading = listed.members.iter().find(|member| member.leader);
     let text = match leading {
-        Some(member) if member.address.is_empty() => format!("node {} leads", member.id),
-        Some(member) => format!("node {} at {} leads", member.id, member.address),
+        Some(member) => match member.address.rsplit_once(':') {
+            // Nobody can do anything with the port between nodes; the machine is where its admin socket is.
+            Some((host, _)) => format!("node {} on {host} leads", member.id),
+            None => format!("node {} leads", member.id),
+        },
         None => {
             return Err(Status::unavailable("NO LEADER: nothing can be decided"));
         }
