@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rookery_node::cli::Failure;
 use rookery_node::config::Source;
@@ -22,6 +23,24 @@ fn each_configuration_is_one_that_a_server_starts_with() {
             file.display(),
             loaded.unwrap_err()
         );
+    }
+}
+
+#[test]
+fn help_comes_at_once_also_where_nothing_is_built() {
+    let empty = tempfile::tempdir().expect("a temporary folder");
+    for words in [&["dev", "--help"][..], &["-h"], &["help"], &[]] {
+        // Without Cargo it could not be built.
+        let told = Command::new(repository().join("rookery"))
+            .args(words)
+            .env("CARGO_TARGET_DIR", empty.path())
+            .env("HOME", empty.path())
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .expect("a shell");
+        let text = String::from_utf8_lossy(&told.stdout);
+        assert!(told.status.success(), "{words:?}: {told:?}");
+        assert!(text.contains("builds it first"), "{words:?}: {text}");
     }
 }
 
