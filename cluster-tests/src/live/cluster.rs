@@ -11,7 +11,7 @@ use super::node::{Node, Place, Role, Settings};
 use super::process::{Identity, Life};
 use super::record::{Entry, Ports, Record};
 use crate::cql::ring::Ring;
-use crate::suite::wait_for;
+use crate::suite::{now, say, wait_for};
 
 /// How many nodes of each role a cluster has.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +76,7 @@ impl Cluster {
     pub(crate) fn add(&mut self, role: Role, place: Place) -> Result<usize> {
         let number = self.of(role).count() + 1;
         let name = format!("{}{number}", role.name());
+        self.settings.tell(&format!("starts {name}"));
         let mut node = Node::new(&self.folder, name, role, place)?;
         if self.nodes.is_empty() {
             node.init(&self.settings, "live")?;
@@ -129,9 +130,12 @@ impl Cluster {
         } else {
             controls
         };
+        self.settings
+            .tell(&format!("waits for {voters} voters in the control group"));
         wait_for("all voters", WHOLE_MAX, || {
             (self.voters().ok()? == voters).then_some(())
         })?;
+        self.settings.tell("waits for every node to be ready");
         for node in &self.nodes {
             wait_for("the node is ready", WHOLE_MAX, || {
                 node.is_ready().ok().filter(|ready| *ready)
@@ -146,6 +150,8 @@ impl Cluster {
 
     /// Waits until every shard answers every connection node.
     pub(crate) fn wait_until_served(&self) -> Result<()> {
+        self.settings
+            .tell("waits for every shard to answer every connection node");
         for node in self.of(Role::Connection) {
             wait_for("every shard is served", WHOLE_MAX, || {
                 node.ask(&self.settings, &["sessions", "list"]).ok()
@@ -275,14 +281,23 @@ pub(crate) fn up(
     );
     make_empty(&folder)?;
     let address = Place::loopback().address;
+    let begun = now();
+    say("starts the database: half a minute, and longer where Maven has to fetch it first");
     let ring = Ring::start_in(cache, &folder, vec![address], Life::OnItsOwn)?;
     let settings = Settings {
+        tells: true,
         rookery: rookery.to_owned(),
         unlimited,
         options: Vec::new(),
         life: Life::OnItsOwn,
     };
-    Cluster::start(&folder, settings, shape, ring, |_| Ok(Place::loopback()))?.release()
+    Cluster::start(&folder, settings, shape, ring, |_| Ok(Place::loopback()))?.release()?;
+    say(&format!(
+        "up after {} s, as {} says",
+        begun.elapsed().as_secs(),
+        Record::file(&folder).display()
+    ));
+    Ok(())
 }
 
 /// Makes a folder, in which there must not be anything: a new cluster must not find what belongs to another.

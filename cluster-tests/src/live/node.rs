@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::ports;
 use super::process::{Life, Process};
 use super::record::Ports;
+use crate::suite::say;
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,17 @@ pub(crate) struct Settings {
     pub(crate) options: Vec<String>,
     /// How long processes live.
     pub(crate) life: Life,
+    /// Whether somebody at a terminal waits for the cluster, and wants to know for what.
+    pub(crate) tells: bool,
+}
+
+impl Settings {
+    /// Says what is waited for.
+    pub(crate) fn tell(&self, what: &str) {
+        if self.tells {
+            say(what);
+        }
+    }
 }
 
 /// Where a node runs.

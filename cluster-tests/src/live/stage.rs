@@ -60,6 +60,7 @@ impl<'a> Stage<'a> {
             .as_ref()
             .map_or_else(|| Place::loopback().address, Network::host);
         let settings = Settings {
+            tells: false,
             rookery: tools.rookery.to_owned(),
             unlimited: true,
             options: Vec::new(),
