@@ -412,6 +412,8 @@ fn a_token_is_good_once_and_strangers_are_refused() {
     let mut stranger = Cluster::init("elsewhere");
     stranger.nodes[0].kill();
     let mut intruder = cluster.machine(ALL);
+    // Or it would first ask the member that it knows itself as.
+    intruder.address.clone_from(&stranger.nodes[0].address);
     std::fs::create_dir_all(intruder.dir()).unwrap();
     for part in ["cluster", "control"] {
         let from = stranger.nodes[0].dir().join(part);
