@@ -168,7 +168,7 @@ impl ShardWays {
         if self.renewal.routes && above > 0 {
             self.raise_epochs(&control, above).await;
         }
-        let mut configured = false;
+        let (mut configured, mut lag) = (false, Lag::default());
         let mut directory = control.watch_directory();
         let pause = Duration::from_millis(self.policy.lease_ms) / RENEWALS_A_LEASE;
         loop {
@@ -189,8 +189,12 @@ impl ShardWays {
                 Ok(granted) => {
                     let mut followed = self.followed.subscribe();
                     let caught_up = followed.wait_for(|version| *version >= granted.map_version);
-                    if let Ok(Ok(_)) = tokio::time::timeout_at(asked + pause, caught_up).await {
+                    let caught_up = tokio::time::timeout_at(asked + pause, caught_up).await;
+                    if let Ok(Ok(_)) = caught_up {
                         self.lease.extend(asked, granted.lasts);
+                    }
+                    if lag.is_news(asked, matches!(caught_up, Ok(Ok(_)))) {
+                        self.tell_lag(granted.map_version);
                     }
                 }
                 Err(error) => {
@@ -209,6 +213,17 @@ impl ShardWays {
             };
             let _ = tokio::time::timeout_at(asked + pause, changed).await;
         }
+    }
+
+    /// Tells that a lease does not count here: to the group this node serves, and nobody else does.
+    fn tell_lag(&self, granted: u64) {
+        let (followed, left) = (*self.followed.borrow(), self.lease.left());
+        tracing::warn!(
+            granted,
+            followed,
+            left_ms = left.as_millis() as u64,
+            "lease granted under a version of the map that this node does not serve by yet: not extended"
+        );
     }
 
     /// Tells the group what epochs the store has, before this node can be given a shard. Tries for ever.
@@ -320,6 +335,26 @@ fn tell_called_off(before: &ShardMap, now: &ShardMap, node: NodeId) {
     }
 }
 
+/// For how long this node has stayed behind the map that its leases are granted under.
+#[derive(Default)]
+struct Lag {
+    since: Option<Instant>,
+    is_told: bool,
+}
+
+impl Lag {
+    /// Takes what became of a lease that was asked for then. True once for each time that the node stays behind.
+    fn is_news(&mut self, asked: Instant, caught_up: bool) -> bool {
+        if caught_up {
+            *self = Self::default();
+            return false;
+        }
+        let since = *self.since.get_or_insert(asked);
+        let is_long = since.elapsed() > LAG_MAX;
+        is_long && !std::mem::replace(&mut self.is_told, is_long)
+    }
+}
+
 /// What has changed since the log was told. Shards move one by one, hundreds when a router comes or goes: a line for
 /// each would bury what else happens.
 #[derive(Default)]
@@ -419,6 +454,9 @@ fn number(node: NodeId) -> u32 {
 /// A lease outlives two renewals that fail.
 const RENEWALS_A_LEASE: u32 = 3;
 
+/// What a node may stay behind the map without a word: hundreds of shards that stop take so long.
+const LAG_MAX: Duration = Duration::from_secs(2);
+
 /// Between two lines of the log about shards that move.
 const TOLD_EVERY: Duration = Duration::from_secs(1);
 
@@ -450,6 +488,24 @@ mod tests {
         let connection = rights(2, &identity(2, &[NodeRole::Connection]));
         assert!(connection.is_some_and(|rights| rights.has_sessions && !rights.has_shards));
         assert_eq!(rights(3, &identity(2, &[NodeRole::Router])), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_stays_behind_its_map_says_so_once_each_time() {
+        let mut lag = Lag::default();
+        let second = Duration::from_secs(1);
+        for _ in 0..2 {
+            let mut told = Vec::new();
+            for _ in 0..5 {
+                let asked = Instant::now();
+                tokio::time::advance(second).await;
+                told.push(lag.is_news(asked, false));
+            }
+            assert_eq!(told, [false, false, true, false, false]);
+            assert!(!lag.is_news(Instant::now(), true));
+        }
+        tokio::time::advance(5 * second).await;
+        assert!(!lag.is_news(Instant::now(), false), "only for a moment");
     }
 
     #[test]
