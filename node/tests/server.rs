@@ -2,7 +2,8 @@
 
 mod program;
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -209,4 +210,56 @@ fn unlimited_lifts_what_slows_a_measurement() {
     let server = Server::start(&["--unlimited"]);
     let shown = server.admin(&["registration", "show"]).expect_success();
     assert!(shown.contains("unthrottled: open"), "{shown}");
+}
+
+/// Has a member's log fail for ever at the first entry with this word in it, as a page does that the disk has spoilt.
+fn spoil(log: &Path, word: &str) {
+    let database = rusqlite::Connection::open(log).expect("a log");
+    let trap = format!(
+        "PRAGMA journal_mode = DELETE;
+         CREATE TABLE spoilt (part INTEGER);
+         CREATE TRIGGER trap AFTER INSERT ON entry WHEN instr(NEW.bytes, CAST('{word}' AS BLOB)) > 0
+         BEGIN INSERT INTO spoilt VALUES (1); END;"
+    );
+    database.execute_batch(&trap).expect("a trap");
+    let number = |question: &str| -> u64 {
+        let read = database.query_row(question, [], |row| row.get(0));
+        read.expect("a number")
+    };
+    let page = number("SELECT rootpage FROM sqlite_schema WHERE name = 'spoilt'");
+    let bytes = number("PRAGMA page_size");
+    database.close().expect("it is written");
+    let file = std::fs::File::options().write(true).open(log);
+    let garbage = vec![0xff; usize::try_from(bytes).expect("a page")];
+    file.and_then(|file| file.write_all_at(&garbage, (page - 1) * bytes))
+        .expect("a page");
+}
+
+#[test]
+fn a_server_whose_member_of_the_control_group_fails_ends_so_that_it_is_started_again() {
+    let mut server = Server::start(&[]);
+    server.signal(Signal::TERM);
+    assert!(server.ended().success());
+    spoil(&server.dir().join("control/control.sqlite"), "4711");
+    server.restart(&[]);
+    let set = |window: &str| {
+        let window = format!("in_all={window}");
+        server.admin(&["registration", "set", "--mode", "on", "--window", &window])
+    };
+    set("11/1h").expect_success();
+    assert!(!set("4711/1h").succeeded());
+    assert_eq!(server.ended().code(), Some(70));
+}
+
+#[test]
+fn a_backup_that_cannot_begin_leaves_no_folder_that_was_not_there() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| home.path().join(name).display().to_string();
+    let (fresh, there, socket) = (path("fresh"), path("there"), path("no.sock"));
+    std::fs::create_dir(&there).expect("a folder");
+    for dir in [&fresh, &there] {
+        program::rookery(["backup", dir, "--socket", &socket]).expect_failure(69);
+    }
+    assert!(!Path::new(&fresh).exists());
+    assert!(Path::new(&there).exists(), "it was its owner's");
 }

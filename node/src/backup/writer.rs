@@ -25,11 +25,24 @@ pub struct Writer {
     /// Where the walk goes on behind the last page.
     next: Option<String>,
     is_walked: bool,
+    /// Whether the folder was not there before.
+    is_new: bool,
+}
+
+/// A backup of which nothing was written leaves no folder that looks like one.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.is_new && self.manifest.is_none() {
+            // Fails, as it should, where there is something in it.
+            let _ = std::fs::remove_dir(&self.dir);
+        }
+    }
 }
 
 impl Writer {
     /// Begins in `dir`, which is made if need be, or goes on with the backup that was interrupted there.
     pub fn open(dir: &Path) -> Result<Self, BackupError> {
+        let is_new = !dir.exists();
         let mut make = DirBuilder::new();
         let made = make.recursive(true).mode(0o700).create(dir);
         made.map_err(BackupError::file(dir))?;
@@ -45,6 +58,7 @@ impl Writer {
             chunk: None,
             next: None,
             is_walked: false,
+            is_new,
         };
         match found {
             None => it.check_empty()?,
