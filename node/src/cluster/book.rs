@@ -76,6 +76,14 @@ impl Book {
         let _ = expelled.wait_for(|expelled| *expelled).await;
     }
 
+    /// Takes from this member's own log that it was removed and is let go. It sends nothing to anybody then, so that
+    /// nobody would refuse it.
+    pub(super) fn heed_own_log(&self, own: NodeId) {
+        if self.is_gone(own) {
+            self.expelled.send_replace(true);
+        }
+    }
+
     /// The directory from now on.
     pub(super) fn set_directory(&self, directory: Arc<Directory>) {
         self.directory.store(directory);
@@ -208,6 +216,8 @@ mod tests {
         assert_eq!(book.removal(id(2)), None);
         set(&[1, 2], &[2]);
         assert!(says("needs its vote"), "{:?}", book.removal(id(2)));
+        book.heed_own_log(id(2));
+        assert!(!*book.expelled.borrow(), "it is needed");
         set(&[1], &[2]);
         assert!(says("was removed") && !says("needs its vote"));
         // One that was away has heard nothing but what it is told.
@@ -215,11 +225,13 @@ mod tests {
         book.greeted(&Err(Status::unavailable("no quorum")));
         assert_eq!(book.removal(id(2)), None);
         let refused = Status::permission_denied("this node was removed from the cluster");
-        book.greeted(&Err(refused.clone()));
+        book.greeted(&Err(refused));
         assert!(says("was removed"));
         book.greeted(&Ok(()));
         assert_eq!(book.removal(id(2)), None);
-        book.heed(&refused);
+        set(&[1], &[2]);
+        book.heed_own_log(id(2));
+        assert!(*book.expelled.borrow(), "nobody else would tell it");
         assert!(says("was removed"));
     }
 }

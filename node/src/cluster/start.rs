@@ -223,7 +223,7 @@ impl Ground {
                 ClusterError::File { path, cause }
             })?;
         }
-        tokio::spawn(follow(control.clone(), Arc::clone(&self.book)));
+        tokio::spawn(follow(control.clone(), Arc::clone(&self.book), node));
         Ok((control, kept.into_inner()))
     }
 
@@ -429,11 +429,12 @@ fn has_content(path: &Path) -> bool {
 }
 
 /// Keeps the book as the member knows it.
-async fn follow(control: Control, book: Arc<Book>) {
+async fn follow(control: Control, book: Arc<Book>, own: NodeId) {
     let mut directory = control.watch_directory();
     loop {
         let known = directory.borrow_and_update().clone();
         book.set_directory(known);
+        book.heed_own_log(own);
         if directory.changed().await.is_err() {
             return;
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -148,6 +149,25 @@ impl Node {
     pub(crate) fn start(&mut self) {
         let command = self.command();
         self.child = Some(server::until_ready(command));
+    }
+
+    /// Starts its server, which must not call itself ready: what it says goes to a file.
+    pub(crate) fn start_unready(&mut self) {
+        let said = std::fs::File::create(self.said()).expect("a file");
+        let child = self.command().stdout(said).spawn();
+        self.child = Some(child.expect("the program runs"));
+    }
+
+    /// Where it says what it has to say.
+    pub(crate) fn said(&self) -> PathBuf {
+        self.dir.with_extension("said")
+    }
+
+    /// Sends its server a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        let id = i32::try_from(child.id()).expect("a process id");
+        kill_process(Pid::from_raw(id).expect("a process id"), signal).expect("it runs");
     }
 
     /// The command that runs its server; what it logs goes to a file.

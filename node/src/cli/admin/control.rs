@@ -110,7 +110,7 @@ fn members(listed: &ListMembersResponse) -> Shown {
         })
         .collect();
     Shown {
-        text: table(&["ID", "ADDRESS", "PART", "STATE", "BEHIND"], &rows),
+        text: table(&["ID", "CLUSTER ADDRESS", "PART", "STATE", "BEHIND"], &rows),
         json: json!({
             "members": members,
             "leader": listed.leader,

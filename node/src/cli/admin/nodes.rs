@@ -117,7 +117,10 @@ async fn list(mut client: NodesClient<Channel>) -> Result<Shown, Status> {
         .collect();
     let mut text = match rows.is_empty() {
         true => "no nodes: this server is alone".to_owned(),
-        false => table(&["ID", "ADDRESS", "ROLES", "SHARDS", "STATE"], &rows),
+        false => table(
+            &["ID", "CLUSTER ADDRESS", "ROLES", "SHARDS", "STATE"],
+            &rows,
+        ),
     };
     if !listed.removed.is_empty() {
         let removed: Vec<_> = listed.removed.iter().map(u64::to_string).collect();
