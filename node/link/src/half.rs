@@ -51,16 +51,26 @@ impl<F: Frame> Half<F> {
 
     /// Queues a frame that counts.
     pub(crate) fn push(&self, frame: F, tag: u16) -> Result<(), NotQueued<F>> {
-        self.line().push(frame, tag)?;
-        self.waker.wake();
+        let mut line = self.line();
+        line.push(frame, tag)?;
+        let wake = line.has_to_send();
+        drop(line);
+        if wake {
+            self.waker.wake();
+        }
         Ok(())
     }
 
     /// Queues a frame that is always taken; false at the end of the link, and for one that is too
     /// large.
     pub(crate) fn push_always(&self, frame: F) -> bool {
-        let taken = self.line().push_always(frame);
-        self.waker.wake();
+        let mut line = self.line();
+        let taken = line.push_always(frame);
+        let wake = line.has_to_send();
+        drop(line);
+        if wake {
+            self.waker.wake();
+        }
         taken
     }
 

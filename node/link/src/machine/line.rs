@@ -44,6 +44,8 @@ pub(crate) struct Line<F> {
     sent: usize,
     /// The highest number that the peer has shown to have.
     known: u64,
+    /// The peer has answered the last parcel with frames: it will do so again, and soon.
+    lively: bool,
     bytes: usize,
     /// Bytes in memory of frames that do not count.
     answers_bytes: usize,
@@ -124,6 +126,7 @@ impl<F: Frame> Line<F> {
             first: 1,
             sent: 0,
             known: 0,
+            lively: false,
             bytes: 0,
             answers_bytes: 0,
             shares: Vec::new(),
@@ -248,6 +251,7 @@ impl<F: Frame> Line<F> {
         }
         self.sent = (received + 1 - self.first) as usize;
         self.known = received;
+        self.lively = false;
         self.version = Some(version);
         self.down_since = None;
         self.opened_at = (self.received, self.known);
@@ -286,7 +290,7 @@ impl<F: Frame> Line<F> {
         let Some(version) = self.version else {
             return Polled::Pending;
         };
-        if self.sent == self.items.len() && !self.tell_now {
+        if !self.has_to_send() {
             return Polled::Pending;
         }
         let first = self.first + self.sent as u64;
@@ -339,6 +343,7 @@ impl<F: Frame> Line<F> {
     /// credit.
     pub(crate) fn handled(&mut self, count: usize, bytes: usize) {
         self.received += count as u64;
+        self.lively = count > 0;
         self.untold_bytes += bytes;
         if self.untold_bytes > self.limits.tag_bytes_max / 2 {
             self.tell_now = true;
@@ -355,9 +360,18 @@ impl<F: Frame> Line<F> {
         self.tell_now = self.has_to_tell();
     }
 
-    /// Whether a connection has something to send.
+    /// Whether a connection has something to send now.
     pub(crate) fn has_to_send(&self) -> bool {
-        self.version.is_some() && (self.tell_now || self.sent < self.items.len())
+        let (waits, sent) = (self.items.len() - self.sent, self.sent);
+        self.version.is_some() && (self.tell_now || waits > 0 && !self.is_held(waits, sent))
+    }
+
+    /// Whether the few frames that wait are to wait for more: a parcel costs its sender and its receiver as much as
+    /// dozens of frames. They go as soon as the peer is heard, which is never longer than it takes to answer the last
+    /// parcel; and a peer that has answered with nothing but its word, after a pause, is not waited for.
+    fn is_held(&self, waits: usize, sent: usize) -> bool {
+        let is_answered = self.known + 1 >= self.first + sent as u64;
+        self.lively && !is_answered && !self.has_to_tell() && waits < HELD_FRAMES_MAX
     }
 
     /// The peer has handled everything up to this number.
@@ -505,6 +519,9 @@ impl<F: Frame> Line<F> {
         }
     }
 }
+
+/// So many frames are a parcel that needs no more.
+const HELD_FRAMES_MAX: usize = 64;
 
 /// What a small frame takes in memory beside its bytes on the wire: it is a word there, and an enum of all kinds here.
 const ITEM_BYTES: usize = 256;

@@ -103,6 +103,59 @@ fn all_that_waits_goes_as_one_parcel_up_to_the_bound() {
     assert!(parcel(&mut line).is_none());
 }
 
+/// A line whose peer has sent a frame, and has not answered the one that was sent to it.
+fn lively_line() -> Line<Block> {
+    let mut line = open_line();
+    line.handled(1, 10);
+    assert!(push(&mut line, 1, 10, 0));
+    assert_eq!(parcel(&mut line).unwrap().1, [1]);
+    line
+}
+
+#[test]
+fn few_frames_wait_for_more_until_a_lively_peer_is_heard() {
+    let mut line = lively_line();
+    for name in 2..=3 {
+        assert!(push(&mut line, name, 10, 0));
+        assert!(!line.has_to_send() && parcel(&mut line).is_none());
+    }
+    // Its answer.
+    line.handled(1, 10);
+    line.forget(1).unwrap();
+    assert!(line.has_to_send());
+    assert_eq!(parcel(&mut line).unwrap().1, [2, 3]);
+}
+
+#[test]
+fn frames_that_crossed_those_of_the_peer_do_not_wait_for_each_other() {
+    let mut line = lively_line();
+    assert!(push(&mut line, 2, 10, 0));
+    line.handled(1, 10);
+    assert_eq!(parcel(&mut line).unwrap().1, [2]);
+}
+
+#[test]
+fn a_peer_that_only_says_what_it_has_is_not_waited_for() {
+    let mut line = lively_line();
+    line.handled(0, 0);
+    assert!(push(&mut line, 2, 10, 0));
+    assert_eq!(parcel(&mut line).unwrap().1, [2]);
+    let mut new = lively_line();
+    let generation = new.connect();
+    new.open(generation, 2, 0, 0).unwrap();
+    assert!(push(&mut new, 2, 10, 0));
+    assert_eq!(parcel(&mut new).unwrap().1, [1, 2]);
+}
+
+#[test]
+fn enough_frames_for_a_parcel_wait_for_nobody() {
+    let mut line = lively_line();
+    for name in 2..66 {
+        assert!(line.push_always(Block(name, 0)));
+    }
+    assert_eq!(parcel(&mut line).unwrap().1.len(), 64);
+}
+
 #[test]
 fn a_frame_larger_than_all_bounds_passes_alone() {
     let mut line = open_line();

@@ -12,6 +12,9 @@ const STREAM_WINDOW: u32 = 1_048_576;
 /// The same for a whole connection.
 const CONNECTION_WINDOW: u32 = 2_097_152;
 
+/// What a peer may send in one frame of HTTP/2: each costs a system call, and a parcel is no larger.
+const FRAME_SIZE: u32 = 262_144;
+
 /// Sets windows, keep-alive, and no delay.
 pub fn client_settings(endpoint: Endpoint, options: &LinkOptions) -> Endpoint {
     endpoint
@@ -36,6 +39,7 @@ pub fn server_settings(server: Server, options: &LinkOptions) -> Server {
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(Some(FRAME_SIZE))
         .http2_keepalive_interval(Some(Duration::from_millis(options.keep_alive_ms)))
         .http2_keepalive_timeout(Some(Duration::from_millis(options.keep_alive_timeout_ms)))
 }
