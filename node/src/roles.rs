@@ -162,13 +162,10 @@ impl Roles {
         })
     }
 
-    /// Starts the roles on threads of their own. When it returns, clients are accepted. Must be
+    /// Starts the roles on the threads that are theirs. When it returns, clients are accepted. Must be
     /// called inside an actix system.
     pub fn start(config: &Config, foundation: Foundation) -> Result<Self, RolesError> {
-        let arbiters: Vec<_> = (0..config.server.arbiters())
-            .map(|_| Arbiter::new())
-            .collect();
-        let handles: Vec<ArbiterHandle> = arbiters.iter().map(Arbiter::handle).collect();
+        let (arbiters, handles) = threads(config.server.arbiters());
         let Foundation {
             store,
             control,
@@ -286,6 +283,18 @@ impl Roles {
             tracing::warn!(%error, "store did not write what was queued");
         }
     }
+}
+
+/// The threads of sessions and shards, those to stop in the end first. Several are beside this one, which has the links
+/// between nodes; a single one is this: what a link brings in one turn is then handled in the next and goes out with the
+/// one behind, all of it at once, and nobody needs to be woken.
+fn threads(count: usize) -> (Vec<Arbiter>, Vec<ArbiterHandle>) {
+    if count == 1 {
+        return (Vec::new(), vec![Arbiter::current()]);
+    }
+    let arbiters: Vec<_> = (0..count).map(|_| Arbiter::new()).collect();
+    let handles = arbiters.iter().map(Arbiter::handle).collect();
+    (arbiters, handles)
 }
 
 /// Opens the store that the configuration names: in the data folder `dir`, or a database.
