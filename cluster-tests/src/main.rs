@@ -12,6 +12,7 @@ mod live;
 mod load;
 mod server;
 mod sim;
+mod streams;
 mod suite;
 mod wire;
 
@@ -55,6 +56,8 @@ enum Part {
     },
     /// What a stranger may send.
     Hostile,
+    /// Stream management, byte for byte.
+    Streams,
     /// kill -9 and full disks.
     Crash,
     /// Backups of a busy server, restored elsewhere.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
             let parts = [
                 clients::NAMES,
                 hostile::NAMES,
+                streams::NAMES,
                 crash::NAMES,
                 backup::NAMES,
                 cql::NAMES,
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
         }
         Part::Clients { python, npm } => suite.run(&clients::tests(&python, &npm)),
         Part::Hostile => suite.run(&hostile::tests()),
+        Part::Streams => suite.run(&streams::tests()),
         Part::Crash => suite.run(&crash::tests()),
         Part::Backup => suite.run(&backup::tests()),
         Part::Cql { cache } => suite.run(&cql::tests(&cache)),

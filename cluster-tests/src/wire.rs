@@ -75,6 +75,13 @@ impl Wire {
 
     /// Connects with direct TLS, logs in with PLAIN and binds; the full JID comes back.
     pub(crate) fn bound(server: &Server, name: &str, password: &str) -> Result<(Self, String)> {
+        let mut wire = Self::authenticated(server, name, password)?;
+        let jid = wire.bind()?;
+        Ok((wire, jid))
+    }
+
+    /// Connects with direct TLS and logs in with PLAIN.
+    pub(crate) fn authenticated(server: &Server, name: &str, password: &str) -> Result<Self> {
         let mut wire = Self::tls(server)?;
         wire.send(HEADER)?;
         wire.read_until("</stream:features>")?;
@@ -87,13 +94,18 @@ impl Wire {
         wire.send(HEADER)?;
         wire.read_until("</stream:features>")?;
         wire.forget();
-        wire.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")?;
-        let answer = wire.read_until("</iq>")?;
+        Ok(wire)
+    }
+
+    /// Binds a resource; the full JID comes back.
+    pub(crate) fn bind(&mut self) -> Result<String> {
+        self.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")?;
+        let answer = self.read_until("</iq>")?;
         let jid = between(&answer, "<jid>", "</jid>")
             .context("a bound JID")?
             .to_owned();
-        wire.forget();
-        Ok((wire, jid))
+        self.forget();
+        Ok(jid)
     }
 
     /// Writes text.
@@ -145,7 +157,8 @@ impl Wire {
         self.received.clear();
     }
 
-    fn text(&self) -> String {
+    /// All that was received since the last [`forget`](Self::forget).
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.received).into_owned()
     }
 

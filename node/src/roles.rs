@@ -285,9 +285,9 @@ impl Roles {
     }
 }
 
-/// The threads of sessions and shards, those to stop in the end first. Several are beside this one, which has the links
-/// between nodes; a single one is this: what a link brings in one turn is then handled in the next and goes out with the
-/// one behind, all of it at once, and nobody needs to be woken.
+/// The threads of sessions and shards, those to stop in the end first. Several are beside this one, which has the
+/// links between nodes; a single one is this: what a link brings in one turn is then handled in the next and goes out
+/// with the one behind, all of it at once, and nobody needs to be woken.
 fn threads(count: usize) -> (Vec<Arbiter>, Vec<ArbiterHandle>) {
     if count == 1 {
         return (Vec::new(), vec![Arbiter::current()]);

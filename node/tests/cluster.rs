@@ -154,7 +154,7 @@ fn a_cluster_of_two_versions_agrees_while_it_is_upgraded_node_by_node() {
     let mut old = cluster.machine(ALL);
     old.more = vec![
         "cluster.protocol_max=1".to_owned(),
-        "link.version=1".to_owned(),
+        "link.version=2".to_owned(),
     ];
     old.join(&cluster.token(ALL)).expect_success();
     old.start();

@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 use rookery_session::Seen;
-use rookery_session::carrier::{Delivered, Full, SessionId, Sink, ToSession};
+use rookery_session::carrier::{Delivered, Full, Receipts, SessionId, ShardId, Sink, ToSession};
 
 use crate::ConnectionOptions;
 
@@ -30,6 +30,8 @@ struct Queue {
     bytes: usize,
     /// What came last from whom.
     seen: Seen,
+    /// What the session's client has sent and has been dealt with: the numbers of the first stanzas.
+    settled: Vec<u64>,
     closed: bool,
     cut: bool,
 }
@@ -67,6 +69,11 @@ impl Inbox {
             }
             frames.push(frame);
         }
+    }
+
+    /// Takes the numbers of what has been dealt with.
+    pub(crate) fn take_settled(&self, settled: &mut Vec<u64>) {
+        std::mem::swap(&mut self.queue().settled, settled);
     }
 
     /// Whether something waits.
@@ -130,6 +137,20 @@ impl Sink for Inbox {
         drop(queue);
         self.waker.wake();
         Ok(())
+    }
+}
+
+/// The receipts of what the client has sent, by the numbers of the first stanzas.
+impl Receipts for Inbox {
+    fn settled(&self, _: ShardId, first: u64) {
+        let mut queue = self.queue();
+        // Nobody waits for it any more.
+        if queue.closed {
+            return;
+        }
+        queue.settled.push(first);
+        drop(queue);
+        self.waker.wake();
     }
 }
 

@@ -30,11 +30,12 @@ pub(crate) struct Timers {
     changed: bool,
 }
 
-const ALARMS: [Alarm; 7] = [
+const ALARMS: [Alarm; 8] = [
     Alarm::Session(Timer::Login),
     Alarm::Session(Timer::Answer),
     Alarm::Session(Timer::Close),
     Alarm::Session(Timer::Idle),
+    Alarm::Session(Timer::Ack),
     Alarm::Rested,
     Alarm::Stalled,
     Alarm::Lingered,

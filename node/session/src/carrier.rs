@@ -8,6 +8,7 @@
 //!         ◄─ ToSession::Deliver(Delivered) ───────
 //!         ◄─ ToSession::Remember ─────────────────             what the next owner of the shard must know
 //!         ◄─ ToSession::Close(StreamError) ───────             conflict, removal, shutdown
+//!         ── ToShard::Left ──────────────────────►             what its client has not got
 //!         ── ToShard::Closed ────────────────────►
 //!
 //!         ── ToShard::Announce ──────────────────►  the shard's next owner, ahead of all other frames
@@ -133,6 +134,16 @@ pub enum ToShard {
         batch: Batch,
         /// Where somebody keeps the frame until it is settled.
         receipt: Option<Receipt>,
+    },
+    /// The session is about to be over, and its client has not got this, or has not said so. It is for the account's
+    /// other sessions, or for its log.
+    Left {
+        /// Which session.
+        session: SessionId,
+        /// Its full JID.
+        jid: Arc<Jid>,
+        /// What it was sent; with the receipt, where somebody keeps the frame until it is settled.
+        delivered: Box<Delivered>,
     },
     /// The session is over: the stream was closed, or its socket was lost.
     Closed {
@@ -409,7 +420,8 @@ impl ShardInput {
                 Some(receipt)
             }
             Self::Peer(frame) | Self::Refused(frame) => Some(&mut frame.receipt),
-            Self::Undelivered { delivered, .. } => Some(&mut delivered.receipt),
+            Self::Undelivered { delivered, .. }
+            | Self::Session(ToShard::Left { delivered, .. }) => Some(&mut delivered.receipt),
             Self::Session(ToShard::Ask { .. } | ToShard::Announce { .. })
             | Self::AllAnnounced(_) => None,
         }

@@ -15,6 +15,7 @@ use crate::config::{ConnectionFacts, HostConfig, SessionConfig};
 use crate::effect::Effect;
 use crate::event::Timer;
 use crate::phase::Phase;
+use crate::stream_management::StreamManagement;
 
 /// What outlives the phases of a session.
 #[derive(Debug, Default)]
@@ -30,6 +31,8 @@ pub(crate) struct Stream {
     pub(crate) next_ask: u32,
     /// When the client was last heard of.
     pub(crate) heard: Timestamp,
+    /// What both sides have acknowledged, once the client has enabled that.
+    pub(crate) management: Option<StreamManagement>,
     /// The timers that run, so that one that ran out while it was stopped is not believed.
     armed: Vec<Timer>,
 }

@@ -30,6 +30,10 @@ pub enum Event<'a> {
     PasswordVerified(AskId, bool),
     /// The login guard's answer to an [`Effect::Admit`](crate::effect::Effect::Admit).
     Admitted(Admission),
+    /// What began with these numbers was [submitted](crate::Session::submitted), and has been dealt with.
+    Settled(&'a [u64]),
+    /// Stanzas were [sent](crate::Session::sent) in this turn.
+    Sent,
     /// A timer that was armed ran out.
     TimedOut(Timer),
     /// The shard or the operator ends the session.
@@ -78,4 +82,6 @@ pub enum Timer {
     /// [`Session::heard`](crate::Session::heard) for each, and when the timer runs out the machine arms it for what is
     /// left.
     Idle,
+    /// From asking for an acknowledgement to its coming (XEP-0198 4).
+    Ack,
 }

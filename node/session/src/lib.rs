@@ -27,6 +27,7 @@ mod receipt;
 mod sasl;
 mod seen;
 mod session;
+mod stream_management;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;

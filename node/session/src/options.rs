@@ -19,6 +19,14 @@ rookery_xmpp::options! {
         pub login_attempts_max: u32 = 3, "attempts";
         /// Refused attempts to bind a resource on one stream; the last of them ends it.
         pub bind_attempts_max: u32 = 5, "attempts";
+        /// Stanzas that a client with stream management (XEP-0198) was sent and has not acknowledged. Past it nothing
+        /// more is written, and the log takes over.
+        pub unacked_stanzas_max: u32 = 500, "stanzas";
+        /// Bytes of them.
+        pub unacked_bytes_max: u32 = 1_048_576, "bytes";
+        /// How long a client may take to acknowledge what it is asked for before its stream ends. A phone under a
+        /// bridge comes back within a minute.
+        pub ack_timeout_ms: u64 = 120_000, "ms";
         /// Registration requests on one stream before login: a form, some names that are taken, one that is free.
         pub registration_requests_max: u32 = 10, "requests";
         /// Decoded size of one SASL message. SCRAM with the longest names needs about 3,200 bytes.

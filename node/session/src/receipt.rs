@@ -114,9 +114,28 @@ impl Receipt {
         ReceiptRef(Arc::downgrade(&self.0))
     }
 
+    /// All that its frame asked for has been done, or was refused with an answer: it is settled as soon as nobody holds
+    /// it any more. For those who hand a frame on under a receipt of their own.
+    pub fn is_done(&self) {
+        self.0.tenure.get_or_init(|| Arc::new(Done));
+    }
+
     /// The frame has reached the owner of its shard. Without that, dropping it settles nothing.
     pub fn enter(&self, tenure: &Arc<dyn Tenure>) {
         self.0.tenure.get_or_init(|| tenure.clone());
+    }
+}
+
+/// Stands in for an owner where nothing is left to do.
+struct Done;
+
+impl Tenure for Done {
+    fn stands(&self) -> Stands {
+        Stands::Firmly
+    }
+
+    fn keep(&self, word: Word) {
+        word.say();
     }
 }
 
@@ -207,6 +226,18 @@ mod tests {
         drop(receipt);
         assert_eq!(settled(&book), []);
         drop(follows);
+        assert_eq!(settled(&book), [7]);
+    }
+
+    #[test]
+    fn what_was_done_under_another_receipt_is_settled_without_an_owner() {
+        let book = Arc::new(Book::default());
+        let receipt = Receipt::new(ShardId(1), 7, book.clone());
+        receipt.is_done();
+        let held = receipt.clone();
+        drop(receipt);
+        assert_eq!(settled(&book), []);
+        drop(held);
         assert_eq!(settled(&book), [7]);
     }
 

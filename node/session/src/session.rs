@@ -7,11 +7,13 @@ use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
+use crate::carrier::Delivered;
 use crate::config::{ConnectionFacts, SessionConfig};
 use crate::context::{Context, Stream};
 use crate::effect::Effect;
 use crate::event::{Event, Timer};
 use crate::phase::{Handshaking, Opening, Phase, Standing};
+use crate::stream_management::StreamManagement;
 
 /// A client's session (RFC 6120). It holds no socket: a mover tells it what happened and does what it wants done, in
 /// order.
@@ -76,6 +78,39 @@ impl Session {
     /// Notes that the client was heard of. For every read, also of stanzas that go past this machine.
     pub fn heard(&mut self, now: Timestamp) {
         self.stream.heard = now;
+    }
+
+    /// Whether the client has enabled stream management (XEP-0198), so that the mover tells what is submitted, settled
+    /// and sent.
+    pub fn is_managed(&self) -> bool {
+        self.stream.management.is_some()
+    }
+
+    /// So many stanzas of the client went to its shard, the first under this number. The mover says
+    /// [`Event::Settled`] when they have been dealt with.
+    pub fn submitted(&mut self, first: u64, stanzas: usize) {
+        if let Some(management) = &mut self.stream.management {
+            management.submitted(first, stanzas);
+        }
+    }
+
+    /// Stanzas go to the client; [`Event::Sent`] follows when all of the turn do.
+    pub fn sent(&mut self, delivered: &Delivered) {
+        if let Some(management) = &mut self.stream.management {
+            management.sent(delivered);
+        }
+    }
+
+    /// Whether stanzas may be sent before the client acknowledges what it has.
+    pub fn may_send(&self) -> bool {
+        let management = self.stream.management.as_ref();
+        management.is_none_or(|it| it.has_room(&self.config.options))
+    }
+
+    /// What the client of a stream that is over was sent and has not acknowledged.
+    pub fn take_unacked(&mut self) -> Vec<Delivered> {
+        let management = self.stream.management.take();
+        management.map_or_else(Vec::new, StreamManagement::into_unacked)
     }
 
     /// The domain of the host that the client chose; `None` before its first valid stream header.

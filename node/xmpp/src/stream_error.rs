@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::element::Element;
 use crate::escape::{escape_attr, escape_text};
 use crate::ns;
 
@@ -115,6 +116,8 @@ pub struct StreamError {
     /// For [`StreamCondition::SeeOtherHost`]: the host and, if need be, port to connect to
     /// (4.9.3.19).
     pub other_host: Option<String>,
+    /// An application's own condition beside it (4.9.4), in canonical bytes.
+    pub application: Option<Box<[u8]>>,
 }
 
 impl StreamError {
@@ -124,6 +127,7 @@ impl StreamError {
             condition,
             text: None,
             other_host: None,
+            application: None,
         }
     }
 
@@ -138,10 +142,15 @@ impl StreamError {
     pub fn see_other_host(host: impl Into<String>) -> Self {
         let other_host = Some(host.into());
         Self {
-            condition: StreamCondition::SeeOtherHost,
-            text: None,
             other_host,
+            ..Self::new(StreamCondition::SeeOtherHost)
         }
+    }
+
+    /// Adds a condition of an application (4.9.4).
+    pub fn with_application(mut self, condition: &Element) -> Self {
+        self.application = Some(condition.to_bytes()[..].into());
+        self
     }
 
     /// Appends the error as it stands inside a stream whose header bound the prefix `stream`, as
@@ -167,6 +176,9 @@ impl StreamError {
             out.extend_from_slice(b" xml:lang=\"en\">");
             escape_text(text, out);
             out.extend_from_slice(b"</text>");
+        }
+        if let Some(application) = &self.application {
+            out.extend_from_slice(application);
         }
         out.extend_from_slice(b"</stream:error>");
     }

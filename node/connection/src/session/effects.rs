@@ -27,7 +27,8 @@ impl SessionActor {
             }
         }
         if self.machine.is_closing() {
-            self.link.detach();
+            let unacked = self.machine.take_unacked();
+            self.link.detach(unacked);
         }
     }
 

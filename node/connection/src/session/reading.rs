@@ -170,10 +170,12 @@ impl SessionActor {
             scratch.meters.batches.increment(1);
             scratch.meters.stanzas.increment(scratch.recs.len() as u64);
             let buf = bytes::Bytes::copy_from_slice(&scratch.canonical);
-            self.link.stanzas(Batch {
-                buf,
-                recs: scratch.recs.clone(),
-            });
+            let (recs, stanzas) = (scratch.recs.clone(), scratch.recs.len());
+            let managed = self.machine.is_managed();
+            let first = self.link.stanzas(Batch { buf, recs }, managed);
+            if managed {
+                self.machine.submitted(first, stanzas);
+            }
             scratch.recs.clear();
         }
         scratch.canonical.clear();

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::Context;
 
 use rookery_session::carrier::{
-    Answer, AskId, Full, Question, RoutersRef, ShardId, Sink, ToSession, ToShard,
+    Answer, AskId, Delivered, Full, Question, Receipt, RoutersRef, ShardId, Sink, ToSession,
+    ToShard,
 };
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::stanza::Batch;
+use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
 
 use crate::inbox::Inbox;
 
@@ -76,15 +77,17 @@ impl ShardLink {
         self.bound = Some(Bound { jid, shard });
     }
 
-    /// Hands over the stanzas of one read. Without an account there is nobody to hand them to.
-    pub(crate) fn stanzas(&mut self, batch: Batch) {
+    /// Hands over the stanzas of one read, and gives the number of the first. Where that is wanted, the inbox hears by
+    /// it when they have been dealt with. Without an account there is nobody to hand them to.
+    pub(crate) fn stanzas(&mut self, batch: Batch, with_receipt: bool) -> u64 {
+        let sequence = self.sequence;
         let Some(Bound { jid, shard }) = &self.bound else {
-            return;
+            return sequence;
         };
         let (from, shard) = (jid.clone(), *shard);
-        let sequence = self.sequence;
         self.sequence += batch.recs.len() as u64;
         let session = self.inbox.session();
+        let receipt = with_receipt.then(|| Receipt::new(shard, sequence, self.inbox.clone()));
         self.send(
             shard,
             ToShard::Stanzas {
@@ -92,9 +95,10 @@ impl ShardLink {
                 from,
                 sequence,
                 batch,
-                receipt: None,
+                receipt,
             },
         );
+        sequence
     }
 
     /// Whether the shard took everything.
@@ -118,14 +122,14 @@ impl ShardLink {
     }
 
     /// The session is over: the shard hears of it behind everything else, and nothing is taken from
-    /// it any more.
-    pub(crate) fn detach(&mut self) {
+    /// it any more. It gets back what the client has not acknowledged, and what was not written.
+    pub(crate) fn detach(&mut self, unacked: Vec<Delivered>) {
         if std::mem::replace(&mut self.detached, true) {
             return;
         }
-        let Some(closed) = self.closed() else { return };
-        let (shard, frame) = closed;
-        self.send(shard, frame);
+        for (shard, frame) in self.closed(unacked) {
+            self.send(shard, frame);
+        }
         let Some(waiting) = self.waiting.take() else {
             return;
         };
@@ -141,27 +145,44 @@ impl ShardLink {
 
     /// Closes the inbox; what the shard must be told if the session was bound, or was about to hear
     /// that it is.
-    fn closed(&mut self) -> Option<(ShardId, ToShard)> {
-        let left = self.inbox.close();
-        if self.bound.is_none() {
-            let jid = left.into_iter().find_map(|frame| match frame {
+    fn closed(&mut self, mut left: Vec<Delivered>) -> Vec<(ShardId, ToShard)> {
+        for frame in self.inbox.close() {
+            match frame {
                 ToSession::Answer {
                     answer: Answer::Bound(jid),
                     ..
-                } => Some(jid),
-                _ => None,
-            });
-            self.bind(jid?);
+                } if self.bound.is_none() => self.bind(jid),
+                ToSession::Deliver(delivered) => left.push(delivered),
+                _ => {}
+            }
         }
-        let Bound { jid, shard } = self.bound.take()?;
-        Some((
+        let Some(Bound { jid, shard }) = self.bound.take() else {
+            return Vec::new();
+        };
+        let session = self.inbox.session();
+        let left = left
+            .into_iter()
+            .filter(|delivered| is_missed(&delivered.batch));
+        let left = left.map(|mut delivered| {
+            // What it was to hold back is with this session.
+            delivered.receipt = None;
+            let (jid, delivered) = (jid.clone(), Box::new(delivered));
+            ToShard::Left {
+                session,
+                jid,
+                delivered,
+            }
+        });
+        let mut frames: Vec<_> = left.map(|frame| (shard, frame)).collect();
+        frames.push((
             shard,
             ToShard::Closed {
-                session: self.inbox.session(),
+                session,
                 jid,
                 receipt: None,
             },
-        ))
+        ));
+        frames
     }
 
     fn send(&mut self, shard: ShardId, frame: ToShard) {
@@ -177,6 +198,14 @@ impl ShardLink {
     }
 }
 
+/// Whether anybody misses something of a batch: of presence and answers nobody does.
+fn is_missed(batch: &Batch) -> bool {
+    let is_request = |rec: &Rec| matches!(rec.stanza_type, StanzaType::Get | StanzaType::Set);
+    let is_missed =
+        |rec: &Rec| rec.kind == Kind::Message || rec.kind == Kind::Iq && is_request(rec);
+    batch.recs.iter().any(is_missed)
+}
+
 /// An actor that ends without its machine's word (a panic, a thread that stops) must not leave a
 /// session behind.
 impl Drop for ShardLink {
@@ -184,10 +213,10 @@ impl Drop for ShardLink {
         if self.detached {
             return;
         }
-        if let Some((shard, frame)) = self.closed()
-            && self.routers.send(shard, frame).is_err()
-        {
-            tracing::warn!(shard = shard.0, "shard was not told that a session ended");
+        for (shard, frame) in self.closed(Vec::new()) {
+            if self.routers.send(shard, frame).is_err() {
+                tracing::warn!(shard = shard.0, "shard was not told that a session ended");
+            }
         }
     }
 }

@@ -28,7 +28,9 @@ pub(super) enum Ending {
 impl SessionActor {
     /// Takes what waits in the inbox, as long as the client takes what is written.
     pub(super) fn collect(&mut self, cx: &Context<'_>, scratch: &mut Scratch, now: Timestamp) {
-        if self.wire.unsent_bytes() > 0 || self.ending != Ending::NotYet {
+        self.acknowledge(scratch, now);
+        let takes_more = self.wire.unsent_bytes() == 0 && self.machine.may_send();
+        if !takes_more || self.ending != Ending::NotYet {
             return;
         }
         let mut frames = std::mem::take(&mut scratch.frames);
@@ -40,6 +42,7 @@ impl SessionActor {
                 ToSession::Deliver(delivered) => {
                     render(&delivered.batch, &mut scratch.outgoing);
                     messages += messages_in(&delivered.batch);
+                    self.machine.sent(&delivered);
                 }
                 // Who carries frames between nodes keeps it.
                 ToSession::Remember(_) => {}
@@ -50,11 +53,26 @@ impl SessionActor {
             }
         }
         scratch.frames = frames;
+        if any && self.machine.is_managed() {
+            self.event(Event::Sent, scratch, now);
+        }
         if messages > 0 {
             scratch.meters.messages.increment(messages);
         }
         if any && self.inbox.has_frames() {
             cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Tells the machine what has been dealt with of what the client sent.
+    fn acknowledge(&mut self, scratch: &mut Scratch, now: Timestamp) {
+        if !self.machine.is_managed() {
+            return;
+        }
+        let mut settled = Vec::new();
+        self.inbox.take_settled(&mut settled);
+        if !settled.is_empty() {
+            self.event(Event::Settled(&settled), scratch, now);
         }
     }
 

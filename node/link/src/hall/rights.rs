@@ -30,7 +30,9 @@ impl Rights {
                 | Question::Register { .. } => self.has_sessions,
                 Question::Admin(_) => true,
             },
-            UpIn::Stanzas { .. } | UpIn::Closed { .. } | UpIn::Announce { .. } => self.has_sessions,
+            UpIn::Stanzas { .. } | UpIn::Left(..) | UpIn::Closed { .. } | UpIn::Announce { .. } => {
+                self.has_sessions
+            }
             UpIn::Peer { .. } => self.has_shards,
             UpIn::AllAnnounced(_) | UpIn::NotTaken(_) | UpIn::Again(..) | UpIn::Fence(_) => true,
         }

@@ -204,6 +204,11 @@ impl<F: Frame> Line<F> {
         self.down_since.is_some()
     }
 
+    /// Whether the peer knows what came with this version, as far as it has said which it speaks.
+    pub(crate) fn understands(&self, since: u8) -> bool {
+        self.version.is_none_or(|version| since <= version)
+    }
+
     /// Bytes that count.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

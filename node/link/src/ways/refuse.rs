@@ -100,8 +100,24 @@ impl Inner {
                 // One that is gone needs no answer.
                 let _ = from.send(ToSession::Answer { ask, answer });
             }
-            UpBody::Session(ToShard::Stanzas { session, batch, .. }) => {
+            UpBody::Session(ToShard::Stanzas {
+                session,
+                batch,
+                receipt,
+                ..
+            }) => {
                 self.bounce(session, &batch);
+                if let Some(receipt) = receipt {
+                    receipt.is_done();
+                }
+            }
+            UpBody::Session(ToShard::Left { delivered, .. }) => {
+                let stanzas = delivered.batch.recs.len();
+                tracing::warn!(
+                    shard = up.shard.0,
+                    stanzas,
+                    "nobody took back what a session had left"
+                );
             }
             // Who has no owner has no session there either.
             UpBody::Session(ToShard::Closed { session, .. }) => self.seats.leave(session),

@@ -20,7 +20,7 @@ use super::{Dialled, Inner};
 use crate::machine::NotQueued;
 use crate::map::Owner;
 use crate::options::FRAME_BYTES_MAX;
-use crate::wire::{Frame, Up, UpBody};
+use crate::wire::{Frame, Up, UpBody, VERSION_OLDEST};
 
 /// The way to one shard, and who waits for room on it.
 #[derive(Default)]
@@ -72,6 +72,9 @@ impl Inner {
 
     /// Sends a frame to the owner of its shard, and keeps it until it is settled.
     fn send(self: &Arc<Self>, way: &mut Way, owner: Owner, mut up: Up) -> Result<(), (Up, Lack)> {
+        if self.is_beyond(owner, &up) {
+            return Ok(());
+        }
         if !up.is_kept() {
             let up = Arc::new(up);
             let carried = self.carry(owner, &up);
@@ -98,6 +101,14 @@ impl Inner {
             return self.carry_here(up);
         }
         push(&self.link(owner.node), up)
+    }
+
+    /// Whether the owner's node is of a build that does not know of such frames. It then goes without, as it did among
+    /// its like: nodes are upgraded in turn, routers first.
+    fn is_beyond(self: &Arc<Self>, owner: Owner, up: &Up) -> bool {
+        up.since() > VERSION_OLDEST
+            && owner.node != self.config.node
+            && !self.link(owner.node).half.line().understands(up.since())
     }
 
     fn carry_here(self: &Arc<Self>, up: &Up) -> Result<(), Lack> {

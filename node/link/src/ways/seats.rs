@@ -154,10 +154,17 @@ impl Seats {
         self.table().remove(session);
     }
 
-    /// A frame has been dealt with: if it told the end of a session, that has left.
+    /// A frame has been dealt with: if it told the end of a session, that has left; if a session waits to hear of it,
+    /// it does.
     pub(super) fn settled(&self, up: &Up) {
-        if let UpBody::Session(ToShard::Closed { session, .. }) = &up.body {
-            self.leave(*session);
+        match &up.body {
+            UpBody::Session(ToShard::Closed { session, .. }) => self.leave(*session),
+            // It may wait for that.
+            UpBody::Session(ToShard::Stanzas {
+                receipt: Some(receipt),
+                ..
+            }) => receipt.is_done(),
+            _ => {}
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) fn read_stream_error(input: &mut Reader) -> Result<StreamError, Malfo
             .unwrap_or(StreamCondition::UndefinedCondition),
         text: input.some_text()?,
         other_host: input.some_text()?,
+        // Only streams themselves have any.
+        application: None,
     })
 }
 

@@ -34,10 +34,10 @@ pub(crate) use reader::Reader;
 pub(crate) use up::{Announced, ToLink, Up, UpBody, UpIn};
 
 /// The newest form of the protocol that this build speaks.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// The oldest form that this build speaks: the one of the build before.
-pub const VERSION_OLDEST: u8 = 1;
+pub const VERSION_OLDEST: u8 = 2;
 
 /// What a peer sent is not of this protocol: it is broken, or another version than it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -224,6 +224,15 @@ fn ups() -> Vec<Up> {
         frame.origin = Some(ORIGIN);
         bodies.push(UpBody::Peer(frame));
     }
+    bodies.push(UpBody::Session(ToShard::Left {
+        session: SESSION,
+        jid: shared("a@b/c"),
+        delivered: Box::new(Delivered {
+            origins: Origins::Each(some_batch().recs.iter().map(|_| Some(ORIGIN)).collect()),
+            arrival: 1 << 33,
+            ..Delivered::from(some_batch())
+        }),
+    }));
     bodies.push(UpBody::Session(ToShard::Closed {
         session: SESSION,
         jid: shared("a@b/c"),
@@ -305,6 +314,7 @@ fn bytes_of<F: Frame>(frames: &[F]) -> Vec<u8> {
 fn up_again(up: UpIn) -> Up {
     let shard = match &up {
         UpIn::Ask { shard, .. } | UpIn::Stanzas { shard, .. } => *shard,
+        UpIn::Left(shard, ..) => *shard,
         UpIn::Closed { shard, .. } | UpIn::Peer { shard, .. } | UpIn::Again(shard, _) => *shard,
         UpIn::Announce { shard, .. } | UpIn::Fence(shard) | UpIn::AllAnnounced(shard) => *shard,
         UpIn::NotTaken(_) => ShardId(0),

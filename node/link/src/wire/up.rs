@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_session::carrier::{
-    AskId, Origin, PeerFrame, Question, Receipt, SessionId, ShardId, ShardInput, SinkRef, Stands,
-    ToShard,
+    AskId, Delivered, Origin, Origins, PeerFrame, Question, Receipt, SessionId, ShardId,
+    ShardInput, SinkRef, Stands, ToShard,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
@@ -59,6 +59,14 @@ pub(crate) struct Announced {
     pub state: Bytes,
 }
 
+/// What a session's client has not got.
+#[derive(Debug)]
+pub(crate) struct LeftBehind {
+    session: SessionId,
+    jid: Arc<Jid>,
+    delivered: Delivered,
+}
+
 /// A frame as it arrives: who asks is known by its id only.
 #[derive(Debug)]
 pub(crate) enum UpIn {
@@ -82,6 +90,7 @@ pub(crate) enum UpIn {
         token: u64,
         jid: Arc<Jid>,
     },
+    Left(ShardId, u64, Box<LeftBehind>),
     Peer {
         shard: ShardId,
         token: u64,
@@ -117,6 +126,7 @@ const AGAIN: u8 = 6;
 const ANNOUNCE: u8 = 7;
 const FENCE: u8 = 8;
 const ALL_ANNOUNCED: u8 = 9;
+const LEFT: u8 = 10;
 
 impl Frame for Up {
     fn write(&self, out: &mut impl Out) {
@@ -165,6 +175,11 @@ impl Frame for Up {
                 out.u64(self.token);
                 out.text(text);
             }
+            UpBody::Session(ToShard::Left {
+                session,
+                jid,
+                delivered,
+            }) => self.write_left(*session, jid, delivered, out),
             // Sessions are announced by their node's own hand.
             UpBody::Session(ToShard::Announce { .. }) => {}
             UpBody::NotTaken(number) => {
@@ -191,6 +206,14 @@ impl Up {
             shard,
             token: 0,
             body,
+        }
+    }
+
+    /// The first version of the protocol that knows it.
+    pub(crate) fn since(&self) -> u8 {
+        match &self.body {
+            UpBody::Session(ToShard::Left { .. }) => 3,
+            _ => 1,
         }
     }
 
@@ -232,6 +255,23 @@ impl Up {
         out.text(to);
         write_origin(frame.origin, out);
         batch::write(&frame.batch, out);
+    }
+
+    fn write_left(&self, session: SessionId, jid: &Jid, left: &Delivered, out: &mut impl Out) {
+        let text = jid.as_str();
+        let origins = || (0..left.batch.recs.len()).map(|at| left.origins.at(at));
+        let origins_bytes: usize = origins().map(origin_size).sum();
+        out.u8(LEFT);
+        out.u32(length(
+            2 + SESSION + 8 + 4 + text.len() + 8 + batch::size(&left.batch) + origins_bytes,
+        ));
+        out.u16(self.shard.0);
+        write_session(session, out);
+        out.u64(self.token);
+        out.text(text);
+        out.u64(left.arrival);
+        batch::write(&left.batch, out);
+        origins().for_each(|origin| write_origin(origin, out));
     }
 
     fn write_announced(&self, announced: &Announced, out: &mut impl Out) {
@@ -296,6 +336,12 @@ impl UpIn {
                 token: input.u64()?,
                 jid: input.shared_jid()?,
             }),
+            LEFT => {
+                let session = read_session(input)?;
+                let token = input.u64()?;
+                let left = LeftBehind::read(session, input)?;
+                Ok(Self::Left(shard, token, Box::new(left)))
+            }
             ANNOUNCE => Ok(Self::Announce {
                 shard,
                 announced: Announced {
@@ -363,6 +409,7 @@ impl UpIn {
                 let closed = closed(session, jid, receipt);
                 (shard, ShardInput::Session(closed))
             }
+            Self::Left(shard, token, left) => (shard, left.into_input(receipt(shard, token))),
             Self::Announce { shard, announced } => {
                 let from = sink(shard, announced.session, Some(&announced));
                 (shard, ShardInput::Session(announced.into_frame(from)))
@@ -393,6 +440,35 @@ impl Announced {
             address: self.address,
             state: self.state,
         }
+    }
+}
+
+impl LeftBehind {
+    fn read(session: SessionId, input: &mut Reader) -> Result<Self, Malformed> {
+        let jid = input.shared_jid()?;
+        let arrival = input.u64()?;
+        let batch = batch::read(input)?;
+        let origins = batch.recs.iter().map(|_| read_origin(input));
+        let origins = Origins::Each(origins.collect::<Result<_, _>>()?);
+        Ok(Self {
+            session,
+            jid,
+            delivered: Delivered {
+                batch,
+                origins,
+                receipt: None,
+                arrival,
+            },
+        })
+    }
+
+    fn into_input(mut self, receipt: Option<Receipt>) -> ShardInput {
+        self.delivered.receipt = receipt;
+        ShardInput::Session(ToShard::Left {
+            session: self.session,
+            jid: self.jid,
+            delivered: Box::new(self.delivered),
+        })
     }
 }
 

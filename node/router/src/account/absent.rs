@@ -52,7 +52,7 @@ fn answer_held(turn: &mut Turn<'_>, work: Work) {
             };
             turn.answer(&from, ask, reply);
         }
-        Work::Undelivered { delivered, .. } => {
+        Work::Undelivered { delivered, .. } | Work::Left { delivered, .. } => {
             let error = StanzaError::new(Condition::ServiceUnavailable);
             bounce_by_address(turn, &delivered.batch, 0, &error);
         }
@@ -96,7 +96,7 @@ fn refuse_held(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
         }
         Work::Ask { from, ask, .. } => turn.answer(&from, ask, Answer::Unavailable),
         Work::Submit { batch, next, .. } => bounce_by_address(turn, &batch, next, error),
-        Work::Undelivered { delivered, .. } => {
+        Work::Undelivered { delivered, .. } | Work::Left { delivered, .. } => {
             bounce_by_address(turn, &delivered.batch, 0, error);
         }
         Work::Announced { from, .. } => {

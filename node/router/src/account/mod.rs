@@ -83,7 +83,7 @@ impl Account {
             offline: offline::Offline::new(turn.epoch, loaded.log_tail, loaded.log_count),
             record: loaded.record,
             roster: Roster::new(loaded.roster),
-            sessions: Sessions::default(),
+            sessions: Sessions::new(turn.epoch),
             slots: Slots::default(),
             fanout: fanout::Fanout::default(),
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent_origins),
@@ -146,7 +146,7 @@ impl Account {
     /// older than everything that waits, and changes nothing that is being written: it never waits.
     pub(crate) fn work(&mut self, turn: &mut Turn<'_>, work: Work) {
         self.last_used = turn.now;
-        if self.busy == 0 || matches!(work, Work::Undelivered { .. }) {
+        if self.busy == 0 || matches!(work, Work::Undelivered { .. } | Work::Left { .. }) {
             self.perform(turn, work);
         } else if let Err(work) = self.waiting.push(work, &turn.options) {
             self.overloaded(turn, work);
@@ -197,6 +197,7 @@ impl Account {
                 address,
                 state,
             } => self.go_on_with(turn, from, jid, address, &state),
+            Work::Left { session, delivered } => self.left(turn, session, &delivered),
             Work::Undelivered { session, delivered } => {
                 self.undelivered(turn, session, &delivered);
             }

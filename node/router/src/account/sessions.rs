@@ -121,6 +121,15 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// None, under this epoch. Arrivals of each epoch have numbers of their own: a session may give back what a former
+    /// owner of the shard has numbered.
+    pub(super) fn new(epoch: u32) -> Self {
+        Self {
+            arrivals: u64::from(epoch) << 32,
+            ..Self::default()
+        }
+    }
+
     /// Numbers the next stanza that arrives. Those that are behind no longer read again from it on.
     pub(super) fn next_arrival(&mut self, now: Timestamp) -> u64 {
         self.arrivals += 1;

@@ -33,6 +33,27 @@ impl Account {
         id: SessionId,
         delivered: &Delivered,
     ) {
+        if self.find_other_ways(turn, id, delivered) {
+            let error = StreamError::new(StreamCondition::ResourceConstraint)
+                .with_text("the client reads too slowly");
+            self.end_session(turn, id, error);
+        }
+    }
+
+    /// A session is about to be over, and its client has not got these stanzas, or has not said so (XEP-0198 6): what
+    /// the session alone relied on is of no use to anybody.
+    pub(super) fn left(&mut self, turn: &mut Turn<'_>, id: SessionId, delivered: &Delivered) {
+        self.find_other_ways(turn, id, delivered);
+        self.drain_offline(turn);
+    }
+
+    /// Finds other ways for stanzas that a session missed. True if it relied on one of them.
+    fn find_other_ways(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: SessionId,
+        delivered: &Delivered,
+    ) -> bool {
         let first = (delivered.arrival != 0).then_some(delivered.arrival);
         self.sessions.falls_behind(id, first, turn.now);
         let mut broken = false;
@@ -50,11 +71,7 @@ impl Account {
             }
         }
         self.flush_offline(turn);
-        if broken {
-            let error = StreamError::new(StreamCondition::ResourceConstraint)
-                .with_text("the client reads too slowly");
-            self.end_session(turn, id, error);
-        }
+        broken
     }
 
     /// Finds another way for a stanza that a session missed, and that arrived under this number. True if

@@ -67,6 +67,13 @@ pub(crate) enum Work {
         /// What the earlier owner had remembered.
         state: Bytes,
     },
+    /// A session that is about to be over has not shown its client these stanzas, as far as is known.
+    Left {
+        /// The session.
+        session: SessionId,
+        /// The stanzas.
+        delivered: Delivered,
+    },
     /// A session did not take these stanzas.
     Undelivered {
         /// The session.
@@ -90,7 +97,9 @@ impl Work {
     fn batch(&self) -> Option<&Batch> {
         match self {
             Self::Submit { batch, .. } | Self::Arrive { batch, .. } => Some(batch),
-            Self::Undelivered { delivered, .. } => Some(&delivered.batch),
+            Self::Left { delivered, .. } | Self::Undelivered { delivered, .. } => {
+                Some(&delivered.batch)
+            }
             Self::Ask { .. } | Self::Ended { .. } | Self::Announced { .. } => None,
         }
     }
@@ -101,7 +110,9 @@ impl Work {
             Self::Submit { receipt, .. }
             | Self::Arrive { receipt, .. }
             | Self::Ended { receipt, .. } => receipt.clone(),
-            Self::Undelivered { delivered, .. } => delivered.receipt.clone(),
+            Self::Left { delivered, .. } | Self::Undelivered { delivered, .. } => {
+                delivered.receipt.clone()
+            }
             Self::Ask { .. } | Self::Announced { .. } => None,
         }
     }

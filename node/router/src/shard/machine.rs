@@ -146,6 +146,18 @@ impl Accounts<'_> {
                 jid,
                 receipt,
             } => self.work_of_session(turn, jid, |_| Work::Ended { session, receipt }),
+            ToShard::Left {
+                session,
+                jid,
+                delivered,
+            } => self.work(
+                turn,
+                &jid.to_bare(),
+                Work::Left {
+                    session,
+                    delivered: *delivered,
+                },
+            ),
             ToShard::Announce {
                 from,
                 jid,

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::effect::Effect;
 use crate::event::{Event, Timer};
 use crate::iq;
+use crate::stream_management;
 
 /// Waits for `<bind/>`, or for the shard's answer to it.
 #[derive(Debug)]
@@ -39,6 +40,10 @@ impl Binding {
                 "wait until the resource is bound",
             ),
             Event::Element(element) if element.is("iq", ns::CLIENT) => self.request(element, cx),
+            Event::Element(element) if element.ns() == ns::STREAM_MANAGEMENT => {
+                manage(element, cx);
+                Phase::Binding(self)
+            }
             Event::Element(element) => misplaced(element, cx),
             Event::Opened(_) => unexpected_header(cx),
             Event::Answered(ask, answer) => self.answered(ask, answer, cx),
@@ -106,6 +111,15 @@ impl Binding {
         }
         Phase::Binding(self)
     }
+}
+
+/// XEP-0198 3, 5: there is nothing to manage yet, and no stream of before can be resumed.
+fn manage(element: &Element, cx: &mut Context<'_>) {
+    let condition = match element.name() {
+        "resume" => Condition::ItemNotFound,
+        _ => Condition::UnexpectedRequest,
+    };
+    cx.send_element(&stream_management::failed(condition));
 }
 
 /// RFC 6120 7.6, 7.7: the resource that the client proposes, `None` where the server shall choose.

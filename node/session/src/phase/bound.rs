@@ -14,6 +14,7 @@ use super::{Phase, is_stanza, unexpected_header};
 use crate::context::Context;
 use crate::event::{Event, Timer};
 use crate::iq;
+use crate::stream_management::{self, StreamManagement};
 
 /// A bound session.
 #[derive(Debug)]
@@ -37,6 +38,24 @@ impl Bound {
     pub(crate) fn handle(self, event: Event<'_>, cx: &mut Context<'_>) -> Phase {
         match event {
             Event::Element(element) if is_stanza(element) => self.stream_business(element, cx),
+            Event::Element(element) if element.ns() == ns::STREAM_MANAGEMENT => {
+                self.manage(element, cx)
+            }
+            Event::Settled(firsts) => {
+                let management = cx.stream.management.as_mut();
+                if let Some(answer) = management.and_then(|it| it.settled(firsts)) {
+                    cx.send_element(&answer);
+                }
+                Phase::Bound(self)
+            }
+            Event::Sent => {
+                ask(cx);
+                Phase::Bound(self)
+            }
+            Event::TimedOut(Timer::Ack) => cx.end(
+                StreamCondition::ConnectionTimeout,
+                "what was sent was not acknowledged",
+            ),
             // RFC 6120 4.9.3.24; nothing but stanzas was negotiated.
             Event::Element(_) => cx.end(
                 StreamCondition::UnsupportedStanzaType,
@@ -56,6 +75,39 @@ impl Bound {
         } else {
             // One stream has one resource (RFC 6120 7.1).
             iq::refuse(&request, &StanzaError::new(Condition::NotAllowed), cx);
+        }
+        if let Some(management) = &mut cx.stream.management {
+            management.answered();
+            management.sent_own();
+        }
+        Phase::Bound(self)
+    }
+
+    /// XEP-0198 3 to 5.
+    fn manage(self, element: &Element, cx: &mut Context<'_>) -> Phase {
+        match (element.name(), &mut cx.stream.management) {
+            ("enable", none @ None) => {
+                *none = Some(StreamManagement::default());
+                cx.send_element(&stream_management::enabled());
+            }
+            ("enable" | "resume", _) => {
+                cx.send_element(&stream_management::failed(Condition::UnexpectedRequest));
+            }
+            ("r", Some(management)) => {
+                let answer = management.answer();
+                cx.send_element(&answer);
+            }
+            ("a", Some(management)) => {
+                if let Err(error) = management.acknowledged(element) {
+                    return cx.end_with(&error);
+                }
+                cx.disarm(Timer::Ack);
+                ask(cx);
+            }
+            _ => {
+                let text = "stream management is not enabled";
+                return cx.end(StreamCondition::UnsupportedStanzaType, text);
+            }
         }
         Phase::Bound(self)
     }
@@ -77,7 +129,13 @@ impl Bound {
             );
         } else {
             self.pinged = true;
-            self.ping(cx);
+            match &mut cx.stream.management {
+                Some(management) => {
+                    let question = management.ask_anyway();
+                    cx.send_element(&question);
+                }
+                None => self.ping(cx),
+            }
             cx.arm(Timer::Idle, options.ping_timeout_ms);
         }
         Phase::Bound(self)
@@ -93,6 +151,15 @@ impl Bound {
             .with_attr("type", "get")
             .with_child(Element::new("ping", ns::PING));
         cx.send_element(&ping);
+    }
+}
+
+/// Asks the client to acknowledge what it was sent, if it is not asked already.
+fn ask(cx: &mut Context<'_>) {
+    let management = cx.stream.management.as_mut();
+    if let Some(question) = management.and_then(StreamManagement::ask) {
+        cx.send_element(&question);
+        cx.arm(Timer::Ack, cx.config.options.ack_timeout_ms);
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn write_after_login(out: &mut Vec<u8>, config: &SessionConfig, host:
         session,
         Element::new("ver", ns::ROSTER_VERSIONING),
         Element::new("sub", ns::PRE_APPROVAL),
+        Element::new("sm", ns::STREAM_MANAGEMENT),
         Element::new("limits", ns::STREAM_LIMITS).with_child(max_bytes),
     ];
     features.extend(host.caps.clone());
