@@ -30,12 +30,13 @@ class Client(slixmpp.ClientXMPP):
         self.messages = asyncio.Queue()
         self.presences = asyncio.Queue()
         self.requests = asyncio.Queue()
+        self.acknowledged = asyncio.Queue()
         self.ended = asyncio.get_event_loop().create_future()
         self.online = asyncio.get_event_loop().create_future()
         self.auto_authorize = None
         self.auto_subscribe = False
         for plugin in ("xep_0030", "xep_0077", "xep_0199", "xep_0092", "xep_0202", "xep_0012",
-                       "xep_0049", "xep_0054", "xep_0191", "xep_0203"):
+                       "xep_0049", "xep_0054", "xep_0191", "xep_0198", "xep_0203"):
             self.register_plugin(plugin)
         self.plugin["xep_0077"].force_registration = register
         # Otherwise it registers whenever the server offers that.
@@ -47,6 +48,7 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("register", self.on_register)
         self.add_event_handler("session_start", self.on_start)
         self.add_event_handler("message", self.messages.put_nowait)
+        self.add_event_handler("stanza_acked", self.acknowledged.put_nowait)
         self.add_event_handler("presence_available", self.presences.put_nowait)
         self.add_event_handler("presence_unavailable", self.presences.put_nowait)
         self.add_event_handler("presence_subscribe", self.requests.put_nowait)
@@ -92,6 +94,13 @@ class Client(slixmpp.ClientXMPP):
             if message["from"].bare == sender.boundjid.bare and message["body"]:
                 return message
 
+    async def told_that_it_was_dealt_with(self, body):
+        self.plugin["xep_0198"].request_ack()
+        while True:
+            stanza = await self.acknowledged.get()
+            if stanza.name == "message" and stanza["body"] == body:
+                return
+
     async def presence_from(self, sender, kind):
         while True:
             presence = await self.presences.get()
@@ -136,6 +145,7 @@ async def talk(romeo, juliet):
     message = await step("juliet reads", juliet.message_from(romeo))
     expect("the words came as written", message["body"] == body)
     expect("the sender is stamped", message["from"] == romeo.boundjid)
+    await step("the server acknowledges it", romeo.told_that_it_was_dealt_with(body))
 
 
 async def ask_the_server(romeo, juliet):
