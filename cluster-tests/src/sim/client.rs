@@ -50,14 +50,6 @@ pub(crate) struct Session {
     planted: Option<Planted>,
 }
 
-/// What waited for a client when its session ended.
-pub(crate) struct Left {
-    /// The numbers of the messages.
-    pub(crate) messages: Vec<u64>,
-    /// Its shard had ended it before.
-    pub(crate) was_closed: bool,
-}
-
 /// What a session has heard.
 pub(crate) enum Heard {
     /// It is bound.
@@ -204,26 +196,34 @@ impl Session {
         }
     }
 
-    /// The session is over: its shard hears of it behind everything else. Gives what its client has not read, and
-    /// what is to be finished behind it.
-    pub(crate) fn end(mut self, process: &Process) -> (Left, Self) {
+    /// The session is over: its shard gets back what its client has not read, and hears of it behind everything else.
+    /// Gives whether the shard had ended it before, and what is to be finished behind it.
+    pub(crate) fn end(mut self, process: &Process) -> (bool, Self) {
         self.stream.lose();
-        let left = self.inbox.close();
-        let unread = Left {
-            messages: left.iter().flat_map(numbers).collect(),
-            was_closed: left
-                .iter()
-                .any(|frame| matches!(frame, ToSession::Close(_))),
-        };
-        let told = left.into_iter().find_map(|frame| match frame {
-            ToSession::Answer {
-                answer: Answer::Bound(jid),
-                ..
-            } => Some(jid),
-            _ => None,
-        });
+        let (mut told, mut was_closed, mut left) = (None, false, Vec::new());
+        for frame in self.inbox.close() {
+            match frame {
+                ToSession::Answer {
+                    answer: Answer::Bound(jid),
+                    ..
+                } => told = Some(jid),
+                ToSession::Close(_) => was_closed = true,
+                ToSession::Deliver(delivered) => left.push(delivered),
+                _ => {}
+            }
+        }
         if let Some(jid) = self.bound.clone().or(told) {
             let session = self.id;
+            for mut delivered in left {
+                delivered.receipt = None;
+                let (jid, delivered) = (jid.clone(), Box::new(delivered));
+                let left = ToShard::Left {
+                    session,
+                    jid,
+                    delivered,
+                };
+                self.send(process, left);
+            }
             let closed = ToShard::Closed {
                 session,
                 jid,
@@ -231,7 +231,7 @@ impl Session {
             };
             self.send(process, closed);
         }
-        (unread, self)
+        (was_closed, self)
     }
 
     /// The node has died, and with it the session. Gives the numbers of the messages that its client has not read.

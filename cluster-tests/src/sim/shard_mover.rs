@@ -247,6 +247,7 @@ fn without_receipt(mut input: Input) -> Input {
         Input::Session(ToShard::Stanzas { receipt, .. } | ToShard::Closed { receipt, .. }) => {
             *receipt = None;
         }
+        Input::Session(ToShard::Left { delivered, .. }) => delivered.receipt = None,
         Input::Peer(frame) => frame.receipt = None,
         _ => {}
     }

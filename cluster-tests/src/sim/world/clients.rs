@@ -283,9 +283,8 @@ impl World {
             return;
         };
         let _guard = process.enter();
-        let (left, session) = session.end(process);
-        self.oracle.unread(&left.messages);
-        if left.was_closed {
+        let (was_closed, session) = session.end(process);
+        if was_closed {
             self.oracle.ended(session.id, self.now);
         }
         if !session.has_room() {

@@ -59,7 +59,7 @@ impl Inner {
                 left.extend(way.give_up_those(|up| match &up.body {
                     // What was said by one that is over waits for the node.
                     UpBody::Session(ToShard::Stanzas { session, .. }) => told.contains(session),
-                    _ => true,
+                    _ => !up.must_arrive(),
                 }));
             }
             way.forgotten(now);
@@ -111,14 +111,8 @@ impl Inner {
                     receipt.is_done();
                 }
             }
-            UpBody::Session(ToShard::Left { delivered, .. }) => {
-                let stanzas = delivered.batch.recs.len();
-                tracing::warn!(
-                    shard = up.shard.0,
-                    stanzas,
-                    "nobody took back what a session had left"
-                );
-            }
+            // Nothing else remembers it, so it is never given up: it waits for an owner.
+            UpBody::Session(ToShard::Left { .. }) => {}
             // Who has no owner has no session there either.
             UpBody::Session(ToShard::Closed { session, .. }) => self.seats.leave(session),
             // Whoever sent what it follows from sends that to the next owner of the shard.

@@ -180,10 +180,13 @@ impl Inner {
             let wait = match lack {
                 Lack::Room => STALE,
                 Lack::LocalRoom | Lack::Owner => crate::mover::TICK,
+                Lack::Peer if up.must_arrive() && up.size() <= FRAME_BYTES_MAX => {
+                    crate::mover::TICK
+                }
                 Lack::Peer => return self.refuse(up),
             };
             let shut = lack == Lack::Owner && self.is_shut_too_long(shard, place);
-            if shut {
+            if shut && !up.must_arrive() {
                 return self.refuse(up);
             }
             // Rings or not, something may have changed.

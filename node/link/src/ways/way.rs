@@ -223,10 +223,10 @@ impl Way {
         given.into_iter().map(|kept| kept.up).collect()
     }
 
-    /// Gives everything back.
+    /// Gives everything back that need not arrive.
     pub(super) fn give_up(&mut self) -> Vec<Arc<Up>> {
         self.front.clear();
-        self.give_up_those(|_| true)
+        self.give_up_those(|up| !up.must_arrive())
     }
 }
 

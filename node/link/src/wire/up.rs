@@ -217,6 +217,11 @@ impl Up {
         }
     }
 
+    /// Whether nobody could be told, if it did not arrive.
+    pub(crate) fn must_arrive(&self) -> bool {
+        matches!(self.body, UpBody::Session(ToShard::Left { .. }))
+    }
+
     /// Whether its sender keeps it until it is settled.
     pub(crate) fn is_kept(&self) -> bool {
         match &self.body {

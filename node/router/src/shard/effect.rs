@@ -61,6 +61,7 @@ impl Input {
             Self::Session(ToShard::Stanzas { receipt, .. } | ToShard::Closed { receipt, .. }) => {
                 receipt.as_ref()
             }
+            Self::Session(ToShard::Left { delivered, .. }) => delivered.receipt.as_ref(),
             Self::Peer(frame) => frame.receipt.as_ref(),
             _ => None,
         }
