@@ -76,6 +76,17 @@ impl Origin {
             ..self
         }
     }
+
+    /// Where a copy of the stanza comes from (XEP-0280). Copies are counted by themselves, in the upper half of the
+    /// serials, which no session ever has: they go another way than what the same session sends to the same
+    /// recipient, so that together the numbers would not grow.
+    pub fn of_copy(self) -> Self {
+        let session = SessionId {
+            serial: self.session.serial | 1 << 63,
+            ..self.session
+        };
+        Self { session, ..self }
+    }
 }
 
 /// Whose the stanzas of one delivery are, where a session may be given them twice.

@@ -20,10 +20,12 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
-use rookery_xmpp::stanza::{Kind, Rec, StanzaType};
+use rookery_xmpp::stanza::{Kind, Rec, StanzaType, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
+use super::carbons::Given;
 use super::{Account, Session, Work};
+use crate::modules::carbons::without_private;
 use crate::modules::{Flow, Stanza};
 use crate::shard::{Cause, Turn};
 
@@ -108,13 +110,41 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) {
+        let copied = self.is_copied(from, buf, rec);
+        let open = without_private(buf, rec);
+        let (buf, rec) = match &open {
+            Some(open) => {
+                turn.replaced(open);
+                (
+                    open,
+                    parse_rec(open).expect("modules write canonical stanzas"),
+                )
+            }
+            None => (buf, rec),
+        };
+        let given = self.give_message(turn, from, to, buf, rec);
+        if copied {
+            self.copy_received(turn, from, buf, rec, given);
+        }
+    }
+
+    /// Delivers, keeps or answers a message, and says who is given it.
+    fn give_message(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: &Arc<Jid>,
+        to: &Arc<Jid>,
+        buf: &Bytes,
+        rec: Rec,
+    ) -> Given {
         let session = to
             .resource()
             .and_then(|resource| self.sessions.by_resource(resource));
         if let Some(session) = session
             && !(is_kept_in_order(rec.stanza_type) && self.must_stay_behind(session, turn.now))
         {
-            return turn.deliver(&session.sink, &session.jid, buf, rec);
+            turn.deliver(&session.sink, &session.jid, buf, rec);
+            return Given::To(session.id);
         }
         match rec.stanza_type {
             StanzaType::Groupchat => {
@@ -128,12 +158,13 @@ impl Account {
             }
             StanzaType::Error => {}
             StanzaType::Headline => {
-                if to.is_bare() {
-                    self.deliver_to_all(turn, buf, rec);
+                if to.is_bare() && self.deliver_to_all(turn, buf, rec) {
+                    return Given::Readers;
                 }
             }
-            _ => self.deliver_or_keep(turn, from, to, buf, rec),
+            _ => return self.deliver_or_keep(turn, from, to, buf, rec),
         }
+        Given::Nobody
     }
 
     /// Normal and chat messages: to every session that takes messages, or into the log.
@@ -144,10 +175,12 @@ impl Account {
         to: &Arc<Jid>,
         buf: &Bytes,
         rec: Rec,
-    ) {
+    ) -> Given {
         if self.offline.holds_any() || !self.deliver_to_all(turn, buf, rec) {
             self.keep_offline(turn, from, to, buf, rec);
+            return Given::Log;
         }
+        Given::Readers
     }
 
     /// Whether a message for this session would overtake older ones in the log.

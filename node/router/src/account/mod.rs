@@ -13,6 +13,7 @@
 pub(crate) mod absent;
 mod arrive;
 mod bind;
+mod carbons;
 mod fanout;
 mod iq;
 mod offline;
@@ -67,6 +68,7 @@ pub struct Account {
     /// Its log, as far as offline messages need it.
     pub(crate) offline: offline::Offline,
     fanout: fanout::Fanout,
+    carbons: carbons::Carbons,
     /// What came from whom.
     repeats: repeats::Repeats,
     /// Changes that are being written; while there are any, work waits.
@@ -86,6 +88,7 @@ impl Account {
             sessions: Sessions::new(turn.epoch),
             slots: Slots::default(),
             fanout: fanout::Fanout::default(),
+            carbons: carbons::Carbons::default(),
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent_origins),
             busy: 0,
             waiting: Waiting::default(),

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The state is an element of our own, which the session's node keeps as bytes:
-//! `<session bound='…' roster='true' blocking='true'><presence …/><directed>juliet@example.net</directed></session>`.
+//! `<session bound='…' roster='true' blocking='true' carbons='true'><presence …/><directed>juliet@…</directed></session>`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,6 +37,9 @@ impl Session {
         if self.wants_block_list {
             state = state.with_attr("blocking", "true");
         }
+        if self.carbons {
+            state = state.with_attr("carbons", "true");
+        }
         let presence = self.availability.as_ref();
         if let Some(presence) = presence.and_then(|known| Element::parse(&known.stanza).ok()) {
             state = state.with_child(presence);
@@ -57,6 +60,7 @@ impl Session {
         }
         self.wants_roster = state.attr("roster") == Some("true");
         self.wants_block_list = state.attr("blocking") == Some("true");
+        self.carbons = state.attr("carbons") == Some("true");
         self.availability = state
             .child("presence", ns::CLIENT)
             .and_then(|presence| Availability::read(&presence.to_bytes()));

@@ -38,6 +38,8 @@ pub struct Session {
     pub wants_roster: bool,
     /// Whether it asked for the block list, and gets its pushes (XEP-0191 3.3).
     pub wants_block_list: bool,
+    /// Whether it asked for copies of messages that it is not given itself (XEP-0280 4).
+    pub carbons: bool,
     /// Whom it sent directed presence, to be told when it ends (RFC 6121 4.6.3).
     pub directed: BTreeSet<Arc<Jid>>,
     /// What it was given of the messages for the bare JID.
@@ -76,6 +78,7 @@ impl Session {
             availability: None,
             wants_roster: false,
             wants_block_list: false,
+            carbons: false,
             directed: BTreeSet::new(),
             reading: Reading::new(),
             next_stanza: 0,

@@ -86,6 +86,7 @@ impl Account {
     ) -> bool {
         match (rec.kind, rec.stanza_type) {
             (Kind::Message, StanzaType::Headline | StanzaType::Error) => {}
+            (Kind::Message, _) if self.is_copy(from, rec) => {}
             (Kind::Message, StanzaType::Groupchat)
             | (Kind::Iq, StanzaType::Get | StanzaType::Set) => {
                 let error = StanzaError::new(Condition::ServiceUnavailable);

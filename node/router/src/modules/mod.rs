@@ -13,6 +13,7 @@
 
 mod blocking;
 pub mod caps;
+pub(crate) mod carbons;
 mod delayed_delivery;
 mod disco;
 mod extended_disco;

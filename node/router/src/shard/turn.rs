@@ -142,6 +142,27 @@ impl Turn<'_> {
         });
     }
 
+    /// Gives a session a copy of the stanza that is being handled. A shard's next owner may make it again, so it has an
+    /// origin; but one of its own, for the stanza itself goes other ways.
+    pub(crate) fn deliver_copy(&mut self, to: &SinkRef, jid: &Arc<Jid>, copy: Bytes) {
+        let rec = parse_rec(&copy).expect("the server writes canonical stanzas");
+        let batch = Batch {
+            buf: copy,
+            recs: vec![rec],
+        };
+        let delivered = Delivered {
+            batch,
+            origins: self.cause.map(|cause| cause.origin.of_copy()).into(),
+            receipt: self.receipt.clone(),
+            arrival: 0,
+        };
+        self.out.effects.push(Effect::Deliver {
+            to: to.clone(),
+            jid: jid.clone(),
+            delivered,
+        });
+    }
+
     /// The stanza that is being handled has this form now.
     pub(crate) fn replaced(&mut self, buf: &Bytes) {
         if let Some(cause) = &mut self.cause {
