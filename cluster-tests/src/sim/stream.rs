@@ -232,7 +232,11 @@ impl Stream {
             }
             Effect::Disarm(timer) => drop(self.timers.remove(&timer)),
             Effect::CloseSocket => self.wishes.push(Wish::Over),
-            Effect::ReportLogin { .. } | Effect::WithdrawLogin { .. } | Effect::StartTls => {}
+            // These clients always look, so that nothing is held back from them.
+            Effect::Deliver(_)
+            | Effect::ReportLogin { .. }
+            | Effect::WithdrawLogin { .. }
+            | Effect::StartTls => {}
         }
     }
 

@@ -11,6 +11,7 @@ use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 use rookery_xmpp::xml::{STREAM_CLOSE, StreamOpen, write_stream_open};
 
 use crate::carrier::{AskId, Question};
+use crate::client_state::ClientState;
 use crate::config::{ConnectionFacts, HostConfig, SessionConfig};
 use crate::effect::Effect;
 use crate::event::Timer;
@@ -33,6 +34,8 @@ pub(crate) struct Stream {
     pub(crate) heard: Timestamp,
     /// What both sides have acknowledged, once the client has enabled that.
     pub(crate) management: Option<StreamManagement>,
+    /// What a client waits for that does not look, and whether it looks.
+    pub(crate) client_state: ClientState,
     /// The timers that run, so that one that ran out while it was stopped is not believed.
     armed: Vec<Timer>,
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 
-use crate::carrier::{AskId, Question};
+use crate::carrier::{AskId, Delivered, Question};
 use crate::event::Timer;
 
 /// Something the mover must do, in the order given.
@@ -16,6 +16,8 @@ use crate::event::Timer;
 pub enum Effect {
     /// Write these bytes to the client.
     Send(Bytes),
+    /// Write these stanzas to the client, as those that a shard gives it: they were held back.
+    Deliver(Delivered),
     /// Flush, then start TLS on the socket. Plaintext that came with or after `<starttls/>` ends the connection.
     StartTls,
     /// A new stream follows on the same connection (RFC 6120 4.3.3): the reader starts anew.

@@ -15,6 +15,7 @@
 
 mod bucket;
 pub mod carrier;
+mod client_state;
 mod config;
 mod context;
 pub mod effect;

@@ -15,6 +15,11 @@ rookery_xmpp::options! {
         pub idle_ms: u64 = 300_000, "ms";
         /// How long a pinged client may stay silent before its stream ends.
         pub ping_timeout_ms: u64 = 60_000, "ms";
+        /// Stanzas that are held back from a client that says that nobody looks at it (XEP-0352); the next one has all
+        /// of them written. 0 holds nothing back.
+        pub held_stanzas_max: u32 = 256, "stanzas";
+        /// Bytes of them: sleeping clients are many, and each may hold so much memory.
+        pub held_bytes_max: u32 = 65_536, "bytes";
         /// Failed logins on one stream; the last of them ends it (RFC 6120 6.4.5 asks for 2 to 5).
         pub login_attempts_max: u32 = 3, "attempts";
         /// Refused attempts to bind a resource on one stream; the last of them ends it.

@@ -113,6 +113,23 @@ impl Session {
         management.map_or_else(Vec::new, StreamManagement::into_unacked)
     }
 
+    /// Whether the client looks at what it is sent. Of one that does not, each delivery is to go through
+    /// [`deliver`](Self::deliver).
+    pub fn is_watched(&self) -> bool {
+        self.stream.client_state.is_active()
+    }
+
+    /// Decides what of a delivery is written now, and appends it with what must come before it.
+    pub fn deliver(&mut self, delivered: Delivered, due: &mut Vec<Delivered>) {
+        let options = &self.config.options;
+        self.stream.client_state.deliver(delivered, options, due);
+    }
+
+    /// What was held back from the client, when it is too late to write it.
+    pub fn take_held(&mut self) -> Vec<Delivered> {
+        self.stream.client_state.take()
+    }
+
     /// The domain of the host that the client chose; `None` before its first valid stream header.
     pub fn host(&self) -> Option<&str> {
         self.stream

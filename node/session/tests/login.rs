@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rookery_session::carrier::{Answer, AskId, Question};
+use bytes::Bytes;
+use rookery_session::carrier::{Answer, AskId, Delivered, Question};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event, Timer, TlsFacts};
 use rookery_session::{ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions};
@@ -15,6 +16,7 @@ use rookery_xmpp::entropy::Seeded;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::scram::{Credentials, Hash};
+use rookery_xmpp::stanza::{Batch, parse_rec};
 use rookery_xmpp::xml::StreamHeader;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -391,4 +393,72 @@ fn the_time_to_log_in_begins_once_and_nothing_runs_after_the_end() {
         dialogue.event(Event::Closed);
         assert_eq!(dialogue.settled().1, 0);
     }
+}
+
+/// A client that has bound a resource.
+fn bound() -> Dialogue {
+    let mut dialogue = Dialogue::open();
+    dialogue.auth("PLAIN", "\0juliet\0pencil");
+    dialogue.admit(Some(credentials()));
+    let try_of = dialogue.verifying();
+    dialogue.event(Event::PasswordVerified(try_of, true));
+    dialogue.header();
+    let sent = dialogue.sent();
+    assert!(sent.contains("<csi xmlns=\"urn:xmpp:csi:0\"/>"), "{sent}");
+    let bind = Element::new("iq", ns::CLIENT)
+        .with_attr("type", "set")
+        .with_attr("id", "b")
+        .with_child(Element::new("bind", ns::BIND));
+    dialogue.event(Event::Element(&bind));
+    let asked = dialogue.effects.iter().find_map(|effect| match effect {
+        Effect::Ask(ask, Question::Bind { .. }) => Some(*ask),
+        _ => None,
+    });
+    let jid = Jid::parse("juliet@localhost/balcony").expect("a valid JID");
+    let answer = Answer::Bound(Arc::new(jid));
+    dialogue.event(Event::Answered(asked.expect("the shard is asked"), answer));
+    assert!(dialogue.session.is_bound());
+    dialogue.sent();
+    dialogue
+}
+
+fn delivery(stanza: &'static str) -> Delivered {
+    let buf = Bytes::from_static(stanza.as_bytes());
+    let recs = vec![parse_rec(&buf).expect("a canonical stanza")];
+    Batch { buf, recs }.into()
+}
+
+#[test]
+fn a_client_that_looks_again_gets_what_waited_before_anything_else() {
+    let mut dialogue = bound();
+    let state = |name| Element::new(name, ns::CLIENT_STATE);
+    let mut due = Vec::new();
+    assert!(dialogue.session.is_watched());
+    dialogue.event(Event::Element(&state("inactive")));
+    dialogue.event(Event::Element(&state("inactive")));
+    assert!(!dialogue.session.is_watched() && dialogue.effects.is_empty());
+    dialogue.session.deliver(delivery("<presence/>"), &mut due);
+    assert!(due.is_empty());
+    dialogue.event(Event::Element(&state("active")));
+    let written: Vec<_> = dialogue.effects.drain(..).collect();
+    assert!(matches!(&written[..], [Effect::Deliver(held)] if held.batch.recs.len() == 1));
+    dialogue.event(Event::Element(&state("active")));
+    assert!(dialogue.session.is_watched() && dialogue.effects.is_empty());
+    dialogue.session.deliver(delivery("<presence/>"), &mut due);
+    assert_eq!(due.len(), 1);
+    dialogue.event(Event::Element(&state("asleep")));
+    assert!(dialogue.sent().contains("unsupported-stanza-type"));
+}
+
+#[test]
+fn what_a_client_was_not_sent_is_there_when_its_stream_has_ended() {
+    let mut dialogue = bound();
+    dialogue.event(Event::Element(&Element::new("inactive", ns::CLIENT_STATE)));
+    let mut due = Vec::new();
+    let receipt = "<message><received xmlns=\"urn:xmpp:receipts\" id=\"1\"/></message>";
+    dialogue.session.deliver(delivery(receipt), &mut due);
+    dialogue.event(Event::Lost);
+    assert!(due.is_empty() && dialogue.session.is_ended());
+    assert_eq!(dialogue.session.take_held().len(), 1);
+    assert!(dialogue.session.take_held().is_empty());
 }

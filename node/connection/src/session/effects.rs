@@ -27,14 +27,16 @@ impl SessionActor {
             }
         }
         if self.machine.is_closing() {
-            let unacked = self.machine.take_unacked();
-            self.link.detach(unacked);
+            let mut left = self.machine.take_unacked();
+            left.extend(self.machine.take_held());
+            self.link.detach(left);
         }
     }
 
     fn carry_out_one(&mut self, effect: Effect, scratch: &mut Scratch, now: Timestamp) {
         match effect {
             Effect::Send(bytes) => scratch.outgoing.extend_from_slice(&bytes),
+            Effect::Deliver(delivered) => self.put(&delivered, scratch),
             Effect::StartTls => self.start_tls(scratch, now),
             Effect::ResetReader => self.reader.reset(),
             Effect::Authenticated(jid) => {

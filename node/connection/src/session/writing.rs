@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rookery_session::carrier::ToSession;
+use rookery_session::carrier::{Delivered, ToSession};
 use rookery_session::event::Event;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stanza::{Batch, Kind};
@@ -36,14 +36,12 @@ impl SessionActor {
         let mut frames = std::mem::take(&mut scratch.frames);
         self.inbox.take(WRITE_BYTES_MAX, &mut frames);
         let any = !frames.is_empty();
-        let mut messages = 0;
         for frame in frames.drain(..) {
             match frame {
-                ToSession::Deliver(delivered) => {
-                    render(&delivered.batch, &mut scratch.outgoing);
-                    messages += messages_in(&delivered.batch);
-                    self.machine.sent(&delivered);
+                ToSession::Deliver(delivered) if self.machine.is_watched() => {
+                    self.put(&delivered, scratch);
                 }
+                ToSession::Deliver(delivered) => self.put_due(delivered, scratch),
                 // Who carries frames between nodes keeps it.
                 ToSession::Remember(_) => {}
                 ToSession::Answer { ask, answer } => {
@@ -53,11 +51,8 @@ impl SessionActor {
             }
         }
         scratch.frames = frames;
-        if any && self.machine.is_managed() {
+        if self.machine.is_managed() {
             self.event(Event::Sent, scratch, now);
-        }
-        if messages > 0 {
-            scratch.meters.messages.increment(messages);
         }
         if any && self.inbox.has_frames() {
             cx.waker().wake_by_ref();
@@ -74,6 +69,24 @@ impl SessionActor {
         if !settled.is_empty() {
             self.event(Event::Settled(&settled), scratch, now);
         }
+    }
+
+    /// Has stanzas written in this turn.
+    pub(super) fn put(&mut self, delivered: &Delivered, scratch: &mut Scratch) {
+        self.machine.sent(delivered);
+        render(&delivered.batch, &mut scratch.outgoing);
+        let messages = messages_in(&delivered.batch);
+        if messages > 0 {
+            scratch.meters.messages.increment(messages);
+        }
+    }
+
+    /// Writes what a client that does not look is to get now.
+    fn put_due(&mut self, delivered: Delivered, scratch: &mut Scratch) {
+        let mut due = Vec::new();
+        self.machine.deliver(delivered, &mut due);
+        due.iter()
+            .for_each(|delivered| self.put(delivered, scratch));
     }
 
     /// Writes all that this turn has made. Ready when the connection is over.

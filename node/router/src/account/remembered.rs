@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The state is an element of our own, which the session's node keeps as bytes:
-//! `<session bound='…' roster='true' blocking='true' carbons='true'><presence …/><directed>juliet@…</directed></session>`.
+//! `<session bound='…' roster='true' blocking='true' carbons='true'><presence …/><directed>…</directed></session>`.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -56,6 +56,7 @@ impl Bound {
                 StreamCondition::ConnectionTimeout,
                 "what was sent was not acknowledged",
             ),
+            Event::Element(element) if cx.turns_attention(element) => Phase::Bound(self),
             // RFC 6120 4.9.3.24; nothing but stanzas was negotiated.
             Event::Element(_) => cx.end(
                 StreamCondition::UnsupportedStanzaType,

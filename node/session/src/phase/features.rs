@@ -40,6 +40,7 @@ pub(super) fn write_after_login(out: &mut Vec<u8>, config: &SessionConfig, host:
         Element::new("sub", ns::PRE_APPROVAL),
         Element::new("sm", ns::STREAM_MANAGEMENT),
         Element::new("limits", ns::STREAM_LIMITS).with_child(max_bytes),
+        Element::new("csi", ns::CLIENT_STATE),
     ];
     features.extend(host.caps.clone());
     write(out, &features);

@@ -250,6 +250,8 @@ impl Judge {
                     "a timer was stopped that does not run",
                 )?;
             }
+            // No shard gives these clients anything that could be held back.
+            Effect::Deliver(_) => return Err("stanzas from nowhere".into()),
             Effect::CloseSocket => self.ended = Ended::Socket,
         }
         Ok(())

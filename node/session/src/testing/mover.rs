@@ -193,7 +193,10 @@ impl<'a> Mover<'a> {
 
     fn carry_out(&mut self, effect: Effect) -> Verdict {
         match effect {
-            Effect::Send(_) | Effect::ReportLogin { .. } | Effect::WithdrawLogin { .. } => {}
+            Effect::Send(_)
+            | Effect::Deliver(_)
+            | Effect::ReportLogin { .. }
+            | Effect::WithdrawLogin { .. } => {}
             Effect::StartTls => {
                 self.handshaking = true;
                 self.work.push(Work::Secure);
