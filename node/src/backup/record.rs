@@ -6,7 +6,9 @@ use rookery_proto::backup::{
 };
 use rookery_store::account::{AccountRecord, NewAccount};
 use rookery_store::export::{Owned, StoredDocument};
-use rookery_store::log::{Append, LogEntry as StoredEntry, Origin as StoredOrigin, Position};
+use rookery_store::log::{
+    Append, LogEntry as StoredEntry, Marks, Origin as StoredOrigin, Position,
+};
 use rookery_store::roster::{RosterItem as Item, Subscription};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -96,6 +98,7 @@ pub(super) fn log_entry(entry: StoredEntry) -> Record {
             serial: it.serial,
             sequence: it.sequence,
         }),
+        marks: Some(u32::from(entry.marks.bits())),
     }))
 }
 
@@ -158,5 +161,11 @@ pub(super) fn append(owner: &Jid, entry: LogEntry) -> Result<Append, BackupError
         serial: it.serial,
         sequence: it.sequence,
     });
-    Ok(Append::new(owner.clone(), position, entry.stanza, received).of(origin))
+    let bits = entry.marks.map(|bits| u8::try_from(bits));
+    let marks = match bits.transpose() {
+        Ok(bits) => bits.map_or(Marks::OWED, Marks::from_bits),
+        Err(error) => return Err(BackupError::Record(format!("marks: {error}"))),
+    };
+    let append = Append::new(owner.clone(), position, entry.stanza, received);
+    Ok(append.of(origin).marked(marks))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prost::Message;
 use rookery_proto::backup::LogEntry;
 use rookery_store::account::NewAccount;
-use rookery_store::log::{Append, LogQuery, LogRange, Origin, Position};
+use rookery_store::log::{Append, LogQuery, LogRange, Marks, Origin, Position};
 use rookery_store::roster::{RosterChange, RosterItem, Subscription};
 use rookery_store::{MemoryStore, SqliteOptions, SqliteStore, Store};
 use rookery_xmpp::clock::Timestamp;
@@ -85,6 +85,11 @@ async fn filled() -> Arc<dyn Store> {
             Timestamp(number),
         )
         .of((number >= 350).then_some(origin(number)))
+        .marked(match number % 3 {
+            0 => Marks::ARCHIVED,
+            1 => Marks::OWED,
+            _ => Marks::OWED | Marks::ARCHIVED,
+        })
     };
     store.append((0..700).map(entry).collect()).await.unwrap();
     store
@@ -170,7 +175,7 @@ async fn what_is_restored_is_what_was_there_on_another_backend_too() {
     assert!(!loaded.record.enabled);
     assert!(loaded.record.credentials.verify_password("secret"));
     assert_eq!(loaded.roster.version, 5);
-    assert_eq!((loaded.log_tail, loaded.log_count), (Some(at(699)), 699));
+    assert_eq!((loaded.log_tail, loaded.owed), (Some(at(699)), 466));
     assert_eq!(loaded.recent_origins[0], (at(698), origin(698)));
     let middle = LogQuery {
         before: Some(at(351)),
@@ -189,12 +194,13 @@ async fn what_is_restored_is_what_was_there_on_another_backend_too() {
 }
 
 #[test]
-fn an_entry_that_was_written_without_an_origin_is_read() {
+fn an_entry_that_was_written_without_origin_and_marks_is_owed() {
     // As it was encoded then: position 5, received at 7, "<m/>".
     let old = [0x08, 5, 0x10, 7, 0x1a, 4, b'<', b'm', b'/', b'>'];
     let entry = LogEntry::decode(old.as_slice()).unwrap();
     let append = record::append(&jid("juliet@capulet.example"), entry).unwrap();
     assert_eq!((append.origin, append.received), (None, Timestamp(7)));
+    assert_eq!(append.place.marks, Marks::OWED);
     assert_eq!(&append.stanza[..], b"<m/>");
 }
 

@@ -53,8 +53,12 @@ pub struct Loaded {
     /// The highest position its log ever had, also if that entry is gone: the next one must be
     /// above it. None while nothing was ever appended.
     pub log_tail: Option<Position>,
-    /// Entries in its log.
-    pub log_count: u64,
+    /// How far its sessions were given what waited for them: the cursor
+    /// [`DELIVERED`](crate::log::DELIVERED). None if it was never kept.
+    pub delivered: Option<Position>,
+    /// Entries of its log above that cursor that wait to be delivered. Found by looking at each entry above it, so
+    /// whoever serves an account moves the cursor along.
+    pub owed: u64,
     /// Positions and origins of the newest entries of its log, newest first: of those among the last
     /// [`RECENT_ENTRIES`](crate::limits::RECENT_ENTRIES) that have one. Whoever begins to serve the account knows by
     /// them what an earlier one has appended, if it is sent again. A backend need not look behind many epochs.

@@ -133,11 +133,12 @@ pub trait Store: Debug + Send + Sync {
     /// dropped, so that a repeated call changes nothing.
     async fn append(&self, entries: Vec<Append>) -> Result<(), StoreError>;
 
-    /// A page of a log: one range read, whatever the depth.
+    /// A page of a log: one range read, whatever the depth. Where it is asked for by time, the place is looked for
+    /// first, by halves.
     async fn read_log(&self, owner: &Jid, query: LogQuery) -> Result<Vec<LogEntry>, StoreError>;
 
     /// Removes the entries of a range from one log (the other log of a shared entry keeps it) and
-    /// returns how many.
+    /// returns how many. Takes time in the order of what is in the range, also where it spares the archive.
     ///
     /// Durable when it returns: all are gone. A large range goes in several steps, oldest first,
     /// each atomic: a crash or an error in between leaves the later part.

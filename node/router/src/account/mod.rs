@@ -82,7 +82,7 @@ impl Account {
     pub(crate) fn new(turn: &Turn<'_>, jid: Arc<Jid>, loaded: Loaded) -> Self {
         let mut account = Self {
             jid,
-            offline: offline::Offline::new(turn.epoch, loaded.log_tail, loaded.log_count),
+            offline: offline::Offline::new(turn.epoch, loaded.log_tail, loaded.owed),
             record: loaded.record,
             roster: Roster::new(loaded.roster),
             sessions: Sessions::new(turn.epoch),

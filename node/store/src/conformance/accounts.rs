@@ -99,7 +99,7 @@ pub async fn an_account_made_again_begins_empty(store: &dyn Store) {
         .unwrap();
     assert_nothing_owned(store).await;
     let loaded = store.load(&juliet).await.unwrap().unwrap();
-    assert_eq!((loaded.log_tail, loaded.log_count), (None, 0));
+    assert_eq!((loaded.log_tail, loaded.owed), (None, 0));
     store.append(vec![entry(&juliet, 2)]).await.unwrap();
     assert_eq!(whole_log(store, &juliet).await, [stored(2)]);
 }
@@ -164,7 +164,7 @@ pub async fn loading_gives_everything_at_once(store: &dyn Store) {
     let loaded = store.load(&juliet).await.unwrap().unwrap();
     assert_eq!(loaded.record.jid, juliet);
     assert_eq!((loaded.roster.version, loaded.roster.items.len()), (3, 1));
-    assert_eq!((loaded.log_tail, loaded.log_count), (Some(at(1)), 1));
+    assert_eq!((loaded.log_tail, loaded.owed), (Some(at(1)), 1));
     assert_eq!(
         loaded.documents,
         [("last".to_owned(), Bytes::from_static(b"42"))]

@@ -184,7 +184,7 @@ pub async fn a_raised_log_never_falls_back(store: &dyn Store) {
     store.append(vec![entry(&juliet, 1)]).await.unwrap();
     assert_eq!(tail().await, Some(position(2, 5)));
     let loaded = store.load(&juliet).await.unwrap().unwrap();
-    assert_eq!(loaded.log_count, 1, "a height is no entry");
+    assert_eq!(loaded.owed, 1, "a height is no entry");
 }
 
 pub async fn a_frozen_store_does_not_change(store: &dyn Store) {

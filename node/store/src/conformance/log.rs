@@ -6,7 +6,7 @@ use rookery_xmpp::jid::Jid;
 use super::{at, entry, jid, position, stanza, stored, whole_log};
 use crate::Store;
 use crate::limits::RECENT_ENTRIES;
-use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Origin, Position};
+use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Marks, Origin, Position};
 
 pub async fn entries_come_back_in_order_of_position(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
@@ -32,8 +32,8 @@ pub async fn a_page_lies_strictly_between_its_bounds(store: &dyn Store) {
         let query = LogQuery {
             after,
             before,
-            limit,
             newest_first,
+            ..LogQuery::after(None, limit)
         };
         let page = store.read_log(&juliet, query).await.unwrap();
         page.iter().map(|entry| entry.position.sequence()).collect()
@@ -108,6 +108,7 @@ pub async fn a_late_entry_of_an_old_epoch_sorts_before_the_new(store: &dyn Store
         crate::log::Place {
             owner: jid("juliet@capulet.example"),
             position,
+            marks: Marks::OWED,
         }
     }
 }
@@ -172,7 +173,7 @@ pub async fn a_long_range_is_removed_whole(store: &dyn Store) {
         .unwrap();
     let range = LogRange {
         from: Some(at(10)),
-        through: Some(at(2_989)),
+        ..LogRange::through(at(2_989))
     };
     assert_eq!(store.remove_log(&juliet, range).await, Ok(2_980));
     let left: Vec<LogEntry> = (0..10).chain(2_990..3_000).map(stored).collect();
@@ -310,6 +311,7 @@ pub async fn loading_gives_the_newest_origins(store: &dyn Store) {
         place: crate::log::Place {
             owner: juliet.clone(),
             position: position(2, 1),
+            marks: Marks::OWED,
         },
         ..of_session(&juliet, 500)
     };

@@ -16,6 +16,7 @@ pub mod documents;
 pub mod export;
 pub mod limits;
 pub mod log;
+pub mod marks;
 pub mod roster;
 
 use std::pin::Pin;
@@ -27,7 +28,7 @@ use rookery_xmpp::scram::Credentials;
 
 use crate::Store;
 use crate::account::NewAccount;
-use crate::log::{Append, LogEntry, LogQuery, Position};
+use crate::log::{Append, LogEntry, LogQuery, Marks, Position};
 
 /// One case of the suite.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +132,16 @@ macro_rules! conformance_cases {
                 loading_gives_the_newest_origins
                 an_entry_that_found_its_position_taken_leaves_no_origin
             ]
+            marks: [
+                an_entry_says_what_it_is_for_in_each_of_its_logs
+                a_page_can_be_of_some_marks_only
+                what_is_not_archived_is_removed_and_the_archive_stays
+                a_page_by_time_holds_what_was_received_then
+                a_page_by_time_bears_clocks_that_differ
+                a_page_by_time_is_found_in_a_long_log
+                a_taken_position_keeps_its_marks
+                loading_counts_what_is_owed_above_the_cursor
+            ]
             export: [
                 every_owner_is_met_once_whatever_the_page
                 all_that_an_owner_owns_is_exported
@@ -215,6 +226,7 @@ fn stored(number: u64) -> LogEntry {
         received: Timestamp(number),
         stanza: stanza(number),
         origin: None,
+        marks: Marks::OWED,
     }
 }
 

@@ -3,13 +3,17 @@
 //! An entry sits at a [`Position`]. A message between two local owners is appended once, with a
 //! place in each of the two logs, and its stanza is stored once.
 
+mod marks;
 mod origin;
 mod position;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
+pub use marks::Marks;
 pub use origin::Origin;
 pub(crate) use origin::Origins;
 pub use position::{Position, PositionError};
@@ -21,6 +25,8 @@ pub struct Place {
     pub owner: Jid,
     /// Where in it.
     pub position: Position,
+    /// What the entry is for in this log.
+    pub marks: Marks,
 }
 
 /// A stanza to be appended to one log, or to two at once.
@@ -39,10 +45,14 @@ pub struct Append {
 }
 
 impl Append {
-    /// An entry of one log.
+    /// An entry of one log, which waits to be delivered.
     pub fn new(owner: Jid, position: Position, stanza: Bytes, received: Timestamp) -> Self {
         Self {
-            place: Place { owner, position },
+            place: Place {
+                owner,
+                position,
+                marks: Marks::OWED,
+            },
             second: None,
             stanza,
             received,
@@ -55,10 +65,29 @@ impl Append {
         Self { origin, ..self }
     }
 
-    /// The same entry in the log of `owner` too.
+    /// The same entry, for this in the first log.
+    pub fn marked(self, marks: Marks) -> Self {
+        let place = Place {
+            marks,
+            ..self.place
+        };
+        Self { place, ..self }
+    }
+
+    /// The same entry in the log of `owner` too, for the same as in the first.
     pub fn and(self, owner: Jid, position: Position) -> Self {
+        let marks = self.place.marks;
+        self.and_at(Place {
+            owner,
+            position,
+            marks,
+        })
+    }
+
+    /// The same entry at a second place.
+    pub fn and_at(self, second: Place) -> Self {
         Self {
-            second: Some(Place { owner, position }),
+            second: Some(second),
             ..self
         }
     }
@@ -80,6 +109,8 @@ pub struct LogEntry {
     pub stanza: Bytes,
     /// Which stanza of which session it is; none where nobody said so.
     pub origin: Option<Origin>,
+    /// What it is for.
+    pub marks: Marks,
 }
 
 /// Which page of a log to read.
@@ -93,7 +124,21 @@ pub struct LogQuery {
     pub limit: usize,
     /// Whether the page begins at the newest entry and walks back.
     pub newest_first: bool,
+    /// Only entries received at this moment or later. A page by time begins where the times of the log say, so where
+    /// they fall along the positions by more than [`TIMES_FALL`] it may miss entries.
+    pub since: Option<Timestamp>,
+    /// Only entries received at this moment or earlier.
+    pub until: Option<Timestamp>,
+    /// Only entries with all of these marks. Entries without them in between are passed over one by one.
+    pub only: Marks,
 }
+
+/// How far the times of a log may fall along its positions: what the clocks of two owners of an account may differ by,
+/// with much to spare.
+pub const TIMES_FALL: Duration = Duration::from_secs(60);
+
+/// The cursor up to which an account's sessions were given what waited for them. It is read with the account.
+pub const DELIVERED: &str = "delivered";
 
 impl LogQuery {
     /// The first `limit` entries above `after`, oldest first.
@@ -103,6 +148,9 @@ impl LogQuery {
             before: None,
             limit,
             newest_first: false,
+            since: None,
+            until: None,
+            only: Marks::NONE,
         }
     }
 
@@ -113,7 +161,36 @@ impl LogQuery {
             before,
             limit,
             newest_first: true,
+            ..Self::after(None, limit)
         }
+    }
+
+    /// The same page, only of entries with all of these marks.
+    pub fn only(self, marks: Marks) -> Self {
+        Self {
+            only: marks,
+            ..self
+        }
+    }
+
+    /// Whether an entry of these marks, received then, is asked for, its position aside.
+    pub(crate) fn wants(&self, marks: Marks, received: Timestamp) -> bool {
+        marks.contains(self.only)
+            && self.since.is_none_or(|since| since <= received)
+            && self.until.is_none_or(|until| received <= until)
+    }
+
+    /// Every entry below the first one of this time or later was received before `since`.
+    pub(crate) fn begins_at(&self) -> Option<Timestamp> {
+        let fall = TIMES_FALL.as_millis() as u64;
+        self.since
+            .map(|since| Timestamp(since.as_millis().saturating_sub(fall)))
+    }
+
+    /// Every entry from the first one of this time or later on was received behind `until`.
+    pub(crate) fn ends_at(&self) -> Option<Timestamp> {
+        self.until
+            .map(|until| until.plus(TIMES_FALL + Duration::from_millis(1)))
     }
 }
 
@@ -124,6 +201,8 @@ pub struct LogRange {
     pub from: Option<Position>,
     /// The highest position.
     pub through: Option<Position>,
+    /// Whether entries of the archive are not meant, and stay.
+    pub spares_archived: bool,
 }
 
 impl LogRange {
@@ -132,20 +211,34 @@ impl LogRange {
         Self {
             from: Some(position),
             through: Some(position),
+            spares_archived: false,
         }
     }
 
     /// Everything up to `position`, with it.
     pub fn through(position: Position) -> Self {
         Self {
-            from: None,
             through: Some(position),
+            ..Self::all()
         }
     }
 
     /// The whole log.
     pub fn all() -> Self {
         Self::default()
+    }
+
+    /// The same range, but for entries of the archive.
+    pub fn sparing_archived(self) -> Self {
+        Self {
+            spares_archived: true,
+            ..self
+        }
+    }
+
+    /// Whether an entry of these marks within the range is to go.
+    pub(crate) fn takes(self, marks: Marks) -> bool {
+        !(self.spares_archived && marks.contains(Marks::ARCHIVED))
     }
 
     /// The ends as packed positions.

@@ -8,6 +8,7 @@ use super::State;
 use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
+use crate::log::DELIVERED;
 
 impl State {
     pub(super) fn create_account(&mut self, account: NewAccount) -> Result<(), StoreError> {
@@ -83,11 +84,13 @@ impl State {
     pub(super) fn load(&self, jid: &Jid) -> Option<Loaded> {
         let record = self.account(jid)?.clone();
         let owner = self.owners.get(jid);
+        let delivered = owner.and_then(|owner| owner.cursors.get(DELIVERED).copied());
         Some(Loaded {
             record,
             roster: self.roster(jid),
             log_tail: owner.and_then(|owner| owner.log_high),
-            log_count: owner.map_or(0, |owner| owner.usage.entries),
+            delivered,
+            owed: self.owed(jid, delivered),
             recent_origins: owner.map_or_else(Vec::new, |owner| self.recent_origins(owner)),
             documents: self.documents(jid, ACCOUNT_COLLECTION),
         })

@@ -1,12 +1,14 @@
 //! Logs in memory.
 
+use std::ops::Bound;
+
 use bytes::Bytes;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 use super::{Owner, State};
 use crate::limits::{PAGE_ENTRIES_MAX, RECENT_ENTRIES};
-use crate::log::{Append, LogEntry, LogQuery, LogRange, Origin, Place, Position};
+use crate::log::{Append, LogEntry, LogQuery, LogRange, Marks, Origin, Place, Position};
 
 /// A stanza and the one or two places that it still has.
 #[derive(Debug)]
@@ -15,6 +17,14 @@ pub(super) struct Body {
     stanza: Bytes,
     received: Timestamp,
     origin: Option<Origin>,
+}
+
+impl Body {
+    /// What the stanza is for in the log of `jid`: an entry is in one log once.
+    fn marks(&self, jid: &Jid) -> Marks {
+        let place = self.places.iter().find(|place| place.owner == *jid);
+        place.map_or(Marks::NONE, |place| place.marks)
+    }
 }
 
 impl State {
@@ -43,31 +53,53 @@ impl State {
         }
     }
 
-    pub(super) fn read_log(&self, owner: &Jid, query: LogQuery) -> Vec<LogEntry> {
-        let Some(owner) = self.owners.get(owner) else {
+    pub(super) fn read_log(&self, jid: &Jid, query: LogQuery) -> Vec<LogEntry> {
+        let Some(owner) = self.owners.get(jid) else {
             return Vec::new();
         };
         let limit = query.limit.min(PAGE_ENTRIES_MAX);
-        let inside = owner.log.iter().filter(|(position, _)| {
-            query.after.is_none_or(|after| after < **position)
-                && query.before.is_none_or(|before| **position < before)
-        });
-        let entry = |(position, id): (&Position, &u64)| self.entry(*position, *id);
+        let after = query.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let before = query.before.map_or(Bound::Unbounded, Bound::Excluded);
+        if let (Some(after), Some(before)) = (query.after, query.before)
+            && before <= after
+        {
+            return Vec::new();
+        }
+        let inside = owner.log.range((after, before));
+        let wanted = |(position, id): (&Position, &u64)| {
+            let entry = self.entry(jid, *position, *id)?;
+            query.wants(entry.marks, entry.received).then_some(entry)
+        };
         if query.newest_first {
-            inside.rev().filter_map(entry).take(limit).collect()
+            inside.rev().filter_map(wanted).take(limit).collect()
         } else {
-            inside.filter_map(entry).take(limit).collect()
+            inside.filter_map(wanted).take(limit).collect()
         }
     }
 
-    fn entry(&self, position: Position, id: u64) -> Option<LogEntry> {
+    fn entry(&self, jid: &Jid, position: Position, id: u64) -> Option<LogEntry> {
         let body = self.bodies.get(&id)?;
         Some(LogEntry {
             position,
             received: body.received,
             stanza: body.stanza.clone(),
             origin: body.origin,
+            marks: body.marks(jid),
         })
+    }
+
+    /// How many entries above `delivered` wait to be delivered.
+    pub(super) fn owed(&self, jid: &Jid, delivered: Option<Position>) -> u64 {
+        let Some(owner) = self.owners.get(jid) else {
+            return 0;
+        };
+        let above = delivered.map_or(Bound::Unbounded, Bound::Excluded);
+        let inside = owner.log.range((above, Bound::Unbounded));
+        let is_owed = |id: &u64| {
+            let body = self.bodies.get(id);
+            body.is_some_and(|body| body.marks(jid).contains(Marks::OWED))
+        };
+        inside.filter(|(_, id)| is_owed(id)).count() as u64
     }
 
     /// The origins of the newest entries, newest first.
@@ -79,14 +111,16 @@ impl State {
     }
 
     pub(super) fn remove_log(&mut self, jid: &Jid, range: LogRange) -> u64 {
-        let Some(owner) = self.owners.get_mut(jid) else {
+        let Some(owner) = self.owners.get(jid) else {
             return 0;
         };
-        let range = range.packed();
-        let inside = owner
-            .log
-            .iter()
-            .filter(|(position, _)| range.contains(&position.pack()));
+        let packed = range.packed();
+        let is_meant = |(position, id): &(&Position, &u64)| {
+            let body = self.bodies.get(id);
+            packed.contains(&position.pack())
+                && body.is_none_or(|body| range.takes(body.marks(jid)))
+        };
+        let inside = owner.log.iter().filter(is_meant);
         let taken: Vec<(Position, u64)> = inside.map(|(position, id)| (*position, *id)).collect();
         for (position, id) in &taken {
             self.release(jid, *position, *id);

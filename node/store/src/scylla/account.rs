@@ -144,17 +144,18 @@ impl Cql {
         let Some(columns) = row.account else {
             return Ok(None);
         };
-        let (roster, top, usage, documents) = tokio::try_join!(
+        let (roster, top, (delivered, owed), documents) = tokio::try_join!(
             self.roster(&at),
             self.log_top(&at, RECENT_ENTRIES),
-            self.log_usage(&at),
+            self.delivered_and_owed(&at),
             self.documents(&at, ACCOUNT_COLLECTION),
         )?;
         Ok(Some(Loaded {
             record: record(jid, columns)?,
             roster,
             log_tail: top.high,
-            log_count: usage.entries,
+            delivered,
+            owed,
             recent_origins: top.origins,
             documents,
         }))

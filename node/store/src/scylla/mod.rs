@@ -367,7 +367,7 @@ impl Store for ScyllaStore {
     }
 
     async fn remove_log(&self, owner: &Jid, range: LogRange) -> Result<u64, StoreError> {
-        let (owner, range) = (owner.clone(), range.packed());
+        let owner = owner.clone();
         self.call("remove_log", move |cql| async move {
             cql.remove_log(&cql.incarnation(&owner).await?, range).await
         })

@@ -106,20 +106,22 @@ statements! {
 
     Plain log_insert:
         "INSERT INTO log (owner, incarnation, bucket, position, arrival, received, size, stanza, other_owner, \
-         other_incarnation, other_position, changed, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+         other_incarnation, other_position, changed, marks, origin) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     Plain log_up:
-        "SELECT position, received, stanza, origin FROM log \
+        "SELECT position, received, stanza, marks, origin FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";
     Plain log_down:
-        "SELECT position, received, stanza, origin FROM log \
+        "SELECT position, received, stanza, marks, origin FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ? \
          ORDER BY position DESC";
     Plain log_index:
-        "SELECT position, arrival, received, size, other_owner, other_incarnation, other_position FROM log \
+        "SELECT position, arrival, received, size, marks, other_owner, other_incarnation, other_position FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";
     Plain log_newest:
         "SELECT position, origin FROM log WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? \
          ORDER BY position DESC LIMIT ?";
+    Plain log_begins: "SELECT received FROM log WHERE owner = ? AND incarnation = ? AND bucket = ? LIMIT 1";
     Plain log_sums:
         "SELECT changed, sum_of, sum_entries, sum_bytes FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? LIMIT 1";

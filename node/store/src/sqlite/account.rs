@@ -9,11 +9,12 @@ use rusqlite::{OptionalExtension, Row};
 use super::error::Failure;
 use super::view::View;
 use super::writer::{Group, Mutation};
-use super::{document, log, roster};
+use super::{cursor, document, log, roster};
 use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::codec::{corrupt, from_json, jid, millis, timestamp, to_json};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
+use crate::log::DELIVERED;
 
 /// [`create_account`](crate::Store::create_account).
 pub(super) struct CreateAccount(pub(super) NewAccount);
@@ -150,16 +151,18 @@ pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure
     let Some(record) = record(view, owner)? else {
         return Ok(None);
     };
-    let log_count = log::usage_of(view, owner, &tail)?.entries;
-    let recent_origins = match log_count {
-        0 => Vec::new(),
-        _ => log::recent_origins(view, owner, &tail)?,
-    };
+    let delivered = cursor::cursor_of(view, owner, DELIVERED)?;
+    let (mut owed, mut recent_origins) = (0, Vec::new());
+    if log::usage_of(view, owner, &tail)?.entries > 0 {
+        owed = log::owed(view, owner, &tail, delivered)?;
+        recent_origins = log::recent_origins(view, owner, &tail)?;
+    }
     Ok(Some(Loaded {
         record,
         roster: roster::of(view, owner)?,
         log_tail: log::high(view, owner, &tail)?,
-        log_count,
+        delivered,
+        owed,
         recent_origins,
         documents: document::all_of(view, owner, ACCOUNT_COLLECTION)?,
     }))

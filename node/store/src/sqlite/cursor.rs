@@ -33,9 +33,18 @@ pub(super) fn cursor(
     owner: &Jid,
     name: &str,
 ) -> Result<Option<Position>, Failure> {
-    let Some(owner) = view.owner(owner)? else {
-        return Ok(None);
-    };
+    match view.owner(owner)? {
+        Some(owner) => cursor_of(view, owner, name),
+        None => Ok(None),
+    }
+}
+
+/// The cursor of an owner.
+pub(super) fn cursor_of(
+    view: &View<'_>,
+    owner: i64,
+    name: &str,
+) -> Result<Option<Position>, Failure> {
     let mut select = view.prepare("SELECT position FROM cursor WHERE owner = ?1 AND name = ?2")?;
     let packed: Option<i64> = select
         .query_row((owner, name), |row| row.get(0))

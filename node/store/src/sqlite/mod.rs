@@ -278,7 +278,7 @@ impl Store for SqliteStore {
     async fn remove_log(&self, owner: &Jid, range: LogRange) -> Result<u64, StoreError> {
         let mut removed = 0;
         loop {
-            let (owner, range) = (owner.clone(), range.packed());
+            let owner = owner.clone();
             let slice = self.write(log::RemoveSlice { owner, range }).await?;
             removed += slice.entries;
             if !slice.more {

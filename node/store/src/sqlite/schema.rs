@@ -59,6 +59,7 @@ const APPLICATION_ID: u32 = 0x726f_6f6b;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_origin.sql"),
+    include_str!("migrations/0003_marks.sql"),
 ];
 
 #[cfg(test)]
@@ -66,10 +67,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_of_the_first_version_is_kept_and_has_no_origins() {
+    fn a_log_of_the_first_version_is_kept_has_no_origins_and_is_owed() {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch(MIGRATIONS[0]).unwrap();
-        let insert = "INSERT INTO body (o1, p1, received, stanza) VALUES (1, 2, 3, x'3c6d2f3e')";
+        let insert = "INSERT INTO body (o1, p1, received, stanza) VALUES (1, 2, 3, x'3c6d2f3e');
+            INSERT INTO idx VALUES (1, 2, 1)";
         conn.execute_batch(insert).unwrap();
         conn.pragma_update(None, "user_version", 1).unwrap();
         conn.pragma_update(None, "application_id", APPLICATION_ID)
@@ -81,5 +83,9 @@ mod tests {
         let select = "SELECT stanza, origin FROM body";
         let found: (Vec<u8>, Option<Vec<u8>>) = conn.query_row(select, [], row).unwrap();
         assert_eq!(found, (b"<m/>".to_vec(), None));
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let select = "SELECT m1, marks, idx.received FROM body JOIN idx ON body = id";
+        let found: (u8, u8, i64) = conn.query_row(select, [], row).unwrap();
+        assert_eq!(found, (1, 1, 3));
     }
 }

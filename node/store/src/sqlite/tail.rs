@@ -33,6 +33,10 @@ pub(super) struct TailEntry {
     pub(super) body: i64,
     /// Bytes of the stanza.
     pub(super) bytes: u32,
+    /// What it is for, as bits.
+    pub(super) marks: u8,
+    /// When it was received, in milliseconds.
+    pub(super) received: i64,
 }
 
 /// What a committed group did to the tail.
@@ -144,6 +148,8 @@ mod tests {
             position,
             body,
             bytes: 1,
+            marks: 1,
+            received: 0,
         }
     }
 

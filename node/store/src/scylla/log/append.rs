@@ -10,7 +10,7 @@ use scylla::value::MaybeUnset;
 use super::Bucket;
 use crate::codec::millis;
 use crate::error::StoreError;
-use crate::log::{Append, Place};
+use crate::log::{Append, Marks, Place};
 use crate::scylla::cql::{Cql, Together};
 use crate::scylla::owner::Incarnation;
 use crate::scylla::slice::slice_of;
@@ -19,6 +19,7 @@ use crate::scylla::slice::slice_of;
 struct Row<'a> {
     append: &'a Append,
     position: i64,
+    marks: Marks,
     arrival: i64,
     other: Option<(Incarnation, i64)>,
 }
@@ -31,13 +32,13 @@ impl Cql {
         for append in &entries {
             let arrival = self.stamps.arrival();
             let place = |place: &Place| {
-                let at = incarnations.get(&place.owner).cloned();
-                at.map(|at| (at, place.position.pack()))
+                let at = incarnations.get(&place.owner).cloned()?;
+                Some((at, place.position.pack(), place.marks))
             };
             let first = place(&append.place);
             let second = append.second.as_ref().and_then(place);
             let both = [(first.clone(), second.clone()), (second, first)];
-            for ((at, position), other) in both
+            for ((at, position, marks), other) in both
                 .into_iter()
                 .filter_map(|(it, other)| Some((it?, other)))
             {
@@ -45,8 +46,9 @@ impl Cql {
                 buckets.entry(bucket).or_default().push(Row {
                     append,
                     position,
+                    marks,
                     arrival,
-                    other,
+                    other: other.map(|(at, position, _)| (at, position)),
                 });
             }
         }
@@ -101,6 +103,8 @@ impl Cql {
                 MaybeUnset::from_option(other.map(|(at, _)| at.number)),
                 MaybeUnset::from_option(other.map(|(_, position)| *position)),
                 changed,
+                // Two bits.
+                row.marks.bits() as i8,
                 MaybeUnset::from_option(row.append.origin.map(|origin| origin.pack().to_vec())),
             );
             together.add(&self.statements.log_insert, values);

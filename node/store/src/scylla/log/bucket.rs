@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::log::Marks;
 use crate::scylla::cql::Cql;
 use crate::scylla::owner::Incarnation;
 
@@ -24,6 +25,7 @@ pub(super) struct Indexed {
     pub(super) arrival: i64,
     pub(super) received: i64,
     pub(super) bytes: u64,
+    pub(super) marks: Marks,
     /// The place that the stanza has in another log.
     pub(super) other: Option<(Bucket, i64)>,
 }
@@ -34,6 +36,7 @@ type Columns = (
     i64,
     i64,
     i32,
+    Option<i8>,
     Option<String>,
     Option<Uuid>,
     Option<i64>,
@@ -98,7 +101,7 @@ impl Cql {
 
 impl From<Columns> for Indexed {
     fn from(columns: Columns) -> Self {
-        let (position, arrival, received, size, owner, number, other) = columns;
+        let (position, arrival, received, size, marks, owner, number, other) = columns;
         let other = match (owner, number, other) {
             (Some(owner), Some(number), Some(position)) => {
                 let at = Incarnation { owner, number };
@@ -111,6 +114,7 @@ impl From<Columns> for Indexed {
             arrival,
             received,
             bytes: u64::try_from(size).unwrap_or_default(),
+            marks: Marks::stored(marks.map(i64::from)),
             other,
         }
     }

@@ -8,10 +8,12 @@ mod append;
 mod bucket;
 mod expire;
 mod known;
+mod owed;
 mod read;
 mod remove;
 mod tail;
 mod usage;
+mod when;
 
 pub(super) use bucket::Bucket;
 pub(super) use known::Known;

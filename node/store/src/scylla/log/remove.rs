@@ -9,6 +9,7 @@ use super::Bucket;
 use super::bucket::Indexed;
 use super::known::FORGOTTEN_AFTER;
 use crate::error::StoreError;
+use crate::log::LogRange;
 use crate::scylla::cql::{Cql, Together};
 use crate::scylla::owner::Incarnation;
 
@@ -17,18 +18,17 @@ impl Cql {
     pub(in crate::scylla) async fn remove_log(
         &self,
         at: &Incarnation,
-        range: RangeInclusive<i64>,
+        range: LogRange,
     ) -> Result<u64, StoreError> {
-        let mut removed = 0;
-        for (number, registered) in self.buckets(at, &range).await? {
+        let (mut removed, packed) = (0, range.packed());
+        for (number, registered) in self.buckets(at, &packed).await? {
             let at = at.clone();
             let bucket = Bucket { at, number };
-            let entries = self.index(&bucket, &range).await?;
-            if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
-                let run = first.position..=last.position;
-                self.remove_from(&bucket, &[run]).await?;
-                removed += entries.len() as u64;
-            } else {
+            let entries = self.index(&bucket, &packed).await?;
+            let is_meant = |entry: &Indexed| range.takes(entry.marks);
+            self.remove_from(&bucket, &runs(&entries, is_meant)).await?;
+            removed += entries.iter().filter(|entry| is_meant(entry)).count() as u64;
+            if entries.is_empty() {
                 self.forget_if_done(&bucket, registered).await?;
             }
         }
@@ -107,6 +107,7 @@ pub(super) fn runs(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::Marks;
 
     #[test]
     fn runs_end_where_an_entry_stays() {
@@ -115,6 +116,7 @@ mod tests {
             arrival: 0,
             received: 0,
             bytes: 0,
+            marks: Marks::OWED,
             other: None,
         };
         let entries: Vec<Indexed> = [1, 2, 5, 6, 7, 9].map(entry).into();

@@ -121,6 +121,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.cql"),
     include_str!("migrations/0002_origin.cql"),
     include_str!("migrations/0003_hanging_replica.cql"),
+    include_str!("migrations/0004_marks.cql"),
 ];
 
 #[cfg(test)]

@@ -25,38 +25,45 @@ impl Mutation for AppendEntries {
 
     fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
         let mut insert = group.prepare(
-            "INSERT INTO body (o1, p1, o2, p2, received, stanza, origin) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO body (o1, p1, m1, o2, p2, m2, received, stanza, origin) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
         for entry in &self.0 {
             let first = place(group, &entry.place)?;
-            let second = entry
-                .second
-                .as_ref()
-                .map(|second| place(group, second))
-                .transpose()?;
-            let (o2, p2) = second.unzip();
+            let second = entry.second.as_ref();
+            let second = second.map(|second| place(group, second)).transpose()?;
             let received = millis(entry.received);
-            let (stanza, origin) = (&entry.stanza[..], entry.origin.map(Origin::pack));
-            let body = insert.insert((first.0, first.1, o2, p2, received, stanza, origin))?;
-            let bytes = entry.stanza.len() as u32;
-            for (owner, position) in std::iter::once(first).chain(second) {
-                group.appended(
-                    owner,
-                    TailEntry {
-                        position,
-                        body,
-                        bytes,
-                    },
-                );
+            let body = insert.insert((
+                first.0,
+                first.1,
+                first.2,
+                second.map(|(owner, ..)| owner),
+                second.map(|(_, position, _)| position),
+                second.map_or(0, |(.., marks)| marks),
+                received,
+                &entry.stanza[..],
+                entry.origin.map(Origin::pack),
+            ))?;
+            for (owner, position, marks) in std::iter::once(first).chain(second) {
+                let bytes = entry.stanza.len() as u32;
+                let entry = TailEntry {
+                    position,
+                    body,
+                    bytes,
+                    marks,
+                    received,
+                };
+                group.appended(owner, entry);
             }
         }
         Ok(())
     }
 }
 
-fn place(group: &mut Group<'_>, place: &Place) -> rusqlite::Result<(i64, i64)> {
-    Ok((group.owner_or_new(&place.owner)?, place.position.pack()))
+/// Owner, position and marks, as they are stored.
+fn place(group: &mut Group<'_>, place: &Place) -> rusqlite::Result<(i64, i64, u8)> {
+    let owner = group.owner_or_new(&place.owner)?;
+    Ok((owner, place.position.pack(), place.marks.bits()))
 }
 
 /// Bytes of an entry in the queue beside its stanza.

@@ -5,9 +5,10 @@ mod expire;
 mod raise;
 mod read;
 mod remove;
+mod when;
 
 pub(super) use append::AppendEntries;
 pub(super) use expire::ExpireSlice;
 pub(super) use raise::Raise;
-pub(super) use read::{high, page, page_of, recent_origins, unpack, usage, usage_of};
+pub(super) use read::{high, owed, page, page_of, recent_origins, unpack, usage, usage_of};
 pub(super) use remove::RemoveSlice;

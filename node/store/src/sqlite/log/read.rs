@@ -1,13 +1,15 @@
 //! Reading a log: the index of the view, and the copy of the tail that is older than the view.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use rookery_xmpp::jid::Jid;
 use rusqlite::OptionalExtension;
 
-use crate::codec::corrupt;
-use crate::codec::{origin, timestamp};
+use super::when;
+use crate::codec::{corrupt, millis, origin, timestamp};
 use crate::limits::RECENT_ENTRIES;
-use crate::log::{LogEntry, LogQuery, LogUsage, Origins, Position};
+use crate::log::{LogEntry, LogQuery, LogUsage, Marks, Origins, Position};
 use crate::sqlite::error::Failure;
 use crate::sqlite::tail::TailEntry;
 use crate::sqlite::view::View;
@@ -49,17 +51,65 @@ fn places(
     tail: &[TailEntry],
     query: LogQuery,
 ) -> rusqlite::Result<Vec<(i64, i64)>> {
-    let bounds = Bounds::of(query);
-    let mut places = indexed(view, owner, bounds, query)?;
-    let inside = tail.iter().filter(|entry| bounds.contain(entry.position));
-    places.extend(inside.map(|entry| (entry.position, entry.body)));
+    let mut places = indexed(view, owner, narrowed(view, owner, query)?, query)?;
+    for entry in first_of_each(tail) {
+        if Bounds::of(query).contain(entry.position)
+            && query.wants(marks_of(&entry), timestamp(entry.received))
+            && !is_taken(view, owner, &entry)?
+        {
+            places.push((entry.position, entry.body));
+        }
+    }
     places.sort_unstable();
-    // Of several rows that claim one position the first has it, in the index and in the tail alike.
+    // What was indexed since the tail was copied is in both.
     places.dedup_by_key(|(position, _)| *position);
     if query.newest_first {
         places.reverse();
     }
     Ok(places)
+}
+
+/// Of several entries of the tail that claim one position the first has it.
+fn first_of_each(tail: &[TailEntry]) -> impl Iterator<Item = TailEntry> {
+    let groups = tail.chunk_by(|one, other| one.position == other.position);
+    groups.filter_map(|group| group.first().copied())
+}
+
+/// Whether the entry's position is another one's in the index: one that the query may not want.
+fn is_taken(view: &View<'_>, owner: i64, entry: &TailEntry) -> rusqlite::Result<bool> {
+    let mut select =
+        view.prepare("SELECT 1 FROM idx WHERE owner = ?1 AND pos = ?2 AND body <> ?3")?;
+    select.exists((owner, entry.position, entry.body))
+}
+
+fn marks_of(entry: &TailEntry) -> Marks {
+    Marks::from_bits(entry.marks)
+}
+
+/// How many entries above `delivered` wait to be delivered.
+pub(in crate::sqlite) fn owed(
+    view: &View<'_>,
+    owner: i64,
+    tail: &[TailEntry],
+    delivered: Option<Position>,
+) -> rusqlite::Result<u64> {
+    let above = delivered.map_or(-1, Position::pack);
+    let mut count =
+        view.prepare("SELECT count(*) FROM idx WHERE owner = ?1 AND pos > ?2 AND marks & ?3 = ?3")?;
+    let owed = Marks::OWED.bits();
+    let mut found: u64 = count.query_row((owner, above, owed), |row| row.get(0))?;
+    let mut still_there = view.prepare(
+        "SELECT 1 FROM body \
+         WHERE id = ?1 AND ((o1 = ?2 AND p1 = ?3) OR (o2 = ?2 AND p2 = ?3)) \
+         AND NOT EXISTS (SELECT 1 FROM idx WHERE owner = ?2 AND pos = ?3)",
+    )?;
+    for entry in first_of_each(tail) {
+        let is_owed = above < entry.position && marks_of(&entry).contains(Marks::OWED);
+        if is_owed && still_there.exists((entry.body, owner, entry.position))? {
+            found += 1;
+        }
+    }
+    Ok(found)
 }
 
 /// The origins of the newest entries, newest first.
@@ -114,6 +164,25 @@ impl Bounds {
     fn last(self) -> i64 {
         self.before.map_or(i64::MAX, |before| before - 1)
     }
+
+    /// The positions inside, up to before the second, which may be below the first.
+    fn positions(self) -> Range<i64> {
+        self.after.saturating_add(1)..self.before.unwrap_or(i64::MAX)
+    }
+}
+
+/// The bounds of a query, without what its times rule out.
+fn narrowed(view: &View<'_>, owner: i64, query: LogQuery) -> rusqlite::Result<Bounds> {
+    let mut bounds = Bounds::of(query);
+    if let Some(from) = query.begins_at() {
+        let first = when::first_since(view, owner, bounds.positions(), from)?;
+        bounds.after = bounds.after.max(first - 1);
+    }
+    if let Some(to) = query.ends_at() {
+        let first = when::first_since(view, owner, bounds.positions(), to)?;
+        bounds.before = Some(bounds.before.map_or(first, |before| before.min(first)));
+    }
+    Ok(bounds)
 }
 
 /// Position and row of as many indexed entries as the page can hold.
@@ -125,12 +194,20 @@ fn indexed(
 ) -> rusqlite::Result<Vec<(i64, i64)>> {
     let mut select = view.prepare(if query.newest_first {
         "SELECT pos, body FROM idx WHERE owner = ?1 AND pos > ?2 AND pos <= ?3 \
-         ORDER BY pos DESC LIMIT ?4"
+         AND received >= ?5 AND received <= ?6 AND marks & ?7 = ?7 ORDER BY pos DESC LIMIT ?4"
     } else {
         "SELECT pos, body FROM idx WHERE owner = ?1 AND pos > ?2 AND pos <= ?3 \
-         ORDER BY pos LIMIT ?4"
+         AND received >= ?5 AND received <= ?6 AND marks & ?7 = ?7 ORDER BY pos LIMIT ?4"
     })?;
-    let params = (owner, bounds.after, bounds.last(), query.limit);
+    let params = (
+        owner,
+        bounds.after,
+        bounds.last(),
+        query.limit,
+        query.since.map_or(i64::MIN, millis),
+        query.until.map_or(i64::MAX, millis),
+        query.only.bits(),
+    );
     let rows = select.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }
@@ -143,7 +220,7 @@ fn entry(
     body: i64,
 ) -> Result<Option<LogEntry>, Failure> {
     let mut select = view.prepare(
-        "SELECT received, stanza, origin FROM body \
+        "SELECT received, stanza, origin, iif(o1 = ?2 AND p1 = ?3, m1, m2) FROM body \
          WHERE id = ?1 AND ((o1 = ?2 AND p1 = ?3) OR (o2 = ?2 AND p2 = ?3))",
     )?;
     let found = select.query_row((body, owner, position), |row| {
@@ -151,9 +228,10 @@ fn entry(
             timestamp(row.get(0)?),
             Bytes::from(row.get::<_, Vec<u8>>(1)?),
             row.get::<_, Option<Vec<u8>>>(2)?,
+            Marks::stored(Some(row.get(3)?)),
         ))
     });
-    let Some((received, stanza, packed)) = found.optional()? else {
+    let Some((received, stanza, packed, marks)) = found.optional()? else {
         return Ok(None);
     };
     Ok(Some(LogEntry {
@@ -161,6 +239,7 @@ fn entry(
         received,
         stanza,
         origin: packed.as_deref().map(origin).transpose()?,
+        marks,
     }))
 }
 

@@ -1,19 +1,19 @@
 //! Removing a range of one log, in slices.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 
 use rookery_xmpp::jid::Jid;
 
-use crate::log::LogUsage;
+use crate::log::{LogRange, LogUsage, Marks};
 use crate::sqlite::error::Failure;
+use crate::sqlite::tail::TailEntry;
 use crate::sqlite::writer::{Group, Mutation};
 
 /// A slice of [`remove_log`](crate::Store::remove_log): the oldest entries of a range.
 pub(in crate::sqlite) struct RemoveSlice {
     pub(in crate::sqlite) owner: Jid,
-    /// Packed positions.
-    pub(in crate::sqlite) range: RangeInclusive<i64>,
+    /// The range, or what is left of it.
+    pub(in crate::sqlite) range: LogRange,
 }
 
 /// What a slice did.
@@ -34,8 +34,12 @@ impl Mutation for RemoveSlice {
                 more: false,
             });
         };
-        let (first, last) = self.range.into_inner();
-        let indexed = indexed(group, owner, first, last)?;
+        let (first, last) = self.range.packed().into_inner();
+        let spared = match self.range.spares_archived {
+            true => Marks::ARCHIVED.bits(),
+            false => 0,
+        };
+        let indexed = indexed(group, owner, (first, last), spared)?;
         let more = indexed.len() == SLICE;
         let last = indexed
             .last()
@@ -53,7 +57,10 @@ impl Mutation for RemoveSlice {
             usage.entries += 1;
             usage.bytes += bytes;
         }
-        for entry in group.take_from_tail(owner, first..=last) {
+        let meant = |entry: &TailEntry| {
+            (first..=last).contains(&entry.position) && entry.marks & spared == 0
+        };
+        for entry in group.take_from_tail(owner, meant) {
             group.release(owner, entry.body)?;
             gone.insert(entry.position);
         }
@@ -71,14 +78,14 @@ impl Mutation for RemoveSlice {
 fn indexed(
     group: &Group<'_>,
     owner: i64,
-    first: i64,
-    last: i64,
+    (first, last): (i64, i64),
+    spared: u8,
 ) -> rusqlite::Result<Vec<(i64, i64, u64)>> {
     let mut select = group.prepare(
         "SELECT pos, body, ifnull(length(stanza), 0) FROM idx LEFT JOIN body ON id = body \
-         WHERE owner = ?1 AND pos BETWEEN ?2 AND ?3 ORDER BY pos LIMIT ?4",
+         WHERE owner = ?1 AND pos BETWEEN ?2 AND ?3 AND marks & ?5 = 0 ORDER BY pos LIMIT ?4",
     )?;
-    let rows = select.query_map((owner, first, last, SLICE), |row| {
+    let rows = select.query_map((owner, first, last, SLICE, spared), |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
     })?;
     rows.collect()

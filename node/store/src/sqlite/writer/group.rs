@@ -1,7 +1,5 @@
 //! A group of mutations in one transaction, and what it will do to the memory beside the database once it is committed.
 
-use std::ops::RangeInclusive;
-
 use rookery_xmpp::jid::Jid;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params};
 
@@ -103,7 +101,7 @@ impl<'a> Group<'a> {
         jid: &Jid,
         owner: i64,
     ) -> rusqlite::Result<()> {
-        for entry in self.take_from_tail(owner, 0..=i64::MAX) {
+        for entry in self.take_from_tail(owner, |_| true) {
             self.release(owner, entry.body)?;
         }
         for sql in FORGET_OWNER {
@@ -119,20 +117,20 @@ impl<'a> Group<'a> {
         self.settlement.appended.push((owner, entry));
     }
 
-    /// Removes the owner's entries at `positions` from the tail, those of this group included, and returns them.
+    /// Removes the owner's entries that are `meant` from the tail, those of this group included, and returns them.
     pub(in crate::sqlite) fn take_from_tail(
         &mut self,
         owner: i64,
-        positions: RangeInclusive<i64>,
+        meant: impl Fn(&TailEntry) -> bool,
     ) -> Vec<TailEntry> {
         let Settlement {
             removed, appended, ..
         } = &mut self.settlement;
         let mut taken = self.tail.of(owner);
-        taken.retain(|entry| positions.contains(&entry.position));
+        taken.retain(&meant);
         taken.retain(|entry| removed.insert((owner, entry.body)));
         appended.retain(|(of, entry)| {
-            let stays = *of != owner || !positions.contains(&entry.position);
+            let stays = *of != owner || !meant(entry);
             if !stays {
                 taken.push(*entry);
             }

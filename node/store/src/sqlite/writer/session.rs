@@ -101,16 +101,18 @@ impl Session {
 fn scan(conn: &Connection, purge: &Purge) -> Result<(Entries, i64), StoreError> {
     let mut entries = Entries::default();
     let mut select = conn.prepare(
-        "SELECT id, o1, p1, o2, p2, length(stanza) FROM body \
+        "SELECT id, length(stanza), received, o1, p1, m1, o2, p2, m2 FROM body \
          WHERE id >= (SELECT value FROM mark WHERE name = 'low') ORDER BY id",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let (body, bytes) = (row.get(0)?, row.get(5)?);
-        for (owner, position) in [(row.get(1)?, row.get(2)?), (row.get(3)?, row.get(4)?)] {
+        let (body, bytes, received) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        for first in [3, 6] {
+            let (owner, position) = (row.get(first)?, row.get(first + 1)?);
             let (Some(owner), Some(position)) = (owner, position) else {
                 continue;
             };
+            let marks = row.get(first + 2)?;
             if !purge.contains(owner) {
                 entries.insert(
                     owner,
@@ -118,6 +120,8 @@ fn scan(conn: &Connection, purge: &Purge) -> Result<(Entries, i64), StoreError> 
                         position,
                         body,
                         bytes,
+                        marks,
+                        received,
                     },
                 );
             }

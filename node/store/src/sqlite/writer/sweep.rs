@@ -110,13 +110,16 @@ impl Sweep {
 fn index_entries(group: &Group<'_>, owner: i64, entries: &[TailEntry]) -> rusqlite::Result<()> {
     let mut usage = LogUsage::default();
     let mut high = 0;
-    let mut insert = group.prepare("INSERT OR IGNORE INTO idx VALUES (?1, ?2, ?3)")?;
+    let mut insert = group.prepare(
+        "INSERT OR IGNORE INTO idx (owner, pos, body, marks, received) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     for entry in entries {
         if group.settlement.removed.contains(&(owner, entry.body)) {
             continue;
         }
         high = high.max(entry.position);
-        if insert.execute((owner, entry.position, entry.body))? == 1 {
+        let (marks, received) = (entry.marks, entry.received);
+        if insert.execute((owner, entry.position, entry.body, marks, received))? == 1 {
             usage.entries += 1;
             usage.bytes += u64::from(entry.bytes);
         } else {
