@@ -286,6 +286,10 @@ impl Operator {
             .environment
             .options
             .store(Arc::new(next.router.clone()));
+        parts
+            .environment
+            .archive
+            .store(Arc::new(next.archive.clone()));
         parts.sessions.reconfigure(next);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
@@ -386,6 +390,7 @@ const LIVE: &[&str] = &[
     "login_guard.",
     "registration.",
     "quota.",
+    "archive.",
     "router.",
 ];
 

@@ -359,13 +359,9 @@ fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, Ro
     });
     let admins = admins.collect::<Result<Vec<_>, _>>()?;
     let (options, modules) = (config.router.clone(), Registry::new(all()));
-    Ok(Environment::new(
-        hosts.to_vec(),
-        admins,
-        options,
-        modules,
-        Timestamp::now(),
-    ))
+    let environment = Environment::new(hosts.to_vec(), admins, options, modules, Timestamp::now());
+    environment.archive.store(Arc::new(config.archive.clone()));
+    Ok(environment)
 }
 
 /// The longest way of a stanza through shards and store: an account is read, a message is stored

@@ -56,11 +56,15 @@ impl Database {
 
     /// The stanzas that a request is about to remove from a log, if it does.
     pub(crate) fn trims(&self, number: u64) -> Option<Vec<bytes::Bytes>> {
-        let Some((_, Request::TrimLog(owner, through))) = self.heard.get(&number) else {
+        let Some((_, Request::RemoveLog(owner, range))) = self.heard.get(&number) else {
             return None;
         };
         let log = self.log(owner).into_iter();
-        let removed = log.filter(|entry| entry.position <= *through);
+        let removed = log.filter(|entry| {
+            let above = range.from.is_none_or(|from| from <= entry.position);
+            let below = range.through.is_none_or(|last| entry.position <= last);
+            above && below && range.takes(entry.marks)
+        });
         Some(removed.map(|entry| entry.stanza).collect())
     }
 
@@ -101,6 +105,7 @@ pub(crate) fn writes(request: &Request) -> bool {
             | Request::Document { .. }
             | Request::Documents { .. }
             | Request::ReadLog(..)
-            | Request::TrimLog(..)
+            | Request::LogUsage(_)
+            | Request::RemoveLog(..)
     )
 }

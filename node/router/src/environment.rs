@@ -8,8 +8,8 @@ use rookery_session::carrier::ShardId;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
-use crate::RouterOptions;
 use crate::modules::Registry;
+use crate::{ArchiveOptions, RouterOptions};
 
 /// The surroundings of a shard: its hosts, its options, its modules.
 pub struct Environment {
@@ -19,6 +19,8 @@ pub struct Environment {
     pub admins: BTreeSet<Jid>,
     /// The limits; replaced as a whole when the configuration is read again.
     pub options: ArcSwap<RouterOptions>,
+    /// What of archives is kept, and for how much work they may be asked; replaced like the options.
+    pub archive: ArcSwap<ArchiveOptions>,
     /// How many shards there are; fixed at start, unlike the other options.
     pub shards: u16,
     /// The modules.
@@ -28,7 +30,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// An environment for these hosts.
+    /// An environment for these hosts, whose accounts archive nothing unless they ask for it.
     pub fn new(
         hosts: impl IntoIterator<Item = String>,
         admins: impl IntoIterator<Item = Jid>,
@@ -41,6 +43,7 @@ impl Environment {
             admins: admins.into_iter().collect(),
             shards: options.shards.max(1),
             options: ArcSwap::from_pointee(options),
+            archive: ArcSwap::default(),
             modules,
             started,
         })

@@ -65,6 +65,65 @@ rookery_xmpp::options! {
     }
 }
 
+rookery_xmpp::options! {
+    /// The message archives of accounts (XEP-0313).
+    pub struct ArchiveOptions {
+        /// What is archived for accounts that have set no preference: `never` nothing, `roster` what they write to
+        /// their contacts and get from them, `always` everything. Each message that is archived is written once for
+        /// its sender and once for its recipient.
+        pub default: ArchiveDefault = ArchiveDefault::Never, "";
+        /// How long messages stay, archived or waiting for their reader; 0 keeps them for ever. Looked at once an
+        /// hour.
+        pub retention_days: u32 = 0, "days";
+        /// Entries in one account's archive; the oldest make room. 0 sets no limit. A public server has accounts that
+        /// write day and night.
+        pub entries_max: u64 = 200_000, "entries";
+        /// Results of a query that asks for no number.
+        pub page_entries_default: u32 = 50, "entries";
+        /// Results of one query at most; one that asks for more gets a shorter page. Fewer than a session's queue
+        /// holds.
+        pub page_entries_max: u32 = 250, "entries";
+        /// Bytes of the messages in one page, a single larger one aside: a session's queue must hold it.
+        pub page_bytes_max: u32 = 262_144, "bytes";
+        /// Entries that one query may look at. One that looks for what is rare gets what was found within them, and
+        /// goes on behind.
+        pub scan_entries_max: u32 = 5_000, "entries";
+        /// Queries of one account that may be under way at once; more are refused with `resource-constraint`.
+        pub queries_max: u32 = 2, "queries";
+        /// Addresses that one account may name in its preferences, always and never together.
+        pub preferences_max: u32 = 1_000, "addresses";
+    }
+}
+
+/// What is archived of those with whom an account has said nothing of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchiveDefault {
+    /// Nothing.
+    Never,
+    /// What is to or from a contact.
+    Roster,
+    /// Everything.
+    Always,
+}
+
+impl ArchiveDefault {
+    /// The name, in the configuration and for clients (XEP-0441 2.1.1).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Roster => "roster",
+            Self::Always => "always",
+        }
+    }
+
+    /// The value of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Never, Self::Roster, Self::Always];
+        all.into_iter().find(|value| value.name() == name)
+    }
+}
+
 /// The longest password that an account may have, in bytes. Most of what a client that has not logged in may say in one
 /// stanza (8 KiB): a longer one could not be proved.
 pub const PASSWORD_BYTES_MAX: usize = 4_096;

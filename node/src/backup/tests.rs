@@ -176,7 +176,8 @@ async fn what_is_restored_is_what_was_there_on_another_backend_too() {
     assert!(loaded.record.credentials.verify_password("secret"));
     assert_eq!(loaded.roster.version, 5);
     assert_eq!((loaded.log_tail, loaded.owed), (Some(at(699)), 466));
-    assert_eq!(loaded.recent_origins[0], (at(698), origin(698)));
+    let newest = loaded.recent[0];
+    assert_eq!((newest.position, newest.origin), (at(698), origin(698)));
     let middle = LogQuery {
         before: Some(at(351)),
         ..LogQuery::after(Some(at(348)), 9)

@@ -97,6 +97,8 @@ sections! {
     xml: rookery_xmpp::xml::XmlLimits;
     /// What one account may hold and do, and what a shard keeps in memory.
     router: rookery_router::RouterOptions;
+    /// The message archives of accounts: what is kept, how long, and what a query may cost.
+    archive: rookery_router::ArchiveOptions;
     /// The store: which one, and the options of the embedded one (SQLite), whose defaults suit a
     /// server from ten to a hundred thousand accounts.
     store: rookery_store::SqliteOptions;

@@ -8,7 +8,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 
 use crate::document::Document;
-use crate::log::{Origin, Position};
+use crate::log::{Position, Recent};
 use crate::roster::Roster;
 
 /// An account that is to be created.
@@ -59,10 +59,10 @@ pub struct Loaded {
     /// Entries of its log above that cursor that wait to be delivered. Found by looking at each entry above it, so
     /// whoever serves an account moves the cursor along.
     pub owed: u64,
-    /// Positions and origins of the newest entries of its log, newest first: of those among the last
-    /// [`RECENT_ENTRIES`](crate::limits::RECENT_ENTRIES) that have one. Whoever begins to serve the account knows by
+    /// The newest entries of its log, newest first: those with an origin among the last
+    /// [`RECENT_ENTRIES`](crate::limits::RECENT_ENTRIES). Whoever begins to serve the account knows by
     /// them what an earlier one has appended, if it is sent again. A backend need not look behind many epochs.
-    pub recent_origins: Vec<(Position, Origin)>,
+    pub recent: Vec<Recent>,
     /// The documents of the collection [`ACCOUNT_COLLECTION`](crate::document::ACCOUNT_COLLECTION),
     /// in order of key.
     pub documents: Vec<Document>,

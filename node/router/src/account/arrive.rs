@@ -16,6 +16,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use metrics::counter;
 use rookery_session::carrier::Origin;
+use rookery_store::log::Marks;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
@@ -90,10 +91,25 @@ impl Account {
             to: Some(to),
         };
         match turn.env.modules.arrive(self, turn, stanza) {
-            Flow::Continue | Flow::Replace(_) => {}
-            Flow::Reject(error) => return turn.bounce(from, to, buf, rec, &error),
-            Flow::Drop => return,
+            Flow::Continue => self.arrive_checked(turn, from, to, buf, rec),
+            Flow::Replace(buf) => {
+                let rec = parse_rec(&buf).expect("modules write canonical stanzas");
+                turn.replaced(&buf);
+                self.arrive_checked(turn, from, to, &buf, rec);
+            }
+            Flow::Reject(error) => turn.bounce(from, to, buf, rec, &error),
+            Flow::Drop => {}
         }
+    }
+
+    fn arrive_checked(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: &Arc<Jid>,
+        to: &Arc<Jid>,
+        buf: &Bytes,
+        rec: Rec,
+    ) {
         match rec.kind {
             Kind::Message => self.arrive_message(turn, from, to, buf, rec),
             Kind::Presence => self.arrive_presence(turn, from, to, buf, rec),
@@ -122,8 +138,14 @@ impl Account {
             }
             None => (buf, rec),
         };
-        let given = self.give_message(turn, from, to, buf, rec);
+        let (given, identified) = match self.archives(turn, from, rec) {
+            true => self.arrive_archived(turn, from, to, buf, rec),
+            false => (self.give_message(turn, from, to, buf, rec), None),
+        };
         if copied {
+            let (buf, rec) = identified
+                .as_ref()
+                .map_or((buf, rec), |(buf, rec)| (buf, *rec));
             self.copy_received(turn, from, buf, rec, given);
         }
     }
@@ -177,18 +199,18 @@ impl Account {
         rec: Rec,
     ) -> Given {
         if self.offline.holds_any() || !self.deliver_to_all(turn, buf, rec) {
-            self.keep_offline(turn, from, to, buf, rec);
+            self.keep_offline(turn, from, to, buf, rec, Marks::OWED);
             return Given::Log;
         }
         Given::Readers
     }
 
     /// Whether a message for this session would overtake older ones in the log.
-    fn must_stay_behind(&self, session: &Session, now: Timestamp) -> bool {
+    pub(super) fn must_stay_behind(&self, session: &Session, now: Timestamp) -> bool {
         session.takes_messages() && (self.offline.holds_any() || session.is_behind(now))
     }
 
-    fn deliver_to_all(&self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) -> bool {
+    pub(super) fn deliver_to_all(&self, turn: &mut Turn<'_>, buf: &Bytes, rec: Rec) -> bool {
         let mut delivered = false;
         for session in self.sessions.readers(turn.now) {
             turn.deliver(&session.sink, &session.jid, buf, rec);

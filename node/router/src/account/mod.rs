@@ -11,6 +11,8 @@
 //! ```
 
 pub(crate) mod absent;
+mod appending;
+pub(crate) mod archiving;
 mod arrive;
 mod bind;
 mod carbons;
@@ -67,6 +69,8 @@ pub struct Account {
     pub slots: Slots,
     /// Its log, as far as offline messages need it.
     pub(crate) offline: offline::Offline,
+    /// What it archives, and who asks for it.
+    pub(crate) archiving: archiving::Archiving,
     fanout: fanout::Fanout,
     carbons: carbons::Carbons,
     /// What came from whom.
@@ -82,14 +86,15 @@ impl Account {
     pub(crate) fn new(turn: &Turn<'_>, jid: Arc<Jid>, loaded: Loaded) -> Self {
         let mut account = Self {
             jid,
-            offline: offline::Offline::new(turn.epoch, loaded.log_tail, loaded.owed),
+            offline: offline::Offline::new(turn.epoch, &loaded),
+            archiving: archiving::Archiving::default(),
             record: loaded.record,
             roster: Roster::new(loaded.roster),
             sessions: Sessions::new(turn.epoch),
             slots: Slots::default(),
             fanout: fanout::Fanout::default(),
             carbons: carbons::Carbons::default(),
-            repeats: repeats::Repeats::new(turn.epoch, &loaded.recent_origins),
+            repeats: repeats::Repeats::new(turn.epoch, &loaded.recent),
             busy: 0,
             waiting: Waiting::default(),
             last_used: turn.now,
@@ -235,9 +240,13 @@ impl Account {
     }
 
     /// A second went by: what a slow session left in the log is tried again.
-    pub(crate) fn tick(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn tick(&mut self, turn: &mut Turn<'_>, idle: Duration) {
+        self.archive_again(turn);
         if self.busy == 0 {
             self.drain_offline(turn);
+        }
+        if self.is_unused(turn.now, idle) {
+            self.keep_cursor(turn);
         }
     }
 
@@ -248,9 +257,10 @@ impl Account {
 
     /// Whether the account may leave the memory.
     pub(crate) fn is_idle(&self, now: Timestamp, idle: Duration) -> bool {
-        self.busy == 0
-            && self.sessions.is_empty()
-            && self.offline.is_quiet()
-            && now.since(self.last_used) >= idle
+        self.is_unused(now, idle) && self.offline.is_quiet() && !self.offline.has_moved()
+    }
+
+    fn is_unused(&self, now: Timestamp, idle: Duration) -> bool {
+        self.busy == 0 && self.sessions.is_empty() && now.since(self.last_used) >= idle
     }
 }

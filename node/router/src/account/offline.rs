@@ -1,26 +1,31 @@
-//! Messages for an account that nobody reads at the moment: they go into its log, and come back in
+//! Messages for an account that nobody reads at the moment: they wait in its log, and come back in
 //! order with their time (XEP-0160, XEP-0203) when a session becomes available.
 //!
 //! ```text
 //! keep_offline ─► Append ─► (durable) stored += 1            a session becomes available
 //!                                                              │
-//!      ┌────────────────────── ReadLog (a page) ◄──────────────┤
+//!      ┌──── ReadLog (a page of what is owed) ◄────────────────┤
 //!      ▼                                                       │
-//!   Deliver with <delay/> ─► TrimLog ─► next page … until empty; meanwhile new messages go to the log, behind
+//!   Deliver with <delay/> ─► what is not archived is removed ─► the cursor is kept, if something is ─► next page …
 //!      │                        └─ fails: a second later only this is tried again, for the page was given
 //!      └─ the session's queue is full: the log keeps them, and a second later it is tried again
 //! ```
 //!
-//! One chain of requests is under way at a time; whatever happens meanwhile is looked at between
-//! its steps.
+//! Until the log is empty of what is owed, new messages go into it, behind. One chain of requests is under way at a
+//! time; whatever happens meanwhile is looked at between its steps.
+//!
+//! The cursor says up to where the log owes nothing. What is removed needs no cursor, so where nothing is archived it is
+//! never written. While messages are archived that nobody waits for it moves along in memory, and is kept now and then
+//! and before the account leaves the memory, so that whoever loads the account looks at few entries.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::{Delivered, Origin, Origins, SessionId};
+use rookery_session::carrier::{Delivered, Origins, SessionId};
 use rookery_store::StoreError;
-use rookery_store::log::{Append, LogEntry, LogQuery, Position};
+use rookery_store::account::Loaded;
+use rookery_store::log::{DELIVERED, LogEntry, LogQuery, LogRange, Marks, Position};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::datetime;
 use rookery_xmpp::element::Element;
@@ -29,6 +34,8 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Batch, Flags, Rec, append_child, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
+use super::appending::{Again, Kept};
+use super::archiving::stanza_id;
 use super::sessions::STALL;
 use super::{Account, repeats};
 use crate::shard::{Reply, Request, Turn};
@@ -44,58 +51,77 @@ const PAGE_BYTES: usize = 262_144;
 pub(crate) struct Offline {
     epoch: u32,
     next_sequence: u64,
-    /// Messages in the log, as far as is known.
-    stored: u64,
+    /// The log owes nothing up to here.
+    pub(super) cursor: Option<Position>,
+    /// Entries that are only archived, above the cursor as it was last kept.
+    pub(super) passed: u64,
+    /// The cursor is being kept.
+    pub(super) keeping: bool,
+    /// Messages in the log that wait, as far as is known.
+    pub(super) stored: u64,
     /// An append failed that may have come through all the same: there may be more than is known.
     may_be_more: bool,
     /// The log is to be read until it is empty, whatever is known of it.
     to_be_read: bool,
-    /// Messages on their way into it.
-    appending: u64,
+    /// The first position of an append that failed: what is below the cursor from there on may have come since.
+    doubtful: Option<Position>,
+    /// Waiting messages on their way into it.
+    pub(super) appending: u64,
+    /// What is only archived and not yet durable: entries and bytes.
+    pub(super) archiving: (u64, usize),
+    /// What is to be archived and was refused by the store.
+    pub(super) again: Vec<Again>,
     /// The first position of each append on its way. A store may carry them out in any order, and what
     /// has overtaken an older one must wait for it: it would be delivered first, and the older one
     /// trimmed with it.
-    under_way: VecDeque<Position>,
-    /// Where each message that was refused by the store must be bounced to.
-    batch: Vec<Kept>,
+    pub(super) under_way: VecDeque<Position>,
+    /// What goes into the log with the next append.
+    pub(super) batch: Vec<Kept>,
     /// Appends that came through, to notice one during a read.
-    appended: u64,
+    pub(super) appended: u64,
     /// How many messages the next read asks for: no more than fitted, where they are large.
     page: usize,
     /// A read, a delivery or a trim is under way.
-    draining: bool,
+    pub(super) draining: bool,
     /// The session that gets the log at the moment.
     reader: Option<SessionId>,
-    /// The page that a session took and the log still holds: its number of entries and the last of
-    /// them.
-    given: Option<(u64, Position)>,
+    /// The page that a session took and the log still owes.
+    pub(super) given: Option<Given>,
     /// The store failed: the log is left alone until then.
     stalled_until: Timestamp,
 }
 
-/// A message on its way into the log.
-struct Kept {
-    from: Arc<Jid>,
-    to: Arc<Jid>,
-    position: Position,
-    bytes: Bytes,
-    rec: Rec,
-    origin: Option<Origin>,
+/// A page that a session took.
+#[derive(Clone, Copy)]
+pub(super) struct Given {
+    entries: u64,
+    last: Position,
+    /// Some of it belongs to the archive.
+    has_archived: bool,
+    /// Some of it does not, and is in the log still.
+    has_others: bool,
 }
 
 impl Offline {
-    pub(super) fn new(epoch: u32, tail: Option<Position>, stored: u64) -> Self {
+    pub(super) fn new(epoch: u32, loaded: &Loaded) -> Self {
         // A new epoch begins its own count; within one the count goes on.
-        let next_sequence = tail
+        let next_sequence = loaded
+            .log_tail
             .filter(|t| t.epoch() == epoch)
             .map_or(1, |t| t.sequence() + 1);
         Self {
             epoch,
             next_sequence,
-            stored,
+            cursor: loaded.delivered,
+            passed: 0,
+            keeping: false,
+            stored: loaded.owed,
             may_be_more: false,
             to_be_read: false,
+            doubtful: None,
             appending: 0,
+            archiving: (0, 0),
+            again: Vec::new(),
             under_way: VecDeque::new(),
             batch: Vec::new(),
             appended: 0,
@@ -107,7 +133,7 @@ impl Offline {
         }
     }
 
-    /// Messages in the log.
+    /// Messages in the log that wait.
     pub(crate) fn stored(&self) -> u64 {
         self.stored
     }
@@ -127,17 +153,52 @@ impl Offline {
     }
 
     /// An append failed: it may have come through all the same.
-    fn append_failed(&mut self) {
+    pub(super) fn append_failed(&mut self, first: Position) {
         self.may_be_more = true;
         self.to_be_read = true;
+        self.doubtful = Some(self.doubtful.map_or(first, |known| known.min(first)));
     }
 
-    /// So many have left the log.
-    fn trimmed(&mut self, count: u64) {
+    /// A page is owed no more.
+    fn settled(&mut self, page: Given) {
         self.given = None;
         self.draining = false;
-        self.stored = self.stored.saturating_sub(count);
+        self.cursor = self.cursor.max(Some(page.last));
+        self.stored = self.stored.saturating_sub(page.entries);
         self.to_be_read |= self.may_be_more;
+    }
+
+    /// The range of a page that was given, with what may have come late.
+    fn range_of(&self, page: Given) -> LogRange {
+        let above = self.cursor.and_then(|cursor| cursor.next().ok());
+        let from = above.map(|above| self.doubtful.map_or(above, |it| it.min(above)));
+        LogRange {
+            from,
+            ..LogRange::through(page.last).sparing_archived()
+        }
+    }
+
+    /// The next position.
+    pub(super) fn take_position(&mut self) -> Result<Position, StoreError> {
+        let position = Position::new(self.epoch, self.next_sequence);
+        let position = position.map_err(|_| StoreError::Invalid("position"))?;
+        self.next_sequence += 1;
+        Ok(position)
+    }
+
+    /// Whether the cursor has passed entries since it was kept, and can be kept again.
+    pub(super) fn has_moved(&self) -> bool {
+        self.passed > 0 && self.stored == 0 && !self.to_be_read
+    }
+
+    /// Moves the cursor over what is only archived, where nothing is owed.
+    pub(super) fn move_along(&mut self) {
+        let owes = self.stored + self.appending > 0 || self.to_be_read;
+        if self.passed == 0 || owes || self.draining || self.given.is_some() || self.keeping {
+            return;
+        }
+        let settled = self.settled_below().and_then(Position::previous);
+        self.cursor = self.cursor.max(settled);
     }
 
     /// The chain of requests ends for now: the store failed.
@@ -148,14 +209,15 @@ impl Offline {
 
     /// Whether nothing is under way.
     pub(super) fn is_quiet(&self) -> bool {
-        self.appending == 0 && self.batch.is_empty() && !self.draining && self.given.is_none()
+        let on_its_way = self.appending > 0 || self.archiving.0 > 0 || !self.batch.is_empty();
+        !on_its_way && !self.draining && self.given.is_none() && !self.keeping
     }
 }
 
 impl Account {
     /// Keeps a message for later, if it is of the kind that is kept (XEP-0160 3, XEP-0334); the
     /// others are dropped or answered as RFC 6121 8.5.2.2 says. [`Account::flush_offline`] writes
-    /// what was kept.
+    /// what was kept: once, also where it is archived as well.
     pub(super) fn keep_offline(
         &mut self,
         turn: &mut Turn<'_>,
@@ -163,6 +225,7 @@ impl Account {
         to: &Arc<Jid>,
         buf: &Bytes,
         rec: Rec,
+        marks: Marks,
     ) {
         if !is_kept(rec.flags) {
             if rec.flags.contains(Flags::BODY) {
@@ -177,75 +240,31 @@ impl Account {
                 .with_text("the mailbox of this account is full");
             return turn.bounce(from, to, buf, rec, &error);
         }
-        let position = Position::new(self.offline.epoch, self.offline.next_sequence);
-        let Ok(position) = position else {
-            return turn.bounce(
-                from,
-                to,
-                buf,
-                rec,
-                &store_refusal(&StoreError::Invalid("position")),
-            );
-        };
-        self.offline.next_sequence += 1;
-        self.offline.appending += 1;
-        let bytes = Bytes::copy_from_slice(rec.bytes(buf));
-        let (from, to) = (from.clone(), to.clone());
-        self.offline.batch.push(Kept {
-            from,
-            to,
-            position,
-            bytes,
-            rec: rec.moved_to(0),
-            origin: turn.origin_of(buf),
-        });
-    }
-
-    /// Writes the messages that were kept in this turn: one append for all.
-    pub(super) fn flush_offline(&mut self, turn: &mut Turn<'_>) {
-        if self.offline.batch.is_empty() {
-            return;
+        match self.offline.take_position() {
+            Ok(position) => {
+                self.offline.appending += 1;
+                self.offline.batch.push(Kept {
+                    from: from.clone(),
+                    to: to.clone(),
+                    position,
+                    bytes: Bytes::copy_from_slice(rec.bytes(buf)),
+                    rec: rec.moved_to(0),
+                    origin: turn.origin_of(buf),
+                    marks,
+                });
+            }
+            Err(error) => turn.bounce(from, to, buf, rec, &store_refusal(&error)),
         }
-        let kept = std::mem::take(&mut self.offline.batch);
-        let first = kept[0].position;
-        self.offline.under_way.push_back(first);
-        let appends = kept
-            .iter()
-            .map(|message| {
-                let owner = Jid::clone(self.jid());
-                Append::new(owner, message.position, message.bytes.clone(), turn.now)
-                    .of(message.origin.map(repeats::stored))
-            })
-            .collect();
-        self.request_beside(
-            turn,
-            Request::Append(appends),
-            move |account, turn, reply| {
-                account.offline.appending -= kept.len() as u64;
-                account.offline.under_way.retain(|other| *other != first);
-                match reply {
-                    Reply::Done => {
-                        account.offline.stored += kept.len() as u64;
-                        account.offline.appended += 1;
-                    }
-                    Reply::Failed(error) => {
-                        account.offline.append_failed();
-                        bounce_all(turn, &kept, &store_refusal(&error));
-                    }
-                    _ => bounce_all(turn, &kept, &store_refusal(&StoreError::Invalid("reply"))),
-                }
-                account.drain_offline(turn);
-            },
-        );
     }
 
     /// Gives the log to a session that takes messages, if there is one and something to give.
     pub(super) fn drain_offline(&mut self, turn: &mut Turn<'_>) {
-        if turn.now < self.offline.stalled_until || self.offline.draining {
+        let under_way = self.offline.draining || self.offline.keeping;
+        if turn.now < self.offline.stalled_until || under_way {
             return;
         }
         if self.offline.given.is_some() {
-            return self.trim_page(turn);
+            return self.settle_page(turn);
         }
         let reader = self.sessions.readers(turn.now).next();
         let worth_it = self.offline.stored > 0 || self.offline.to_be_read;
@@ -262,7 +281,7 @@ impl Account {
         let oldest = self.offline.under_way.front().copied();
         let query = LogQuery {
             before: self.offline.settled_below(),
-            ..LogQuery::after(None, self.offline.page)
+            ..LogQuery::after(self.offline.cursor, self.offline.page).only(Marks::OWED)
         };
         let request = Request::ReadLog(Jid::clone(self.jid()), query);
         self.request_beside(turn, request, move |account, turn, reply| match reply {
@@ -302,14 +321,20 @@ impl Account {
             self.offline.draining = false;
             return self.drain_offline(turn);
         };
-        let given = (entries.len() as u64, last.position);
+        let is_archived = |entry: &LogEntry| entry.marks.contains(Marks::ARCHIVED);
+        let given = Given {
+            entries: entries.len() as u64,
+            last: last.position,
+            has_archived: entries.iter().any(is_archived),
+            has_others: !entries.iter().all(is_archived),
+        };
         entries.retain(|entry| !self.is_from_blocked(&entry.stanza));
-        let delivered = Box::new(delayed(&entries, self.jid().domain()));
+        let delivered = Box::new(delayed(&entries, self.jid()));
         let request = Request::Deliver { to, delivered };
         self.request_beside(turn, request, move |account, turn, reply| {
             if matches!(reply, Reply::Done) {
                 account.offline.given = Some(given);
-                return account.trim_page(turn);
+                return account.settle_page(turn);
             }
             account.offline.draining = false;
             // It may never have room for as many at once.
@@ -319,19 +344,39 @@ impl Account {
         });
     }
 
-    /// The page that was given leaves the log.
-    fn trim_page(&mut self, turn: &mut Turn<'_>) {
-        let Some((count, through)) = self.offline.given else {
+    /// The page that was given is owed no more: what does not belong to the archive leaves the log, and the cursor is
+    /// kept for what does. In this order a crash in between leaves nothing behind that nobody would look at again.
+    fn settle_page(&mut self, turn: &mut Turn<'_>) {
+        let Some(given) = self.offline.given else {
             return;
         };
         self.offline.draining = true;
-        let request = Request::TrimLog(Jid::clone(self.jid()), through);
-        self.request_beside(turn, request, move |account, turn, reply| match reply {
-            Reply::Done => {
-                account.offline.trimmed(count);
-                account.drain_offline(turn);
+        let owner = Jid::clone(self.jid());
+        let (request, left) = if given.has_others {
+            let request = Request::RemoveLog(owner, self.offline.range_of(given));
+            let has_others = false;
+            (
+                request,
+                given.has_archived.then_some(Given {
+                    has_others,
+                    ..given
+                }),
+            )
+        } else {
+            (Request::SetCursor(owner, DELIVERED, given.last), None)
+        };
+        self.request_beside(turn, request, move |account, turn, reply| {
+            match (reply, left) {
+                (Reply::Done, Some(left)) => {
+                    account.offline.given = Some(left);
+                    account.settle_page(turn);
+                }
+                (Reply::Done, None) => {
+                    account.offline.settled(given);
+                    account.drain_offline(turn);
+                }
+                _ => account.offline.stall(turn.now),
             }
-            _ => account.offline.stall(turn.now),
         });
     }
 
@@ -357,7 +402,7 @@ fn page_length(entries: &[LogEntry]) -> usize {
 
 /// Which messages wait for an absent reader: those that say something, unless their sender asked
 /// otherwise.
-fn is_kept(flags: Flags) -> bool {
+pub(super) fn is_kept(flags: Flags) -> bool {
     let hinted_away = flags.intersects(Flags::NO_STORE | Flags::NO_PERMANENT_STORE);
     let only_state = flags.contains(Flags::CHAT_STATE)
         && !flags.intersects(
@@ -367,9 +412,9 @@ fn is_kept(flags: Flags) -> bool {
 }
 
 /// The messages as they are delivered late (XEP-0203: stamped by the server, with the time of
-/// arrival), in one buffer. A former owner of the shard may have given the session some of them without a word of it
+/// arrival; XEP-0359: with their place in the archive), in one buffer. A former owner of the shard may have given the session some of them without a word of it
 /// to anybody, so each says whose it is.
-fn delayed(entries: &[LogEntry], host: &str) -> Delivered {
+fn delayed(entries: &[LogEntry], account: &Jid) -> Delivered {
     let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.stanza.len() + 96).sum());
     let mut recs = Vec::with_capacity(entries.len());
     let mut origins = Vec::with_capacity(entries.len());
@@ -378,10 +423,13 @@ fn delayed(entries: &[LogEntry], host: &str) -> Delivered {
             continue;
         };
         let delay = Element::new("delay", ns::DELAY)
-            .with_attr("from", host)
+            .with_attr("from", account.domain())
             .with_attr("stamp", datetime::format(entry.received));
         let mut child = Vec::new();
         delay.write(&mut child);
+        if entry.marks.contains(Marks::ARCHIVED) {
+            stanza_id(account, entry.position).write(&mut child);
+        }
         recs.push(append_child(&entry.stanza, &rec, &child, &mut out));
         origins.push(entry.origin.map(repeats::carried));
     }
@@ -407,17 +455,5 @@ pub(crate) fn store_refusal(error: &StoreError) -> StanzaError {
                 .with_text("the server's store cannot be used at the moment; try again later")
         }
         _ => StanzaError::new(Condition::InternalServerError).with_type(ErrorType::Wait),
-    }
-}
-
-fn bounce_all(turn: &mut Turn<'_>, kept: &[Kept], error: &StanzaError) {
-    for message in kept {
-        turn.bounce(
-            &message.from,
-            &message.to,
-            &message.bytes,
-            message.rec,
-            error,
-        );
     }
 }

@@ -34,7 +34,7 @@ impl Account {
         {
             if self.is_busy() {
                 self.wait_in_front(work);
-                return;
+                break;
             }
             let number = *sequence + *next as u64;
             if receipt.is_some() {
@@ -49,6 +49,7 @@ impl Account {
             }
             *next += 1;
         }
+        self.flush_offline(turn);
     }
 
     /// Whether a session's stanza was not handled before: what is not known to have been settled is
@@ -111,7 +112,10 @@ impl Account {
 
     fn submit_checked(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
         match stanza.rec.kind {
-            Kind::Message => self.submit_message(turn, id, stanza),
+            Kind::Message => match self.archive_sent(turn, stanza) {
+                Ok(()) => self.submit_message(turn, id, stanza),
+                Err(error) => self.refuse(turn, id, stanza.buf, stanza.rec, &error),
+            },
             Kind::Presence => self.submit_presence(turn, id, stanza),
             Kind::Iq => self.submit_iq(turn, id, stanza),
             Kind::Other => {}

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_session::carrier::{Delivered, SessionId};
+use rookery_store::log::Marks;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
@@ -96,7 +97,8 @@ impl Account {
                 let one_has_it = to.is_bare()
                     && arrival.is_some_and(|arrival| !self.sessions.is_to_be_kept(arrival));
                 if !one_has_it {
-                    self.keep_offline(turn, from, to, buf, rec);
+                    // Where it is archived, it is so already, and says where.
+                    self.keep_offline(turn, from, to, buf, rec, Marks::OWED);
                 }
             }
             _ => return self.is_own_or_host(turn, from) || self.roster.is_publisher(from),

@@ -23,6 +23,7 @@ mod ping;
 mod private_xml;
 pub mod registration;
 mod registry;
+mod stanza_ids;
 mod time;
 mod vcard;
 mod vcard_avatar;

@@ -207,7 +207,7 @@ impl Stanza<'_> {
 pub enum Flow {
     /// Go on.
     Continue,
-    /// Go on with this stanza instead ([`Hook::Submit`] only): the same, with something added.
+    /// Go on with this stanza instead: the same, with something added or taken out.
     Replace(Bytes),
     /// The sender gets this error.
     Reject(StanzaError),

@@ -23,6 +23,7 @@ pub fn all() -> Vec<Box<dyn Module>> {
         Box::new(super::ping::Ping),
         Box::new(super::private_xml::PrivateXml),
         Box::new(super::registration::Registration),
+        Box::new(super::stanza_ids::StanzaIds),
         Box::new(super::time::Time),
         Box::new(super::vcard::VCard),
         Box::new(super::vcard_avatar::VCardAvatar),
@@ -108,12 +109,29 @@ impl Registry {
     /// Runs [`Hook::Submit`]. A module that replaces the stanza shows the new one to those behind
     /// it; the last one is what comes back.
     pub fn submit(&self, account: &mut Account, turn: &mut Turn<'_>, stanza: Stanza<'_>) -> Flow {
-        for (done, at) in self.submit.iter().enumerate() {
-            match self.modules[*at].submit(account, turn, stanza) {
+        self.pass(&self.submit, stanza, |module, stanza| {
+            module.submit(account, turn, stanza)
+        })
+    }
+
+    /// Runs [`Hook::Arrive`], in the same way.
+    pub fn arrive(&self, account: &mut Account, turn: &mut Turn<'_>, stanza: Stanza<'_>) -> Flow {
+        self.pass(&self.arrive, stanza, |module, stanza| {
+            module.arrive(account, turn, stanza)
+        })
+    }
+
+    fn pass(
+        &self,
+        joined: &[usize],
+        stanza: Stanza<'_>,
+        mut show: impl FnMut(&dyn Module, Stanza<'_>) -> Flow,
+    ) -> Flow {
+        for (done, at) in joined.iter().enumerate() {
+            match show(&*self.modules[*at], stanza) {
                 Flow::Continue => {}
                 Flow::Replace(bytes) => {
-                    let behind = &self.submit[done + 1..];
-                    return self.submit_replaced(behind, account, turn, stanza, bytes);
+                    return self.pass_replaced(&joined[done + 1..], stanza, bytes, show);
                 }
                 end => return end,
             }
@@ -121,13 +139,12 @@ impl Registry {
         Flow::Continue
     }
 
-    fn submit_replaced(
+    fn pass_replaced(
         &self,
         behind: &[usize],
-        account: &mut Account,
-        turn: &mut Turn<'_>,
         stanza: Stanza<'_>,
         mut bytes: Bytes,
+        mut show: impl FnMut(&dyn Module, Stanza<'_>) -> Flow,
     ) -> Flow {
         for at in behind {
             let Some(rec) = parse_rec(&bytes) else {
@@ -138,24 +155,13 @@ impl Registry {
                 rec,
                 ..stanza
             };
-            match self.modules[*at].submit(account, turn, replaced) {
+            match show(&*self.modules[*at], replaced) {
                 Flow::Continue => {}
                 Flow::Replace(next) => bytes = next,
                 end => return end,
             }
         }
         Flow::Replace(bytes)
-    }
-
-    /// Runs [`Hook::Arrive`].
-    pub fn arrive(&self, account: &mut Account, turn: &mut Turn<'_>, stanza: Stanza<'_>) -> Flow {
-        for at in &self.arrive {
-            match self.modules[*at].arrive(account, turn, stanza) {
-                Flow::Continue => {}
-                end => return end,
-            }
-        }
-        Flow::Continue
     }
 
     /// Runs [`Hook::Loaded`].

@@ -10,7 +10,7 @@ use rookery_session::carrier::{
 };
 use rookery_store::StoreError;
 use rookery_store::account::{Loaded, NewAccount};
-use rookery_store::log::{Append, LogEntry, LogQuery, Position};
+use rookery_store::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
 use rookery_store::roster::RosterChange;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
@@ -160,8 +160,12 @@ pub enum Request {
     },
     /// Reads from a log.
     ReadLog(Jid, LogQuery),
-    /// Forgets a log's entries up to and with this position.
-    TrimLog(Jid, Position),
+    /// Forgets a log's entries of this range.
+    RemoveLog(Jid, LogRange),
+    /// Keeps a position of a log under a name.
+    SetCursor(Jid, &'static str, Position),
+    /// Counts what a log holds.
+    LogUsage(Jid),
     /// Derives SCRAM keys from a password; the salt is drawn where it is done.
     Derive {
         /// The password.
@@ -203,6 +207,8 @@ pub enum Reply {
     Documents(Vec<(String, Bytes)>),
     /// Entries of a log.
     Log(Vec<LogEntry>),
+    /// What a log holds.
+    LogUsage(LogUsage),
     /// Keys.
     Credentials(Box<Credentials>),
     /// The password is too long, or has characters that no password may have (RFC 8265 4.2).

@@ -351,7 +351,7 @@ impl Accounts<'_> {
         let idle = Duration::from_secs(u64::from(turn.options.account_idle_s));
         self.map.retain(|_, slot| match slot {
             Slot::Ready(account) => {
-                account.tick(turn);
+                account.tick(turn, idle);
                 !account.is_idle(turn.now, idle)
             }
             Slot::Loading(_) => true,

@@ -103,10 +103,15 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
             Reply::Done
         }
         Request::ReadLog(jid, query) => Reply::Log(store.read_log(&jid, query).await?),
-        Request::TrimLog(jid, through) => {
-            store.trim_log(&jid, through).await?;
+        Request::RemoveLog(jid, range) => {
+            store.remove_log(&jid, range).await?;
             Reply::Done
         }
+        Request::SetCursor(jid, name, position) => {
+            store.set_cursor(&jid, name, position).await?;
+            Reply::Done
+        }
+        Request::LogUsage(jid) => Reply::LogUsage(store.log_usage(&jid).await?),
         Request::Deliver { .. }
         | Request::Derive { .. }
         | Request::RegistrationIsOpen

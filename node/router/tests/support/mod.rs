@@ -15,15 +15,16 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use rookery_control::{RegistrationRefused, Unavailable};
-use rookery_router::RouterOptions;
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
+use rookery_router::{ArchiveDefault, ArchiveOptions, RouterOptions};
 use rookery_session::carrier::{
     Answer, AskId, Full, Origin, PeerFrame, Question, Receipt, SessionId, ShardId, SinkRef, Tenure,
     ToSession, ToShard,
 };
 use rookery_store::account::NewAccount;
+use rookery_store::log::{DELIVERED, LogEntry, LogQuery, Position};
 use rookery_store::{MemoryStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Seeded;
@@ -41,6 +42,7 @@ pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
 /// One shard, its store, and its clients.
 pub(crate) struct World {
     shard: Shard,
+    env: Arc<Environment>,
     epoch: u32,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) now: Timestamp,
@@ -48,6 +50,8 @@ pub(crate) struct World {
     sinks: Vec<Arc<Mailbox>>,
     /// How many stanzas all clients have sent.
     stanzas: u64,
+    /// What archives hold, and what queries may cost.
+    archive: ArchiveOptions,
     /// What the registration throttle says; `None` lets everybody through.
     pub(crate) throttle: Option<RegistrationRefused>,
     /// Reservations that are neither committed nor released.
@@ -90,13 +94,15 @@ impl World {
             START,
         );
         let world = Self {
-            shard: Shard::new(ShardId(0), 1, env),
+            shard: Shard::new(ShardId(0), 1, env.clone()),
+            env,
             epoch: 1,
             store: Arc::new(MemoryStore::new()),
             now: START,
             entropy: Seeded::new(7),
             sinks: Vec::new(),
             stanzas: 0,
+            archive: ArchiveOptions::default(),
             throttle: None,
             reserved: 0,
             store_fails: None,
@@ -110,6 +116,38 @@ impl World {
         };
         accounts.iter().for_each(|name| world.create(name));
         world
+    }
+
+    /// A world whose accounts archive everything.
+    pub(crate) fn archiving(accounts: &[&str]) -> Self {
+        let mut world = Self::with(accounts);
+        world.set_archive(ArchiveOptions {
+            default: ArchiveDefault::Always,
+            ..ArchiveOptions::default()
+        });
+        world
+    }
+
+    /// Archives are to be like this from now on.
+    pub(crate) fn set_archive(&mut self, archive: ArchiveOptions) {
+        self.env.archive.store(Arc::new(archive.clone()));
+        self.archive = archive;
+    }
+
+    /// All entries of an account's log: position, marks, stanza.
+    pub(crate) fn log(&self, name: &str) -> Vec<LogEntry> {
+        let owner = jid(&format!("{name}@localhost"));
+        let read = self.store.read_log(&owner, LogQuery::after(None, 1_000));
+        let log = read.now_or_never().expect("memory is quick");
+        log.expect("the log can be read")
+    }
+
+    /// How far what an account's sessions were given is kept.
+    pub(crate) fn delivered(&self, name: &str) -> Option<Position> {
+        let owner = jid(&format!("{name}@localhost"));
+        let read = self.store.cursor(&owner, DELIVERED);
+        let cursor = read.now_or_never().expect("memory is quick");
+        cursor.expect("the cursor can be read")
     }
 
     /// Creates an account behind the server's back.
@@ -365,7 +403,9 @@ impl World {
             Registry::new(all()),
             START,
         );
+        env.archive.store(Arc::new(self.archive.clone()));
         self.epoch += 1;
+        self.env = env.clone();
         self.shard = Shard::new(ShardId(0), self.epoch, env);
         self.held.clear();
         self.hold = false;
@@ -478,6 +518,7 @@ impl World {
                 | Request::Document { .. }
                 | Request::Documents { .. }
                 | Request::ReadLog(..)
+                | Request::LogUsage(_)
         );
         if let Some(error) = self.store_fails.clone().filter(|_| !reads) {
             return Reply::Failed(error);

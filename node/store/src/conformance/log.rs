@@ -6,7 +6,7 @@ use rookery_xmpp::jid::Jid;
 use super::{at, entry, jid, position, stanza, stored, whole_log};
 use crate::Store;
 use crate::limits::RECENT_ENTRIES;
-use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Marks, Origin, Position};
+use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Marks, Origin, Position, Recent};
 
 pub async fn entries_come_back_in_order_of_position(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
@@ -299,12 +299,12 @@ pub async fn loading_gives_the_newest_origins(store: &dyn Store) {
         .create_account(super::new_account("juliet@capulet.example"))
         .await
         .unwrap();
-    let recent = async || store.load(&juliet).await.unwrap().unwrap().recent_origins;
+    let recent = async || store.load(&juliet).await.unwrap().unwrap().recent;
     assert_eq!(recent().await, []);
     let last = RECENT_ENTRIES as u64 + 9;
     let entries = (0..=last).map(|number| of_session(&juliet, number));
     store.append(entries.collect()).await.unwrap();
-    let newest: Vec<_> = (10..=last).rev().map(|n| (at(n), origin(n))).collect();
+    let newest: Vec<_> = (10..=last).rev().map(|n| recent_at(at(n), n)).collect();
     assert_eq!(recent().await, newest);
     // Of an epoch that begins, and of one that is over; entries without an origin count.
     let next = Append {
@@ -319,11 +319,11 @@ pub async fn loading_gives_the_newest_origins(store: &dyn Store) {
         .append(vec![entry(&juliet, last + 1), next])
         .await
         .unwrap();
-    let mut expected = vec![(position(2, 1), origin(500))];
+    let mut expected = vec![recent_at(position(2, 1), 500)];
     expected.extend(newest.iter().take(RECENT_ENTRIES - 2));
     assert_eq!(recent().await, expected);
     store.trim_log(&juliet, at(last - 1)).await.unwrap();
-    assert_eq!(recent().await, [expected[0], (at(last), origin(last))]);
+    assert_eq!(recent().await, [expected[0], recent_at(at(last), last)]);
     store.remove_log(&juliet, LogRange::all()).await.unwrap();
     assert_eq!(recent().await, []);
 }
@@ -342,13 +342,22 @@ pub async fn an_entry_that_found_its_position_taken_leaves_no_origin(store: &dyn
         .unwrap();
     store.append(vec![late(2)]).await.unwrap();
     let loaded = store.load(&juliet).await.unwrap().unwrap();
-    let expected = [(at(2), origin(2)), (at(1), origin(1))];
-    assert_eq!(loaded.recent_origins, expected);
+    let expected = [2, 1].map(|n| recent_at(at(n), n));
+    assert_eq!(loaded.recent, expected);
 }
 
 /// The entry `number`, which was the stanza `number` of a session.
 fn of_session(owner: &Jid, number: u64) -> Append {
     entry(owner, number).of(Some(origin(number)))
+}
+
+/// What is known of [`of_session`] at a position.
+fn recent_at(position: Position, number: u64) -> Recent {
+    Recent {
+        position,
+        origin: origin(number),
+        marks: Marks::OWED,
+    }
 }
 
 fn origin(sequence: u64) -> Origin {

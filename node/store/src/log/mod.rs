@@ -14,8 +14,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 pub use marks::Marks;
-pub use origin::Origin;
-pub(crate) use origin::Origins;
+pub use origin::{Origin, Recent};
 pub use position::{Position, PositionError};
 
 /// A place in a log.
@@ -237,7 +236,7 @@ impl LogRange {
     }
 
     /// Whether an entry of these marks within the range is to go.
-    pub(crate) fn takes(self, marks: Marks) -> bool {
+    pub fn takes(self, marks: Marks) -> bool {
         !(self.spares_archived && marks.contains(Marks::ARCHIVED))
     }
 

@@ -1,6 +1,6 @@
 //! Where an entry comes from.
 
-use super::Position;
+use super::{Marks, Position};
 
 /// Names a stanza in the whole cluster, for ever: a session, and the stanza's number in it. Whoever is sent a stanza a
 /// second time knows it by this.
@@ -36,8 +36,16 @@ impl Origin {
     }
 }
 
-/// Positions of a log with the origins of the entries there, newest first.
-pub(crate) type Origins = Vec<(Position, Origin)>;
+/// One of the newest entries of a log, without its stanza.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recent {
+    /// Where it sits.
+    pub position: Position,
+    /// Which stanza of which session it is.
+    pub origin: Origin,
+    /// What it is for.
+    pub marks: Marks,
+}
 
 /// Bytes of the packed form.
 const PACKED: usize = 20;

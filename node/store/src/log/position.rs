@@ -59,6 +59,11 @@ impl Position {
         Self::new(self.epoch(), self.sequence() + 1)
     }
 
+    /// The position right below, if there is one.
+    pub fn previous(self) -> Option<Self> {
+        Self::unpack(self.0 - 1).ok()
+    }
+
     /// One integer that sorts as the position does; never negative.
     pub fn pack(self) -> i64 {
         self.0

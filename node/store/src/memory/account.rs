@@ -91,7 +91,7 @@ impl State {
             log_tail: owner.and_then(|owner| owner.log_high),
             delivered,
             owed: self.owed(jid, delivered),
-            recent_origins: owner.map_or_else(Vec::new, |owner| self.recent_origins(owner)),
+            recent: owner.map_or_else(Vec::new, |owner| self.recent(jid, owner)),
             documents: self.documents(jid, ACCOUNT_COLLECTION),
         })
     }

@@ -8,7 +8,7 @@ use rookery_xmpp::jid::Jid;
 
 use super::{Owner, State};
 use crate::limits::{PAGE_ENTRIES_MAX, RECENT_ENTRIES};
-use crate::log::{Append, LogEntry, LogQuery, LogRange, Marks, Origin, Place, Position};
+use crate::log::{Append, LogEntry, LogQuery, LogRange, Marks, Origin, Place, Position, Recent};
 
 /// A stanza and the one or two places that it still has.
 #[derive(Debug)]
@@ -102,12 +102,18 @@ impl State {
         inside.filter(|(_, id)| is_owed(id)).count() as u64
     }
 
-    /// The origins of the newest entries, newest first.
-    pub(super) fn recent_origins(&self, owner: &Owner) -> Vec<(Position, Origin)> {
+    /// The newest entries that have an origin, newest first.
+    pub(super) fn recent(&self, jid: &Jid, owner: &Owner) -> Vec<Recent> {
         let newest = owner.log.iter().rev().take(RECENT_ENTRIES);
-        let origin =
-            |(position, id): (&Position, &u64)| Some((*position, self.bodies.get(id)?.origin?));
-        newest.filter_map(origin).collect()
+        let recent = |(position, id): (&Position, &u64)| {
+            let body = self.bodies.get(id)?;
+            Some(Recent {
+                position: *position,
+                origin: body.origin?,
+                marks: body.marks(jid),
+            })
+        };
+        newest.filter_map(recent).collect()
     }
 
     pub(super) fn remove_log(&mut self, jid: &Jid, range: LogRange) -> u64 {

@@ -156,7 +156,7 @@ impl Cql {
             log_tail: top.high,
             delivered,
             owed,
-            recent_origins: top.origins,
+            recent: top.recent,
             documents,
         }))
     }

@@ -119,7 +119,7 @@ statements! {
         "SELECT position, arrival, received, size, marks, other_owner, other_incarnation, other_position FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";
     Plain log_newest:
-        "SELECT position, origin FROM log WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? \
+        "SELECT position, marks, origin FROM log WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? \
          ORDER BY position DESC LIMIT ?";
     Plain log_begins: "SELECT received FROM log WHERE owner = ? AND incarnation = ? AND bucket = ? LIMIT 1";
     Plain log_sums:

@@ -152,10 +152,10 @@ pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure
         return Ok(None);
     };
     let delivered = cursor::cursor_of(view, owner, DELIVERED)?;
-    let (mut owed, mut recent_origins) = (0, Vec::new());
+    let (mut owed, mut recent) = (0, Vec::new());
     if log::usage_of(view, owner, &tail)?.entries > 0 {
         owed = log::owed(view, owner, &tail, delivered)?;
-        recent_origins = log::recent_origins(view, owner, &tail)?;
+        recent = log::recent(view, owner, &tail)?;
     }
     Ok(Some(Loaded {
         record,
@@ -163,7 +163,7 @@ pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure
         log_tail: log::high(view, owner, &tail)?,
         delivered,
         owed,
-        recent_origins,
+        recent,
         documents: document::all_of(view, owner, ACCOUNT_COLLECTION)?,
     }))
 }

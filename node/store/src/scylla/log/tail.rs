@@ -3,7 +3,7 @@
 use super::Bucket;
 use crate::codec::origin;
 use crate::error::StoreError;
-use crate::log::{Origins, Position};
+use crate::log::{Marks, Position, Recent};
 use crate::scylla::cql::{Cql, Together};
 use crate::scylla::cursor::position;
 use crate::scylla::owner::Incarnation;
@@ -12,12 +12,12 @@ use crate::scylla::owner::Incarnation;
 pub(in crate::scylla) struct Top {
     /// The highest position that the log ever had.
     pub(in crate::scylla) high: Option<Position>,
-    /// The origins of its newest entries, newest first.
-    pub(in crate::scylla) origins: Origins,
+    /// Those of its newest entries that have an origin, newest first.
+    pub(in crate::scylla) recent: Vec<Recent>,
 }
 
-/// A position and the packed origin there.
-type Columns = (i64, Option<Vec<u8>>);
+/// A position, and marks and packed origin of the entry there.
+type Columns = (i64, Option<i8>, Option<Vec<u8>>);
 
 impl Cql {
     /// Remembers that a log was so high: before the entry is removed, or without one.
@@ -55,12 +55,21 @@ impl Cql {
                 break;
             }
         }
-        let high = removed.max(newest.first().map(|(packed, _)| *packed));
-        let with_origin = newest.into_iter().filter_map(|(at, of)| Some((at, of?)));
-        let origins = with_origin.map(|(at, of)| Ok((position(at)?, origin(&of)?)));
+        let high = removed.max(newest.first().map(|(packed, ..)| *packed));
+        let recent = newest.into_iter().filter_map(|(at, marks, of)| {
+            let of = of?;
+            let recent = || {
+                Ok(Recent {
+                    position: position(at)?,
+                    origin: origin(&of)?,
+                    marks: Marks::stored(marks.map(i64::from)),
+                })
+            };
+            Some(recent())
+        });
         Ok(Top {
             high: high.map(position).transpose()?,
-            origins: origins.collect::<Result<_, StoreError>>()?,
+            recent: recent.collect::<Result<_, StoreError>>()?,
         })
     }
 
@@ -81,7 +90,7 @@ impl Cql {
 /// Of several rows at one position the first to arrive stays: the last, for they come newest first.
 fn keep_first_to_arrive(rows: &mut Vec<Columns>) {
     rows.reverse();
-    rows.dedup_by_key(|(position, _)| *position);
+    rows.dedup_by_key(|(position, ..)| *position);
     rows.reverse();
 }
 
@@ -95,7 +104,7 @@ mod tests {
 
     #[test]
     fn of_several_rows_at_one_position_the_first_to_arrive_stays() {
-        let row = |position, text: &str| (position, Some(text.as_bytes().to_vec()));
+        let row = |position, text: &str| (position, None, Some(text.as_bytes().to_vec()));
         let mut rows = vec![row(3, "c"), row(2, "late"), row(2, "b"), row(1, "a")];
         keep_first_to_arrive(&mut rows);
         assert_eq!(rows, [row(3, "c"), row(2, "b"), row(1, "a")]);

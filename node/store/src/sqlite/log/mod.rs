@@ -10,5 +10,5 @@ mod when;
 pub(super) use append::AppendEntries;
 pub(super) use expire::ExpireSlice;
 pub(super) use raise::Raise;
-pub(super) use read::{high, owed, page, page_of, recent_origins, unpack, usage, usage_of};
+pub(super) use read::{high, owed, page, page_of, recent, unpack, usage, usage_of};
 pub(super) use remove::RemoveSlice;

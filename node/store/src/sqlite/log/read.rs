@@ -9,7 +9,7 @@ use rusqlite::OptionalExtension;
 use super::when;
 use crate::codec::{corrupt, millis, origin, timestamp};
 use crate::limits::RECENT_ENTRIES;
-use crate::log::{LogEntry, LogQuery, LogUsage, Marks, Origins, Position};
+use crate::log::{LogEntry, LogQuery, LogUsage, Marks, Position, Recent};
 use crate::sqlite::error::Failure;
 use crate::sqlite::tail::TailEntry;
 use crate::sqlite::view::View;
@@ -112,18 +112,18 @@ pub(in crate::sqlite) fn owed(
     Ok(found)
 }
 
-/// The origins of the newest entries, newest first.
-pub(in crate::sqlite) fn recent_origins(
+/// The newest entries that have an origin, newest first.
+pub(in crate::sqlite) fn recent(
     view: &View<'_>,
     owner: i64,
     tail: &[TailEntry],
-) -> Result<Origins, Failure> {
+) -> Result<Vec<Recent>, Failure> {
     let places = places(view, owner, tail, LogQuery::before(None, RECENT_ENTRIES))?;
     let mut select = view.prepare(
-        "SELECT origin FROM body \
+        "SELECT origin, iif(o1 = ?2 AND p1 = ?3, m1, m2) FROM body \
          WHERE id = ?1 AND ((o1 = ?2 AND p1 = ?3) OR (o2 = ?2 AND p2 = ?3))",
     )?;
-    let (mut origins, mut left) = (Vec::new(), RECENT_ENTRIES);
+    let (mut recent, mut left) = (Vec::new(), RECENT_ENTRIES);
     for (position, body) in places {
         if left == 0 {
             break;
@@ -134,10 +134,14 @@ pub(in crate::sqlite) fn recent_origins(
         };
         left -= 1;
         if let Some(packed) = row.get::<_, Option<Vec<u8>>>(0)? {
-            origins.push((unpack(position)?, origin(&packed)?));
+            recent.push(Recent {
+                position: unpack(position)?,
+                origin: origin(&packed)?,
+                marks: Marks::stored(Some(row.get(1)?)),
+            });
         }
     }
-    Ok(origins)
+    Ok(recent)
 }
 
 /// Packed positions, both outside of what is asked for.
