@@ -103,6 +103,11 @@ impl Account {
         Ok(())
     }
 
+    /// Where the log ends for who reads it: what is above is on its way, and may still come in any order.
+    pub(crate) fn log_end(&self) -> Option<Position> {
+        self.offline.settled_below()
+    }
+
     /// Where an earlier owner of the shard has archived the stanza that is being handled.
     fn archived_before(&self, turn: &Turn<'_>, buf: &Bytes) -> Option<Position> {
         self.repeats.archived_at(turn.origin_of(buf)?)
@@ -201,6 +206,15 @@ impl Account {
 }
 
 impl Preferences {
+    /// The same for everybody.
+    pub(crate) fn all(default: ArchiveDefault) -> Self {
+        Self {
+            default,
+            always: BTreeSet::new(),
+            never: BTreeSet::new(),
+        }
+    }
+
     /// What the lists say of an address (XEP-0441 2.3.1): one with a resource means that one only.
     fn says(&self, contact: &Jid) -> Option<bool> {
         let names = |list: &BTreeSet<Jid>| {

@@ -83,7 +83,8 @@ impl Account {
         self.conclude(turn, iq, outcome);
     }
 
-    fn conclude(&mut self, turn: &mut Turn<'_>, iq: Iq, outcome: Outcome) {
+    /// Answers a request as a module has decided.
+    pub(crate) fn conclude(&mut self, turn: &mut Turn<'_>, iq: Iq, outcome: Outcome) {
         match outcome {
             Outcome::Result(payload) => self.reply_result(turn, &iq, payload.as_ref()),
             Outcome::Error(error) => self.reply_error(turn, &iq, &error),

@@ -12,7 +12,7 @@
 
 pub(crate) mod absent;
 mod appending;
-pub(crate) mod archiving;
+mod archiving;
 mod arrive;
 mod bind;
 mod carbons;
@@ -43,6 +43,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
+pub(crate) use archiving::{Preferences, archive_id, position_of};
 pub(crate) use offline::store_refusal;
 pub use roster::Roster;
 pub use sessions::{Availability, Session, Sessions};

@@ -146,7 +146,7 @@ impl Offline {
 
     /// What is below is in the log, or never will be: everything above is on its way, or may come
     /// before the store reads.
-    fn settled_below(&self) -> Option<Position> {
+    pub(super) fn settled_below(&self) -> Option<Position> {
         let next = Position::new(self.epoch, self.next_sequence).ok();
         let kept = self.batch.first().map(|message| message.position);
         self.under_way.front().copied().or(kept).or(next)

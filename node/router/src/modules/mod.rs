@@ -11,6 +11,8 @@
 //! Guard < Validate < Privacy < Stamp < Archive < Copy < Deliver < Notify
 //! ```
 
+mod archive;
+mod archive_preferences;
 mod blocking;
 pub mod caps;
 pub(crate) mod carbons;
@@ -23,6 +25,7 @@ mod ping;
 mod private_xml;
 pub mod registration;
 mod registry;
+mod result_sets;
 mod stanza_ids;
 mod time;
 mod vcard;

@@ -61,6 +61,7 @@ pub struct IqRoute {
 }
 
 /// An IQ request with its payload as a tree.
+#[derive(Clone)]
 pub struct Iq {
     /// Who asks.
     pub from: Arc<Jid>,

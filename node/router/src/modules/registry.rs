@@ -13,6 +13,8 @@ use crate::shard::Turn;
 /// Every module of this server. A new XEP is one file and one line here.
 pub fn all() -> Vec<Box<dyn Module>> {
     vec![
+        Box::new(super::archive::Archive),
+        Box::new(super::archive_preferences::ArchivePreferences),
         Box::new(super::blocking::Blocking),
         Box::new(super::caps::Caps),
         Box::new(super::carbons::Carbons),
@@ -23,6 +25,7 @@ pub fn all() -> Vec<Box<dyn Module>> {
         Box::new(super::ping::Ping),
         Box::new(super::private_xml::PrivateXml),
         Box::new(super::registration::Registration),
+        Box::new(super::result_sets::ResultSets),
         Box::new(super::stanza_ids::StanzaIds),
         Box::new(super::time::Time),
         Box::new(super::vcard::VCard),

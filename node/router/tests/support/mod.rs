@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) hold: bool,
     /// Word of what a session did not take is held back until then, as between nodes.
     pub(crate) hold_undelivered: bool,
+    /// Answers of reads of logs are held back too.
+    pub(crate) hold_reads: bool,
     /// Accounts that are loaded are held back too.
     pub(crate) hold_loads: bool,
     /// A committed reservation turns out to have expired.
@@ -109,6 +111,7 @@ impl World {
             answers_lost: false,
             hold: false,
             hold_undelivered: false,
+            hold_reads: false,
             hold_loads: false,
             commits_late: false,
             held: VecDeque::new(),
@@ -368,6 +371,7 @@ impl World {
     pub(crate) fn release(&mut self) {
         self.hold = false;
         self.hold_loads = false;
+        self.hold_reads = false;
         self.hold_undelivered = false;
         while let Some(input) = self.held.pop_front() {
             self.step(input);
@@ -464,6 +468,7 @@ impl World {
                 }
                 let held = match request {
                     Request::Load(_) => self.hold_loads,
+                    Request::ReadLog(..) => self.hold_reads || self.hold,
                     Request::Deliver { .. } => false,
                     _ => self.hold,
                 };
