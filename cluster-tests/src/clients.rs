@@ -13,6 +13,7 @@ use crate::suite::{Suite, Test, wait_for};
 pub(crate) const NAMES: &[&str] = &[
     "slixmpp lives a whole life over starttls",
     "slixmpp lives a whole life over direct tls",
+    "slixmpp has two devices, and one of them sleeps",
     "xmpp.js lives a whole life over starttls and direct tls",
     "profanity registers, adds a contact and talks",
 ];
@@ -28,8 +29,9 @@ pub(crate) fn tests<'a>(python: &'a Path, npm: &'a Path) -> Vec<Test<'a>> {
             NAMES[1],
             Box::new(move |suite| slixmpp(suite, python, true)),
         ),
-        (NAMES[2], Box::new(move |suite| xmpp_js(suite, npm))),
-        (NAMES[3], Box::new(profanity)),
+        (NAMES[2], Box::new(move |suite| devices(suite, python))),
+        (NAMES[3], Box::new(move |suite| xmpp_js(suite, npm))),
+        (NAMES[4], Box::new(profanity)),
     ]
 }
 
@@ -54,6 +56,16 @@ fn slixmpp(suite: &Suite, python: &Path, direct_tls: bool) -> Result<()> {
     if direct_tls {
         command.arg("--direct-tls");
     }
+    succeed(&mut command)
+}
+
+fn devices(suite: &Suite, python: &Path) -> Result<()> {
+    let server = Server::start(suite, &["--unlimited"])?;
+    let mut command = Command::new(python);
+    command
+        .arg(script("devices.py"))
+        .arg(server.starttls_port().to_string())
+        .arg(server.certificate());
     succeed(&mut command)
 }
 
