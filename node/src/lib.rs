@@ -36,6 +36,7 @@ pub mod metrics;
 pub mod operation;
 pub mod operator;
 pub mod quota;
+mod retention;
 pub mod roles;
 pub mod server;
 pub mod session_settings;

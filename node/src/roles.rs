@@ -17,7 +17,7 @@ use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
 use rookery_router::{RouterRole, StartError as RouterError};
-use rookery_session::carrier::RoutersRef;
+use rookery_session::carrier::{RoutersRef, ShardId};
 use rookery_store::{Backend, ScyllaStore, SqliteStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
@@ -32,6 +32,7 @@ use crate::config::{Config, Role};
 use crate::drain;
 use crate::operation::{Folder, FolderError};
 use crate::quota::QuotaKeeper;
+use crate::retention;
 use crate::session_settings::SessionSettings;
 
 /// What the roles stand on.
@@ -207,6 +208,15 @@ impl Roles {
             let (control, role) = (control.clone(), connection.clone());
             let emptied = drain::follow(control, cluster.node(), role, config.cluster.clone());
             tokio::spawn(emptied);
+        }
+        if config.server.has(Role::Router) {
+            let (served, first) = (router.clone(), ShardId(0));
+            let is_my_turn = move || served.serves(first);
+            tokio::spawn(retention::keep(
+                store.clone(),
+                environment.clone(),
+                is_my_turn,
+            ));
         }
         let store_use = store_user.map(|node| tokio::spawn(in_use::keep(store.clone(), node)));
         Ok(Self {

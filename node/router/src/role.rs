@@ -141,6 +141,11 @@ impl RouterRole {
         self.surroundings.routers.clone()
     }
 
+    /// Whether a shard is served here.
+    pub fn serves(&self, shard: ShardId) -> bool {
+        self.surroundings.carrier.serves(shard)
+    }
+
     /// The shards, for the links that bring frames from other nodes.
     pub fn shards(&self) -> ShardsRef {
         self.surroundings.carrier.clone()

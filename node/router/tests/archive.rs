@@ -224,7 +224,11 @@ fn what_makes_no_sense_has_an_answer() {
         &format!("<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'>{ids}</query></iq>"),
     );
     assert!(juliet.stanza().contains("policy-violation"));
-    world.send(&juliet, "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'/></query></iq>");
+    world.send(
+        &juliet,
+        "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'>\
+         <x xmlns='jabber:x:data' type='submit'/></query></iq>",
+    );
     assert!(juliet.stanza().contains("bad-request"));
 }
 
@@ -357,7 +361,11 @@ fn the_archive_tells_its_ends_and_its_form() {
     for field in ["with", "start", "end", "before-id", "after-id", "ids"] {
         assert!(form.contains(&format!("var=\"{field}\"")), "{form}");
     }
-    world.send(&nurse, "<iq type='get' id='d' to='nurse@localhost'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
+    world.send(
+        &nurse,
+        "<iq type='get' id='d' to='nurse@localhost'>\
+         <query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+    );
     let features = nurse.stanza();
     for feature in [
         "urn:xmpp:mam:2",
@@ -450,6 +458,12 @@ fn preferences_are_kept_and_followed() {
         ..ArchiveOptions::default()
     });
     let two = "<jid>a@localhost</jid><jid>b@localhost</jid>";
-    world.send(&juliet, &format!("<iq type='set' id='p'><prefs xmlns='urn:xmpp:mam:2' default='never'><always>{two}</always></prefs></iq>"));
+    world.send(
+        &juliet,
+        &format!(
+            "<iq type='set' id='p'><prefs xmlns='urn:xmpp:mam:2' default='never'>\
+             <always>{two}</always></prefs></iq>"
+        ),
+    );
     assert!(juliet.stanza().contains("policy-violation"));
 }

@@ -318,3 +318,23 @@ fn by_default_only_contacts_can_be_meant() {
     assert_eq!(world.log("paris").len(), 0);
     assert_eq!(world.log("romeo").len(), 1);
 }
+
+#[test]
+fn a_full_archive_loses_its_oldest_entries_and_nothing_that_waits() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    world.set_archive(ArchiveOptions {
+        default: ArchiveDefault::Always,
+        entries_max: 32,
+        ..ArchiveOptions::default()
+    });
+    let romeo = world.online("romeo", "orchard");
+    for number in 0..100 {
+        world.send(&romeo, &CHAT.replace("wherefore", &number.to_string()));
+    }
+    let log = world.log("romeo");
+    assert!((32..=34).contains(&log.len()), "{}", log.len());
+    assert!(String::from_utf8_lossy(&log.last().unwrap().stanza).contains(">99<"));
+    assert_eq!(world.log("juliet").len(), 100, "all of it waits");
+    let came = world.online_with_log("juliet", "balcony");
+    assert_eq!(came.iter().filter(|it| it.contains("<body>")).count(), 100);
+}

@@ -9,6 +9,7 @@
 //!
 //! All problems are reported at once, before any port is opened or any file written.
 
+mod bounds;
 mod checks;
 mod load;
 mod print;

@@ -1,7 +1,7 @@
 //! Messages on their way into the log: those that wait for a reader, and those that are archived.
 //!
-//! What one frame asks for is one append, and its receipt waits for that. Where the store refuses, who waits is bounced;
-//! what is only archived was delivered or sent on already, and the store is asked again each second.
+//! What one frame asks for is one append, and its receipt waits for that. Where the store refuses, what waits is
+//! bounced; what is only archived was delivered or sent on already, and the store is asked again each second.
 
 use std::sync::Arc;
 
@@ -91,6 +91,9 @@ impl Account {
                 self.offline.stored += owed.len() as u64;
                 self.offline.appended += 1;
                 self.archived(&archived);
+                let in_both = |message: &&Kept| message.marks.contains(Marks::ARCHIVED);
+                let came = archived.len() + owed.iter().filter(in_both).count();
+                self.archive_grew(turn, came as u64);
                 None
             }
             Reply::Failed(error) => {

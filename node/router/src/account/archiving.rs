@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The receipt of the frame is held until the append is durable, so what is acknowledged is archived. What was sent on
-//! or delivered and is refused by the store can be neither taken back nor bounced: the store is asked again each second,
-//! and while too much waits for it new messages are refused. A message to the account itself is archived where it
+//! or delivered and is refused by the store can be neither taken back nor bounced: the store is asked again each
+//! second, and while too much waits for it new messages are refused. A message to the account itself is archived where it
 //! arrives.
 
 use std::collections::BTreeSet;
@@ -28,6 +28,7 @@ use super::Account;
 use super::appending::Kept;
 use super::carbons::Given;
 use super::offline::{is_kept, store_refusal};
+use super::retention::Size;
 use crate::ArchiveDefault;
 use crate::modules::Stanza;
 use crate::shard::Turn;
@@ -39,8 +40,8 @@ pub(crate) struct Archiving {
     pub(crate) preferences: Option<Box<Preferences>>,
     /// Queries that are under way.
     pub(crate) queries: u32,
-    /// How many entries the archive has, once that was counted.
-    count: Option<u64>,
+    /// How much it holds.
+    pub(super) size: Size,
 }
 
 /// With whom an account's messages are archived (XEP-0441 2.1).
@@ -89,7 +90,7 @@ impl Account {
     /// sent.
     pub(super) fn archive_sent(
         &mut self,
-        turn: &mut Turn<'_>,
+        turn: &Turn<'_>,
         stanza: Stanza<'_>,
     ) -> Result<(), StanzaError> {
         let Some(to) = stanza.to.filter(|to| self.archives(turn, to, stanza.rec)) else {

@@ -25,6 +25,7 @@ mod reading;
 mod remembered;
 mod removal;
 mod repeats;
+mod retention;
 mod roster;
 mod roster_iq;
 mod sessions;

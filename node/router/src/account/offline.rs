@@ -14,8 +14,8 @@
 //! Until the log is empty of what is owed, new messages go into it, behind. One chain of requests is under way at a
 //! time; whatever happens meanwhile is looked at between its steps.
 //!
-//! The cursor says up to where the log owes nothing. What is removed needs no cursor, so where nothing is archived it is
-//! never written. While messages are archived that nobody waits for it moves along in memory, and is kept now and then
+//! The cursor says up to where the log owes nothing. What is removed needs no cursor, so where nothing is archived it
+//! is never written. While messages are archived that nobody waits for it moves along in memory, and is kept now and then
 //! and before the account leaves the memory, so that whoever loads the account looks at few entries.
 
 use std::collections::VecDeque;
@@ -412,8 +412,8 @@ pub(super) fn is_kept(flags: Flags) -> bool {
 }
 
 /// The messages as they are delivered late (XEP-0203: stamped by the server, with the time of
-/// arrival; XEP-0359: with their place in the archive), in one buffer. A former owner of the shard may have given the session some of them without a word of it
-/// to anybody, so each says whose it is.
+/// arrival; XEP-0359: with their place in the archive), in one buffer. A former owner of the shard may have given the
+/// session some of them without a word of it to anybody, so each says whose it is.
 fn delayed(entries: &[LogEntry], account: &Jid) -> Delivered {
     let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.stanza.len() + 96).sum());
     let mut recs = Vec::with_capacity(entries.len());

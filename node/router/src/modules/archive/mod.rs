@@ -1,7 +1,7 @@
 //! XEP-0313: Message Archive Management.
 //!
 //! ```text
-//! C: <iq type='set'><query xmlns='urn:xmpp:mam:2' queryid='f27'><x type='submit'>…</x><set><max>10</max></set></query></iq>
+//! C: <iq type='set'><query xmlns='urn:xmpp:mam:2' queryid='f27'><x type='submit'>…</x><set>…</set></query></iq>
 //! S: <message><result xmlns='urn:xmpp:mam:2' queryid='f27' id='…'><forwarded>…</forwarded></result></message>   (each)
 //! S: <iq type='result'><fin xmlns='urn:xmpp:mam:2' complete='true'><set>…</set></fin></iq>
 //! ```
@@ -110,7 +110,7 @@ fn set_query(account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
 }
 
 /// XEP-0313 5: the first and the last entry.
-fn metadata(account: &mut Account) -> Outcome {
+fn metadata(account: &Account) -> Outcome {
     let end = account.log_end();
     let ends = move |newest_first| LogQuery {
         before: end,

@@ -7,8 +7,8 @@ use crate::scylla::cql::Cql;
 use crate::scylla::owner::Incarnation;
 
 impl Cql {
-    /// How far an account's sessions were given what waited, and how many entries above wait still. Reads what is above,
-    /// without its stanzas.
+    /// How far an account's sessions were given what waited, and how many entries above wait still. Reads what is
+    /// above, without its stanzas.
     pub(in crate::scylla) async fn delivered_and_owed(
         &self,
         at: &Incarnation,
