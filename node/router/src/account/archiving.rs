@@ -9,8 +9,8 @@
 //!
 //! The receipt of the frame is held until the append is durable, so what is acknowledged is archived. What was sent on
 //! or delivered and is refused by the store can be neither taken back nor bounced: the store is asked again each
-//! second, and while too much waits for it new messages are refused. A message to the account itself is archived where it
-//! arrives.
+//! second, and while too much waits for it new messages are refused. A message to the account itself is archived where
+//! it arrives.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

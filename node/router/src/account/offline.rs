@@ -15,8 +15,8 @@
 //! time; whatever happens meanwhile is looked at between its steps.
 //!
 //! The cursor says up to where the log owes nothing. What is removed needs no cursor, so where nothing is archived it
-//! is never written. While messages are archived that nobody waits for it moves along in memory, and is kept now and then
-//! and before the account leaves the memory, so that whoever loads the account looks at few entries.
+//! is never written. While messages are archived that nobody waits for it moves along in memory, and is kept now and
+//! then and before the account leaves the memory, so that whoever loads the account looks at few entries.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Ids are written by `account::archiving`, where a message gets its place in the archive. Here those are taken out
-//! that name the account and that it did not write, every one of them, whether it archives or not (rule 3.2): clients take
-//! an id of their own account for a place in its archive. Ids of others, and `<origin-id/>`, pass (rule 3.3).
+//! that name the account and that it did not write, every one of them, whether it archives or not (rule 3.2): clients
+//! take an id of their own account for a place in its archive. Ids of others, and `<origin-id/>`, pass (rule 3.3).
 
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
