@@ -1,5 +1,7 @@
 //! Numbers that must lie within bounds.
 
+use rookery_proto::{PROTOCOL, PROTOCOL_OLDEST};
+
 /// A number that must lie within bounds.
 pub(super) struct Bound {
     /// The option, as `section.key`.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use rookery_proto::{PROTOCOL, PROTOCOL_OLDEST};
 use rookery_store::Backend;
 use rookery_xmpp::jid::{Jid, prepare_domain};
 use toml::{Table, Value};
