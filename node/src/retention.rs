@@ -8,7 +8,7 @@ use rookery_store::Store;
 use rookery_xmpp::clock::Timestamp;
 
 /// Looks once an hour, for ever, where `is_my_turn`: one router of a cluster is enough, and two do no harm.
-pub async fn keep(
+pub(crate) async fn keep(
     store: Arc<dyn Store>,
     environment: Arc<Environment>,
     is_my_turn: impl Fn() -> bool,

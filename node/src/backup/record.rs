@@ -161,7 +161,7 @@ pub(super) fn append(owner: &Jid, entry: LogEntry) -> Result<Append, BackupError
         serial: it.serial,
         sequence: it.sequence,
     });
-    let bits = entry.marks.map(|bits| u8::try_from(bits));
+    let bits = entry.marks.map(u8::try_from);
     let marks = match bits.transpose() {
         Ok(bits) => bits.map_or(Marks::OWED, Marks::from_bits),
         Err(error) => return Err(BackupError::Record(format!("marks: {error}"))),
