@@ -22,7 +22,7 @@ use rookery_link::{
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Input, Reply, RequestId};
-use rookery_router::{Lease, Ownership, RouterOptions};
+use rookery_router::{ArchiveOptions, Lease, Ownership, RouterOptions};
 use rookery_session::carrier::ShardId;
 use rookery_xmpp::entropy::Seeded;
 use tokio::runtime::{EnterGuard, Handle};
@@ -45,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) policy: ShardPolicy,
     pub(crate) control: ControlOptions,
     pub(crate) router: RouterOptions,
+    pub(crate) archive: ArchiveOptions,
     pub(crate) link: LinkOptions,
 }
 
@@ -280,7 +281,11 @@ fn push(replies: &Replies, shard: ShardId, epoch: u32, request: RequestId, reply
 fn environment(settings: &Settings, drift: Drift, now: Micros) -> Arc<Environment> {
     let modules = Registry::new(all());
     let router = settings.router.clone();
-    Environment::new([HOST.to_owned()], [], router, modules, drift.wall(now))
+    let environment = Environment::new([HOST.to_owned()], [], router, modules, drift.wall(now));
+    environment
+        .archive
+        .store(Arc::new(settings.archive.clone()));
+    environment
 }
 
 /// A map in which nobody owns anything.

@@ -16,8 +16,8 @@ use rookery_control::{
     Unavailable, WindowSetting,
 };
 use rookery_link::LinkOptions;
-use rookery_router::RouterOptions;
 use rookery_router::shard::Reply;
+use rookery_router::{ArchiveDefault, ArchiveOptions, RouterOptions};
 
 use super::client::{Client, Session};
 use super::clock::{MS, Micros, SECOND};
@@ -422,6 +422,14 @@ fn settings(seed: u64, planted: Option<Planted>, dice: &mut Dice) -> Settings {
             account_idle_s: 13,
             shard_queue_max: dice.pick(&[4, 32, 256]),
             ..RouterOptions::default()
+        },
+        // One run in three has archives, in which every message is written twice.
+        archive: ArchiveOptions {
+            default: match seed % 3 {
+                0 => ArchiveDefault::Always,
+                _ => ArchiveDefault::Never,
+            },
+            ..ArchiveOptions::default()
         },
         link: LinkOptions {
             shard_bytes: dice.pick(&[1_500, 262_144]),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rookery_router::shard::{Reply, Request};
 use rookery_store::StoreError;
-use rookery_store::log::Append;
+use rookery_store::log::{Append, Marks};
 use rookery_xmpp::stanza::parse_rec;
 
 use super::{DATABASE, Event, World};
@@ -110,9 +110,12 @@ fn key(asker: Asker) -> (u32, u32, u16, u32, u64) {
     (node, life, shard.0, epoch, request.0)
 }
 
+/// The messages that wait in what is appended: what is only archived is delivered otherwise.
 fn numbers(appends: &[Append]) -> Vec<u64> {
+    let waits = |append: &&Append| append.place.marks.contains(Marks::OWED);
+    let waiting = appends.iter().filter(waits);
     let number = |append: &Append| number_of(&append.stanza);
-    appends.iter().filter_map(number).collect()
+    waiting.filter_map(number).collect()
 }
 
 fn number_of(stanza: &bytes::Bytes) -> Option<u64> {
