@@ -52,7 +52,7 @@ pub(super) fn killed_node(ring: &mut Ring) -> Result<()> {
 pub(super) fn hanging_node(ring: &mut Ring) -> Result<()> {
     block_on(async {
         let work = Work::start(ring, "hanging").await?;
-        let before = work.measure(CALM, || Ok(())).await?;
+        let before = work.measure(SETTLED, || Ok(())).await?;
         say(&format!("        whole ring: {}", before.shown()));
         let hanging = work.measure(TROUBLE, || ring.hang(2)).await?;
         say(&format!("        one node hangs: {}", hanging.shown()));
@@ -202,6 +202,10 @@ fn juliet() -> Result<Jid> {
 /// How long the work goes on with all nodes, and without one: long enough for the others to notice.
 const CALM: Duration = Duration::from_secs(4);
 const TROUBLE: Duration = Duration::from_secs(12);
+
+/// A database node looks every five or ten seconds for how long it may wait for one replica of a table. Before it first
+/// has, it waits for half of its time-out, whatever the table says.
+const SETTLED: Duration = Duration::from_secs(14);
 
 /// Two requests after one another, each sent to a second node after 100 ms and to a third after 200, on a machine that
 /// is busy itself.

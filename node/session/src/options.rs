@@ -27,7 +27,7 @@ rookery_xmpp::options! {
         /// Stanzas that a client with stream management (XEP-0198) was sent and has not acknowledged. Past it nothing
         /// more is written, and the log takes over.
         pub unacked_stanzas_max: u32 = 500, "stanzas";
-        /// Bytes of them.
+        /// Bytes of what such a client has not acknowledged, held in memory; past them, too, the log takes over.
         pub unacked_bytes_max: u32 = 1_048_576, "bytes";
         /// How long a client may take to acknowledge what it is asked for before its stream ends. A phone under a
         /// bridge comes back within a minute.
