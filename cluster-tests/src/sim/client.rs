@@ -213,23 +213,9 @@ impl Session {
             }
         }
         if let Some(jid) = self.bound.clone().or(told) {
-            let session = self.id;
-            for mut delivered in left {
-                delivered.receipt = None;
-                let (jid, delivered) = (jid.clone(), Box::new(delivered));
-                let left = ToShard::Left {
-                    session,
-                    jid,
-                    delivered,
-                };
-                self.send(process, left);
+            for frame in ToShard::last_words(self.id, &jid, left) {
+                self.send(process, frame);
             }
-            let closed = ToShard::Closed {
-                session,
-                jid,
-                receipt: None,
-            };
-            self.send(process, closed);
         }
         (was_closed, self)
     }

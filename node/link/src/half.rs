@@ -44,7 +44,14 @@ impl<F: Frame> Half<F> {
 
     /// Wakes the connection if there is something to send.
     pub(crate) fn wake_if_needed(&self) {
-        if self.line().has_to_send() {
+        self.wake_for(self.line());
+    }
+
+    /// Lets go of the line, and wakes the connection if it has something to send.
+    fn wake_for(&self, line: MutexGuard<'_, Line<F>>) {
+        let wake = line.has_to_send();
+        drop(line);
+        if wake {
             self.waker.wake();
         }
     }
@@ -53,11 +60,7 @@ impl<F: Frame> Half<F> {
     pub(crate) fn push(&self, frame: F, tag: u16) -> Result<(), NotQueued<F>> {
         let mut line = self.line();
         line.push(frame, tag)?;
-        let wake = line.has_to_send();
-        drop(line);
-        if wake {
-            self.waker.wake();
-        }
+        self.wake_for(line);
         Ok(())
     }
 
@@ -66,11 +69,7 @@ impl<F: Frame> Half<F> {
     pub(crate) fn push_always(&self, frame: F) -> bool {
         let mut line = self.line();
         let taken = line.push_always(frame);
-        let wake = line.has_to_send();
-        drop(line);
-        if wake {
-            self.waker.wake();
-        }
+        self.wake_for(line);
         taken
     }
 

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
-use rookery_xmpp::stanza::Batch;
+use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::StanzaError;
 use rookery_xmpp::stream_error::StreamError;
 
@@ -176,6 +176,39 @@ pub enum ToShard {
         /// What the earlier owner said last in [`ToSession::Remember`]; empty if it said nothing.
         state: Bytes,
     },
+}
+
+impl ToShard {
+    /// What a session says at its end: what its client has not got, as far as anybody misses it, and that it is over.
+    /// What that was to hold back ended with the session.
+    pub fn last_words<'a>(
+        session: SessionId,
+        jid: &'a Arc<Jid>,
+        left: Vec<Delivered>,
+    ) -> impl Iterator<Item = Self> + 'a {
+        let missed = left.into_iter().filter(|left| is_missed(&left.batch));
+        let left = missed.map(move |delivered| Self::Left {
+            session,
+            jid: jid.clone(),
+            delivered: Box::new(Delivered {
+                receipt: None,
+                ..delivered
+            }),
+        });
+        left.chain(std::iter::once(Self::Closed {
+            session,
+            jid: jid.clone(),
+            receipt: None,
+        }))
+    }
+}
+
+/// Whether anybody misses something of a batch: presence and answers nobody does.
+fn is_missed(batch: &Batch) -> bool {
+    let is_request = |rec: &Rec| matches!(rec.stanza_type, StanzaType::Get | StanzaType::Set);
+    let is_missed =
+        |rec: &Rec| rec.kind == Kind::Message || rec.kind == Kind::Iq && is_request(rec);
+    batch.recs.iter().any(is_missed)
 }
 
 /// What may be asked of a shard.

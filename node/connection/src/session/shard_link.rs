@@ -11,7 +11,7 @@ use rookery_session::carrier::{
     ToShard,
 };
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
+use rookery_xmpp::stanza::Batch;
 
 use crate::inbox::Inbox;
 
@@ -159,30 +159,8 @@ impl ShardLink {
         let Some(Bound { jid, shard }) = self.bound.take() else {
             return Vec::new();
         };
-        let session = self.inbox.session();
-        let left = left
-            .into_iter()
-            .filter(|delivered| is_missed(&delivered.batch));
-        let left = left.map(|mut delivered| {
-            // What it was to hold back is with this session.
-            delivered.receipt = None;
-            let (jid, delivered) = (jid.clone(), Box::new(delivered));
-            ToShard::Left {
-                session,
-                jid,
-                delivered,
-            }
-        });
-        let mut frames: Vec<_> = left.map(|frame| (shard, frame)).collect();
-        frames.push((
-            shard,
-            ToShard::Closed {
-                session,
-                jid,
-                receipt: None,
-            },
-        ));
-        frames
+        let frames = ToShard::last_words(self.inbox.session(), &jid, left);
+        frames.map(|frame| (shard, frame)).collect()
     }
 
     fn send(&mut self, shard: ShardId, frame: ToShard) {
@@ -196,14 +174,6 @@ impl ShardLink {
     fn shard_of(&self, account: &Jid) -> ShardId {
         ShardId::of(account.bare_str(), self.routers.shards())
     }
-}
-
-/// Whether anybody misses something of a batch: of presence and answers nobody does.
-fn is_missed(batch: &Batch) -> bool {
-    let is_request = |rec: &Rec| matches!(rec.stanza_type, StanzaType::Get | StanzaType::Set);
-    let is_missed =
-        |rec: &Rec| rec.kind == Kind::Message || rec.kind == Kind::Iq && is_request(rec);
-    batch.recs.iter().any(is_missed)
 }
 
 /// An actor that ends without its machine's word (a panic, a thread that stops) must not leave a

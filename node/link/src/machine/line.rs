@@ -367,15 +367,15 @@ impl<F: Frame> Line<F> {
 
     /// Whether a connection has something to send now.
     pub(crate) fn has_to_send(&self) -> bool {
-        let (waits, sent) = (self.items.len() - self.sent, self.sent);
-        self.version.is_some() && (self.tell_now || waits > 0 && !self.is_held(waits, sent))
+        let waits = self.items.len() - self.sent;
+        self.version.is_some() && (self.tell_now || waits > 0 && !self.is_held(waits))
     }
 
     /// Whether the few frames that wait are to wait for more: a parcel costs its sender and its receiver as much as
     /// dozens of frames. They go as soon as the peer is heard, which is never longer than it takes to answer the last
     /// parcel; and a peer that has answered with nothing but its word, after a pause, is not waited for.
-    fn is_held(&self, waits: usize, sent: usize) -> bool {
-        let is_answered = self.known + 1 >= self.first + sent as u64;
+    fn is_held(&self, waits: usize) -> bool {
+        let is_answered = self.known + 1 >= self.first + self.sent as u64;
         self.lively && !is_answered && !self.has_to_tell() && waits < HELD_FRAMES_MAX
     }
 
