@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     Cut(u32, u32),
     /// A node reaches nobody, and nobody reaches it.
     Isolate(u32),
+    /// A router reaches no member of the control group, while its clients and the store reach it.
+    NoGroup(u32),
     /// A process dies, and starts again afterwards.
     Crash(u32),
     /// A process stands still, as with SIGSTOP.
@@ -75,14 +77,12 @@ pub(crate) fn faults(seed: u64, shards: u16) -> Vec<Scheduled> {
             let fault = draw(weather, shards, dice);
             let at = dice.between(CHAOS.start, CHAOS.end);
             let longest = match fault {
-                Fault::Cut(..) | Fault::CutOneWay(..) | Fault::Isolate(_) | Fault::Pause(_)
-                    if weather != Weather::Stormy =>
-                {
-                    1_500 * MS
-                }
-                Fault::Cut(..) | Fault::CutOneWay(..) | Fault::Isolate(_) | Fault::Pause(_) => {
-                    14 * SECOND
-                }
+                Fault::Cut(..) | Fault::CutOneWay(..) if weather != Weather::Stormy => 1_500 * MS,
+                Fault::Cut(..)
+                | Fault::CutOneWay(..)
+                | Fault::Isolate(_)
+                | Fault::NoGroup(_)
+                | Fault::Pause(_) => 14 * SECOND,
                 _ => 6 * SECOND,
             };
             let lasts = dice.between(100 * MS, longest);
@@ -111,7 +111,7 @@ fn draw(weather: Weather, shards: u16, dice: &mut Dice) -> Fault {
     let kinds = match weather {
         Weather::Rough => 8,
         Weather::Moving => 9,
-        Weather::Stormy => 13,
+        Weather::Stormy => 14,
     };
     match dice.below(kinds) {
         0 | 1 => Fault::Break(one, other),
@@ -125,6 +125,7 @@ fn draw(weather: Weather, shards: u16, dice: &mut Dice) -> Fault {
         9 => Fault::Crash(one),
         10 => Fault::Isolate(one),
         11 => Fault::Pause(dice.pick(&routers)),
+        12 => Fault::NoGroup(dice.pick(&routers)),
         _ if dice.below(2) == 0 => Fault::StoreDies,
         _ => Fault::Cut(dice.pick(&routers), DATABASE),
     }

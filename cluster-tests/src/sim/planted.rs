@@ -16,7 +16,7 @@ pub(crate) enum Planted {
     StaleMap,
     /// A question that is asked again gets a new number, so it is applied twice.
     DedupeForgotten,
-    /// A router that hears nothing from the group lets strangers register.
+    /// A router that hears nothing from the group for a second lets strangers register.
     ThrottleOpen,
     /// A registration is answered before its place in the throttle is kept.
     CommitNotAwaited,
@@ -43,7 +43,7 @@ pub(crate) const ALL: [(Planted, &str, u64); 14] = [
     (Planted::HandOverTooEarly, "hand-over-too-early", 1),
     (Planted::StaleMap, "stale-map", 1),
     (Planted::DedupeForgotten, "dedupe-forgotten", 1),
-    (Planted::ThrottleOpen, "throttle-open", 145),
+    (Planted::ThrottleOpen, "throttle-open", 1),
     (Planted::CommitNotAwaited, "commit-not-awaited", 1),
     (Planted::BacklogReversed, "backlog-reversed", 1),
     (Planted::RefusedDropped, "refused-dropped", 1),

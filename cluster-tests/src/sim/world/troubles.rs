@@ -59,6 +59,12 @@ impl World {
                     self.network.set_cut(other, node, on);
                 }
             }
+            Fault::NoGroup(router) => {
+                for member in CONTROLS {
+                    self.network.set_cut(router, member, on);
+                    self.network.set_cut(member, router, on);
+                }
+            }
             Fault::FullLog(node) => {
                 if let Some(member) = self.members.get_mut(&node) {
                     member.full = on;
