@@ -197,11 +197,13 @@ impl Session {
     }
 
     /// The session is over: its shard gets back what its client has not read, and hears of it behind everything else.
-    /// Gives whether the shard had ended it before, and what is to be finished behind it.
-    pub(crate) fn end(mut self, process: &Process) -> (bool, Self) {
+    /// Gives whether the shard had ended it before, the messages that it gives back, and what is to be finished behind it.
+    pub(crate) fn end(mut self, process: &Process) -> (bool, Vec<u64>, Self) {
         self.stream.lose();
-        let (mut told, mut was_closed, mut left) = (None, false, Vec::new());
+        let (mut told, mut was_closed) = (None, false);
+        let (mut left, mut given_back) = (Vec::new(), Vec::new());
         for frame in self.inbox.close() {
+            given_back.extend(numbers(&frame));
             match frame {
                 ToSession::Answer {
                     answer: Answer::Bound(jid),
@@ -217,7 +219,7 @@ impl Session {
                 self.send(process, frame);
             }
         }
-        (was_closed, self)
+        (was_closed, given_back, self)
     }
 
     /// The node has died, and with it the session. Gives the numbers of the messages that its client has not read.

@@ -8,10 +8,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use rookery_router::shard::{Reply, Request, RequestId, ask_store};
 use rookery_session::carrier::ShardId;
-use rookery_store::log::LogQuery;
+use rookery_store::log::{LogEntry, LogQuery};
 use rookery_store::{MemoryStore, Store, StoreError};
 use rookery_xmpp::jid::Jid;
 
@@ -54,18 +55,20 @@ impl Database {
         Some((asker, reply))
     }
 
-    /// The stanzas that a request is about to remove from a log, if it does.
-    pub(crate) fn trims(&self, number: u64) -> Option<Vec<bytes::Bytes>> {
+    /// The stanzas that a request is about to remove from a log, if it does, and those that stay there.
+    pub(crate) fn trims(&self, number: u64) -> Option<(Vec<Bytes>, Vec<Bytes>)> {
         let Some((_, Request::RemoveLog(owner, range))) = self.heard.get(&number) else {
             return None;
         };
-        let log = self.log(owner).into_iter();
-        let removed = log.filter(|entry| {
+        let goes = |entry: &LogEntry| {
             let above = range.from.is_none_or(|from| from <= entry.position);
             let below = range.through.is_none_or(|last| entry.position <= last);
             above && below && range.takes(entry.marks)
-        });
-        Some(removed.map(|entry| entry.stanza).collect())
+        };
+        let (gone, stay): (Vec<_>, Vec<_>) = self.log(owner).into_iter().partition(goes);
+        let stanzas =
+            |entries: Vec<LogEntry>| entries.into_iter().map(|entry| entry.stanza).collect();
+        Some((stanzas(gone), stanzas(stay)))
     }
 
     /// The store dies, and starts again with what was on disk. Who waits for it.
@@ -88,7 +91,7 @@ impl Database {
     }
 
     /// The stanzas in a log, oldest first.
-    fn log(&self, owner: &Jid) -> Vec<rookery_store::log::LogEntry> {
+    fn log(&self, owner: &Jid) -> Vec<LogEntry> {
         let read = self.store.read_log(owner, LogQuery::after(None, 1_000));
         match read.now_or_never() {
             Some(Ok(entries)) => entries,

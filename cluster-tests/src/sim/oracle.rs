@@ -1,8 +1,8 @@
 //! What must always be true, and what the clients know.
 //!
 //! * **A message** arrives, waits in the recipient's log, or is answered with an error. Not where its sender's
-//!   session was ended by the server, or its connection node died, for XEP-0198 is not there yet; and not where it
-//!   was in the queue of a session that ended.
+//!   session was ended by the server, or its connection node died; and not where it was in the queue of a session whose
+//!   node died with it, or before the session's last words had reached a shard.
 //! * **In a log** what the store has acknowledged to the shard's owner stays until a session has taken it, whatever
 //!   dies.
 //! * **Order** holds of one session's messages to one address, at each session that they reach. But what a session
@@ -85,8 +85,10 @@ struct Sent {
     /// It was on its way into a log.
     appended: bool,
     stored: bool,
-    /// It was in the queue of a session that ended.
+    /// It was in the queue of a session whose node died.
     unread: bool,
+    /// A session of this node ended with it in its queue, and no shard has heard of that yet.
+    left: Option<u32>,
     /// The epochs under which its recipient's shard was given it, and when first.
     came: Vec<(u32, Moment)>,
     due: Option<Micros>,
@@ -153,6 +155,7 @@ impl Oracle {
             appended: false,
             stored: false,
             unread: false,
+            left: None,
             came: Vec::new(),
             due: posting.due,
         });
@@ -229,6 +232,7 @@ impl Oracle {
             let Some(sent) = self.sent.get_mut(*number as usize) else {
                 continue;
             };
+            sent.left = None;
             let is_known = sent.came.last().is_some_and(|(known, _)| *known == epoch);
             if ShardId::of(&sent.recipient, shards) == shard && !is_known {
                 sent.came.push((epoch, self.given.moment()));
@@ -272,7 +276,16 @@ impl Oracle {
         }
     }
 
-    /// A session has ended, with these messages in its queue.
+    /// A session of this node has ended, and is about to give these messages back to its shard.
+    pub(crate) fn left(&mut self, node: u32, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(sent) = self.sent.get_mut(*number as usize) {
+                sent.left = Some(node);
+            }
+        }
+    }
+
+    /// The node of a session has died, with these messages in its queue.
     pub(crate) fn unread(&mut self, numbers: &[u64]) {
         for number in numbers {
             if let Some(sent) = self.sent.get_mut(*number as usize) {
@@ -291,6 +304,9 @@ impl Oracle {
         let its = self.sent.iter().filter(|sent| sent.session.node == node);
         for sent in its {
             self.ended.entry(sent.session).or_insert(now);
+        }
+        for sent in &mut self.sent {
+            sent.unread |= sent.left.take_if(|of| *of == node).is_some();
         }
     }
 

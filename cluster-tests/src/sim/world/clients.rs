@@ -277,13 +277,16 @@ impl World {
             return;
         };
         let node = session.id.node;
-        self.journal
-            .note(self.now, format_args!("end {:?}", session.id));
         let Some(process) = self.processes.get(&node) else {
             return;
         };
         let _guard = process.enter();
-        let (was_closed, session) = session.end(process);
+        let (was_closed, given_back, session) = session.end(process);
+        self.journal.note(
+            self.now,
+            format_args!("end {:?} gives back {given_back:?}", session.id),
+        );
+        self.oracle.left(node, &given_back);
         if was_closed {
             self.oracle.ended(session.id, self.now);
         }

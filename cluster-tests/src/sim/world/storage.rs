@@ -19,6 +19,10 @@ pub(super) type Appends = BTreeMap<(u32, u32, u16, u32, u64), Vec<u64>>;
 impl World {
     /// A shard asks the store.
     pub(super) fn ask_store(&mut self, asker: Asker, request: Request) {
+        if let Some(what) = about_logs(&request) {
+            let asks = format_args!("asks {} {} {what}", asker.node, asker.shard.0);
+            self.journal.note(self.now, asks);
+        }
         if let Request::Append(appends) = &request {
             let numbers = numbers(appends);
             numbers
@@ -45,12 +49,12 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, number: u64) {
-        if let Some(trimmed) = self.database.trims(number) {
-            for stanza in trimmed {
-                if let Some(number) = number_of(&stanza) {
-                    self.oracle.trimmed(number);
-                }
-            }
+        if let Some((gone, stay)) = self.database.trims(number) {
+            // What is there twice, for a former owner of the shard appended it late, is still there.
+            let stay: Vec<_> = stay.iter().filter_map(number_of).collect();
+            let gone = gone.iter().filter_map(number_of);
+            gone.filter(|number| !stay.contains(number))
+                .for_each(|number| self.oracle.trimmed(number));
         }
         let Some((asker, reply)) = self.database.apply(number) else {
             return;
@@ -108,6 +112,22 @@ fn key(asker: Asker) -> (u32, u32, u16, u32, u64) {
         request,
     } = asker;
     (node, life, shard.0, epoch, request.0)
+}
+
+/// What is asked about an account's log, for the journal.
+fn about_logs(request: &Request) -> Option<String> {
+    Some(match request {
+        Request::Append(appends) => {
+            let one = |append: &Append| (append.place.position, number_of(&append.stanza));
+            let owner = appends.first().map(|append| &append.place.owner);
+            let what: Vec<_> = appends.iter().map(one).collect();
+            format!("append {owner:?} {what:?}")
+        }
+        Request::ReadLog(owner, query) => format!("read {owner} {query:?}"),
+        Request::RemoveLog(owner, range) => format!("remove {owner} {range:?}"),
+        Request::SetCursor(owner, _, position) => format!("cursor {owner} {position:?}"),
+        _ => return None,
+    })
 }
 
 /// The messages that wait in what is appended: what is only archived is delivered otherwise.
