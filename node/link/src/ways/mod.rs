@@ -1,6 +1,7 @@
 //! The dialling side: this node's ways to all shards, wherever they are.
 
 mod dialled;
+mod kept;
 mod refuse;
 mod route;
 mod seated;

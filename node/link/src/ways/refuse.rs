@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::counter;
 use rookery_session::carrier::{
-    Answer, SessionId, ShardId, ShardInput, Stands, ToSession, ToShard,
+    Answer, PeerFrame, SessionId, ShardId, ShardInput, Stands, ToSession, ToShard,
 };
 use rookery_xmpp::stanza::{Batch, Kind, StanzaType, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
@@ -64,11 +64,11 @@ impl Inner {
             }
             way.forgotten(now);
         }
-        for up in left {
-            match up.body {
+        for kept in left {
+            match kept.up().body {
                 // Sessions have been told.
                 UpBody::Session(_) => {}
-                _ => self.refuse(Arc::unwrap_or_clone(up)),
+                _ => self.refuse(kept.into_up()),
             }
         }
         let everywhere: Vec<u16> = (0..self.places.len() as u16).collect();
@@ -116,7 +116,10 @@ impl Inner {
             // Who has no owner has no session there either.
             UpBody::Session(ToShard::Closed { session, .. }) => self.seats.leave(session),
             // Whoever sent what it follows from sends that to the next owner of the shard.
-            UpBody::Peer(_) if up.stands() == Stands::NoMore => {}
+            UpBody::Peer(PeerFrame {
+                receipt: Some(receipt),
+                ..
+            }) if receipt.stands() == Stands::NoMore => {}
             UpBody::Peer(frame) => {
                 let Some(local) = &self.config.local else {
                     return;

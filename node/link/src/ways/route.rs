@@ -14,6 +14,7 @@ use rookery_session::carrier::{
 };
 use tokio::sync::Notify;
 
+use super::kept::Kept;
 use super::seated::Seated;
 use super::way::{Change, Way};
 use super::{Dialled, Inner};
@@ -85,13 +86,13 @@ impl Inner {
             return Err((up, Lack::Room));
         }
         up.token = way.next_token();
-        let up = Arc::new(up);
-        match self.carry(owner, &up) {
+        let kept = Kept::new(up, size);
+        match self.carry(owner, kept.up()) {
             Ok(()) => {
-                way.keep_sent(up, size);
+                way.keep_sent(kept);
                 Ok(())
             }
-            Err(lack) => Err((Arc::unwrap_or_clone(up), lack)),
+            Err(lack) => Err((kept.into_up(), lack)),
         }
     }
 
@@ -211,7 +212,7 @@ impl Inner {
             return Err(up);
         }
         up.token = way.next_token();
-        way.keep_unsent(Arc::new(up), size);
+        way.keep_unsent(Kept::new(up, size));
         Ok(())
     }
 
@@ -252,19 +253,14 @@ impl Inner {
         drop(way);
         drop(void);
         place.room.notify_one();
-        for up in refused {
-            self.refuse(Arc::unwrap_or_clone(up));
+        for kept in refused {
+            self.refuse(kept.into_up());
         }
     }
 
     /// Lets a way lead to this owner, as far as that can be done now. Gives what is to be dropped when the way is not
     /// locked any more.
-    fn change(
-        self: &Arc<Self>,
-        shard: ShardId,
-        way: &mut Way,
-        owner: Option<Owner>,
-    ) -> Vec<Arc<Up>> {
+    fn change(self: &Arc<Self>, shard: ShardId, way: &mut Way, owner: Option<Owner>) -> Vec<Kept> {
         let now = self.clock.now();
         way.shut_for(now);
         let Some(owner) = owner else {
@@ -340,8 +336,8 @@ impl Inner {
                 continue;
             };
             let settled = place.way().settle(token);
-            if let Some(up) = settled {
-                self.seats.settled(&up);
+            if let Some(kept) = settled {
+                self.seats.settled(kept.up());
                 if rung != Some(shard) {
                     place.room.notify_one();
                     rung = Some(shard);

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use rookery_session::carrier::Stands;
 
+use super::kept::Kept;
 use crate::map::Owner;
 use crate::wire::Up;
 
@@ -39,11 +40,6 @@ pub(super) struct Way {
     shut_since: Option<Duration>,
     not_before: Duration,
     fence: Fence,
-}
-
-struct Kept {
-    up: Arc<Up>,
-    size: usize,
 }
 
 /// Whether the former owner has told all that it settled.
@@ -98,30 +94,32 @@ impl Way {
         self.last_token
     }
 
-    /// Keeps a frame of this size that was sent.
-    pub(super) fn keep_sent(&mut self, up: Arc<Up>, size: usize) {
-        self.bytes += size;
-        self.kept.push_back(Kept { up, size });
+    /// Keeps a frame that was sent.
+    pub(super) fn keep_sent(&mut self, kept: Kept) {
+        self.bytes += kept.size();
+        self.kept.push_back(kept);
     }
 
-    /// Keeps a frame of this size that is to be sent when the way is open.
-    pub(super) fn keep_unsent(&mut self, up: Arc<Up>, size: usize) {
-        self.keep_sent(up, size);
+    /// Keeps a frame that is to be sent when the way is open.
+    pub(super) fn keep_unsent(&mut self, kept: Kept) {
+        self.keep_sent(kept);
         self.unsent += 1;
     }
 
     /// A frame has been dealt with. What is given is to be dropped without any lock: it may hold
     /// receipts.
-    pub(super) fn settle(&mut self, token: u64) -> Option<Arc<Up>> {
-        let at = self.kept.binary_search_by_key(&token, |kept| kept.up.token);
+    pub(super) fn settle(&mut self, token: u64) -> Option<Kept> {
+        let at = self
+            .kept
+            .binary_search_by_key(&token, |kept| kept.up().token);
         let at = at.ok()?;
         // One that is still to be sent to the next owner has been settled by the last.
         if at >= self.kept.len() - self.unsent {
             self.unsent -= 1;
         }
         let kept = self.kept.remove(at)?;
-        self.bytes -= kept.size;
-        Some(kept.up)
+        self.bytes -= kept.size();
+        Some(kept)
     }
 
     /// Notes that the way is not open, and says for how long it has not been.
@@ -187,7 +185,7 @@ impl Way {
 
     /// Sends what is still to be sent, as far as `send` takes it. Gives what nobody is to get any more, to be dropped
     /// without any lock.
-    pub(super) fn advance(&mut self, mut send: impl FnMut(&Arc<Up>) -> bool) -> Vec<Arc<Up>> {
+    pub(super) fn advance(&mut self, mut send: impl FnMut(&Arc<Up>) -> bool) -> Vec<Kept> {
         let mut void = Vec::new();
         while let Some(next) = self.front.front() {
             if !send(next) {
@@ -197,13 +195,13 @@ impl Way {
         }
         while self.unsent > 0 {
             let at = self.kept.len() - self.unsent;
-            match self.kept[at].up.stands() {
-                Stands::Firmly if send(&self.kept[at].up) => {}
+            match self.kept[at].stands() {
+                Stands::Firmly if send(self.kept[at].up()) => {}
                 Stands::Firmly | Stands::Perhaps => break,
                 Stands::NoMore => {
                     let kept = self.kept.remove(at).expect("it was found there");
-                    self.bytes -= kept.size;
-                    void.push(kept.up);
+                    self.bytes -= kept.size();
+                    void.push(kept);
                 }
             }
             self.unsent -= 1;
@@ -212,19 +210,19 @@ impl Way {
     }
 
     /// Gives these back, and keeps the others.
-    pub(super) fn give_up_those(&mut self, those: impl Fn(&Up) -> bool) -> Vec<Arc<Up>> {
+    pub(super) fn give_up_those(&mut self, those: impl Fn(&Up) -> bool) -> Vec<Kept> {
         let sent = self.kept.len() - self.unsent;
         let unsent = self.kept.iter().skip(sent);
-        self.unsent = unsent.filter(|kept| !those(&kept.up)).count();
+        self.unsent = unsent.filter(|kept| !those(kept.up())).count();
         let (given, left): (VecDeque<_>, VecDeque<_>) =
-            self.kept.drain(..).partition(|kept| those(&kept.up));
+            self.kept.drain(..).partition(|kept| those(kept.up()));
         self.kept = left;
-        self.bytes = self.kept.iter().map(|kept| kept.size).sum();
-        given.into_iter().map(|kept| kept.up).collect()
+        self.bytes = self.kept.iter().map(|kept| kept.size()).sum();
+        given.into()
     }
 
     /// Gives everything back that need not arrive.
-    pub(super) fn give_up(&mut self) -> Vec<Arc<Up>> {
+    pub(super) fn give_up(&mut self) -> Vec<Kept> {
         self.front.clear();
         self.give_up_those(|up| !up.must_arrive())
     }
@@ -279,7 +277,7 @@ mod tests {
     }
 
     /// What a shard of this node has said, and follows from a frame that somebody keeps.
-    fn said(token: u64, office: &Arc<Office>) -> Arc<Up> {
+    fn said(token: u64, office: &Arc<Office>) -> Up {
         let jid: Arc<Jid> = Arc::new("romeo@localhost".parse().expect("a JID"));
         let batch = Batch {
             buf: Bytes::new(),
@@ -289,10 +287,10 @@ mod tests {
         receipt.enter(&(office.clone() as Arc<dyn Tenure>));
         let mut frame = PeerFrame::new(jid.clone(), jid, batch);
         frame.receipt = Some(receipt);
-        Arc::new(Up {
+        Up {
             body: UpBody::Peer(frame),
             ..up(token)
-        })
+        }
     }
 
     fn sent(way: &mut Way) -> Vec<u64> {
@@ -311,7 +309,7 @@ mod tests {
             let token = way.next_token();
             let up = up(token);
             let size = up.size();
-            way.keep_sent(Arc::new(up), size);
+            way.keep_sent(Kept::new(up, size));
         }
         way
     }
@@ -320,9 +318,9 @@ mod tests {
     fn what_is_given_up_among_others_leaves_them_in_their_order() {
         let mut way = open_with(4);
         let token = way.next_token();
-        way.keep_unsent(Arc::new(up(token)), 10);
+        way.keep_unsent(Kept::new(up(token), 10));
         let given = way.give_up_those(|up| up.token % 2 == 1);
-        let given: Vec<_> = given.iter().map(|up| up.token).collect();
+        let given: Vec<_> = given.iter().map(|kept| kept.up().token).collect();
         assert_eq!(given, [1, 3, 5]);
         assert_eq!(sent(&mut way), [0; 0]);
         way.forgotten(Duration::ZERO);
@@ -354,10 +352,10 @@ mod tests {
         let mut way = open_with(1);
         for _ in 0..2 {
             let token = way.next_token();
-            way.keep_sent(said(token, &office), 10);
+            way.keep_sent(Kept::new(said(token, &office), 10));
         }
         let token = way.next_token();
-        way.keep_sent(Arc::new(up(token)), 10);
+        way.keep_sent(Kept::new(up(token), 10));
         way.begin(SECOND, []);
         office.set(Stands::Perhaps);
         assert_eq!(sent(&mut way), [1], "all behind it wait as well");
@@ -371,8 +369,25 @@ mod tests {
             true
         });
         assert_eq!(sent, [4]);
-        assert_eq!(void.iter().map(|up| up.token).collect::<Vec<_>>(), [3]);
+        assert_eq!(
+            void.iter().map(|kept| kept.up().token).collect::<Vec<_>>(),
+            [3]
+        );
         assert!(way.is_open(Some(SECOND)) && way.kept() == 3);
+    }
+
+    #[test]
+    fn what_is_settled_holds_no_receipt_though_a_link_to_a_silent_owner_holds_the_frame() {
+        let office = Arc::new(Office(Mutex::new(Stands::Firmly)));
+        let mut way = open_with(0);
+        let token = way.next_token();
+        let kept = Kept::new(said(token, &office), 10);
+        let on_the_link = kept.up().clone();
+        way.keep_sent(kept);
+        assert!(Arc::strong_count(&office) > 1, "the receipt names it");
+        drop(way.settle(token).expect("it was kept"));
+        assert_eq!(Arc::strong_count(&office), 1);
+        assert_eq!(on_the_link.token, token);
     }
 
     #[test]
@@ -413,7 +428,7 @@ mod tests {
         let mut way = open_with(2);
         let size = up(1).size();
         assert!(way.has_room(size, 3 * size) && !way.has_room(size, 3 * size - 1));
-        let back: Vec<_> = way.give_up().iter().map(|up| up.token).collect();
+        let back: Vec<_> = way.give_up().iter().map(|kept| kept.up().token).collect();
         assert_eq!(back, [1, 2]);
         assert!(way.has_room(1_000_000, 1));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rookery_session::carrier::{
     AskId, Delivered, Origin, Origins, PeerFrame, Question, Receipt, SessionId, ShardId,
-    ShardInput, SinkRef, Stands, ToShard,
+    ShardInput, SinkRef, ToShard,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
@@ -228,17 +228,6 @@ impl Up {
             UpBody::Session(frame) => !matches!(frame, ToShard::Ask { .. }),
             UpBody::Peer(_) => true,
             _ => false,
-        }
-    }
-
-    /// Whether the shard that says so may still speak: what a session says stands by itself.
-    pub(crate) fn stands(&self) -> Stands {
-        match &self.body {
-            UpBody::Peer(PeerFrame {
-                receipt: Some(receipt),
-                ..
-            }) => receipt.stands(),
-            _ => Stands::Firmly,
         }
     }
 
