@@ -35,7 +35,8 @@ pub(crate) fn tests<'a>(python: &'a Path, npm: &'a Path) -> Vec<Test<'a>> {
     ]
 }
 
-fn script(name: &str) -> std::path::PathBuf {
+/// A client's program.
+pub(crate) fn script(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("clients")
         .join(name)

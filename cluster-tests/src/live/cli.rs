@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::cluster::{self, Shape};
+use super::demo::Demo;
 use super::{Plan, play};
 use crate::suite::{Suite, say};
 
@@ -19,6 +20,8 @@ pub(crate) enum Command {
     Down(Down),
     /// Plays troubles of a live cluster under load, and judges what the clients saw.
     Live(Live),
+    /// Two real clients talk while each process of a cluster is killed in turn: nothing acknowledged is lost.
+    Demo(Demo),
 }
 
 /// `cluster-tests up`.
@@ -95,6 +98,7 @@ impl Command {
                 cluster::up(&suite.rookery, &it.dir, &it.cache, shape, it.unlimited)
             }
             Self::Down(it) => cluster::down(&it.dir),
+            Self::Demo(it) => it.run(suite),
             Self::Live(it) => play(
                 suite,
                 &Plan {

@@ -2,6 +2,7 @@
 
 mod cli;
 pub(crate) mod cluster;
+mod demo;
 mod judge;
 mod load;
 mod namespace;
