@@ -31,7 +31,6 @@ pub(super) fn show(scene: &Scene, ends: &Receiver<()>) {
             _ => break,
         }
     }
-    say(if terminal { "" } else { "the end" });
 }
 
 /// One line: the time, what is wrong, and how both directions stand.
