@@ -99,7 +99,7 @@ impl Demo {
         };
         let start = |who: usize, command| {
             let log = folder.join(format!("{}.log", NAMES[who]));
-            Speaker::start(command, who, log, scene, ends.clone())
+            Speaker::start(command, who, &log, scene, ends.clone())
         };
         Ok([
             start(0, part(0).slixmpp(&self.python))?,

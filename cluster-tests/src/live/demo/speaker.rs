@@ -1,5 +1,6 @@
 //! The client's process, whose lines are taken down as they come.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -65,25 +66,30 @@ fn command(program: &Path) -> Command {
 }
 
 impl Speaker {
-    /// Starts it. What it says goes to the scene, what it complains of to `log`; when it ends, `ended` is told who did.
+    /// Starts it. What it says goes to the scene and, with the seconds since the beginning, to `log`; what it complains
+    /// of goes beside that, to a file that ends with `.err`. When it ends, `ended` is told who did.
     pub(super) fn start(
         mut command: Command,
         who: usize,
-        log: PathBuf,
+        log: &Path,
         scene: &Arc<Scene>,
         ended: SyncSender<usize>,
     ) -> Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(log)?)
+            .stderr(File::create(log.with_extension("err"))?)
             .spawn()
             .context("a client cannot be started")?;
         let input = child.stdin.take().context("it has an input")?;
         let output = child.stdout.take().context("it has an output")?;
         let scene = scene.clone();
+        let mut log = File::create(log)?;
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let at = scene.elapsed().as_secs_f32();
+                // The tally does not need it.
+                let _ = writeln!(log, "{at:8.3} {line}");
                 match serde_json::from_str(&line) {
                     Ok(event) => scene.hear(who, event),
                     Err(_) => break,
