@@ -51,9 +51,10 @@ impl Scene {
 
     /// A client says something.
     pub(super) fn hear(&self, who: usize, event: Event) {
+        let at = self.elapsed();
         let mut state = self.state();
         state.heard = now();
-        state.talk.hear(who, event);
+        state.talk.hear(who, at, event);
     }
 
     /// Something is wrong with the cluster, or nothing is any more.

@@ -71,6 +71,11 @@ pub(super) fn table(talk: &Talk) -> String {
         ("LOST: acknowledged, and never received", a.lost, b.lost),
         ("DOUBLED within a session", a.doubled, b.doubled),
         ("OUT OF ORDER within a session", a.disordered, b.disordered),
+        (
+            "overtaken while it waited for a session",
+            a.overtaken,
+            b.overtaken,
+        ),
         ("sent again in a new session", a.sent_again, b.sent_again),
         (
             "received again after a new session",

@@ -1,6 +1,7 @@
 //! What two clients say about their talk, and what is to be thought of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -69,16 +70,26 @@ pub(super) struct Client {
     pub(super) bound: u32,
     /// How often it came back to the one that it had.
     pub(super) resumed: u32,
+    /// When it was given the session that it has.
+    began: Duration,
 }
 
 /// The messages from one to the other.
 #[derive(Debug, Default)]
 pub(super) struct Direction {
-    /// By number: how often it was sent once more.
-    sent: BTreeMap<u64, u32>,
+    sent: BTreeMap<u64, Sent>,
     acknowledged: BTreeSet<u64>,
     received: Vec<Receipt>,
     returned: u64,
+}
+
+/// A message that was sent.
+#[derive(Debug, Default)]
+struct Sent {
+    /// When it was for the first time.
+    at: Duration,
+    /// How often it was sent once more.
+    again: u32,
 }
 
 /// A message that arrived.
@@ -89,6 +100,8 @@ struct Receipt {
     from: String,
     /// The session in which it arrived.
     to: u32,
+    /// When that began.
+    began: Duration,
 }
 
 /// How a direction stands.
@@ -106,6 +119,8 @@ pub(super) struct Totals {
     pub(super) doubled: u64,
     /// Arrived behind a later one, from the same session to the same session.
     pub(super) disordered: u64,
+    /// The same, but sent before the recipient had this session, so that it waited for it.
+    pub(super) overtaken: u64,
     /// Sent once more by the client itself, in a new session.
     pub(super) sent_again: u64,
     /// Arrived once more for that reason, or because the recipient had to take a new session.
@@ -127,13 +142,14 @@ impl Totals {
 }
 
 impl Talk {
-    /// Takes down what a client says.
-    pub(super) fn hear(&mut self, who: usize, event: Event) {
+    /// Takes down what a client says at this time.
+    pub(super) fn hear(&mut self, who: usize, at: Duration, event: Event) {
         let client = &mut self.clients[who];
-        let session = client.bound;
+        let (session, began) = (client.bound, client.began);
         match event {
             Event::Bound { address } => {
                 client.bound += 1;
+                client.began = at;
                 client.address = Some(address);
             }
             Event::Resumed { address } => {
@@ -141,8 +157,10 @@ impl Talk {
                 client.address = Some(address);
             }
             Event::Disconnected => client.address = None,
-            Event::Sent { n, .. } => drop(self.directions[who].sent.entry(n).or_default()),
-            Event::SentAgain { n } => *self.directions[who].sent.entry(n).or_default() += 1,
+            Event::Sent { n, .. } => {
+                self.directions[who].sent.insert(n, Sent { at, again: 0 });
+            }
+            Event::SentAgain { n } => self.directions[who].sent.entry(n).or_default().again += 1,
             Event::Acknowledged { n } => drop(self.directions[who].acknowledged.insert(n)),
             Event::Returned { .. } => self.directions[who].returned += 1,
             Event::Received { n, id } => {
@@ -150,7 +168,7 @@ impl Talk {
                 let to = session;
                 self.directions[1 - who]
                     .received
-                    .push(Receipt { n, from, to });
+                    .push(Receipt { n, from, to, began });
             }
         }
     }
@@ -179,6 +197,8 @@ impl Direction {
         let newest = arrived.last().copied().unwrap_or_default();
         let lost = self.acknowledged.difference(&arrived);
         let doubled = self.doubled();
+        let late = self.late();
+        let overtaken = late.iter().filter(|it| self.waited(it)).count() as u64;
         let copies = self.received.len() - arrived.len();
         Totals {
             sent: self.sent.len() as u64,
@@ -186,8 +206,9 @@ impl Direction {
             received: arrived.len() as u64,
             lost: lost.filter(|n| ended || **n < newest).count() as u64,
             doubled,
-            disordered: self.disordered(),
-            sent_again: self.sent.values().map(|again| u64::from(*again)).sum(),
+            disordered: late.len() as u64 - overtaken,
+            overtaken,
+            sent_again: self.sent.values().map(|it| u64::from(it.again)).sum(),
             received_again: copies as u64 - doubled,
             returned: self.returned,
         }
@@ -208,22 +229,33 @@ impl Direction {
 
     /// Messages that came first behind a later one. Nobody promises an order over two sessions, nor for a message that
     /// was sent again behind others.
-    fn disordered(&self) -> u64 {
+    fn late(&self) -> Vec<&Receipt> {
         let mut seen = BTreeSet::new();
         let mut newest: BTreeMap<(&str, u32), u64> = BTreeMap::new();
-        let mut count = 0;
+        let mut late = Vec::new();
         for it in &self.received {
             if !seen.insert(it.n) || self.times_sent_again(it.n) > 0 {
                 continue;
             }
             let newest = newest.entry((&it.from, it.to)).or_default();
-            count += u64::from(it.n < *newest);
+            if it.n < *newest {
+                late.push(it);
+            }
             *newest = it.n.max(*newest);
         }
-        count
+        late
+    }
+
+    /// Whether a message was there before the recipient's session was, or before the server knew of it.
+    fn waited(&self, it: &Receipt) -> bool {
+        let sent = self.sent.get(&it.n);
+        sent.is_some_and(|sent| sent.at < it.began + GREETING)
     }
 
     fn times_sent_again(&self, n: u64) -> u32 {
-        self.sent.get(&n).copied().unwrap_or_default()
+        self.sent.get(&n).map_or(0, |it| it.again)
     }
 }
+
+/// Between the moment in which a client has a session and the one in which its presence has been dealt with.
+const GREETING: Duration = Duration::from_secs(1);

@@ -1,10 +1,13 @@
+use std::time::Duration;
+
 use super::talk::{Event, Talk, Totals};
 
 /// The first client sends, the second receives; the words are `sent N`, `again N`, `acked N`, `got SESSION-N`, `bound`
 /// and `resumed`, which are said by the second.
 fn talk(words: &[&str]) -> Talk {
     let mut talk = Talk::default();
-    for word in words {
+    for (second, word) in words.iter().enumerate() {
+        let at = Duration::from_secs(2 * second as u64);
         let (what, rest) = word.split_once(' ').unwrap_or((word, "0"));
         let n = rest.rsplit('-').next().unwrap().parse().unwrap();
         let address = String::new();
@@ -16,7 +19,7 @@ fn talk(words: &[&str]) -> Talk {
             "resumed" => (1, Event::Resumed { address }),
             _ => (1, Event::Received { n, id: rest.into() }),
         };
-        talk.hear(who, event);
+        talk.hear(who, at, event);
     }
     talk
 }
@@ -72,6 +75,15 @@ fn what_comes_behind_a_later_one_is_disordered_unless_a_session_has_changed() {
     assert_eq!(totals(&sender).disordered, 0);
     let again = [&sent[..], &["again 1", "got 1-2", "got 1-1"]].concat();
     assert_eq!(totals(&again).disordered, 0);
+}
+
+#[test]
+fn what_a_later_one_overtakes_while_it_waits_for_a_new_session_is_counted_apart() {
+    let it = totals(&[
+        "bound", "sent 1", "bound", "sent 2", "got 1-2", "got 1-1", "sent 3", "sent 4", "got 1-4",
+        "got 1-3",
+    ]);
+    assert_eq!((it.overtaken, it.disordered), (1, 1));
 }
 
 #[test]
