@@ -10,6 +10,7 @@ mod crash;
 mod hostile;
 mod live;
 mod load;
+mod resumption;
 mod server;
 mod sim;
 mod streams;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
             let parts = [
                 clients::NAMES,
                 hostile::NAMES,
+                resumption::NAMES,
                 streams::NAMES,
                 crash::NAMES,
                 backup::NAMES,
@@ -96,7 +98,12 @@ fn main() -> ExitCode {
         }
         Part::Clients { python, npm } => suite.run(&clients::tests(&python, &npm)),
         Part::Hostile => suite.run(&hostile::tests()),
-        Part::Streams => suite.run(&streams::tests()),
+        Part::Streams => suite.run(
+            &[streams::tests(), resumption::tests()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>(),
+        ),
         Part::Crash => suite.run(&crash::tests()),
         Part::Backup => suite.run(&backup::tests()),
         Part::Cql { cache } => suite.run(&cql::tests(&cache)),

@@ -140,6 +140,18 @@ impl Wire {
         Ok(self.text())
     }
 
+    /// Reads until this text came once more than so many times.
+    pub(crate) fn read_until_more(&mut self, text: &str, times: usize) -> Result<()> {
+        let start = now();
+        while self.text().matches(text).count() <= times {
+            if self.ended || start.elapsed() > DEADLINE {
+                bail!("{text} came {times} times: {}", self.text());
+            }
+            self.read_some()?;
+        }
+        Ok(())
+    }
+
     /// Reads until the server closes the socket; everything that was received comes back.
     pub(crate) fn read_to_end(&mut self) -> Result<String> {
         let start = now();

@@ -197,7 +197,8 @@ impl Session {
     }
 
     /// The session is over: its shard gets back what its client has not read, and hears of it behind everything else.
-    /// Gives whether the shard had ended it before, the messages that it gives back, and what is to be finished behind it.
+    /// Gives whether the shard had ended it before, the messages that it gives back, and what is to be finished behind
+    /// it.
     pub(crate) fn end(mut self, process: &Process) -> (bool, Vec<u64>, Self) {
         self.stream.lose();
         let (mut told, mut was_closed) = (None, false);

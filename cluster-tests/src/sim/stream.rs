@@ -236,7 +236,11 @@ impl Stream {
             Effect::Deliver(_)
             | Effect::ReportLogin { .. }
             | Effect::WithdrawLogin { .. }
-            | Effect::StartTls => {}
+            | Effect::StartTls
+            // They do not manage their streams.
+            | Effect::Enable(..)
+            | Effect::NotEnabled
+            | Effect::Acknowledged(_) => {}
         }
     }
 

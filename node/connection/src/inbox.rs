@@ -6,9 +6,12 @@ use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 use rookery_session::Seen;
-use rookery_session::carrier::{Delivered, Full, Receipts, SessionId, ShardId, Sink, ToSession};
+use rookery_session::carrier::{
+    Answer, Delivered, Full, Kept, Receipts, SessionId, ShardId, Sink, ToSession,
+};
 
 use crate::ConnectionOptions;
+use crate::kept::KeptHere;
 
 /// A bounded queue into one session actor, which it wakes once for all that is there.
 ///
@@ -32,8 +35,18 @@ struct Queue {
     seen: Seen,
     /// What the session's client has sent and has been dealt with: the numbers of the first stanzas.
     settled: Vec<u64>,
+    /// What is kept of a stream that can be resumed.
+    kept: Option<KeptHere>,
     closed: bool,
     cut: bool,
+}
+
+/// What an inbox gives when it is closed.
+pub(crate) struct Rest {
+    /// What was not taken, and is in nothing else that is given.
+    pub(crate) frames: VecDeque<ToSession>,
+    /// What was numbered, and the client has not acknowledged.
+    pub(crate) unacked: Vec<Delivered>,
 }
 
 impl Inbox {
@@ -81,13 +94,59 @@ impl Inbox {
         !self.queue().frames.is_empty()
     }
 
+    /// From now on keeps what is numbered, takes all of it, and counts what the session's client has sent: from this
+    /// stanza on.
+    pub(crate) fn keep(&self, kept: KeptHere) {
+        self.queue().kept = Some(kept);
+    }
+
+    /// Nothing is numbered after all.
+    pub(crate) fn keep_nothing(&self) {
+        self.queue().kept = None;
+    }
+
+    /// Stanzas of the client are on their way to its shard.
+    pub(crate) fn submitted(&self, first: u64, stanzas: usize) {
+        if let Some(kept) = &mut self.queue().kept {
+            kept.submitted(first, stanzas);
+        }
+    }
+
+    /// The client has got so many of what is numbered.
+    pub(crate) fn acknowledged(&self, acked: u64) {
+        if let Some(kept) = &mut self.queue().kept {
+            kept.acknowledged(acked);
+        }
+    }
+
     /// Refuses everything from now on, and gives what was not taken.
-    pub(crate) fn close(&self) -> VecDeque<ToSession> {
+    pub(crate) fn close(&self) -> Rest {
         let mut queue = self.queue();
         queue.closed = true;
         queue.stanzas = 0;
         queue.bytes = 0;
-        std::mem::take(&mut queue.frames)
+        let mut frames = std::mem::take(&mut queue.frames);
+        let kept = queue.kept.take();
+        drop(queue);
+        let is_kept = |frame: &ToSession| matches!(frame, ToSession::Deliver(delivered) if delivered.number != 0);
+        frames.retain(|frame| !is_kept(frame));
+        Rest {
+            frames,
+            unacked: kept.map_or_else(Vec::new, KeptHere::into_unacked),
+        }
+    }
+
+    /// Drops what waits to be written: nobody will write it here, and it is kept. Whether the shard has ended the
+    /// session.
+    pub(crate) fn drop_frames(&self) -> bool {
+        let mut queue = self.queue();
+        queue.stanzas = 0;
+        queue.bytes = 0;
+        let frames = std::mem::take(&mut queue.frames);
+        drop(queue);
+        frames
+            .iter()
+            .any(|frame| matches!(frame, ToSession::Close(_)))
     }
 
     /// Tells the actor to end without a word.
@@ -107,9 +166,27 @@ impl Inbox {
     }
 }
 
+impl Queue {
+    fn answered(&mut self, answer: &Answer) {
+        match (answer, &mut self.kept) {
+            (Answer::Enabled { id, .. }, Some(kept)) => id.clone_into(&mut kept.id),
+            (Answer::Resumed(resumed), kept) => *kept = Some(KeptHere::resumed(resumed)),
+            _ => {}
+        }
+    }
+}
+
 impl Sink for Inbox {
     fn session(&self) -> SessionId {
         self.session
+    }
+
+    fn may_be_resumed(&self) -> bool {
+        true
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        self.queue().kept.as_ref().and_then(KeptHere::shown)
     }
 
     fn send(&self, mut frame: ToSession) -> Result<(), Full<ToSession>> {
@@ -117,7 +194,24 @@ impl Sink for Inbox {
         if queue.closed {
             return Err(Full(frame));
         }
-        if let ToSession::Deliver(delivered) = &mut frame {
+        // What follows is numbered, and may be here before the session has read this.
+        if let ToSession::Answer { answer, .. } = &frame {
+            queue.answered(answer);
+        }
+        if let ToSession::Deliver(delivered) = &mut frame
+            && delivered.number != 0
+        {
+            if !queue
+                .kept
+                .as_mut()
+                .is_some_and(|kept| kept.takes(delivered))
+            {
+                // It comes again, behind what is missing; or it came before.
+                return Ok(());
+            }
+            queue.stanzas += delivered.batch.recs.len();
+            queue.bytes += delivered.batch.stanza_bytes();
+        } else if let ToSession::Deliver(delivered) = &mut frame {
             let batch = &delivered.batch;
             let (stanzas, bytes) = (batch.recs.len(), batch.stanza_bytes());
             let fits = queue.stanzas + stanzas <= self.stanzas_max
@@ -149,6 +243,9 @@ impl Receipts for Inbox {
             return;
         }
         queue.settled.push(first);
+        if let Some(kept) = &mut queue.kept {
+            kept.settled(first);
+        }
         drop(queue);
         self.waker.wake();
     }
@@ -157,7 +254,7 @@ impl Receipts for Inbox {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use rookery_session::carrier::{Answer, AskId, Origin, Origins};
+    use rookery_session::carrier::{AskId, Origin, Origins};
     use rookery_xmpp::stanza::{Batch, Rec};
     use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
@@ -260,7 +357,7 @@ mod tests {
     fn a_closed_inbox_gives_what_it_held_and_takes_nothing() {
         let inbox = inbox(2, 100);
         assert!(inbox.send(delivery(1, 1)).is_ok());
-        assert_eq!(inbox.close().len(), 1);
+        assert_eq!(inbox.close().frames.len(), 1);
         let error = StreamError::new(StreamCondition::Conflict);
         assert!(inbox.send(ToSession::Close(error)).is_err());
     }

@@ -15,6 +15,7 @@
 mod admission;
 mod bans;
 mod inbox;
+mod kept;
 mod listener;
 mod options;
 mod proxied;

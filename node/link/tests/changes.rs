@@ -56,7 +56,7 @@ async fn a_node_that_stays_away_is_given_up_on_both_sides() {
     let closed = async {
         loop {
             match pair.shards.next(shard).await {
-                ShardInput::Session(ToShard::Closed { session: id, .. }) => return id,
+                ShardInput::Session(ToShard::Detached { session: id, .. }) => return id,
                 ShardInput::Session(ToShard::Ask { .. }) | ShardInput::Undelivered { .. } => {}
                 _ => panic!("nothing else was said"),
             }
@@ -100,7 +100,7 @@ fn patient() -> LinkOptions {
 async fn closed(pair: &Pair) -> SessionId {
     let shard = ShardId::of("a@example.net", SHARDS).0;
     match pair.shards.next(shard).await {
-        ShardInput::Session(ToShard::Closed { session, .. }) => session,
+        ShardInput::Session(ToShard::Detached { session, .. }) => session,
         _ => panic!("nothing else was said"),
     }
 }
@@ -208,7 +208,7 @@ async fn a_node_that_may_speak_no_more_is_heard_no_more() {
     let shard = ShardId::of("a@example.net", SHARDS).0;
     assert!(matches!(
         pair.shards.next(shard).await,
-        ShardInput::Session(ToShard::Closed { .. })
+        ShardInput::Session(ToShard::Detached { .. })
     ));
     assert!(matches!(session.next().await, ToSession::Close(_)));
 }

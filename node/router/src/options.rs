@@ -8,6 +8,13 @@ rookery_xmpp::options! {
         pub shards: u16 = 1024, "shards";
         /// Sessions that one account may have at once; more are refused with `resource-constraint`.
         pub resources_max: u32 = 10, "sessions";
+        /// How long a client that was lost may come back and resume its stream (XEP-0198 5); until then its session
+        /// stays. A phone in a tunnel, or a laptop on the way to the next room. 0 lets no stream be resumed.
+        pub resume_s: u32 = 300, "s";
+        /// Stanzas that are kept for such a stream until its client acknowledges them; past it, the log takes over.
+        pub resume_stanzas_max: u32 = 500, "stanzas";
+        /// Bytes of them, held in memory here and at the session's node.
+        pub resume_bytes_max: u32 = 1_048_576, "bytes";
         /// What happens when a client binds a resource that is in use: `replace` closes the older
         /// session (RFC 6120 7.7.2.2), `refuse` keeps it, `rename` gives the newcomer another
         /// resource.

@@ -17,19 +17,23 @@
 //! Frames of one session stay in order. Every queue on the way is bounded: a full shard gives the frame back, and the
 //! session stops reading its socket; a full session gives the frame back, and the shard decides what becomes of it.
 
+mod questions;
+
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
-use rookery_xmpp::stanza_error::StanzaError;
 use rookery_xmpp::stream_error::StreamError;
 
+use crate::seen::Seen;
+
+pub use self::questions::{
+    AccountSummary, AdminAnswer, AdminQuestion, Answer, Question, Resumed, SessionSummary,
+};
 pub use crate::receipt::{Receipt, ReceiptRef, Receipts, Stands, Tenure, Word};
 
 /// Names a session in the whole cluster, for ever: a node never gives out a serial twice, also not after a restart.
@@ -156,6 +160,24 @@ pub enum ToShard {
         /// What it was sent; with the receipt, where somebody keeps the frame until it is settled.
         delivered: Box<Delivered>,
     },
+    /// The client has got so many of the numbered stanzas ([`Delivered::number`]).
+    Acked {
+        /// Which session.
+        session: SessionId,
+        /// Its full JID.
+        jid: Arc<Jid>,
+        /// How many, since the stream could be resumed first.
+        acked: u64,
+    },
+    /// The node of the session does not serve it any more. If its stream can be resumed, it waits for that.
+    Detached {
+        /// Which session.
+        session: SessionId,
+        /// Its full JID.
+        jid: Arc<Jid>,
+        /// Where somebody keeps the frame until it is settled.
+        receipt: Option<Receipt>,
+    },
     /// The session is over: the stream was closed, or its socket was lost.
     Closed {
         /// Which session.
@@ -175,6 +197,8 @@ pub enum ToShard {
         address: IpAddr,
         /// What the earlier owner said last in [`ToSession::Remember`]; empty if it said nothing.
         state: Bytes,
+        /// What the session's node has kept of a stream that can be resumed.
+        kept: Option<Box<Kept>>,
     },
 }
 
@@ -211,156 +235,6 @@ fn is_missed(batch: &Batch) -> bool {
     batch.recs.iter().any(is_missed)
 }
 
-/// What may be asked of a shard.
-#[derive(Clone, Debug)]
-pub enum Question {
-    /// The SCRAM keys of an account. Answered alike, and as fast, for accounts that do not exist or are disabled.
-    Credentials {
-        /// The account.
-        account: Jid,
-    },
-    /// Binds a resource (RFC 6120 7).
-    Bind {
-        /// The authenticated account.
-        account: Jid,
-        /// The resource the client wants, prepared; `None` lets the server choose.
-        resource: Option<String>,
-        /// Where the client connects from.
-        address: IpAddr,
-    },
-    /// In-band registration before authentication (XEP-0077): an IQ in canonical bytes.
-    Register {
-        /// The virtual host of the stream.
-        host: String,
-        /// Where the client connects from, for the throttle.
-        address: IpAddr,
-        /// The IQ.
-        iq: Bytes,
-    },
-    /// The operator's questions, from the admin API.
-    Admin(AdminQuestion),
-}
-
-/// What the admin API asks of shards.
-#[derive(Clone, Debug)]
-pub enum AdminQuestion {
-    /// Creates an account, past the registration throttle.
-    CreateAccount {
-        /// The account.
-        account: Jid,
-        /// Its password; only keys derived from it are stored.
-        password: String,
-    },
-    /// Deletes an account and everything it owns, and closes its sessions.
-    DeleteAccount {
-        /// The account.
-        account: Jid,
-    },
-    /// Sets a new password; sessions stay.
-    SetPassword {
-        /// The account.
-        account: Jid,
-        /// The new password.
-        password: String,
-    },
-    /// Disables an account (its sessions are closed, nobody can log in) or enables it again.
-    SetEnabled {
-        /// The account.
-        account: Jid,
-        /// Whether logins are allowed.
-        enabled: bool,
-    },
-    /// What is known of an account.
-    ShowAccount {
-        /// The account.
-        account: Jid,
-    },
-    /// The sessions of one shard.
-    ListSessions {
-        /// Only those of this bare JID.
-        account: Option<Jid>,
-        /// Which shard: this question goes to every shard.
-        shard: ShardId,
-    },
-    /// Closes the sessions of a bare JID, or the one of a full JID.
-    CloseSessions {
-        /// Whose.
-        jid: Jid,
-        /// What the client is told.
-        error: StreamError,
-    },
-}
-
-/// What a shard answers.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// The account's keys; `None` when there is no such account or it may not log in.
-    Credentials(Option<Arc<Credentials>>),
-    /// Bound; the full JID.
-    Bound(Arc<Jid>),
-    /// An IQ result or error, in canonical bytes.
-    Iq(Bytes),
-    /// Refused, with the error for the client's IQ.
-    Refused(StanzaError),
-    /// The answer to an operator.
-    Admin(AdminAnswer),
-    /// The shard cannot answer now (store or control group out of reach).
-    Unavailable,
-}
-
-/// Answers to the admin API.
-#[derive(Clone, Debug)]
-pub enum AdminAnswer {
-    /// It is done, durably.
-    Done,
-    /// There is no such account or session.
-    NotFound,
-    /// The account exists already.
-    AlreadyExists,
-    /// The request was wrong; the text says why.
-    Invalid(String),
-    /// An account.
-    Account(Box<AccountSummary>),
-    /// Sessions.
-    Sessions(Vec<SessionSummary>),
-    /// How many sessions were closed.
-    Closed(u32),
-}
-
-/// An account as the operator sees it.
-#[derive(Clone, Debug)]
-pub struct AccountSummary {
-    /// The bare JID.
-    pub account: Jid,
-    /// When it was made.
-    pub created: Timestamp,
-    /// Whether it may log in.
-    pub enabled: bool,
-    /// When its last session ended, if it ever had one.
-    pub last_seen: Option<Timestamp>,
-    /// Contacts in its roster.
-    pub roster_items: u32,
-    /// Messages waiting in its log.
-    pub offline_messages: u64,
-    /// Its sessions.
-    pub sessions: Vec<SessionSummary>,
-}
-
-/// A session as the operator sees it.
-#[derive(Clone, Debug)]
-pub struct SessionSummary {
-    /// The full JID.
-    pub jid: Jid,
-    /// Where the client connects from.
-    pub address: IpAddr,
-    /// When it was bound.
-    pub bound: Timestamp,
-    /// Its presence priority; `None` while it has not sent presence.
-    pub priority: Option<i8>,
-    /// Its `<show/>`, empty for plain availability.
-    pub show: String,
-}
-
 /// What a shard tells a session.
 #[derive(Clone, Debug)]
 pub enum ToSession {
@@ -391,6 +265,9 @@ pub struct Delivered {
     /// The number of the first as it arrived at the account, the others follow; 0 if they did not arrive, but
     /// are the account's own. Its shard wants to know if they come back.
     pub arrival: u64,
+    /// Of a stream that can be resumed: the number of the first among all that the shard has delivered to it, from 1
+    /// on. 0 if they are not counted.
+    pub number: u64,
 }
 
 impl From<Batch> for Delivered {
@@ -401,6 +278,7 @@ impl From<Batch> for Delivered {
             origins: Origins::None,
             receipt: None,
             arrival: 0,
+            number: 0,
         }
     }
 }
@@ -460,13 +338,17 @@ impl ShardInput {
     /// The receipt of the frame, to be held until it has been dealt with.
     pub fn receipt_mut(&mut self) -> Option<&mut Option<Receipt>> {
         match self {
-            Self::Session(ToShard::Stanzas { receipt, .. } | ToShard::Closed { receipt, .. }) => {
-                Some(receipt)
-            }
+            Self::Session(
+                ToShard::Stanzas { receipt, .. }
+                | ToShard::Closed { receipt, .. }
+                | ToShard::Detached { receipt, .. },
+            ) => Some(receipt),
             Self::Peer(frame) | Self::Refused(frame) => Some(&mut frame.receipt),
             Self::Undelivered { delivered, .. }
             | Self::Session(ToShard::Left { delivered, .. }) => Some(&mut delivered.receipt),
-            Self::Session(ToShard::Ask { .. } | ToShard::Announce { .. })
+            Self::Session(
+                ToShard::Ask { .. } | ToShard::Acked { .. } | ToShard::Announce { .. },
+            )
             | Self::AllAnnounced(_) => None,
         }
     }
@@ -492,6 +374,16 @@ pub trait Sink: Send + Sync {
         false
     }
 
+    /// Whether it can be told of a stream that can be resumed: what is numbered, and how that is acknowledged.
+    fn may_be_resumed(&self) -> bool {
+        false
+    }
+
+    /// What this node keeps of a stream that can be resumed, for the next owner of its shard.
+    fn kept(&self) -> Option<Kept> {
+        None
+    }
+
     /// Queues stanzas that the shard keeps until it knows that the session's queue took them. What is
     /// not taken does not come back.
     fn deliver(&self, delivered: Delivered) -> Delivery {
@@ -500,6 +392,23 @@ pub trait Sink: Send + Sync {
             Err(_) => Delivery::NotTaken,
         }
     }
+}
+
+/// What is kept of a stream that can be resumed.
+#[derive(Clone, Debug, Default)]
+pub struct Kept {
+    /// The name of the stream.
+    pub id: String,
+    /// The number of the oldest of its client's stanzas that has not been dealt with.
+    pub next_stanza: u64,
+    /// How many of the client's stanzas have been dealt with, modulo 2^32.
+    pub h: u32,
+    /// How many of the numbered stanzas the client has acknowledged.
+    pub acked: u64,
+    /// The numbered stanzas that it has not.
+    pub unacked: Vec<Delivered>,
+    /// What came of whom: the former owner of the shard may have delivered what the next is told of again.
+    pub seen: Seen,
 }
 
 /// What became of stanzas that were given to a [`Sink`].

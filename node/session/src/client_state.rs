@@ -9,6 +9,9 @@
 //! C: <active xmlns='urn:xmpp:csi:0'/> ─► all that waits is written, before anything that the client asks next (5.1)
 //! ```
 //!
+//! Where the stream can be resumed (XEP-0198) each stanza has its number, so nothing is replaced: all that can wait
+//! does, in its order.
+//!
 //! What replaces an older stanza takes its place at the end, so that what one sender sends stays in order. What is not
 //! known to be able to wait does not: invitations and calls have no body. Neither does what answers the client itself.
 //! The state is told to nobody (section 6), and begins as active with each stream (4.2, 5.2).
@@ -29,6 +32,8 @@ use crate::options::SessionOptions;
 #[derive(Debug, Default)]
 pub(crate) struct ClientState {
     is_inactive: bool,
+    /// Nothing takes the place of what waits: it is numbered.
+    in_order: bool,
     held: VecDeque<Held>,
     bytes: usize,
 }
@@ -100,7 +105,8 @@ impl ClientState {
         options: &SessionOptions,
         due: &mut Vec<Delivered>,
     ) {
-        if transient.is_some()
+        if !self.in_order
+            && transient.is_some()
             && let Some(at) = self
                 .held
                 .iter()
@@ -121,6 +127,12 @@ impl ClientState {
             replaced_by: transient,
             delivered,
         });
+    }
+
+    /// From now on all that waits does so in its order. What waits already.
+    pub(crate) fn keeps_order(&mut self) -> Vec<Delivered> {
+        self.in_order = true;
+        self.take()
     }
 
     /// All that waits, in order; nothing waits any more.
@@ -158,6 +170,10 @@ fn alone(delivered: &Delivered, at: usize) -> Delivered {
         origins: delivered.origins.at(at).into(),
         receipt: delivered.receipt.clone(),
         arrival: match delivered.arrival {
+            0 => 0,
+            first => first + at as u64,
+        },
+        number: match delivered.number {
             0 => 0,
             first => first + at as u64,
         },

@@ -26,6 +26,13 @@ pub enum Effect {
     Authenticated(Arc<Jid>),
     /// Ask a shard.
     Ask(AskId, Question),
+    /// Ask the shard of this account whether the stream can be resumed ([`Question::Enable`]), and keep from now on
+    /// what it numbers.
+    Enable(AskId, Jid),
+    /// It cannot: nothing is numbered.
+    NotEnabled,
+    /// The client has got so many of the numbered stanzas.
+    Acknowledged(u64),
     /// Ask the login guard whether this try may go on. The answer is [`Event::Admitted`](crate::event::Event) and comes
     /// before any other event: a try that was counted must not be forgotten.
     Admit {

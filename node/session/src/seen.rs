@@ -10,11 +10,11 @@ use std::collections::VecDeque;
 use crate::carrier::{Delivered, Origin, Origins, SessionId};
 
 /// The newest stanzas of each of the sessions that were heard of last.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen(VecDeque<(SessionId, Newest)>);
 
 /// The numbers that came last from one session.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Newest {
     /// The one behind the last that came.
     next: u64,
@@ -38,6 +38,30 @@ impl Seen {
     /// Whether this stanza, the first of its origin, has not been seen.
     pub fn is_new(&mut self, origin: Origin) -> bool {
         self.repeats(origin, 1) == 0
+    }
+
+    /// These stanzas have come.
+    pub fn note(&mut self, delivered: &Delivered) {
+        for at in 0..delivered.batch.recs.len() {
+            if let Some(origin) = delivered.origins.at(at) {
+                self.newest(origin).add(origin.sequence);
+            }
+        }
+    }
+
+    /// What is known, to be told to another node: sessions, the one that was heard of last behind the others, each with
+    /// the number behind the last that came, and with those of the 64 before it that came.
+    pub fn told(&self) -> impl ExactSizeIterator<Item = (SessionId, u64, u64)> {
+        let told = |(session, newest): &(SessionId, Newest)| (*session, newest.next, newest.came);
+        self.0.iter().map(told)
+    }
+
+    /// What another node has told, as far as so much is remembered.
+    pub fn heard(told: impl IntoIterator<Item = (SessionId, u64, u64)>) -> Self {
+        let heard = told
+            .into_iter()
+            .map(|(session, next, came)| (session, Newest { next, came }));
+        Self(heard.take(SESSIONS_MAX).collect())
     }
 
     /// Takes out of a delivery what has been seen. What lay in a log is there for the very reason that somebody may

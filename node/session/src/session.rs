@@ -107,7 +107,22 @@ impl Session {
         management.is_none_or(|it| it.has_room(&self.config.options))
     }
 
-    /// What the client of a stream that is over was sent and has not acknowledged.
+    /// Of a stream that is over: for how many seconds its client may come back and resume it (XEP-0198 5). Not one that
+    /// was ended on purpose, by its client or by us.
+    pub fn waits_s(&self) -> Option<u32> {
+        let management = self.stream.management.as_ref();
+        let window_s = management.and_then(StreamManagement::window_s);
+        window_s.filter(|_| self.stream.is_interrupted)
+    }
+
+    /// Whether the shard numbers what it delivers, or was asked to: then every stanza of the client is for the shard,
+    /// which counts them.
+    pub fn is_numbered(&self) -> bool {
+        let management = self.stream.management.as_ref();
+        management.is_some_and(StreamManagement::is_numbered)
+    }
+
+    /// What the client of a stream that is over was sent and has not acknowledged, and nobody else keeps.
     pub fn take_unacked(&mut self) -> Vec<Delivered> {
         let management = self.stream.management.take();
         management.map_or_else(Vec::new, StreamManagement::into_unacked)
@@ -181,7 +196,10 @@ fn step(phase: Phase, event: Event<'_>, cx: &mut Context<'_>) -> Phase {
             StreamCondition::ConnectionTimeout,
             "the login took too long",
         ),
-        _ => cx.hang_up(),
+        _ => {
+            cx.stream.is_interrupted = true;
+            cx.hang_up()
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the session machine wants done.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::counter;
 use rookery_session::carrier::{Answer, AskId, Question};
@@ -26,7 +27,13 @@ impl SessionActor {
                 self.carry_out_one(effect, scratch, now);
             }
         }
-        if self.machine.is_closing() {
+        if !self.machine.is_closing() {
+            return;
+        }
+        if let Some(window_s) = self.machine.waits_s() {
+            self.link
+                .wait_for_client(Duration::from_secs(window_s.into()));
+        } else {
             let mut left = self.machine.take_unacked();
             left.extend(self.machine.take_held());
             self.link.detach(left);
@@ -46,6 +53,9 @@ impl SessionActor {
                 self.seat.authenticated(jid);
             }
             Effect::Ask(ask, question) => self.ask(ask, question, scratch, now),
+            Effect::Enable(ask, account) => self.link.enable(ask, account),
+            Effect::NotEnabled => self.inbox.keep_nothing(),
+            Effect::Acknowledged(acked) => self.link.acknowledged(acked),
             Effect::Admit {
                 address,
                 account,
@@ -154,8 +164,6 @@ async fn verify(places: Arc<Semaphore>, credentials: Arc<Credentials>, password:
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test]

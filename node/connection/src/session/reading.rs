@@ -7,7 +7,7 @@ use rookery_session::event::Event;
 use rookery_session::is_for_shard;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
-use rookery_xmpp::stanza::{Batch, Flags, Rec};
+use rookery_xmpp::stanza::{Batch, Flags, Kind, Rec};
 use rookery_xmpp::xml::{Item, StreamHeader};
 
 use super::actor::SessionActor;
@@ -149,12 +149,17 @@ impl SessionActor {
         scratch: &mut Scratch,
     ) -> Result<Option<Found>, rookery_xmpp::xml::ReadError> {
         let bound = self.machine.is_bound();
+        let numbered = self.machine.is_numbered();
         let item = self.reader.next(input, &mut scratch.canonical)?;
         Ok(item.map(|item| match item {
             Item::Open(header) => Found::Open(header),
             Item::Close => Found::Close,
             Item::Stanza(header) if header.flags.contains(Flags::FROM_MISMATCH) => Found::Forged,
-            Item::Stanza(header) if bound && is_for_shard(header, &scratch.canonical) => {
+            Item::Stanza(header)
+                if bound
+                    && (numbered && header.kind != Kind::Other
+                        || is_for_shard(header, &scratch.canonical)) =>
+            {
                 Found::Stanza(Rec::of(header))
             }
             Item::Stanza(header) => {

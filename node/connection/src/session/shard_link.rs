@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rookery_session::carrier::{
-    Answer, AskId, Delivered, Full, Question, Receipt, RoutersRef, ShardId, Sink, ToSession,
-    ToShard,
+    AskId, Delivered, Full, Question, Receipt, RoutersRef, ShardId, Sink, ToSession, ToShard,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Rest};
+use crate::kept::KeptHere;
 
 /// Carries frames in order. What a full shard gives back is kept, and the session reads no further
 /// until it is gone.
@@ -51,9 +52,10 @@ impl ShardLink {
     /// Asks the shard that can answer.
     pub(crate) fn ask(&mut self, ask: AskId, question: Question) {
         let shard = match &question {
-            Question::Credentials { account } | Question::Bind { account, .. } => {
-                self.shard_of(account)
-            }
+            Question::Credentials { account }
+            | Question::Bind { account, .. }
+            | Question::Enable { account, .. }
+            | Question::Resume { account, .. } => self.shard_of(account),
             // Whom it concerns is in the IQ, and any shard can look: by session, so that all share
             // a flood.
             Question::Register { .. } | Question::Admin(_) => {
@@ -87,6 +89,9 @@ impl ShardLink {
         let (from, shard) = (jid.clone(), *shard);
         self.sequence += batch.recs.len() as u64;
         let session = self.inbox.session();
+        if with_receipt {
+            self.inbox.submitted(sequence, batch.recs.len());
+        }
         let receipt = with_receipt.then(|| Receipt::new(shard, sequence, self.inbox.clone()));
         self.send(
             shard,
@@ -99,6 +104,31 @@ impl ShardLink {
             },
         );
         sequence
+    }
+
+    /// Asks the shard whether the stream can be resumed, and keeps from now on what it numbers.
+    pub(crate) fn enable(&mut self, ask: AskId, account: Jid) {
+        let first = self.sequence;
+        self.inbox.keep(KeptHere::new(first));
+        self.ask(ask, Question::Enable { account, first });
+    }
+
+    /// The client has got so many of the numbered stanzas.
+    pub(crate) fn acknowledged(&mut self, acked: u64) {
+        self.inbox.acknowledged(acked);
+        let Some(Bound { jid, shard }) = &self.bound else {
+            return;
+        };
+        let (jid, shard) = (jid.clone(), *shard);
+        let session = self.inbox.session();
+        self.send(
+            shard,
+            ToShard::Acked {
+                session,
+                jid,
+                acked,
+            },
+        );
     }
 
     /// Whether the shard took everything.
@@ -130,28 +160,70 @@ impl ShardLink {
         for (shard, frame) in self.closed(unacked) {
             self.send(shard, frame);
         }
-        let Some(waiting) = self.waiting.take() else {
-            return;
-        };
         // The actor may end before the shard has room.
-        let (routers, backlog) = (self.routers.clone(), std::mem::take(&mut self.backlog));
+        if let Some(left) = self.take_left_over() {
+            actix::spawn(left);
+        }
+    }
+
+    /// The client is lost, and may come back within this time: the session goes on without it. Its shard hears of
+    /// nothing but its end.
+    pub(crate) fn wait_for_client(&mut self, window: Duration) {
+        if std::mem::replace(&mut self.detached, true) {
+            return;
+        }
+        let left_over = self.take_left_over();
+        let mut waiting = Self::new(self.routers.clone(), self.inbox.clone());
+        waiting.bound = self.bound.take();
         actix::spawn(async move {
+            if let Some(left_over) = left_over {
+                left_over.await;
+            }
+            waiting.hibernate(window).await;
+        });
+    }
+
+    async fn hibernate(mut self, window: Duration) {
+        let inbox = self.inbox.clone();
+        let ended = std::future::poll_fn(|cx| {
+            inbox.register(cx.waker());
+            match inbox.drop_frames() || inbox.is_cut() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        });
+        match tokio::time::timeout(window, ended).await {
+            // The client went on elsewhere, or the shard has ended the session: nobody misses anything here.
+            Ok(()) => drop(self.inbox.close()),
+            Err(_) => tracing::debug!("client did not come back"),
+        }
+        self.detach(Vec::new());
+    }
+
+    /// What the shard had no room for.
+    fn take_left_over(&mut self) -> Option<impl Future<Output = ()> + use<>> {
+        let waiting = self.waiting.take()?;
+        let (routers, backlog) = (self.routers.clone(), std::mem::take(&mut self.backlog));
+        Some(async move {
             waiting.await;
             for (shard, frame) in backlog {
                 routers.send_when_room(shard, frame).await;
             }
-        });
+        })
     }
 
     /// Closes the inbox; what the shard must be told if the session was bound, or was about to hear
     /// that it is.
     fn closed(&mut self, mut left: Vec<Delivered>) -> Vec<(ShardId, ToShard)> {
-        for frame in self.inbox.close() {
+        let Rest { frames, unacked } = self.inbox.close();
+        left.extend(unacked);
+        for frame in frames {
             match frame {
-                ToSession::Answer {
-                    answer: Answer::Bound(jid),
-                    ..
-                } if self.bound.is_none() => self.bind(jid),
+                ToSession::Answer { answer, .. } if self.bound.is_none() => {
+                    if let Some(jid) = answer.binds() {
+                        self.bind(jid.clone());
+                    }
+                }
                 ToSession::Deliver(delivered) => left.push(delivered),
                 _ => {}
             }

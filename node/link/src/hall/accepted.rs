@@ -220,7 +220,7 @@ impl Accepted {
                 let session = proxy.id();
                 self.hand(
                     self.hall.shard_of(jid),
-                    ShardInput::Session(ToShard::Closed {
+                    ShardInput::Session(ToShard::Detached {
                         session,
                         jid: jid.clone(),
                         receipt: None,

@@ -87,10 +87,8 @@ impl Sink for Proxy {
     }
 
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
-        if let ToSession::Answer {
-            answer: Answer::Bound(jid),
-            ..
-        } = &frame
+        if let ToSession::Answer { answer, .. } = &frame
+            && let Some(jid) = answer.binds()
         {
             // A session is bound once.
             let _ = self.jid.set(jid.clone());
@@ -122,6 +120,10 @@ impl Sink for Proxy {
     }
 
     fn remembers(&self) -> bool {
+        true
+    }
+
+    fn may_be_resumed(&self) -> bool {
         true
     }
 

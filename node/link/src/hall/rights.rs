@@ -27,10 +27,12 @@ impl Rights {
             UpIn::Ask { question, .. } => match question {
                 Question::Credentials { .. }
                 | Question::Bind { .. }
+                | Question::Enable { .. }
+                | Question::Resume { .. }
                 | Question::Register { .. } => self.has_sessions,
                 Question::Admin(_) => true,
             },
-            UpIn::Stanzas { .. } | UpIn::Left(..) | UpIn::Closed { .. } | UpIn::Announce { .. } => {
+            UpIn::Stanzas { .. } | UpIn::Left(..) | UpIn::About { .. } | UpIn::Announce { .. } => {
                 self.has_sessions
             }
             UpIn::Peer { .. } => self.has_shards,

@@ -270,7 +270,7 @@ impl Dialled {
         }) = &up.body
         {
             let address = match question {
-                Question::Bind { address, .. } => *address,
+                Question::Bind { address, .. } | Question::Resume { address, .. } => *address,
                 _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             };
             let asked = Asked {

@@ -44,6 +44,13 @@ impl Kept {
         }
     }
 
+    /// The shard has settled it. A session that waits to hear that, hears it; a shard is told as its receipt goes.
+    pub(super) fn settled(&self) {
+        if let (UpBody::Session(_), Some(receipt)) = (&self.up.body, &self.receipt) {
+            receipt.is_done();
+        }
+    }
+
     /// The frame as it was.
     pub(super) fn into_up(self) -> Up {
         let mut up = Arc::unwrap_or_clone(self.up);
@@ -58,10 +65,69 @@ impl Kept {
 fn receipt_of(up: &mut Up) -> Option<&mut Option<Receipt>> {
     match &mut up.body {
         UpBody::Peer(PeerFrame { receipt, .. })
-        | UpBody::Session(ToShard::Stanzas { receipt, .. } | ToShard::Closed { receipt, .. }) => {
-            Some(receipt)
-        }
+        | UpBody::Session(
+            ToShard::Stanzas { receipt, .. }
+            | ToShard::Closed { receipt, .. }
+            | ToShard::Detached { receipt, .. },
+        ) => Some(receipt),
         UpBody::Session(ToShard::Left { delivered, .. }) => Some(&mut delivered.receipt),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use rookery_session::carrier::{Receipts, SessionId, ShardId};
+    use rookery_xmpp::stanza::Batch;
+
+    use super::*;
+
+    /// A session that waits to hear what was dealt with of what its client sent.
+    #[derive(Default)]
+    struct Waiting(AtomicU32);
+
+    impl Receipts for Waiting {
+        fn settled(&self, _: ShardId, _: u64) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn sent(waiting: &Arc<Waiting>) -> Kept {
+        let stanzas = ToShard::Stanzas {
+            session: SessionId { node: 1, serial: 2 },
+            from: Arc::new("romeo@localhost/a".parse().expect("a JID")),
+            sequence: 0,
+            batch: Batch::default(),
+            receipt: Some(Receipt::new(ShardId(0), 0, waiting.clone())),
+        };
+        Kept::new(Up::new(ShardId(0), UpBody::Session(stanzas)), 10)
+    }
+
+    #[test]
+    fn a_session_hears_that_its_stanzas_were_settled_while_a_link_holds_the_frame() {
+        let waiting = Arc::new(Waiting::default());
+        let kept = sent(&waiting);
+        let on_the_link = kept.up().clone();
+        kept.settled();
+        drop(kept);
+        assert_eq!(waiting.0.load(Ordering::Relaxed), 1);
+        drop(on_the_link);
+    }
+
+    #[test]
+    fn a_session_hears_nothing_of_a_frame_that_comes_back() {
+        let waiting = Arc::new(Waiting::default());
+        let up = sent(&waiting).into_up();
+        assert!(matches!(
+            up.body,
+            UpBody::Session(ToShard::Stanzas {
+                receipt: Some(_),
+                ..
+            })
+        ));
+        drop(up);
+        assert_eq!(waiting.0.load(Ordering::Relaxed), 0);
     }
 }

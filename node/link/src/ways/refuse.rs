@@ -106,15 +106,18 @@ impl Inner {
                 receipt,
                 ..
             }) => {
-                self.bounce(session, &batch);
-                if let Some(receipt) = receipt {
+                if self.bounce(session, &batch)
+                    && let Some(receipt) = receipt
+                {
                     receipt.is_done();
                 }
             }
             // Nothing else remembers it, so it is never given up: it waits for an owner.
             UpBody::Session(ToShard::Left { .. }) => {}
             // Who has no owner has no session there either.
-            UpBody::Session(ToShard::Closed { session, .. }) => self.seats.leave(session),
+            UpBody::Session(
+                ToShard::Closed { session, .. } | ToShard::Detached { session, .. },
+            ) => self.seats.leave(session),
             // Whoever sent what it follows from sends that to the next owner of the shard.
             UpBody::Peer(PeerFrame {
                 receipt: Some(receipt),
@@ -133,7 +136,7 @@ impl Inner {
                         .spawn(local.offer_when_room(shard, full.0));
                 }
             }
-            UpBody::Session(ToShard::Announce { .. })
+            UpBody::Session(ToShard::Announce { .. } | ToShard::Acked { .. })
             | UpBody::Announce(_)
             | UpBody::AllAnnounced
             | UpBody::NotTaken(_)
@@ -142,11 +145,20 @@ impl Inner {
         }
     }
 
-    /// Answers a session's stanzas with an error, those that may be answered (RFC 6120 8.3.1).
-    fn bounce(&self, session: SessionId, batch: &Batch) {
+    /// Answers a session's stanzas with an error, those that may be answered (RFC 6120 8.3.1). False where that cannot
+    /// be said: of a stream that can be resumed only the shard knows what its client was sent, so it is cut, and its
+    /// client asks the shard how much has come.
+    fn bounce(&self, session: SessionId, batch: &Batch) -> bool {
         let Some(sink) = self.seats.sink(session) else {
-            return;
+            return true;
         };
+        if sink.kept().is_some() {
+            // One that is gone is cut already.
+            let _ = sink.send(ToSession::Close(StreamError::new(
+                StreamCondition::InternalServerError,
+            )));
+            return false;
+        }
         let error = StanzaError::new(Condition::ResourceConstraint)
             .with_type(ErrorType::Wait)
             .with_text("the part of the server that serves this account is out of reach");
@@ -164,5 +176,6 @@ impl Inner {
             // One that reads too slowly for errors misses them.
             let _ = sink.send(ToSession::Deliver(Batch { buf, recs }.into()));
         }
+        true
     }
 }

@@ -74,6 +74,7 @@ impl Inner {
     /// Sends a frame to the owner of its shard, and keeps it until it is settled.
     fn send(self: &Arc<Self>, way: &mut Way, owner: Owner, mut up: Up) -> Result<(), (Up, Lack)> {
         if self.is_beyond(owner, &up) {
+            self.refuse(up);
             return Ok(());
         }
         if !up.is_kept() {
@@ -110,6 +111,19 @@ impl Inner {
         up.since() > VERSION_OLDEST
             && owner.node != self.config.node
             && !self.link(owner.node).half.line().understands(up.since())
+    }
+
+    /// What a node of an older build cannot be told of sessions.
+    fn leave_out_what_is_beyond(self: &Arc<Self>, owner: Owner, announced: &mut [Up]) {
+        let is_here = owner.node == self.config.node;
+        if is_here || self.link(owner.node).half.line().understands(KEPT_SINCE) {
+            return;
+        }
+        for up in announced {
+            if let UpBody::Announce(announced) = &mut up.body {
+                announced.kept = None;
+            }
+        }
     }
 
     fn carry_here(self: &Arc<Self>, up: &Up) -> Result<(), Lack> {
@@ -155,7 +169,9 @@ impl Inner {
     /// must know.
     fn seat_for(self: &Arc<Self>, shard: ShardId, from: &SinkRef, question: &Question) -> SinkRef {
         match question {
-            Question::Bind { address, .. } => Seated::asking(self, shard, *address, from.clone()),
+            Question::Bind { address, .. } | Question::Resume { address, .. } => {
+                Seated::asking(self, shard, *address, from.clone())
+            }
             _ => from.clone(),
         }
     }
@@ -277,7 +293,8 @@ impl Inner {
         }
         if way.route() != Some(owner) {
             let again = Up::new(shard, UpBody::Again(owner.epoch));
-            let announced = self.seats.announce(shard, owner.node);
+            let mut announced = self.seats.announce(shard, owner.node);
+            self.leave_out_what_is_beyond(owner, &mut announced);
             if !announced.is_empty() {
                 counter!("rookery_link_sessions_announced_total").increment(announced.len() as u64);
                 tracing::debug!(
@@ -337,6 +354,7 @@ impl Inner {
             };
             let settled = place.way().settle(token);
             if let Some(kept) = settled {
+                kept.settled();
                 self.seats.settled(kept.up());
                 if rung != Some(shard) {
                     place.room.notify_one();
@@ -385,6 +403,9 @@ fn push(link: &Dialled, up: &Arc<Up>) -> Result<(), Lack> {
         }
     })
 }
+
+/// The first version of the protocol in which sessions are announced with what is kept of their streams.
+const KEPT_SINCE: u8 = 3;
 
 /// How long to wait for a ring that should have come.
 const STALE: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Weak};
 
 use rookery_session::carrier::{
-    Answer, Delivered, Delivery, Full, SessionId, ShardId, Sink, SinkRef, ToSession,
+    Delivered, Delivery, Full, SessionId, ShardId, Sink, SinkRef, ToSession,
 };
 use rookery_xmpp::jid::Jid;
 
@@ -98,19 +98,20 @@ impl Sink for Seated {
                 ways.seats.remember(self.session, state);
                 Ok(())
             }
-            ToSession::Answer {
-                answer: Answer::Bound(jid),
-                ..
-            } => {
-                let jid = jid.clone();
-                self.bind(&ways, jid, frame)
-            }
+            ToSession::Answer { answer, .. } => match answer.binds().cloned() {
+                Some(jid) => self.bind(&ways, jid, frame),
+                None => self.pass(frame),
+            },
             _ => self.pass(frame),
         }
     }
 
     fn remembers(&self) -> bool {
         true
+    }
+
+    fn may_be_resumed(&self) -> bool {
+        self.sink.as_ref().is_some_and(|sink| sink.may_be_resumed())
     }
 
     fn deliver(&self, delivered: Delivered) -> Delivery {

@@ -53,6 +53,8 @@ pub(super) enum Word {
     NotTaken,
     /// The session was bound, and is gone.
     Closed(ShardId, Arc<Jid>),
+    /// It was to go on with a stream, and is gone: its client may come back once more.
+    Detached(ShardId, Arc<Jid>),
 }
 
 impl Word {
@@ -63,15 +65,22 @@ impl Word {
                 token: 0,
                 body: UpBody::NotTaken(number),
             },
-            Self::Closed(shard, jid) => Up {
+            Self::Closed(shard, jid) => Up::new(
                 shard,
-                token: 0,
-                body: UpBody::Session(ToShard::Closed {
+                UpBody::Session(ToShard::Closed {
                     session,
                     jid,
                     receipt: None,
                 }),
-            },
+            ),
+            Self::Detached(shard, jid) => Up::new(
+                shard,
+                UpBody::Session(ToShard::Detached {
+                    session,
+                    jid,
+                    receipt: None,
+                }),
+            ),
         }
     }
 }
@@ -96,14 +105,15 @@ impl Seats {
                 None
             }
             ToSession::Answer { ask, ref answer } => {
-                let bound = match answer {
-                    Answer::Bound(jid) => Some(jid.clone()),
-                    _ => None,
-                };
+                let bound = answer.binds().cloned();
+                let resumes = matches!(answer, Answer::Resumed(_));
                 let asked = link.take_ask(session, ask);
                 let taken = asked.filter(|asked| asked.sink.send(frame).is_ok());
                 match (bound, taken) {
                     (Some(jid), Some(asked)) => self.sit(&asked, jid, link.node),
+                    (Some(jid), None) if resumes => {
+                        return Some(Word::Detached(shard_of(&jid), jid));
+                    }
                     (Some(jid), None) => return Some(Word::Closed(shard_of(&jid), jid)),
                     (None, _) => {}
                 }
@@ -154,17 +164,13 @@ impl Seats {
         self.table().remove(session);
     }
 
-    /// A frame has been dealt with: if it told the end of a session, that has left; if a session waits to hear of it,
-    /// it does.
+    /// A frame has been dealt with: if it told the end of a session, that has left.
     pub(super) fn settled(&self, up: &Up) {
-        match &up.body {
-            UpBody::Session(ToShard::Closed { session, .. }) => self.leave(*session),
-            // It may wait for that.
-            UpBody::Session(ToShard::Stanzas {
-                receipt: Some(receipt),
-                ..
-            }) => receipt.is_done(),
-            _ => {}
+        if let UpBody::Session(
+            ToShard::Closed { session, .. } | ToShard::Detached { session, .. },
+        ) = &up.body
+        {
+            self.leave(*session);
         }
     }
 
@@ -188,6 +194,11 @@ impl Seats {
                 jid: seat.jid.clone(),
                 address: seat.address,
                 state: seat.state.clone(),
+                kept: seat
+                    .sink
+                    .upgrade()
+                    .and_then(|sink| sink.kept())
+                    .map(Box::new),
             });
             Some(Up {
                 shard,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rookery_session::carrier::{AccountSummary, AdminAnswer, Answer, SessionSummary};
+use rookery_session::carrier::{AccountSummary, AdminAnswer, Answer, Resumed, SessionSummary};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::{Credentials, Hash, ScramKeys};
 
@@ -31,6 +31,24 @@ pub(super) fn write(answer: &Answer, out: &mut impl Out) {
             errors::write_stanza_error(error, out);
         }
         Answer::Unavailable => out.u8(5),
+        Answer::Enabled { id, max_s } => {
+            out.u8(6);
+            out.text(id);
+            out.u32(*max_s);
+        }
+        Answer::Resumed(resumed) => {
+            out.u8(7);
+            out.text(resumed.jid.as_str());
+            out.text(&resumed.id);
+            out.u32(resumed.max_s);
+            out.u32(resumed.h);
+            out.u64(resumed.acked);
+        }
+        Answer::NotResumed { h } => {
+            out.u8(8);
+            out.bool(h.is_some());
+            out.u32(h.unwrap_or_default());
+        }
         Answer::Admin(answer) => write_admin(answer, out),
     }
 }
@@ -78,6 +96,23 @@ pub(super) fn read(input: &mut Reader) -> Result<Answer, Malformed> {
         3 => Answer::Iq(input.bytes()?),
         4 => Answer::Refused(errors::read_stanza_error(input)?),
         5 => Answer::Unavailable,
+        6 => Answer::Enabled {
+            id: input.text()?,
+            max_s: input.u32()?,
+        },
+        7 => Answer::Resumed(Resumed {
+            jid: input.shared_jid()?,
+            id: input.text()?,
+            max_s: input.u32()?,
+            h: input.u32()?,
+            acked: input.u64()?,
+        }),
+        8 => {
+            let (is_known, h) = (input.bool()?, input.u32()?);
+            Answer::NotResumed {
+                h: is_known.then_some(h),
+            }
+        }
         kind => Answer::Admin(read_admin(kind, input)?),
     })
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rookery_session::carrier::{AskId, Delivered, Origins, SessionId, ShardId, ToSession};
 use rookery_xmpp::jid::Jid;
 
+use super::ids::{SESSION, origin_size, read_origin, read_session, write_origin, write_session};
 use super::out::{Counter, length};
-use super::up::{SESSION, origin_size, read_origin, read_session, write_origin, write_session};
-use super::{Frame, Malformed, Out, Reader, answer, batch, errors};
+use super::{Frame, Malformed, Out, Reader, answer, batch, errors, kept};
 use crate::ticket::Ticket;
 
 /// A frame for a session, or for the link itself.
@@ -98,6 +98,8 @@ const SETTLED: u8 = 70;
 const FENCED: u8 = 71;
 const REMEMBER: u8 = 72;
 const DELIVER_LOGGED: u8 = 73;
+/// Since version 3, to sessions that have asked for it.
+const DELIVER_NUMBERED: u8 = 74;
 
 /// Bytes of a settled frame: its shard, its token.
 const SETTLED_BYTES: usize = 2 + 8;
@@ -147,6 +149,13 @@ impl Frame for Down {
 
 fn write_for_session(session: SessionId, round: u32, frame: &ToSession, out: &mut impl Out) {
     match frame {
+        ToSession::Deliver(delivered) if delivered.number != 0 => {
+            out.u8(DELIVER_NUMBERED);
+            out.u32(length(SESSION + 4 + kept::numbered_size(delivered)));
+            write_session(session, out);
+            out.u32(round);
+            kept::write_numbered(delivered, out);
+        }
         ToSession::Deliver(delivered) => {
             let Delivered { batch, origins, .. } = delivered;
             let (kind, named) = match origins {
@@ -196,6 +205,11 @@ impl DownIn {
                 session: read_session(input)?,
                 round: input.u32()?,
                 frame: ToSession::Deliver(read_delivered(kind, input)?),
+            }),
+            DELIVER_NUMBERED => Ok(Self::Session {
+                session: read_session(input)?,
+                round: input.u32()?,
+                frame: ToSession::Deliver(kept::read_numbered(input)?),
             }),
             REMEMBER => Ok(Self::Session {
                 session: read_session(input)?,

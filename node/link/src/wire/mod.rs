@@ -18,6 +18,8 @@ mod batch;
 mod down;
 mod errors;
 mod hello;
+mod ids;
+mod kept;
 mod out;
 mod parcel;
 mod question;

@@ -20,6 +20,23 @@ pub(super) fn write(question: &Question, out: &mut impl Out) {
             out.some_text(resource.as_deref());
             out.address(*address);
         }
+        Question::Enable { account, first } => {
+            out.u8(3);
+            out.text(account.as_str());
+            out.u64(*first);
+        }
+        Question::Resume {
+            account,
+            id,
+            h,
+            address,
+        } => {
+            out.u8(4);
+            out.text(account.as_str());
+            out.text(id);
+            out.u32(*h);
+            out.address(*address);
+        }
         Question::Register { host, address, iq } => {
             out.u8(2);
             out.text(host);
@@ -82,6 +99,16 @@ pub(super) fn read(input: &mut Reader) -> Result<Question, Malformed> {
             host: input.text()?,
             address: input.address()?,
             iq: input.bytes()?,
+        },
+        3 => Question::Enable {
+            account: input.jid()?,
+            first: input.u64()?,
+        },
+        4 => Question::Resume {
+            account: input.jid()?,
+            id: input.text()?,
+            h: input.u32()?,
+            address: input.address()?,
         },
         kind => Question::Admin(read_admin(kind, input)?),
     })

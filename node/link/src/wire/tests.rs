@@ -1,13 +1,16 @@
 //! Every kind of frame there and back, and what is not a frame.
 
+mod samples;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use rookery_session::carrier::{
-    AccountSummary, AdminAnswer, AdminQuestion, Answer, AskId, Delivered, Full, Origin, Origins,
-    PeerFrame, Question, SessionId, SessionSummary, ShardId, Sink, ToSession, ToShard,
+    AccountSummary, AdminAnswer, AdminQuestion, Answer, AskId, Delivered, Full, Kept, Origin,
+    Origins, PeerFrame, Question, Resumed, SessionId, SessionSummary, ShardId, Sink, ToSession,
+    ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
@@ -17,6 +20,7 @@ use rookery_xmpp::stanza::{Batch, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use rookery_xmpp::stream_error::StreamError;
 
+use self::samples::{downs, ups};
 use super::errors::STREAM_CONDITIONS;
 use super::*;
 
@@ -83,228 +87,6 @@ fn stream_errors() -> Vec<StreamError> {
     errors
 }
 
-fn questions() -> Vec<Question> {
-    let account = jid("juliet@example.net");
-    let v4 = IpAddr::from([192, 0, 2, 1]);
-    let v6: IpAddr = "2001:db8::1".parse().unwrap();
-    let bind = |resource: Option<&str>, address| Question::Bind {
-        account: account.clone(),
-        resource: resource.map(str::to_owned),
-        address,
-    };
-    let mut questions = vec![
-        Question::Credentials {
-            account: account.clone(),
-        },
-        bind(None, v4),
-        bind(Some("bälcony"), v6),
-        Question::Register {
-            host: "example.net".to_owned(),
-            address: v6,
-            iq: Bytes::from_static(b"<iq type=\"get\"/>"),
-        },
-    ];
-    let password = "pässword".to_owned();
-    questions.extend(
-        [
-            AdminQuestion::CreateAccount {
-                account: account.clone(),
-                password: password.clone(),
-            },
-            AdminQuestion::DeleteAccount {
-                account: account.clone(),
-            },
-            AdminQuestion::SetPassword {
-                account: account.clone(),
-                password,
-            },
-            AdminQuestion::SetEnabled {
-                account: account.clone(),
-                enabled: true,
-            },
-            AdminQuestion::ShowAccount {
-                account: account.clone(),
-            },
-            AdminQuestion::ListSessions {
-                account: None,
-                shard: SHARD,
-            },
-            AdminQuestion::ListSessions {
-                account: Some(account.clone()),
-                shard: SHARD,
-            },
-        ]
-        .map(Question::Admin),
-    );
-    questions.extend(stream_errors().into_iter().map(|error| {
-        Question::Admin(AdminQuestion::CloseSessions {
-            jid: account.clone(),
-            error,
-        })
-    }));
-    questions
-}
-
-fn answers() -> Vec<Answer> {
-    let credentials = Credentials::derive("secret", b"0123456789abcdef", 3).unwrap();
-    let summary = |priority, show: &str| SessionSummary {
-        jid: jid("juliet@example.net/a"),
-        address: IpAddr::from([192, 0, 2, 1]),
-        bound: Timestamp(1 << 41),
-        priority,
-        show: show.to_owned(),
-    };
-    let sessions = vec![summary(None, ""), summary(Some(-5), "away")];
-    let account = |last_seen| AccountSummary {
-        account: jid("juliet@example.net"),
-        created: Timestamp(5),
-        enabled: false,
-        last_seen,
-        roster_items: 9,
-        offline_messages: u64::MAX,
-        sessions: sessions.clone(),
-    };
-    let mut answers = vec![
-        Answer::Credentials(None),
-        Answer::Credentials(Some(Arc::new(credentials))),
-        Answer::Bound(shared("juliet@example.net/a")),
-        Answer::Iq(Bytes::from_static(b"<iq type=\"result\"/>")),
-        Answer::Unavailable,
-    ];
-    answers.extend(Condition::ALL.iter().map(|condition| {
-        Answer::Refused(
-            StanzaError::new(*condition)
-                .with_type(ErrorType::Wait)
-                .with_text("text"),
-        )
-    }));
-    answers.push(Answer::Refused(
-        StanzaError::new(Condition::Gone)
-            .with_new_address("xmpp:x@y")
-            .with_application(Element::new("a", "urn:b").with_text("&")),
-    ));
-    answers.extend(
-        [
-            AdminAnswer::Done,
-            AdminAnswer::NotFound,
-            AdminAnswer::AlreadyExists,
-            AdminAnswer::Invalid("no".to_owned()),
-            AdminAnswer::Account(Box::new(account(None))),
-            AdminAnswer::Account(Box::new(account(Some(Timestamp(8))))),
-            AdminAnswer::Sessions(sessions.clone()),
-            AdminAnswer::Sessions(vec![]),
-            AdminAnswer::Closed(3),
-        ]
-        .map(Answer::Admin),
-    );
-    answers
-}
-
-fn ups() -> Vec<Up> {
-    let mut bodies: Vec<_> = questions()
-        .into_iter()
-        .map(|question| {
-            UpBody::Session(ToShard::Ask {
-                from: Arc::new(Nobody),
-                ask: AskId(77),
-                question,
-            })
-        })
-        .collect();
-    for batch in [some_batch(), Batch::default()] {
-        bodies.push(UpBody::Session(ToShard::Stanzas {
-            session: SESSION,
-            from: shared("a@b/c"),
-            sequence: 1 << 40,
-            batch: batch.clone(),
-            receipt: None,
-        }));
-        let mut frame = PeerFrame::new(shared("a@b/c"), shared("d@e"), batch);
-        bodies.push(UpBody::Peer(frame.clone()));
-        frame.origin = Some(ORIGIN);
-        bodies.push(UpBody::Peer(frame));
-    }
-    bodies.push(UpBody::Session(ToShard::Left {
-        session: SESSION,
-        jid: shared("a@b/c"),
-        delivered: Box::new(Delivered {
-            origins: Origins::Each(some_batch().recs.iter().map(|_| Some(ORIGIN)).collect()),
-            arrival: 1 << 33,
-            ..Delivered::from(some_batch())
-        }),
-    }));
-    bodies.push(UpBody::Session(ToShard::Closed {
-        session: SESSION,
-        jid: shared("a@b/c"),
-        receipt: None,
-    }));
-    bodies.extend([UpBody::Again(7), UpBody::Fence, UpBody::AllAnnounced]);
-    for (address, state) in [("192.0.2.1", &b"<session/>"[..]), ("2001:db8::1", b"")] {
-        bodies.push(UpBody::Announce(Announced {
-            session: SESSION,
-            round: 3,
-            jid: shared("a@b/c"),
-            address: address.parse().unwrap(),
-            state: Bytes::from_static(state),
-        }));
-    }
-    let up = |body| {
-        let mut up = Up::new(SHARD, body);
-        up.token = if up.is_kept() { 1 << 50 } else { 0 };
-        up
-    };
-    let mut ups: Vec<_> = bodies.into_iter().map(up).collect();
-    ups.push(Up::new(ShardId(0), UpBody::NotTaken(u64::MAX)));
-    ups
-}
-
-fn downs() -> Vec<Down> {
-    let mut frames: Vec<_> = answers()
-        .into_iter()
-        .map(|answer| {
-            (
-                0,
-                ToSession::Answer {
-                    ask: AskId(3),
-                    answer,
-                },
-            )
-        })
-        .collect();
-    frames.extend(
-        stream_errors()
-            .into_iter()
-            .map(|e| (0, ToSession::Close(e))),
-    );
-    frames.push((9, ToSession::Deliver(some_batch().into())));
-    frames.push((0, ToSession::Deliver(Batch::default().into())));
-    let mut delivered = Delivered::from(some_batch());
-    delivered.origins = Origins::Run(ORIGIN);
-    frames.push((2, ToSession::Deliver(delivered.clone())));
-    let each = delivered.batch.recs.iter().enumerate();
-    let each = each.map(|(at, _)| (at % 2 == 0).then_some(ORIGIN.plus(at)));
-    delivered.origins = Origins::Each(each.collect());
-    frames.push((2, ToSession::Deliver(delivered)));
-    frames.push((4, ToSession::Remember(Bytes::from_static(b"<session/>"))));
-    let mut bodies: Vec<_> = frames
-        .into_iter()
-        .map(|(round, frame)| DownBody::Session {
-            session: SESSION,
-            round,
-            jid: None,
-            epoch: None,
-            ticket: None,
-            frame,
-        })
-        .collect();
-    bodies.push(DownBody::NotMine(SHARD, 6));
-    bodies.push(DownBody::Fenced(SHARD));
-    bodies.push(DownBody::Settled(vec![(SHARD, 1), (ShardId(0), u64::MAX)]));
-    bodies.push(DownBody::Held(8));
-    bodies.push(DownBody::Room(SHARD));
-    bodies.into_iter().map(|body| Down { body }).collect()
-}
-
 fn bytes_of<F: Frame>(frames: &[F]) -> Vec<u8> {
     let mut bytes = Vec::new();
     frames.iter().for_each(|frame| frame.write(&mut bytes));
@@ -315,7 +97,7 @@ fn up_again(up: UpIn) -> Up {
     let shard = match &up {
         UpIn::Ask { shard, .. } | UpIn::Stanzas { shard, .. } => *shard,
         UpIn::Left(shard, ..) => *shard,
-        UpIn::Closed { shard, .. } | UpIn::Peer { shard, .. } | UpIn::Again(shard, _) => *shard,
+        UpIn::About { shard, .. } | UpIn::Peer { shard, .. } | UpIn::Again(shard, _) => *shard,
         UpIn::Announce { shard, .. } | UpIn::Fence(shard) | UpIn::AllAnnounced(shard) => *shard,
         UpIn::NotTaken(_) => ShardId(0),
     };

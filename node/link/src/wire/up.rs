@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_session::carrier::{
-    AskId, Delivered, Origin, Origins, PeerFrame, Question, Receipt, SessionId, ShardId,
-    ShardInput, SinkRef, ToShard,
+    AskId, Delivered, Kept, Origins, PeerFrame, Question, Receipt, SessionId, ShardId, ShardInput,
+    SinkRef, ToShard,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
 
+use super::ids::{SESSION, origin_size, read_origin, read_session, write_origin, write_session};
 use super::out::{Counter, length};
-use super::{Frame, Malformed, Out, Reader, batch, question};
+use super::{Frame, Malformed, Out, Reader, batch, kept, question};
 
 /// A frame for a shard.
 #[derive(Clone)]
@@ -57,6 +58,8 @@ pub(crate) struct Announced {
     pub address: IpAddr,
     /// What an owner wanted remembered.
     pub state: Bytes,
+    /// What is kept of a stream that can be resumed.
+    pub kept: Option<Box<Kept>>,
 }
 
 /// What a session's client has not got.
@@ -84,10 +87,12 @@ pub(crate) enum UpIn {
         sequence: u64,
         batch: Batch,
     },
-    Closed {
+    /// A word about a session, with a number: a token, or how many it has acknowledged.
+    About {
         shard: ShardId,
+        word: About,
         session: SessionId,
-        token: u64,
+        number: u64,
         jid: Arc<Jid>,
     },
     Left(ShardId, u64, Box<LeftBehind>),
@@ -104,6 +109,17 @@ pub(crate) enum UpIn {
     NotTaken(u64),
     Again(ShardId, u32),
     Fence(ShardId),
+}
+
+/// What is said about a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// It is over.
+    Closed,
+    /// No node serves it.
+    Detached,
+    /// Its client has got so many.
+    Acked,
 }
 
 /// What is said to the link itself.
@@ -127,6 +143,10 @@ const ANNOUNCE: u8 = 7;
 const FENCE: u8 = 8;
 const ALL_ANNOUNCED: u8 = 9;
 const LEFT: u8 = 10;
+// Since version 3.
+const ACKED: u8 = 11;
+const DETACHED: u8 = 12;
+const ANNOUNCE_KEPT: u8 = 13;
 
 impl Frame for Up {
     fn write(&self, out: &mut impl Out) {
@@ -167,14 +187,16 @@ impl Frame for Up {
                 question::write(question, out);
             }
             UpBody::Session(ToShard::Closed { session, jid, .. }) => {
-                let text = jid.as_str();
-                out.u8(CLOSED);
-                out.u32(length(2 + SESSION + 8 + 4 + text.len()));
-                out.u16(self.shard.0);
-                write_session(*session, out);
-                out.u64(self.token);
-                out.text(text);
+                self.write_about(CLOSED, *session, self.token, jid, out);
             }
+            UpBody::Session(ToShard::Detached { session, jid, .. }) => {
+                self.write_about(DETACHED, *session, self.token, jid, out);
+            }
+            UpBody::Session(ToShard::Acked {
+                session,
+                jid,
+                acked,
+            }) => self.write_about(ACKED, *session, *acked, jid, out),
             UpBody::Session(ToShard::Left {
                 session,
                 jid,
@@ -212,7 +234,15 @@ impl Up {
     /// The first version of the protocol that knows it.
     pub(crate) fn since(&self) -> u8 {
         match &self.body {
-            UpBody::Session(ToShard::Left { .. }) => 3,
+            UpBody::Session(
+                ToShard::Left { .. }
+                | ToShard::Acked { .. }
+                | ToShard::Detached { .. }
+                | ToShard::Ask {
+                    question: Question::Enable { .. } | Question::Resume { .. },
+                    ..
+                },
+            ) => 3,
             _ => 1,
         }
     }
@@ -225,10 +255,28 @@ impl Up {
     /// Whether its sender keeps it until it is settled.
     pub(crate) fn is_kept(&self) -> bool {
         match &self.body {
-            UpBody::Session(frame) => !matches!(frame, ToShard::Ask { .. }),
+            UpBody::Session(frame) => !matches!(frame, ToShard::Ask { .. } | ToShard::Acked { .. }),
             UpBody::Peer(_) => true,
             _ => false,
         }
+    }
+
+    /// A word about a session, with a number.
+    fn write_about(
+        &self,
+        kind: u8,
+        session: SessionId,
+        number: u64,
+        jid: &Jid,
+        out: &mut impl Out,
+    ) {
+        let text = jid.as_str();
+        out.u8(kind);
+        out.u32(length(2 + SESSION + 8 + 4 + text.len()));
+        out.u16(self.shard.0);
+        write_session(session, out);
+        out.u64(number);
+        out.text(text);
     }
 
     fn write_peer(&self, frame: &PeerFrame, out: &mut impl Out) {
@@ -272,16 +320,19 @@ impl Up {
         let text = announced.jid.as_str();
         let mut address = Counter(0);
         address.address(announced.address);
-        out.u8(ANNOUNCE);
-        out.u32(length(
-            2 + SESSION + 4 + 4 + text.len() + address.0 + 4 + announced.state.len(),
-        ));
+        let kept = announced.kept.as_deref();
+        out.u8(kept.map_or(ANNOUNCE, |_| ANNOUNCE_KEPT));
+        let size = 2 + SESSION + 4 + 4 + text.len() + address.0 + 4 + announced.state.len();
+        out.u32(length(size + kept.map_or(0, kept::size)));
         out.u16(self.shard.0);
         write_session(announced.session, out);
         out.u32(announced.round);
         out.text(text);
         out.address(announced.address);
         out.bytes(&announced.state);
+        if let Some(kept) = kept {
+            kept::write(kept, out);
+        }
     }
 
     fn write_word(&self, kind: u8, out: &mut impl Out) {
@@ -324,10 +375,15 @@ impl UpIn {
                 ask: AskId(input.u32()?),
                 question: question::read(input)?,
             }),
-            CLOSED => Ok(Self::Closed {
+            CLOSED | DETACHED | ACKED => Ok(Self::About {
                 shard,
+                word: match kind {
+                    CLOSED => About::Closed,
+                    DETACHED => About::Detached,
+                    _ => About::Acked,
+                },
                 session: read_session(input)?,
-                token: input.u64()?,
+                number: input.u64()?,
                 jid: input.shared_jid()?,
             }),
             LEFT => {
@@ -336,7 +392,7 @@ impl UpIn {
                 let left = LeftBehind::read(session, input)?;
                 Ok(Self::Left(shard, token, Box::new(left)))
             }
-            ANNOUNCE => Ok(Self::Announce {
+            ANNOUNCE | ANNOUNCE_KEPT => Ok(Self::Announce {
                 shard,
                 announced: Announced {
                     session: read_session(input)?,
@@ -344,6 +400,10 @@ impl UpIn {
                     jid: input.shared_jid()?,
                     address: input.address()?,
                     state: input.bytes()?,
+                    kept: match kind {
+                        ANNOUNCE_KEPT => Some(Box::new(kept::read(input)?)),
+                        _ => None,
+                    },
                 },
             }),
             ALL_ANNOUNCED => Ok(Self::AllAnnounced(shard)),
@@ -393,15 +453,15 @@ impl UpIn {
                 };
                 (shard, ShardInput::Session(stanzas))
             }
-            Self::Closed {
+            Self::About {
                 shard,
+                word,
                 session,
-                token,
+                number,
                 jid,
             } => {
-                let receipt = receipt(shard, token);
-                let closed = closed(session, jid, receipt);
-                (shard, ShardInput::Session(closed))
+                let said = word.into_frame(session, jid, number, |token| receipt(shard, token));
+                (shard, ShardInput::Session(said))
             }
             Self::Left(shard, token, left) => (shard, left.into_input(receipt(shard, token))),
             Self::Announce { shard, announced } => {
@@ -433,6 +493,7 @@ impl Announced {
             jid: self.jid,
             address: self.address,
             state: self.state,
+            kept: self.kept,
         }
     }
 }
@@ -452,6 +513,7 @@ impl LeftBehind {
                 origins,
                 receipt: None,
                 arrival,
+                number: 0,
             },
         })
     }
@@ -466,48 +528,30 @@ impl LeftBehind {
     }
 }
 
-fn closed(session: SessionId, jid: Arc<Jid>, receipt: Option<Receipt>) -> ToShard {
-    ToShard::Closed {
-        session,
-        jid,
-        receipt,
+impl About {
+    fn into_frame(
+        self,
+        session: SessionId,
+        jid: Arc<Jid>,
+        number: u64,
+        receipt: impl FnOnce(u64) -> Option<Receipt>,
+    ) -> ToShard {
+        match self {
+            Self::Closed => ToShard::Closed {
+                session,
+                jid,
+                receipt: receipt(number),
+            },
+            Self::Detached => ToShard::Detached {
+                session,
+                jid,
+                receipt: receipt(number),
+            },
+            Self::Acked => ToShard::Acked {
+                session,
+                jid,
+                acked: number,
+            },
+        }
     }
-}
-
-/// Bytes of an origin.
-pub(super) fn origin_size(origin: Option<Origin>) -> usize {
-    1 + origin.map_or(0, |_| SESSION + 8)
-}
-
-pub(super) fn write_origin(origin: Option<Origin>, out: &mut impl Out) {
-    out.bool(origin.is_some());
-    if let Some(Origin { session, sequence }) = origin {
-        write_session(session, out);
-        out.u64(sequence);
-    }
-}
-
-pub(super) fn read_origin(input: &mut Reader) -> Result<Option<Origin>, Malformed> {
-    if !input.bool()? {
-        return Ok(None);
-    }
-    Ok(Some(Origin {
-        session: read_session(input)?,
-        sequence: input.u64()?,
-    }))
-}
-
-/// Bytes of a session's id.
-pub(super) const SESSION: usize = 12;
-
-pub(super) fn write_session(session: SessionId, out: &mut impl Out) {
-    out.u32(session.node);
-    out.u64(session.serial);
-}
-
-pub(super) fn read_session(input: &mut Reader) -> Result<SessionId, Malformed> {
-    Ok(SessionId {
-        node: input.u32()?,
-        serial: input.u64()?,
-    })
 }

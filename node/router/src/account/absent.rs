@@ -48,7 +48,8 @@ fn answer_held(turn: &mut Turn<'_>, work: Work) {
                     Answer::Refused(StanzaError::new(Condition::NotAuthorized))
                 }
                 Question::Admin(_) => Answer::Admin(AdminAnswer::NotFound),
-                Question::Register { .. } => Answer::Unavailable,
+                Question::Resume { .. } => Answer::NotResumed { h: None },
+                Question::Register { .. } | Question::Enable { .. } => Answer::Unavailable,
             };
             turn.answer(&from, ask, reply);
         }
@@ -61,7 +62,7 @@ fn answer_held(turn: &mut Turn<'_>, work: Work) {
                 .with_text("the account does not exist any more");
             turn.close(&from, error);
         }
-        Work::Submit { .. } | Work::Ended { .. } => {}
+        Work::Submit { .. } | Work::Ended { .. } | Work::Acked { .. } | Work::Detached { .. } => {}
     }
 }
 
@@ -104,7 +105,7 @@ fn refuse_held(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
                 .with_text("the account cannot be read at present");
             turn.close(&from, error);
         }
-        Work::Ended { .. } => {}
+        Work::Ended { .. } | Work::Acked { .. } | Work::Detached { .. } => {}
     }
 }
 

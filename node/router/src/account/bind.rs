@@ -85,9 +85,16 @@ impl Account {
 
     /// A session's stream or socket ended.
     pub(super) fn session_ended(&mut self, turn: &mut Turn<'_>, id: SessionId) {
-        if let Some(session) = self.sessions.remove(id) {
-            self.session_gone(turn, &session);
-            turn.env.modules.session_ended(self, turn, &session);
+        let Some(mut session) = self.sessions.remove(id) else {
+            return;
+        };
+        self.session_gone(turn, &session);
+        turn.env.modules.session_ended(self, turn, &session);
+        // Others get it, or the log: its node gives back the rest.
+        if let Some(stream) = session.stream.take() {
+            for delivered in stream.mirror.take_left() {
+                self.left(turn, id, &delivered);
+            }
         }
     }
 

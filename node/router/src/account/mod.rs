@@ -18,6 +18,7 @@ mod bind;
 mod carbons;
 mod fanout;
 mod iq;
+mod mirror;
 mod offline;
 mod operator;
 mod presence;
@@ -25,6 +26,7 @@ mod reading;
 mod remembered;
 mod removal;
 mod repeats;
+mod resumption;
 mod retention;
 mod roster;
 mod roster_iq;
@@ -156,7 +158,7 @@ impl Account {
     /// older than everything that waits, and changes nothing that is being written: it never waits.
     pub(crate) fn work(&mut self, turn: &mut Turn<'_>, work: Work) {
         self.last_used = turn.now;
-        if self.busy == 0 || matches!(work, Work::Undelivered { .. } | Work::Left { .. }) {
+        if self.busy == 0 || work.never_waits() {
             self.perform(turn, work);
         } else if let Err(work) = self.waiting.push(work, &turn.options) {
             self.overloaded(turn, work);
@@ -200,13 +202,17 @@ impl Account {
                 ask,
                 question,
             } => self.asked(turn, from, ask, question),
+            Work::Ended { session, .. } if self.is_former(session) => {}
             Work::Ended { session, .. } => self.session_ended(turn, session),
             Work::Announced {
                 from,
                 jid,
                 address,
                 state,
-            } => self.go_on_with(turn, from, jid, address, &state),
+                kept,
+            } => self.go_on_with(turn, from, jid, address, (&state, kept.as_deref())),
+            Work::Acked { session, acked } => self.acknowledged(turn, session, acked),
+            Work::Detached { session, .. } => self.detached(turn, session),
             Work::Left { session, delivered } => self.left(turn, session, &delivered),
             Work::Undelivered { session, delivered } => {
                 self.undelivered(turn, session, &delivered);
@@ -244,6 +250,7 @@ impl Account {
     /// A second went by: what a slow session left in the log is tried again.
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>, idle: Duration) {
         self.archive_again(turn);
+        self.look_after_streams(turn);
         if self.busy == 0 {
             self.drain_offline(turn);
         }

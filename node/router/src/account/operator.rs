@@ -35,6 +35,10 @@ impl Account {
             } => {
                 self.bind(turn, from, ask, resource, address);
             }
+            Question::Enable { first, .. } => self.enable(turn, &from, ask, first),
+            Question::Resume { id, h, address, .. } => {
+                self.resume_stream(turn, (&from, ask), (&id, h), address);
+            }
             // The shard answers these itself; an account never sees them.
             Question::Register { .. } => turn.answer(&from, ask, Answer::Unavailable),
             Question::Admin(question) => self.operator_asked(turn, from, ask, question),

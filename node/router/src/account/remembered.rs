@@ -14,13 +14,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::SinkRef;
+use rookery_session::carrier::{Kept, SessionId, SinkRef};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
+use super::resumption::Stream;
 use super::{Account, Availability, Session};
 use crate::shard::Turn;
 
@@ -43,6 +44,10 @@ impl Session {
         let presence = self.availability.as_ref();
         if let Some(presence) = presence.and_then(|known| Element::parse(&known.stanza).ok()) {
             state = state.with_child(presence);
+        }
+        for former in self.stream.iter().flat_map(|stream| &stream.former) {
+            let former = format!("{} {}", former.node, former.serial);
+            state = state.with_child(Element::new("former", NS).with_text(&former));
         }
         for contact in &self.directed {
             state = state.with_child(Element::new("directed", NS).with_text(contact.as_str()));
@@ -68,7 +73,19 @@ impl Session {
         self.directed = directed
             .filter_map(|child| Jid::parse(&child.text()).ok().map(Arc::new))
             .collect();
+        if let Some(stream) = &mut self.stream {
+            let former = state.elements().filter(|child| child.is("former", NS));
+            stream.former = former.filter_map(|it| read_former(&it.text())).collect();
+        }
     }
+}
+
+fn read_former(text: &str) -> Option<SessionId> {
+    let (node, serial) = text.split_once(' ')?;
+    Some(SessionId {
+        node: node.parse().ok()?,
+        serial: serial.parse().ok()?,
+    })
 }
 
 impl Account {
@@ -80,10 +97,13 @@ impl Account {
         sink: SinkRef,
         jid: Arc<Jid>,
         address: IpAddr,
-        state: &[u8],
+        (state, kept): (&[u8], Option<&Kept>),
     ) {
         if let Some(known) = self.sessions.get_mut(sink.session()) {
-            known.sink = sink;
+            match &mut known.stream {
+                Some(stream) => stream.reattach(sink),
+                None => known.sink = sink,
+            }
             return;
         }
         let taken = jid
@@ -98,6 +118,12 @@ impl Account {
             return turn.close(&sink, error);
         }
         let mut session = Session::new(jid, sink, address, turn.now);
+        if let Some(kept) = kept {
+            let stream = Stream::again(kept, session.sink.clone(), &turn.options);
+            session.sink = stream.mirror.clone();
+            session.next_stanza = kept.next_stanza;
+            session.stream = Some(stream);
+        }
         session.recall(state);
         let id = session.id;
         self.sessions.insert(session);

@@ -11,6 +11,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 use super::reading::Reading;
+use super::resumption::Stream;
 
 /// How long a session that did not take something gets no messages, and how long a store that
 /// failed is left alone.
@@ -50,6 +51,8 @@ pub struct Session {
     pub(super) behind_until: Timestamp,
     /// It did not take a large answer: until then it gets none.
     pub(super) unanswered_until: Timestamp,
+    /// Its stream, if that can be resumed.
+    pub(super) stream: Option<Stream>,
     /// The last address it wrote to, as written and prepared: most stanzas of a chat go to one
     /// address.
     pub(super) last_to: Option<(Box<[u8]>, Arc<Jid>)>,
@@ -84,6 +87,7 @@ impl Session {
             next_stanza: 0,
             behind_until: Timestamp(0),
             unanswered_until: Timestamp(0),
+            stream: None,
             last_to: None,
         }
     }

@@ -22,6 +22,13 @@ impl Account {
     /// Handles a batch of one session's stanzas. If one of them makes the account wait, the rest
     /// waits too.
     pub(super) fn submit(&mut self, turn: &mut Turn<'_>, mut work: Work) {
+        if let Work::Submit { session, .. } = &work
+            && self.sessions.get(*session).is_none()
+            && self.is_former(*session)
+        {
+            // Its client was told that this was not received, and sends it again.
+            return;
+        }
         while let Work::Submit {
             session,
             from,

@@ -34,6 +34,16 @@ impl Account {
         id: SessionId,
         delivered: &Delivered,
     ) {
+        let session = self.sessions.get(id);
+        if session.is_none() && self.is_former(id) {
+            return;
+        }
+        // What has no number was refused by the mirror, which is full.
+        if let Some(stream) = session.and_then(|it| it.stream.as_ref())
+            && delivered.number != 0
+        {
+            return stream.mirror.missed(delivered.number);
+        }
         if self.find_other_ways(turn, id, delivered) {
             let error = StreamError::new(StreamCondition::ResourceConstraint)
                 .with_text("the client reads too slowly");
@@ -44,6 +54,9 @@ impl Account {
     /// A session is about to be over, and its client has not got these stanzas, or has not said so (XEP-0198 6): what
     /// the session alone relied on is of no use to anybody.
     pub(super) fn left(&mut self, turn: &mut Turn<'_>, id: SessionId, delivered: &Delivered) {
+        if self.is_former(id) {
+            return;
+        }
         self.find_other_ways(turn, id, delivered);
         self.drain_offline(turn);
     }

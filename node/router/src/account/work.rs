@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::{AskId, Delivered, Origin, Question, Receipt, SessionId, SinkRef};
+use rookery_session::carrier::{
+    AskId, Delivered, Kept, Origin, Question, Receipt, SessionId, SinkRef,
+};
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
 
@@ -49,6 +51,20 @@ pub(crate) enum Work {
         /// The question.
         question: Question,
     },
+    /// A session's client has got so many of what was numbered.
+    Acked {
+        /// The session.
+        session: SessionId,
+        /// How many.
+        acked: u64,
+    },
+    /// A session's node does not serve it any more.
+    Detached {
+        /// Which.
+        session: SessionId,
+        /// Held until that has been dealt with.
+        receipt: Option<Receipt>,
+    },
     /// A session is over.
     Ended {
         /// Which.
@@ -66,20 +82,22 @@ pub(crate) enum Work {
         address: IpAddr,
         /// What the earlier owner had remembered.
         state: Bytes,
+        /// What its node has kept of a stream that can be resumed.
+        kept: Option<Box<Kept>>,
     },
     /// A session that is about to be over has not shown its client these stanzas, as far as is known.
     Left {
         /// The session.
         session: SessionId,
         /// The stanzas.
-        delivered: Delivered,
+        delivered: Box<Delivered>,
     },
     /// A session did not take these stanzas.
     Undelivered {
         /// The session.
         session: SessionId,
         /// The stanzas.
-        delivered: Delivered,
+        delivered: Box<Delivered>,
     },
 }
 
@@ -100,7 +118,11 @@ impl Work {
             Self::Left { delivered, .. } | Self::Undelivered { delivered, .. } => {
                 Some(&delivered.batch)
             }
-            Self::Ask { .. } | Self::Ended { .. } | Self::Announced { .. } => None,
+            Self::Ask { .. }
+            | Self::Acked { .. }
+            | Self::Detached { .. }
+            | Self::Ended { .. }
+            | Self::Announced { .. } => None,
         }
     }
 
@@ -109,12 +131,21 @@ impl Work {
         match self {
             Self::Submit { receipt, .. }
             | Self::Arrive { receipt, .. }
+            | Self::Detached { receipt, .. }
             | Self::Ended { receipt, .. } => receipt.clone(),
             Self::Left { delivered, .. } | Self::Undelivered { delivered, .. } => {
                 delivered.receipt.clone()
             }
-            Self::Ask { .. } | Self::Announced { .. } => None,
+            Self::Ask { .. } | Self::Acked { .. } | Self::Announced { .. } => None,
         }
+    }
+
+    /// Whether it is older than everything that waits, and changes nothing that is being written.
+    pub(crate) fn never_waits(&self) -> bool {
+        matches!(
+            self,
+            Self::Undelivered { .. } | Self::Left { .. } | Self::Acked { .. }
+        )
     }
 
     /// Whether it may be answered with an error when too much waits. What ends or begins a session

@@ -10,7 +10,8 @@ use actix::{
 };
 use metrics::counter;
 use rookery_session::carrier::{
-    Answer, Delivery, Full, ShardId, ShardInput, Tenure as CarrierTenure, ToSession, ToShard,
+    Answer, Delivery, Full, SessionId, ShardId, ShardInput, Tenure as CarrierTenure, ToSession,
+    ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::OsEntropy;
@@ -158,17 +159,10 @@ impl ShardActor {
                 // Answers are always taken while the session lives. One that died while it was
                 // bound never heard of its place, so nobody else will give it back.
                 let lost = to.send(ToSession::Answer { ask, answer });
-                if let Err(Full(ToSession::Answer {
-                    answer: Answer::Bound(jid),
-                    ..
-                })) = lost
+                if let Err(Full(ToSession::Answer { answer, .. })) = lost
+                    && let Some(input) = never_heard(to.session(), &answer)
                 {
-                    let session = to.session();
-                    self.next.push_back(Input::Session(ToShard::Closed {
-                        session,
-                        jid,
-                        receipt: None,
-                    }));
+                    self.next.push_back(Input::Session(input));
                 }
             }
             Effect::Close { to, error } => {
@@ -286,4 +280,21 @@ impl Handler<Retire> for ShardActor {
         self.standing.retire();
         ctx.stop();
     }
+}
+
+/// What a shard must be told when a session died before it heard that it is bound, or goes on with another.
+fn never_heard(session: SessionId, answer: &Answer) -> Option<ToShard> {
+    let (jid, receipt) = (answer.binds()?.clone(), None);
+    Some(match answer {
+        Answer::Resumed(_) => ToShard::Detached {
+            session,
+            jid,
+            receipt,
+        },
+        _ => ToShard::Closed {
+            session,
+            jid,
+            receipt,
+        },
+    })
 }

@@ -58,9 +58,11 @@ impl Input {
     /// The receipt of a frame that somebody keeps until this shard has dealt with it.
     pub fn receipt(&self) -> Option<&Receipt> {
         match self {
-            Self::Session(ToShard::Stanzas { receipt, .. } | ToShard::Closed { receipt, .. }) => {
-                receipt.as_ref()
-            }
+            Self::Session(
+                ToShard::Stanzas { receipt, .. }
+                | ToShard::Closed { receipt, .. }
+                | ToShard::Detached { receipt, .. },
+            ) => receipt.as_ref(),
             Self::Session(ToShard::Left { delivered, .. }) => delivered.receipt.as_ref(),
             Self::Peer(frame) => frame.receipt.as_ref(),
             _ => None,

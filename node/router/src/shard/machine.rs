@@ -105,7 +105,10 @@ impl Shard {
                 accounts.work(
                     turn,
                     &jid.to_bare(),
-                    Work::Undelivered { session, delivered },
+                    Work::Undelivered {
+                        session,
+                        delivered: Box::new(delivered),
+                    },
                 );
             }
             Input::Refused(frame) => absent::overloaded(turn, arrival(frame)),
@@ -146,23 +149,27 @@ impl Accounts<'_> {
                 jid,
                 receipt,
             } => self.work_of_session(turn, jid, |_| Work::Ended { session, receipt }),
+            ToShard::Acked {
+                session,
+                jid,
+                acked,
+            } => self.work_of_session(turn, jid, |_| Work::Acked { session, acked }),
+            ToShard::Detached {
+                session,
+                jid,
+                receipt,
+            } => self.work_of_session(turn, jid, |_| Work::Detached { session, receipt }),
             ToShard::Left {
                 session,
                 jid,
                 delivered,
-            } => self.work(
-                turn,
-                &jid.to_bare(),
-                Work::Left {
-                    session,
-                    delivered: *delivered,
-                },
-            ),
+            } => self.work(turn, &jid.to_bare(), Work::Left { session, delivered }),
             ToShard::Announce {
                 from,
                 jid,
                 address,
                 state,
+                kept,
             } => {
                 let account = jid.to_bare();
                 let work = Work::Announced {
@@ -170,6 +177,7 @@ impl Accounts<'_> {
                     jid,
                     address,
                     state,
+                    kept,
                 };
                 self.work(turn, &account, work);
             }
@@ -213,7 +221,10 @@ impl Accounts<'_> {
     ) {
         use rookery_session::carrier::AdminQuestion as Admin;
         let account = match &question {
-            Question::Credentials { account } | Question::Bind { account, .. } => account.clone(),
+            Question::Credentials { account }
+            | Question::Bind { account, .. }
+            | Question::Enable { account, .. }
+            | Question::Resume { account, .. } => account.clone(),
             Question::Register { .. } => {
                 registration::answer(turn, from, ask, question);
                 return;

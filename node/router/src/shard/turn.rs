@@ -134,6 +134,7 @@ impl Turn<'_> {
             origins: origin.into(),
             receipt: self.receipt.clone(),
             arrival: self.arrival,
+            number: 0,
         };
         self.out.effects.push(Effect::Deliver {
             to: to.clone(),
@@ -155,6 +156,7 @@ impl Turn<'_> {
             origins: self.cause.map(|cause| cause.origin.of_copy()).into(),
             receipt: self.receipt.clone(),
             arrival: 0,
+            number: 0,
         };
         self.out.effects.push(Effect::Deliver {
             to: to.clone(),

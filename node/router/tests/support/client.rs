@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rookery_session::carrier::{
-    Full, Receipts, SessionId, ShardId, Sink, Stands, Tenure, ToSession, Word,
+    Delivered, Full, Receipts, SessionId, ShardId, Sink, Stands, Tenure, ToSession, Word,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Rec;
@@ -44,6 +44,10 @@ impl Sink for Mailbox {
     }
 
     fn remembers(&self) -> bool {
+        true
+    }
+
+    fn may_be_resumed(&self) -> bool {
         true
     }
 }
@@ -87,6 +91,16 @@ impl Client {
             _ => true,
         });
         stanzas
+    }
+
+    /// The deliveries that came, as the session's node has them.
+    pub(crate) fn delivered(&self) -> Vec<Delivered> {
+        let frames = self.mailbox.frames.lock().expect("no test panics inside");
+        let delivered = frames.iter().filter_map(|frame| match frame {
+            ToSession::Deliver(delivered) => Some(delivered.clone()),
+            _ => None,
+        });
+        delivered.collect()
     }
 
     /// How many batches came since the last look.

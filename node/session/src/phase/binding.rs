@@ -13,14 +13,23 @@ use crate::context::Context;
 use crate::effect::Effect;
 use crate::event::{Event, Timer};
 use crate::iq;
-use crate::stream_management;
+use crate::stream_management::{self, StreamManagement};
 
 /// Waits for `<bind/>`, or for the shard's answer to it.
 #[derive(Debug)]
 pub(crate) struct Binding {
     authenticated: Authenticated,
-    asked: Option<(AskId, Bytes)>,
+    asked: Option<(AskId, Asked)>,
     refusals: u32,
+}
+
+/// What the shard was asked.
+#[derive(Debug)]
+enum Asked {
+    /// To bind, by this IQ.
+    Bind(Bytes),
+    /// To go on with an earlier stream.
+    Resume,
 }
 
 impl Binding {
@@ -41,8 +50,7 @@ impl Binding {
             ),
             Event::Element(element) if element.is("iq", ns::CLIENT) => self.request(element, cx),
             Event::Element(element) if element.ns() == ns::STREAM_MANAGEMENT => {
-                manage(element, cx);
-                Phase::Binding(self)
+                self.manage(element, cx)
             }
             Event::Element(element) => misplaced(element, cx),
             Event::Opened(_) => unexpected_header(cx),
@@ -69,13 +77,15 @@ impl Binding {
             resource,
             address: cx.facts.address,
         });
-        self.asked = Some((ask, request));
+        self.asked = Some((ask, Asked::Bind(request)));
         Phase::Binding(self)
     }
 
     fn answered(mut self, ask: AskId, answer: Answer, cx: &mut Context<'_>) -> Phase {
-        let Some((_, request)) = self.asked.take_if(|(asked, _)| *asked == ask) else {
-            return Phase::Binding(self);
+        let request = match self.asked.take_if(|(asked, _)| *asked == ask) {
+            None => return Phase::Binding(self),
+            Some((_, Asked::Resume)) => return self.resumed(answer, cx),
+            Some((_, Asked::Bind(request))) => request,
         };
         let error = match answer {
             Answer::Bound(jid) if jid.is_full() && jid.same_bare(self.authenticated.account()) => {
@@ -99,9 +109,61 @@ impl Binding {
         self.refuse(&request, &error, cx)
     }
 
+    /// XEP-0198 5: an earlier stream may be resumed instead of binding. Nothing is enabled before either (3).
+    fn manage(mut self, element: &Element, cx: &mut Context<'_>) -> Phase {
+        let h = element.attr("h").and_then(|h| h.parse().ok());
+        match (element.name(), element.attr("previd"), h) {
+            ("resume", Some(id), Some(h)) => {
+                let ask = cx.ask(Question::Resume {
+                    account: self.authenticated.account().as_ref().clone(),
+                    id: id.to_owned(),
+                    h,
+                    address: cx.facts.address,
+                });
+                self.asked = Some((ask, Asked::Resume));
+                Phase::Binding(self)
+            }
+            ("resume", ..) => {
+                cx.send_element(&stream_management::failed(Condition::BadRequest));
+                self.refused(cx)
+            }
+            _ => {
+                cx.send_element(&stream_management::failed(Condition::UnexpectedRequest));
+                Phase::Binding(self)
+            }
+        }
+    }
+
+    fn resumed(self, answer: Answer, cx: &mut Context<'_>) -> Phase {
+        match answer {
+            Answer::Resumed(resumed) if resumed.jid.same_bare(self.authenticated.account()) => {
+                cx.send_element(&stream_management::resumed(&resumed));
+                cx.disarm(Timer::Login);
+                let jid = resumed.jid.clone();
+                cx.effects.push(Effect::Bound(jid.clone()));
+                cx.stream.management = Some(StreamManagement::resumed(&resumed));
+                cx.stream.client_state.keeps_order();
+                Bound::begin(jid, cx)
+            }
+            Answer::NotResumed { h } => {
+                cx.send_element(&stream_management::not_resumed(h));
+                self.refused(cx)
+            }
+            _ => {
+                let condition = Condition::ResourceConstraint;
+                cx.send_element(&stream_management::failed(condition));
+                self.refused(cx)
+            }
+        }
+    }
+
     /// The client may try again with another resource, but not for ever.
-    fn refuse(mut self, request: &[u8], error: &StanzaError, cx: &mut Context<'_>) -> Phase {
+    fn refuse(self, request: &[u8], error: &StanzaError, cx: &mut Context<'_>) -> Phase {
         iq::refuse(request, error, cx);
+        self.refused(cx)
+    }
+
+    fn refused(mut self, cx: &mut Context<'_>) -> Phase {
         self.refusals += 1;
         if self.refusals >= cx.config.options.bind_attempts_max {
             return cx.end(
@@ -111,15 +173,6 @@ impl Binding {
         }
         Phase::Binding(self)
     }
-}
-
-/// XEP-0198 3, 5: there is nothing to manage yet, and no stream of before can be resumed.
-fn manage(element: &Element, cx: &mut Context<'_>) {
-    let condition = match element.name() {
-        "resume" => Condition::ItemNotFound,
-        _ => Condition::UnexpectedRequest,
-    };
-    cx.send_element(&stream_management::failed(condition));
 }
 
 /// RFC 6120 7.6, 7.7: the resource that the client proposes, `None` where the server shall choose.

@@ -11,7 +11,9 @@ use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::stream_error::StreamCondition;
 
 use super::{Phase, is_stanza, unexpected_header};
+use crate::carrier::{Answer, AskId};
 use crate::context::Context;
+use crate::effect::Effect;
 use crate::event::{Event, Timer};
 use crate::iq;
 use crate::stream_management::{self, StreamManagement};
@@ -48,14 +50,19 @@ impl Bound {
                 }
                 Phase::Bound(self)
             }
+            Event::Answered(ask, answer) => {
+                self.enabled(ask, &answer, cx);
+                Phase::Bound(self)
+            }
             Event::Sent => {
                 ask(cx);
                 Phase::Bound(self)
             }
-            Event::TimedOut(Timer::Ack) => cx.end(
-                StreamCondition::ConnectionTimeout,
-                "what was sent was not acknowledged",
-            ),
+            Event::TimedOut(Timer::Ack) => {
+                cx.stream.is_interrupted = true;
+                let text = "what was sent was not acknowledged";
+                cx.end(StreamCondition::ConnectionTimeout, text)
+            }
             Event::Element(element) if cx.turns_attention(element) => Phase::Bound(self),
             // RFC 6120 4.9.3.24; nothing but stanzas was negotiated.
             Event::Element(_) => cx.end(
@@ -87,10 +94,7 @@ impl Bound {
     /// XEP-0198 3 to 5.
     fn manage(self, element: &Element, cx: &mut Context<'_>) -> Phase {
         match (element.name(), &mut cx.stream.management) {
-            ("enable", none @ None) => {
-                *none = Some(StreamManagement::default());
-                cx.send_element(&stream_management::enabled());
-            }
+            ("enable", None) => self.enable(element, cx),
             ("enable" | "resume", _) => {
                 cx.send_element(&stream_management::failed(Condition::UnexpectedRequest));
             }
@@ -99,8 +103,10 @@ impl Bound {
                 cx.send_element(&answer);
             }
             ("a", Some(management)) => {
-                if let Err(error) = management.acknowledged(element) {
-                    return cx.end_with(&error);
+                match management.acknowledged(element) {
+                    Ok(Some(acked)) => cx.effects.push(Effect::Acknowledged(acked)),
+                    Ok(None) => {}
+                    Err(error) => return cx.end_with(&error),
                 }
                 cx.disarm(Timer::Ack);
                 ask(cx);
@@ -111,6 +117,37 @@ impl Bound {
             }
         }
         Phase::Bound(self)
+    }
+
+    /// XEP-0198 3: whether the stream can be resumed is for its shard to say.
+    fn enable(&self, element: &Element, cx: &mut Context<'_>) {
+        let wants_resumption = matches!(element.attr("resume"), Some("true" | "1"));
+        if wants_resumption {
+            let ask = cx.next_ask();
+            let account = self.jid.to_bare();
+            cx.effects.push(Effect::Enable(ask, account));
+            cx.stream.management = Some(StreamManagement::asking(ask));
+        } else {
+            cx.stream.management = Some(StreamManagement::local());
+            cx.send_element(&Element::new("enabled", ns::STREAM_MANAGEMENT));
+        }
+    }
+
+    /// The shard has said whether the stream can be resumed. What was held back from the client goes before that: it
+    /// does not count. From now on what goes to a client that does not look waits in its order, for what is numbered
+    /// cannot be replaced.
+    fn enabled(&self, ask: AskId, answer: &Answer, cx: &mut Context<'_>) {
+        let management = cx.stream.management.as_mut();
+        let Some(enabled) = management.and_then(|it| it.answered_by_shard(ask, answer)) else {
+            return;
+        };
+        if matches!(answer, Answer::Enabled { .. }) {
+            let held = cx.stream.client_state.keeps_order();
+            cx.effects.extend(held.into_iter().map(Effect::Deliver));
+        } else {
+            cx.effects.push(Effect::NotEnabled);
+        }
+        cx.send_element(&enabled);
     }
 
     /// The idle timer ran out: reads did not move it, so it may be early.
@@ -124,6 +161,7 @@ impl Bound {
             self.pinged = false;
             cx.arm(Timer::Idle, options.idle_ms - silent_ms);
         } else if self.pinged {
+            cx.stream.is_interrupted = true;
             return cx.end(
                 StreamCondition::ConnectionTimeout,
                 "nothing was heard from you",

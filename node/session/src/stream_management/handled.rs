@@ -19,6 +19,16 @@ struct Run {
     settled: bool,
 }
 
+impl From<u32> for Handled {
+    /// So many were dealt with before.
+    fn from(count: u32) -> Self {
+        Self {
+            count,
+            ..Self::default()
+        }
+    }
+}
+
 impl Handled {
     /// So many stanzas with these numbers are under way.
     pub(super) fn begins(&mut self, first: u64, stanzas: usize) {

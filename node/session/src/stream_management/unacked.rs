@@ -9,7 +9,7 @@ use crate::carrier::{Delivered, Origins};
 
 /// A queue of sent stanzas. Bounded by its user, who asks for its size.
 #[derive(Debug, Default)]
-pub(super) struct Unacked {
+pub struct Unacked {
     queue: VecDeque<Sent>,
     /// How many the client was sent, and has acknowledged.
     sent: u64,
@@ -28,7 +28,7 @@ enum Sent {
 
 impl Unacked {
     /// Keeps a copy of what goes to the client: a slice would keep the whole of what it came with.
-    pub(super) fn keep(&mut self, delivered: &Delivered) {
+    pub fn keep(&mut self, delivered: &Delivered) {
         let stanzas = delivered.batch.recs.len();
         if stanzas == 0 {
             return;
@@ -41,27 +41,28 @@ impl Unacked {
             origins: delivered.origins.clone(),
             receipt: None,
             arrival: delivered.arrival,
+            number: delivered.number,
         }));
     }
 
     /// Keeps the place of a stanza of the stream's own.
-    pub(super) fn keep_place(&mut self) {
+    pub fn keep_place(&mut self) {
         self.sent += 1;
         self.queue.push_back(Sent::Own);
     }
 
     /// Stanzas that are not acknowledged.
-    pub(super) fn stanzas(&self) -> u64 {
+    pub fn stanzas(&self) -> u64 {
         self.sent - self.acked
     }
 
     /// Their bytes.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The client has so many, modulo 2^32. `Err` tells how many it was sent.
-    pub(super) fn forget(&mut self, h: u32) -> Result<(), u32> {
+    pub fn forget(&mut self, h: u32) -> Result<(), u32> {
         let news = h.wrapping_sub(self.acked as u32);
         if u64::from(news) > self.stanzas() {
             return Err(self.sent as u32);
@@ -88,8 +89,35 @@ impl Unacked {
         Ok(())
     }
 
+    /// None, but so many were acknowledged before.
+    pub fn behind(acked: u64) -> Self {
+        Self {
+            sent: acked,
+            acked,
+            ..Self::default()
+        }
+    }
+
+    /// How many were sent.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// How many were acknowledged.
+    pub fn acked(&self) -> u64 {
+        self.acked
+    }
+
+    /// What is not acknowledged of what the shard sent.
+    pub fn iter(&self) -> impl Iterator<Item = &Delivered> {
+        self.queue.iter().filter_map(|sent| match sent {
+            Sent::Delivered(delivered) => Some(delivered),
+            Sent::Own => None,
+        })
+    }
+
     /// What is left.
-    pub(super) fn into_delivered(self) -> Vec<Delivered> {
+    pub fn into_delivered(self) -> Vec<Delivered> {
         let delivered = self.queue.into_iter().filter_map(|sent| match sent {
             Sent::Delivered(delivered) => Some(delivered),
             Sent::Own => None,
@@ -122,8 +150,10 @@ fn drop_first(delivered: &mut Delivered, stanzas: usize) -> usize {
         Origins::Run(first) => *first = first.plus(stanzas),
         Origins::Each(each) => *each = each[stanzas..].into(),
     }
-    if delivered.arrival != 0 {
-        delivered.arrival += stanzas as u64;
+    for number in [&mut delivered.arrival, &mut delivered.number] {
+        if *number != 0 {
+            *number += stanzas as u64;
+        }
     }
     before - delivered.batch.stanza_bytes()
 }

@@ -126,10 +126,10 @@ impl Judge {
             Event::Answered(ask, Answer::Credentials(keys)) => {
                 self.proofs.answered(*ask, keys.is_some());
             }
-            Event::Answered(ask, Answer::Bound(jid))
+            Event::Answered(ask, answer @ (Answer::Bound(_) | Answer::Resumed(_)))
                 if self.binding.take_if(|b| b == ask).is_some() =>
             {
-                self.granted = Some((**jid).clone());
+                self.granted = answer.binds().map(|jid| (**jid).clone());
             }
             Event::PasswordVerified(ask, right) => self.proofs.verified(*ask, *right),
             Event::Admitted(admission) => self.tries.answer(*admission),
@@ -250,6 +250,14 @@ impl Judge {
                     "a timer was stopped that does not run",
                 )?;
             }
+            Effect::Enable(_, account) => {
+                let bound = self.bound.as_ref();
+                let own = bound.is_some_and(|jid| jid.same_bare(account));
+                ensure(own, "the stream of somebody else is to be resumed")?;
+            }
+            Effect::NotEnabled | Effect::Acknowledged(_) => {
+                ensure(self.bound.is_some(), "nothing is managed before binding")?;
+            }
             // No shard gives these clients anything that could be held back.
             Effect::Deliver(_) => return Err("stanzas from nowhere".into()),
             Effect::CloseSocket => self.ended = Ended::Socket,
@@ -295,7 +303,7 @@ impl Judge {
                 ensure(self.tries.is_open(), "keys were asked for without a try")?;
                 self.proofs.asked(ask, account);
             }
-            Question::Bind { account, .. } => {
+            Question::Bind { account, .. } | Question::Resume { account, .. } => {
                 ensure(
                     self.authenticated.as_ref() == Some(account),
                     "somebody else is to be bound",
@@ -311,6 +319,7 @@ impl Judge {
                 self.counts.registrations += 1;
             }
             Question::Admin(_) => return Err("a client asks as the operator".into()),
+            Question::Enable { .. } => return Err("that has an effect of its own".into()),
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::judge::Judge;
 use super::view::Seen;
 use super::world::{World, account};
 use super::{Reached, Verdict};
-use crate::carrier::{Answer, AskId, Question};
+use crate::carrier::{Answer, AskId, Question, Resumed};
 use crate::effect::Effect;
 use crate::event::{Admission, Event, Timer};
 use crate::{Session, is_for_shard};
@@ -50,6 +50,10 @@ enum Work {
     Credentials(AskId, Jid),
     /// A shard binds a resource.
     Bind(AskId, Jid, Option<String>),
+    /// A shard looks for a stream.
+    Resume(AskId, Jid, String),
+    /// A shard lets a stream be resumed.
+    Enable(AskId),
     /// A shard registers.
     Register(AskId, Bytes),
     /// A thread compares a password.
@@ -195,6 +199,8 @@ impl<'a> Mover<'a> {
         match effect {
             Effect::Send(_)
             | Effect::Deliver(_)
+            | Effect::NotEnabled
+            | Effect::Acknowledged(_)
             | Effect::ReportLogin { .. }
             | Effect::WithdrawLogin { .. } => {}
             Effect::StartTls => {
@@ -207,6 +213,7 @@ impl<'a> Mover<'a> {
                 self.reader.fast_lane(true);
             }
             Effect::Ask(ask, question) => self.work.extend(work_of(ask, question)),
+            Effect::Enable(ask, _) => self.work.push(Work::Enable(ask)),
             Effect::Admit { .. } => {
                 let admission = self.admission();
                 return self.event(Event::Admitted(admission));
@@ -282,6 +289,14 @@ impl<'a> Mover<'a> {
                 let answer = self.bound(&jid, resource.as_deref());
                 self.event(Event::Answered(ask, answer))
             }
+            Work::Resume(ask, jid, id) => {
+                let answer = self.resumed(&jid, id);
+                self.event(Event::Answered(ask, answer))
+            }
+            Work::Enable(ask) => {
+                let answer = self.enabled();
+                self.event(Event::Answered(ask, answer))
+            }
             Work::Register(ask, iq) => {
                 let answer = self.registered(&iq);
                 self.event(Event::Answered(ask, answer))
@@ -322,6 +337,34 @@ impl<'a> Mover<'a> {
         full.map_or(Answer::Unavailable, |full| Answer::Bound(Arc::new(full)))
     }
 
+    fn resumed(&mut self, jid: &Jid, id: String) -> Answer {
+        let name = match self.choices.odd() {
+            true => Jid::parse("romeo@localhost/r").ok(),
+            false => jid.with_resource("balcony").ok(),
+        };
+        match name {
+            Some(jid) if self.choices.either() => Answer::Resumed(Resumed {
+                jid: Arc::new(jid),
+                id,
+                max_s: 300,
+                h: 7,
+                acked: 3,
+            }),
+            _ if self.choices.either() => Answer::Unavailable,
+            _ => Answer::NotResumed { h: Some(7) },
+        }
+    }
+
+    fn enabled(&mut self) -> Answer {
+        match self.choices.odd() {
+            true => Answer::Unavailable,
+            false => Answer::Enabled {
+                id: "s1".to_owned(),
+                max_s: 300,
+            },
+        }
+    }
+
     fn registered(&mut self, iq: &[u8]) -> Answer {
         match (self.choices.odd(), parse_rec(iq)) {
             (false, Some(rec)) => {
@@ -351,7 +394,8 @@ fn work_of(ask: AskId, question: Question) -> Option<Work> {
         Question::Bind {
             account, resource, ..
         } => Some(Work::Bind(ask, account, resource)),
+        Question::Resume { account, id, .. } => Some(Work::Resume(ask, account, id)),
         Question::Register { iq, .. } => Some(Work::Register(ask, iq)),
-        Question::Admin(_) => None,
+        Question::Admin(_) | Question::Enable { .. } => None,
     }
 }

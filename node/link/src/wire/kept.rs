@@ -1,0 +1,87 @@
+//! What a session's node has kept of a stream that can be resumed.
+
+use rookery_session::Seen;
+use rookery_session::carrier::{Delivered, Kept, Origins};
+
+use super::ids::{SESSION, origin_size, read_origin, read_session, write_origin, write_session};
+use super::out::{Counter, length};
+use super::{Malformed, Out, Reader, batch};
+
+/// Bytes of it.
+pub(super) fn size(kept: &Kept) -> usize {
+    let mut counter = Counter(0);
+    write(kept, &mut counter);
+    counter.0
+}
+
+pub(super) fn write(kept: &Kept, out: &mut impl Out) {
+    out.text(&kept.id);
+    out.u64(kept.next_stanza);
+    out.u32(kept.h);
+    out.u64(kept.acked);
+    out.u32(length(kept.unacked.len()));
+    for delivered in &kept.unacked {
+        write_numbered(delivered, out);
+    }
+    let seen = kept.seen.told();
+    out.u32(length(seen.len()));
+    for (session, next, came) in seen {
+        write_session(session, out);
+        out.u64(next);
+        out.u64(came);
+    }
+}
+
+pub(super) fn read(input: &mut Reader) -> Result<Kept, Malformed> {
+    let (id, next_stanza) = (input.text()?, input.u64()?);
+    let (h, acked) = (input.u32()?, input.u64()?);
+    let count = input.count(NUMBERED_BYTES_MIN)?;
+    let unacked = (0..count).map(|_| read_numbered(input));
+    let unacked = unacked.collect::<Result<_, _>>()?;
+    let count = input.count(SEEN_BYTES)?;
+    let seen = (0..count).map(|_| Ok((read_session(input)?, input.u64()?, input.u64()?)));
+    let seen = seen.collect::<Result<Vec<_>, Malformed>>()?;
+    Ok(Kept {
+        id,
+        next_stanza,
+        h,
+        acked,
+        unacked,
+        seen: Seen::heard(seen),
+    })
+}
+
+/// Stanzas with the number of the first, and where each comes from.
+pub(super) fn write_numbered(delivered: &Delivered, out: &mut impl Out) {
+    out.u64(delivered.number);
+    out.u64(delivered.arrival);
+    batch::write(&delivered.batch, out);
+    for at in 0..delivered.batch.recs.len() {
+        write_origin(delivered.origins.at(at), out);
+    }
+}
+
+/// Bytes of that.
+pub(super) fn numbered_size(delivered: &Delivered) -> usize {
+    let origins = (0..delivered.batch.recs.len()).map(|at| origin_size(delivered.origins.at(at)));
+    8 + 8 + batch::size(&delivered.batch) + origins.sum::<usize>()
+}
+
+pub(super) fn read_numbered(input: &mut Reader) -> Result<Delivered, Malformed> {
+    let (number, arrival) = (input.u64()?, input.u64()?);
+    let batch = batch::read(input)?;
+    let origins = batch.recs.iter().map(|_| read_origin(input));
+    let origins = Origins::Each(origins.collect::<Result<_, _>>()?);
+    Ok(Delivered {
+        origins,
+        arrival,
+        number,
+        ..Delivered::from(batch)
+    })
+}
+
+/// Two numbers, and a batch without stanzas.
+const NUMBERED_BYTES_MIN: usize = 8 + 8 + 2 * 4;
+
+/// A session, and two numbers.
+const SEEN_BYTES: usize = SESSION + 8 + 8;

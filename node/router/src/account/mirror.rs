@@ -1,0 +1,237 @@
+//! What a shard keeps of a stream that can be resumed (XEP-0198 5), as the sink of its session.
+//!
+//! ```text
+//! account ── stanzas ──► Mirror: numbers and keeps them ──► the session's own sink
+//!                           │ full: refused, and the log takes over
+//!                           ◄── Acked(8): forgets up to 8
+//! client comes back, anywhere: attached to another sink, which is given all from 9 on
+//! ```
+//!
+//! The session's node takes what is numbered in order only. So what it did not get (its link was full, or broke) is
+//! given again from there on, with all that follows.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rookery_session::carrier::{
+    Answer, Delivered, Full, Kept, SessionId, Sink, SinkRef, ToSession,
+};
+use rookery_session::{Seen, Unacked};
+use rookery_xmpp::stanza::Kind;
+
+/// How much of what is not messages may be kept past the bound on messages: presence and answers cannot come from the
+/// log, so who does not take them in the end is given up.
+const BEYOND: u64 = 4;
+
+/// The sink of a session whose stream can be resumed.
+pub(super) struct Mirror {
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The way to the session; `None` while no node serves it.
+    sink: Option<SinkRef>,
+    session: SessionId,
+    unacked: Unacked,
+    /// Up to where the session's node was given them.
+    given: u64,
+    /// What came last from whom: a shard's next owner is told again of what its former one has delivered.
+    seen: Seen,
+    /// The sink is to hear first that it goes on with this stream.
+    awaits_answer: bool,
+    stanzas_max: u64,
+    bytes_max: usize,
+}
+
+impl Mirror {
+    /// For a session that is served, and was given nothing that counts.
+    pub(super) fn new(sink: SinkRef, stanzas_max: u32, bytes_max: u32) -> Self {
+        Self {
+            state: Mutex::new(State {
+                session: sink.session(),
+                sink: Some(sink),
+                unacked: Unacked::default(),
+                given: 0,
+                seen: Seen::default(),
+                awaits_answer: true,
+                stanzas_max: u64::from(stanzas_max),
+                bytes_max: bytes_max as usize,
+            }),
+        }
+    }
+
+    /// For one whose node has kept this.
+    pub(super) fn again(sink: SinkRef, kept: &Kept, stanzas_max: u32, bytes_max: u32) -> Self {
+        let mirror = Self::new(sink, stanzas_max, bytes_max);
+        let mut state = mirror.state();
+        state.unacked = Unacked::behind(kept.acked);
+        state.seen = kept.seen.clone();
+        for delivered in &kept.unacked {
+            state.seen.note(delivered);
+            state.unacked.keep(delivered);
+        }
+        state.given = state.unacked.sent();
+        state.awaits_answer = false;
+        drop(state);
+        mirror
+    }
+
+    /// The client has got so many. Gives on what its node was not given.
+    pub(super) fn acknowledged(&self, acked: u64) {
+        let mut state = self.state();
+        if acked > state.unacked.acked() && acked <= state.unacked.sent() {
+            // That there are as many was just seen.
+            let _ = state.unacked.forget(acked as u32);
+        }
+        state.give_on();
+    }
+
+    /// How many its client has got, if it says that it has so many, modulo 2^32; `None` if it was never sent as many.
+    pub(super) fn resumes_at(&self, h: u32) -> Option<u64> {
+        let mut state = self.state();
+        state.unacked.forget(h).ok()?;
+        Some(state.unacked.acked())
+    }
+
+    /// The session goes on by another way, which is told so first. The way before.
+    pub(super) fn attach(&self, sink: SinkRef) -> Option<SinkRef> {
+        let mut state = self.state();
+        state.session = sink.session();
+        state.given = state.unacked.acked();
+        state.awaits_answer = true;
+        state.sink.replace(sink)
+    }
+
+    /// The way to the session is another one, at the same node.
+    pub(super) fn reattach(&self, sink: SinkRef) {
+        self.state().sink = Some(sink);
+    }
+
+    /// No node serves the session.
+    pub(super) fn detach(&self) {
+        self.state().sink = None;
+    }
+
+    /// The session's node did not get what begins with this number.
+    pub(super) fn missed(&self, number: u64) {
+        let mut state = self.state();
+        state.given = state.given.min(number.saturating_sub(1));
+    }
+
+    /// Gives on what the session's node was not given, if anything.
+    pub(super) fn give_on(&self) {
+        self.state().give_on();
+    }
+
+    /// What the client of a session that is over has not got, and its node cannot give back.
+    pub(super) fn take_left(&self) -> Vec<Delivered> {
+        let mut state = self.state();
+        let given = match state.sink.take() {
+            Some(_) => state.given,
+            None => 0,
+        };
+        let mut left = std::mem::take(&mut state.unacked).into_delivered();
+        left.retain(|delivered| delivered.number > given);
+        left
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is complete before anything could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has_room(&self, delivered: &Delivered) -> bool {
+        let of_messages = |rec: &rookery_xmpp::stanza::Rec| rec.kind == Kind::Message;
+        let times = match delivered.batch.recs.iter().any(of_messages) {
+            true => 1,
+            false => BEYOND,
+        };
+        let stanzas = self.unacked.stanzas() + delivered.batch.recs.len() as u64;
+        let bytes = self.unacked.bytes() + delivered.batch.stanza_bytes();
+        self.unacked.stanzas() == 0
+            || stanzas <= times * self.stanzas_max && bytes <= times as usize * self.bytes_max
+    }
+
+    fn keep_and_give(&mut self, mut delivered: Delivered) -> Result<(), Delivered> {
+        if !self.has_room(&delivered) {
+            return Err(delivered);
+        }
+        self.seen.drop_repeats(&mut delivered);
+        if delivered.batch.recs.is_empty() {
+            return Ok(());
+        }
+        let before = self.unacked.sent();
+        delivered.number = before + 1;
+        self.unacked.keep(&delivered);
+        if self.given == before {
+            self.give(delivered);
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, delivered: Delivered) {
+        let through = delivered.number - 1 + delivered.batch.recs.len() as u64;
+        let Some(sink) = self.sink.as_ref().filter(|_| !self.awaits_answer) else {
+            return;
+        };
+        if sink.send(ToSession::Deliver(delivered)).is_ok() {
+            self.given = through;
+        }
+    }
+
+    fn give_on(&mut self) {
+        if self.given == self.unacked.sent() || self.sink.is_none() {
+            return;
+        }
+        let given = self.given.max(self.unacked.acked());
+        self.given = given;
+        let left = self.unacked.iter().filter(|it| it.number > given);
+        for delivered in left.cloned().collect::<Vec<_>>() {
+            let first = delivered.number;
+            self.give(delivered);
+            if self.given < first {
+                return;
+            }
+        }
+    }
+}
+
+impl Sink for Mirror {
+    fn session(&self) -> SessionId {
+        self.state().session
+    }
+
+    fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
+        let mut state = self.state();
+        match frame {
+            ToSession::Deliver(delivered) => state
+                .keep_and_give(delivered)
+                .map_err(|delivered| Full(ToSession::Deliver(delivered))),
+            ToSession::Answer {
+                answer: Answer::Enabled { .. } | Answer::Resumed(_),
+                ..
+            } => {
+                let told = match &state.sink {
+                    Some(sink) => sink.send(frame),
+                    None => Err(Full(frame)),
+                };
+                state.awaits_answer = false;
+                state.give_on();
+                told
+            }
+            _ => match &state.sink {
+                Some(sink) => sink.send(frame),
+                None => Err(Full(frame)),
+            },
+        }
+    }
+
+    fn remembers(&self) -> bool {
+        let state = self.state();
+        state.sink.as_ref().is_some_and(|sink| sink.remembers())
+    }
+}
+
+/// A mirror that the account and the effects of its shard share.
+pub(super) type MirrorRef = Arc<Mirror>;

@@ -1,0 +1,187 @@
+//! Streams that are resumed (XEP-0198 5), whatever has died in between.
+
+mod support;
+
+use rookery_router::RouterOptions;
+use rookery_session::carrier::Kept;
+use support::{Client, World};
+
+/// Two accounts that see each other; the second has a stream that can be resumed, under this name. It was sent nothing.
+fn balcony(options: RouterOptions) -> (World, Client, Client, String) {
+    let mut world = World::with_options(&["romeo", "juliet"], options);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.befriend(&romeo, &juliet);
+    let id = world.enable(&juliet);
+    (world, romeo, juliet, id)
+}
+
+fn say(world: &mut World, from: &Client, texts: std::ops::Range<u32>) {
+    for n in texts {
+        let message =
+            format!("<message to='juliet@localhost' type='chat'><body>n{n}.</body></message>");
+        world.send(from, &message);
+    }
+}
+
+/// The bodies of what came.
+fn bodies(stanzas: &[String]) -> Vec<&str> {
+    stanzas
+        .iter()
+        .filter_map(|stanza| stanza.split_once("<body>")?.1.split_once('.'))
+        .map(|(body, _)| body)
+        .collect()
+}
+
+fn defaults() -> RouterOptions {
+    RouterOptions::default()
+}
+
+#[test]
+fn a_client_whose_node_died_is_given_what_it_has_not_got() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..3);
+    world.acknowledge(&juliet, 1);
+    world.node_dies(&juliet);
+    romeo.nothing();
+    say(&mut world, &romeo, 3..5);
+    world.send(&juliet, "<presence><show>away</show></presence>");
+    romeo.stanzas();
+    let (back, resumed) = world.resume("juliet", &id, 2).expect("it is resumed");
+    // Stanzas are numbered over all clients here: five of his, and one of hers.
+    assert_eq!((resumed.acked, resumed.h), (2, 6));
+    assert_eq!(bodies(&back.stanzas()), ["n2", "n3", "n4"]);
+    say(&mut world, &romeo, 5..6);
+    assert_eq!(back.delivered()[0].number, 7);
+    assert_eq!(bodies(&back.stanzas()), ["n5"]);
+}
+
+#[test]
+fn who_does_not_come_back_in_time_is_unavailable_and_the_log_has_the_rest() {
+    let options = RouterOptions {
+        resume_s: 2,
+        ..defaults()
+    };
+    let (mut world, romeo, juliet, id) = balcony(options);
+    say(&mut world, &romeo, 0..2);
+    world.acknowledge(&juliet, 1);
+    world.node_dies(&juliet);
+    world.tick();
+    romeo.nothing();
+    world.tick();
+    assert!(romeo.stanza().contains("unavailable"));
+    assert_eq!(world.resume("juliet", &id, 1).err(), Some(None));
+    assert_eq!(bodies(&world.online_with_log("juliet", "door")), ["n1"]);
+}
+
+#[test]
+fn what_the_node_of_before_still_says_is_void() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..2);
+    let had = juliet.delivered();
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    assert!(
+        juliet
+            .closed_with()
+            .is_some_and(|it| it.contains("conflict"))
+    );
+    assert_eq!(bodies(&back.stanzas()), ["n0", "n1"]);
+    world.send(
+        &juliet,
+        "<message to='romeo@localhost'><body>n9.</body></message>",
+    );
+    romeo.nothing();
+    had.into_iter()
+        .for_each(|it| world.leaves_behind(&juliet, it));
+    world.leave(&juliet);
+    back.nothing();
+    romeo.nothing();
+    say(&mut world, &romeo, 2..3);
+    assert_eq!(bodies(&back.stanzas()), ["n2"]);
+}
+
+#[test]
+fn the_next_owner_of_the_shard_goes_on_with_what_the_node_has_kept() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..3);
+    let unacked = juliet.delivered();
+    world.restart();
+    world.announce(&romeo);
+    let kept = Kept {
+        id: id.clone(),
+        next_stanza: 40,
+        h: 7,
+        acked: 1,
+        unacked: unacked.into_iter().skip(1).collect(),
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    juliet.stanzas();
+    say(&mut world, &romeo, 3..4);
+    assert_eq!(juliet.delivered()[0].number, 4);
+    let (back, resumed) = world.resume("juliet", &id, 2).expect("it is resumed");
+    assert_eq!((resumed.acked, resumed.h), (2, 7));
+    assert_eq!(bodies(&back.stanzas()), ["n2", "n3"]);
+}
+
+#[test]
+fn past_the_bound_the_log_takes_over_and_gives_when_there_is_room() {
+    let options = RouterOptions {
+        resume_stanzas_max: 3,
+        ..defaults()
+    };
+    let (mut world, romeo, juliet, id) = balcony(options);
+    world.node_dies(&juliet);
+    say(&mut world, &romeo, 0..8);
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    let mut came = back.stanzas();
+    for _ in 0..12 {
+        world.acknowledge(&back, came.len() as u64);
+        world.tick();
+        came.extend(back.stanzas());
+    }
+    assert_eq!(
+        bodies(&came),
+        ["n0", "n1", "n2", "n3", "n4", "n5", "n6", "n7"]
+    );
+}
+
+#[test]
+fn what_a_full_link_does_not_take_is_given_again_in_its_order() {
+    let (mut world, romeo, juliet, _) = balcony(defaults());
+    say(&mut world, &romeo, 0..1);
+    juliet.set_full(true);
+    say(&mut world, &romeo, 1..3);
+    world.send(&romeo, "<presence><show>dnd</show></presence>");
+    juliet.set_full(false);
+    say(&mut world, &romeo, 3..4);
+    assert_eq!(bodies(&juliet.stanzas()), ["n0"], "nothing overtakes");
+    world.tick();
+    let numbers: Vec<_> = juliet.delivered().iter().map(|it| it.number).collect();
+    assert_eq!(numbers, [2, 3, 4, 5]);
+    assert_eq!(bodies(&juliet.stanzas()), ["n1", "n2", "n3"]);
+    assert_eq!(juliet.closed_with(), None);
+}
+
+#[test]
+fn a_stream_is_nobody_elses_and_not_to_be_guessed() {
+    let (mut world, romeo, _, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..1);
+    assert_eq!(world.resume("romeo", &id, 0).err(), Some(None));
+    assert_eq!(world.resume("juliet", "x", 0).err(), Some(None));
+    let had = world.resume("juliet", &id, 2).err();
+    assert_eq!(had, Some(Some(0)), "more than was sent");
+    assert!(world.resume("juliet", &id, 1).is_ok());
+}
+
+#[test]
+fn a_session_that_is_replaced_leaves_what_it_had_not_got_to_the_next() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    world.node_dies(&juliet);
+    say(&mut world, &romeo, 0..2);
+    assert_eq!(
+        bodies(&world.online_with_log("juliet", "balcony")),
+        ["n0", "n1"]
+    );
+    assert_eq!(world.resume("juliet", &id, 0).err(), Some(None));
+}

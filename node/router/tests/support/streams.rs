@@ -1,0 +1,90 @@
+//! Clients whose streams can be resumed.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use rookery_router::shard::Input;
+use rookery_session::carrier::{Answer, Delivered, Kept, Question, Resumed, ToShard};
+
+use super::{Client, World, jid};
+
+impl World {
+    /// The stream of a client can be resumed from now on, under the name that comes back.
+    pub(crate) fn enable(&mut self, client: &Client) -> String {
+        let question = Question::Enable {
+            account: client.jid.to_bare(),
+            first: self.stanzas,
+        };
+        match self.ask_from(client.mailbox.clone(), question) {
+            Some(Answer::Enabled { id, .. }) => id,
+            answer => panic!("{}: {answer:?}", client.jid),
+        }
+    }
+
+    /// A client that has got so many stanzas asks for its stream.
+    pub(crate) fn resume(
+        &mut self,
+        name: &str,
+        id: &str,
+        h: u32,
+    ) -> Result<(Client, Resumed), Option<u32>> {
+        let mailbox = self.mailbox();
+        let question = Question::Resume {
+            account: jid(&format!("{name}@localhost")),
+            id: id.to_owned(),
+            h,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        match self.ask_from(mailbox.clone(), question) {
+            Some(Answer::Resumed(resumed)) => {
+                let client = Client {
+                    id: mailbox.id,
+                    jid: resumed.jid.clone(),
+                    mailbox,
+                };
+                Ok((client, resumed))
+            }
+            Some(Answer::NotResumed { h }) => Err(h),
+            answer => panic!("{name}: {answer:?}"),
+        }
+    }
+
+    /// A client has got so many of the numbered stanzas.
+    pub(crate) fn acknowledge(&mut self, client: &Client, acked: u64) {
+        let (session, jid) = (client.id, client.jid.clone());
+        self.step(Input::Session(ToShard::Acked {
+            session,
+            jid,
+            acked,
+        }));
+    }
+
+    /// A client's node is gone.
+    pub(crate) fn node_dies(&mut self, client: &Client) {
+        let (session, jid) = (client.id, client.jid.clone());
+        self.step(Input::Session(ToShard::Detached {
+            session,
+            jid,
+            receipt: None,
+        }));
+    }
+
+    /// A client's node gives back what was not acknowledged there.
+    pub(crate) fn leaves_behind(&mut self, client: &Client, delivered: Delivered) {
+        self.step(Input::Session(ToShard::Left {
+            session: client.id,
+            jid: client.jid.clone(),
+            delivered: Box::new(delivered),
+        }));
+    }
+
+    /// The same of a client whose stream can be resumed.
+    pub(crate) fn announce_kept(&mut self, client: &Client, kept: Kept) {
+        self.step(Input::Session(ToShard::Announce {
+            from: client.mailbox.clone(),
+            jid: client.jid.clone(),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            state: client.remembered(),
+            kept: Some(Box::new(kept)),
+        }));
+    }
+}
