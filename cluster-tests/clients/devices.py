@@ -25,6 +25,8 @@ class Device(Client):
         self.register_plugin("xep_0280")
         self.register_plugin("xep_0352")
         self.register_plugin("xep_0085")
+        # What waits for a stream that can be resumed is counted, so nothing of it is replaced.
+        self.plugin["xep_0198"].allow_resume = False
         self.copies = asyncio.Queue()
         self.shows = asyncio.Queue()
         self.add_event_handler("presence", self.on_presence)

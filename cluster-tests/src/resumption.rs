@@ -1,9 +1,11 @@
 //! Resumption of streams (XEP-0198 5), byte for byte: what a client that comes back is given, and who is refused.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::server::Server;
-use crate::suite::{Suite, Test};
+use crate::suite::{Suite, Test, wait_for};
 use crate::wire::{Wire, between};
 
 /// The names of the tests.
@@ -16,13 +18,16 @@ pub(crate) const NAMES: &[&str] = &[
     "a client that closes its stream has no stream to resume",
     "what does not fit while a client is away comes behind the rest when it is back",
     "a stream that was resumed is resumed again",
+    "who takes the place of a client that is away is given what that had not got",
+    "only so many sessions wait for their clients",
+    "a server that stops while a client is away forgets nothing of what was for it",
 ];
 
 type Case = fn(&Suite) -> Result<()>;
 
 /// The tests.
 pub(crate) fn tests() -> Vec<Test<'static>> {
-    let cases: [Case; 8] = [
+    let cases: [Case; 11] = [
         comes_back,
         had_sent,
         taken_over,
@@ -31,6 +36,9 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
         closed,
         more_than_fits,
         again,
+        replaced,
+        too_many,
+        stopped,
     ];
     NAMES
         .iter()
@@ -40,6 +48,8 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
 }
 
 const SM: &str = "urn:xmpp:sm:3";
+
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Two accounts, a session of the first, and a stream of the second that can be resumed.
 struct Stage {
@@ -273,4 +283,68 @@ fn again(suite: &Suite) -> Result<()> {
         stage.juliet.forget();
     }
     Ok(())
+}
+
+fn replaced(suite: &Suite) -> Result<()> {
+    let mut stage = Stage::set(suite, &[])?;
+    let bind = |wire: &mut Wire| -> Result<()> {
+        wire.send(
+            "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+             <resource>balcony</resource></bind></iq>",
+        )?;
+        wire.read_until("</iq>").map(|_| wire.forget())
+    };
+    let mut first = Wire::authenticated(&stage.server, "juliet", "secret")?;
+    bind(&mut first)?;
+    enable(&mut first)?;
+    // Only the first is left that takes messages.
+    stage.juliet.send("<presence type='unavailable'/>")?;
+    first.send("<presence/>")?;
+    first.read_until("<presence")?;
+    stage.say(0..2)?;
+    first.read_until("n1.")?;
+    drop(first);
+    stage.say(2..4)?;
+    let mut second = Wire::authenticated(&stage.server, "juliet", "secret")?;
+    bind(&mut second)?;
+    second.send("<presence/>")?;
+    came(&second.read_until("n3.")?, 0..4)
+}
+
+fn too_many(suite: &Suite) -> Result<()> {
+    let mut stage = Stage::set(suite, &["--set", "connection.sessions_waiting_max=1"])?;
+    let (mut second, _) = Wire::bound(&stage.server, "juliet", "secret")?;
+    let second_id = enable(&mut second)?;
+    let (other, _) = Wire::bound(&stage.server, "romeo", "secret")?;
+    drop(std::mem::replace(&mut stage.juliet, other));
+    drop(second);
+    wait_for("one session of the two", DEADLINE, || {
+        let sessions = stage.server.admin(&["sessions", "list"]);
+        match sessions.map(|list| list.matches("juliet@localhost/").count()) {
+            Ok(1) => Some(Ok(())),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        }
+    })??;
+    let mut resumed = 0;
+    for id in [&stage.id, &second_id] {
+        let answer = resume(&stage.server, "juliet", id, 0)?.read_until(SM)?;
+        resumed += answer.matches("<resumed").count();
+    }
+    ensure!(resumed == 1, "{resumed} were resumed");
+    Ok(())
+}
+
+fn stopped(suite: &Suite) -> Result<()> {
+    let mut stage = Stage::set(suite, &[])?;
+    stage.say(0..2)?;
+    stage.juliet.read_until("n1.")?;
+    let (other, _) = Wire::bound(&stage.server, "romeo", "secret")?;
+    drop(std::mem::replace(&mut stage.juliet, other));
+    stage.say(2..4)?;
+    stage.server.stop()?;
+    stage.server.restart()?;
+    let (mut next, _) = Wire::bound(&stage.server, "juliet", "secret")?;
+    next.send("<presence/>")?;
+    came(&next.read_until("n3.")?, 0..4)
 }

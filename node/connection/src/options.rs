@@ -35,6 +35,10 @@ rookery_xmpp::options! {
         pub outbound_stanzas_max: u32 = 500, "stanzas";
         /// Bytes that may wait for one slow client, for the same reason.
         pub outbound_bytes_max: u32 = 1_048_576, "bytes";
+        /// Sessions whose clients are lost and may come back to resume their streams; of more, the streams end with
+        /// their connections. Each holds what waits for its client, up to `router.resume_bytes_max`, where mostly it
+        /// is a few hundred bytes.
+        pub sessions_waiting_max: usize = 20_000, "sessions";
         /// How long a client may take nothing of what is written to it before its connection is
         /// cut: it is gone.
         pub write_stall_ms: u64 = 30_000, "ms";

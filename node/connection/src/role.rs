@@ -168,6 +168,9 @@ impl ConnectionRole {
             // One that is closed already is on its way out.
             let _ = inbox.send(ToSession::Close(error.clone()));
         }
+        for inbox in self.shared.waiting() {
+            inbox.cut();
+        }
         if tokio::time::timeout(within, self.shared.empty())
             .await
             .is_ok()

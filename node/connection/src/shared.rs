@@ -49,6 +49,8 @@ pub(crate) struct Shared {
 struct Places {
     admission: Admission,
     present: HashMap<u64, Present>,
+    /// Sessions whose clients are lost, and may come back.
+    waiting: HashMap<u64, Arc<Inbox>>,
     /// Nobody comes in any more.
     closed: bool,
 }
@@ -96,6 +98,7 @@ impl Shared {
             places: Mutex::new(Places {
                 admission,
                 present: HashMap::new(),
+                waiting: HashMap::new(),
                 closed: false,
             }),
             left: Notify::new(),
@@ -195,11 +198,16 @@ impl Shared {
         self.places().admission.connections()
     }
 
-    /// Completes when nobody is here.
+    /// Those whose clients are lost.
+    pub(crate) fn waiting(&self) -> Vec<Arc<Inbox>> {
+        self.places().waiting.values().cloned().collect()
+    }
+
+    /// Completes when nobody is here, and no client is waited for.
     pub(crate) async fn empty(&self) {
         loop {
             let left = self.left.notified();
-            if self.connections() == 0 {
+            if self.connections() == 0 && self.places().waiting.is_empty() {
                 return;
             }
             left.await;
@@ -253,6 +261,25 @@ impl Seat {
         self.address
     }
 
+    /// A place without a client, which may come back. Where there are too many, or no more shall be, the session ends
+    /// at once.
+    pub(crate) fn waits(&self) -> Waiting {
+        let serial = self.inbox.session().serial;
+        let mut places = self.shared.places();
+        places.waiting.insert(serial, self.inbox.clone());
+        let is_refused =
+            places.closed || places.waiting.len() > self.shared.options.sessions_waiting_max;
+        drop(places);
+        gauge!("rookery_sessions_waiting").increment(1);
+        if is_refused {
+            self.inbox.cut();
+        }
+        Waiting {
+            shared: self.shared.clone(),
+            serial,
+        }
+    }
+
     /// The client proved who it is.
     pub(crate) fn authenticated(&mut self, jid: Arc<Jid>) {
         if !std::mem::replace(&mut self.stranger, false) {
@@ -268,6 +295,20 @@ impl Seat {
         if self.shared.bans_account(&jid, Timestamp::now()) {
             turn_away(&self.inbox);
         }
+    }
+}
+
+/// The place of a session whose client is lost, given back when it is dropped.
+pub(crate) struct Waiting {
+    shared: Arc<Shared>,
+    serial: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shared.places().waiting.remove(&self.serial);
+        gauge!("rookery_sessions_waiting").decrement(1);
+        self.shared.left.notify_waiters();
     }
 }
 

@@ -185,3 +185,43 @@ fn a_session_that_is_replaced_leaves_what_it_had_not_got_to_the_next() {
     );
     assert_eq!(world.resume("juliet", &id, 0).err(), Some(None));
 }
+
+#[test]
+fn a_client_that_did_not_hear_the_answer_asks_again_or_binds() {
+    let (mut world, romeo, _, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..2);
+    let (back, _) = world.resume("juliet", &id, 1).expect("it is resumed");
+    back.stanzas();
+    assert!(world.resume_again(&back, &id, 1));
+    assert_eq!(back.closed_with(), None);
+    assert_eq!(bodies(&back.stanzas()), ["n1"]);
+    world.bind_instead(&back, "door");
+    say(&mut world, &romeo, 2..3);
+    let (again, _) = world.resume("juliet", &id, 1).expect("it waits still");
+    assert_eq!(bodies(&again.stanzas()), ["n1", "n2"]);
+    assert_eq!(back.closed_with(), None);
+}
+
+#[test]
+fn a_session_whose_stream_can_be_resumed_hears_why_it_ends() {
+    let (mut world, _, juliet, id) = balcony(defaults());
+    let remove = "<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>";
+    world.send(&juliet, remove);
+    assert!(juliet.stanza().contains("id=\"bye\""));
+    let error = juliet.closed_with().expect("it is closed");
+    assert!(error.contains("not-authorized"), "{error}");
+    assert_eq!(world.resume("juliet", &id, 1).err(), Some(None));
+}
+
+#[test]
+fn a_session_that_is_replaced_hears_of_the_conflict() {
+    let (mut world, romeo, juliet, _) = balcony(defaults());
+    say(&mut world, &romeo, 0..1);
+    world.bind("juliet", "balcony");
+    assert_eq!(bodies(&juliet.stanzas()), ["n0"]);
+    assert!(
+        juliet
+            .closed_with()
+            .is_some_and(|it| it.contains("conflict"))
+    );
+}

@@ -36,6 +36,8 @@ pub(crate) struct Stream {
     pub(crate) management: Option<StreamManagement>,
     /// The client was lost, or is not heard of any more: it may come back.
     pub(crate) is_interrupted: bool,
+    /// The node sends its clients away: the client is to come back elsewhere.
+    pub(crate) is_sent_away: bool,
     /// What a client waits for that does not look, and whether it looks.
     pub(crate) client_state: ClientState,
     /// The timers that run, so that one that ran out while it was stopped is not believed.

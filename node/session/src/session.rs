@@ -115,6 +115,14 @@ impl Session {
         window_s.filter(|_| self.stream.is_interrupted)
     }
 
+    /// Of a stream that is over: whether its client was sent away and may resume it on another node, for the shard
+    /// keeps it.
+    pub fn goes_elsewhere(&self) -> bool {
+        let management = self.stream.management.as_ref();
+        let window_s = management.and_then(StreamManagement::window_s);
+        self.stream.is_sent_away && window_s.is_some()
+    }
+
     /// Whether the shard numbers what it delivers, or was asked to: then every stanza of the client is for the shard,
     /// which counts them.
     pub fn is_numbered(&self) -> bool {
@@ -191,7 +199,10 @@ fn step(phase: Phase, event: Event<'_>, cx: &mut Context<'_>) -> Phase {
         Event::Malformed(error) => cx.end_now(Some(
             &StreamError::new(error.condition).with_text(error.reason),
         )),
-        Event::Kicked(error) => cx.end_with(&error),
+        Event::Kicked(error) => {
+            cx.stream.is_sent_away = error.condition == StreamCondition::SystemShutdown;
+            cx.end_with(&error)
+        }
         Event::TimedOut(_) => cx.end(
             StreamCondition::ConnectionTimeout,
             "the login took too long",

@@ -31,8 +31,10 @@ impl SessionActor {
             return;
         }
         if let Some(window_s) = self.machine.waits_s() {
-            self.link
-                .wait_for_client(Duration::from_secs(window_s.into()));
+            let window = Duration::from_secs(window_s.into());
+            self.link.wait_for_client(window, self.seat.waits());
+        } else if self.machine.goes_elsewhere() && self.link.is_elsewhere() {
+            self.link.leave_to_shard();
         } else {
             let mut left = self.machine.take_unacked();
             left.extend(self.machine.take_held());

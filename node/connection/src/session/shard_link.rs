@@ -15,6 +15,7 @@ use rookery_xmpp::stanza::Batch;
 
 use crate::inbox::{Inbox, Rest};
 use crate::kept::KeptHere;
+use crate::shared::Waiting;
 
 /// Carries frames in order. What a full shard gives back is kept, and the session reads no further
 /// until it is gone.
@@ -166,9 +167,37 @@ impl ShardLink {
         }
     }
 
-    /// The client is lost, and may come back within this time: the session goes on without it. Its shard hears of
-    /// nothing but its end.
-    pub(crate) fn wait_for_client(&mut self, window: Duration) {
+    /// Whether another process has the session's shard.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        let bound = self.bound.as_ref();
+        bound.is_some_and(|bound| self.routers.is_elsewhere(bound.shard))
+    }
+
+    /// The session goes on without this node: its shard keeps it until its client comes back by another one.
+    pub(crate) fn leave_to_shard(&mut self) {
+        if std::mem::replace(&mut self.detached, true) {
+            return;
+        }
+        // The shard has it all.
+        drop(self.inbox.close());
+        if let Some(Bound { jid, shard }) = self.bound.take() {
+            let session = self.inbox.session();
+            let receipt = None;
+            let detached = ToShard::Detached {
+                session,
+                jid,
+                receipt,
+            };
+            self.send(shard, detached);
+        }
+        if let Some(left) = self.take_left_over() {
+            actix::spawn(left);
+        }
+    }
+
+    /// The client is lost, and may come back within this time: the session goes on without it, in this place. Its shard
+    /// hears of nothing but its end.
+    pub(crate) fn wait_for_client(&mut self, window: Duration, place: Waiting) {
         if std::mem::replace(&mut self.detached, true) {
             return;
         }
@@ -180,6 +209,7 @@ impl ShardLink {
                 left_over.await;
             }
             waiting.hibernate(window).await;
+            drop(place);
         });
     }
 
@@ -192,11 +222,12 @@ impl ShardLink {
                 false => Poll::Pending,
             }
         });
-        match tokio::time::timeout(window, ended).await {
-            // The client went on elsewhere, or the shard has ended the session: nobody misses anything here.
-            Ok(()) => drop(self.inbox.close()),
-            Err(_) => tracing::debug!("client did not come back"),
+        let over = tokio::time::timeout(window, ended).await;
+        if self.inbox.is_cut() && self.is_elsewhere() {
+            return self.leave_to_shard();
         }
+        tracing::debug!(in_time = over.is_ok(), "session without a client ends");
+        // If the client went on elsewhere, the shard takes no notice of what comes back.
         self.detach(Vec::new());
     }
 

@@ -24,6 +24,7 @@ impl Account {
         resource: Option<String>,
         address: IpAddr,
     ) {
+        self.gives_back_stream(turn, from.session());
         let jid = match self.choose_resource(turn, resource) {
             Ok(jid) => Arc::new(jid),
             Err(error) => return turn.answer(&from, ask, Answer::Refused(error)),

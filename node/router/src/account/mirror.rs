@@ -38,6 +38,8 @@ struct State {
     seen: Seen,
     /// The sink is to hear first that it goes on with this stream.
     awaits_answer: bool,
+    /// The session is over, and something did not get through to it.
+    takes_no_more: bool,
     stanzas_max: u64,
     bytes_max: usize,
 }
@@ -53,6 +55,7 @@ impl Mirror {
                 given: 0,
                 seen: Seen::default(),
                 awaits_answer: true,
+                takes_no_more: false,
                 stanzas_max: u64::from(stanzas_max),
                 bytes_max: bytes_max as usize,
             }),
@@ -103,7 +106,10 @@ impl Mirror {
 
     /// The way to the session is another one, at the same node.
     pub(super) fn reattach(&self, sink: SinkRef) {
-        self.state().sink = Some(sink);
+        let mut state = self.state();
+        state.sink = Some(sink);
+        state.awaits_answer = false;
+        state.give_on();
     }
 
     /// No node serves the session.
@@ -122,15 +128,18 @@ impl Mirror {
         self.state().give_on();
     }
 
-    /// What the client of a session that is over has not got, and its node cannot give back.
+    /// What the client of a session that is over has not got, and its node cannot give back. What the session was to
+    /// get before that, and to hear of its end, still goes through; but behind what is missing there nothing does.
     pub(super) fn take_left(&self) -> Vec<Delivered> {
         let mut state = self.state();
-        let given = match state.sink.take() {
-            Some(_) => state.given,
-            None => 0,
-        };
-        let mut left = std::mem::take(&mut state.unacked).into_delivered();
+        let is_detached = state.sink.is_none();
+        let given = if is_detached { 0 } else { state.given };
+        let sent = state.unacked.sent();
+        let before = std::mem::replace(&mut state.unacked, Unacked::behind(sent));
+        state.given = sent;
+        let mut left = before.into_delivered();
         left.retain(|delivered| delivered.number > given);
+        state.takes_no_more = is_detached || !left.is_empty();
         left
     }
 
@@ -154,7 +163,7 @@ impl State {
     }
 
     fn keep_and_give(&mut self, mut delivered: Delivered) -> Result<(), Delivered> {
-        if !self.has_room(&delivered) {
+        if self.takes_no_more || !self.has_room(&delivered) {
             return Err(delivered);
         }
         self.seen.drop_repeats(&mut delivered);

@@ -120,8 +120,12 @@ impl Account {
         let Some(acked) = stream.mirror.resumes_at(h) else {
             return turn.answer(from, ask, Answer::NotResumed { h: Some(had) });
         };
-        let before = stream.mirror.attach(from.clone());
-        stream.former.push(session.id);
+        // It asks again if the answer was lost on its way.
+        let other = |sink: &SinkRef| sink.session() != from.session();
+        let before = stream.mirror.attach(from.clone()).filter(other);
+        if session.id != from.session() {
+            stream.former.push(session.id);
+        }
         if stream.former.len() > FORMER_MAX {
             stream.former.remove(0);
         }
@@ -167,6 +171,19 @@ impl Account {
             }
             None => self.session_ended(turn, id),
         }
+    }
+
+    /// A session binds that was to go on with a stream, and never heard that it does: the stream waits once more.
+    pub(super) fn gives_back_stream(&mut self, turn: &mut Turn<'_>, id: SessionId) {
+        let session = self.sessions.get_mut(id);
+        let Some((session, former)) = session.and_then(|session| {
+            let former = session.stream.as_mut()?.former.pop()?;
+            Some((session, former))
+        }) else {
+            return;
+        };
+        session.id = former;
+        self.detached(turn, former);
     }
 
     /// Whether what a node still says of a session is void: it was resumed as another one since, or its node was given

@@ -48,6 +48,29 @@ impl World {
         }
     }
 
+    /// The same session asks once more. Whether it goes on with the stream.
+    pub(crate) fn resume_again(&mut self, client: &Client, id: &str, h: u32) -> bool {
+        let question = Question::Resume {
+            account: client.jid.to_bare(),
+            id: id.to_owned(),
+            h,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let answer = self.ask_from(client.mailbox.clone(), question);
+        matches!(answer, Some(Answer::Resumed(_)))
+    }
+
+    /// The same session binds.
+    pub(crate) fn bind_instead(&mut self, client: &Client, resource: &str) {
+        let question = Question::Bind {
+            account: client.jid.to_bare(),
+            resource: Some(resource.to_owned()),
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let answer = self.ask_from(client.mailbox.clone(), question);
+        assert!(matches!(answer, Some(Answer::Bound(_))), "{answer:?}");
+    }
+
     /// A client has got so many of the numbered stanzas.
     pub(crate) fn acknowledge(&mut self, client: &Client, acked: u64) {
         let (session, jid) = (client.id, client.jid.clone());
