@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 
 use crate::server::Server;
-use crate::suite::{Suite, Test};
+use crate::suite::{Case, Suite, Test, named};
 use crate::wire::{HEADER, Wire};
 
 /// The names of the tests.
@@ -30,8 +30,6 @@ pub(crate) const NAMES: &[&str] = &[
     "bytes before tls that are no tls end the connection",
 ];
 
-type Case = fn(&Suite) -> Result<()>;
-
 /// The tests.
 pub(crate) fn tests() -> Vec<Test<'static>> {
     let cases: [Case; 18] = [
@@ -54,11 +52,7 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
         idle_stranger,
         garbage_on_tls_port,
     ];
-    NAMES
-        .iter()
-        .zip(cases)
-        .map(|(name, case)| (*name, Box::new(case) as Box<_>))
-        .collect()
+    named(NAMES, &cases)
 }
 
 /// Sends this after the header, and expects this condition and the end.

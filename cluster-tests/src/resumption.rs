@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::server::Server;
-use crate::suite::{Suite, Test, wait_for};
+use crate::suite::{Case, Suite, Test, named, wait_for};
 use crate::wire::{Wire, between};
 
 /// The names of the tests.
@@ -23,8 +23,6 @@ pub(crate) const NAMES: &[&str] = &[
     "a server that stops while a client is away forgets nothing of what was for it",
 ];
 
-type Case = fn(&Suite) -> Result<()>;
-
 /// The tests.
 pub(crate) fn tests() -> Vec<Test<'static>> {
     let cases: [Case; 11] = [
@@ -40,11 +38,7 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
         too_many,
         stopped,
     ];
-    NAMES
-        .iter()
-        .zip(cases)
-        .map(|(name, case)| (*name, Box::new(case) as Box<_>))
-        .collect()
+    named(NAMES, &cases)
 }
 
 const SM: &str = "urn:xmpp:sm:3";

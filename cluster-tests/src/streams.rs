@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::server::Server;
-use crate::suite::{Suite, Test};
+use crate::suite::{Case, Suite, Test, named};
 use crate::wire::Wire;
 
 /// The names of the tests.
@@ -19,8 +19,6 @@ pub(crate) const NAMES: &[&str] = &[
     "a flood of questions is answered and disturbs nobody",
 ];
 
-type Case = fn(&Suite) -> Result<()>;
-
 /// The tests.
 pub(crate) fn tests() -> Vec<Test<'static>> {
     let cases: [Case; 9] = [
@@ -34,11 +32,7 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
         out_of_place,
         flood,
     ];
-    NAMES
-        .iter()
-        .zip(cases)
-        .map(|(name, case)| (*name, Box::new(case) as Box<_>))
-        .collect()
+    named(NAMES, &cases)
 }
 
 const SM: &str = "urn:xmpp:sm:3";

@@ -19,6 +19,17 @@ pub(crate) struct Suite {
 /// One test: its name is a sentence.
 pub(crate) type Test<'a> = (&'static str, Box<dyn Fn(&Suite) -> Result<()> + 'a>);
 
+/// What a test does that needs the suite alone.
+pub(crate) type Case = fn(&Suite) -> Result<()>;
+
+/// Such tests, by their names.
+pub(crate) fn named(names: &'static [&'static str], cases: &[Case]) -> Vec<Test<'static>> {
+    let pairs = names.iter().zip(cases);
+    pairs
+        .map(|(name, case)| (*name, Box::new(*case) as Box<_>))
+        .collect()
+}
+
 impl Suite {
     /// A suite over these binaries; `only` picks tests by a part of their name.
     pub(crate) fn new(rookery: PathBuf, loadgen: PathBuf, only: String) -> Self {

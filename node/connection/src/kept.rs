@@ -8,10 +8,8 @@
 //!              next owner of the shard: 9, and how much the client has sent
 //! ```
 
-use std::collections::VecDeque;
-
 use rookery_session::carrier::{Delivered, Kept, Resumed};
-use rookery_session::{Seen, Unacked};
+use rookery_session::{Handled, Seen, Unacked};
 
 /// The copy.
 pub(crate) struct KeptHere {
@@ -19,12 +17,8 @@ pub(crate) struct KeptHere {
     pub(crate) id: String,
     unacked: Unacked,
     seen: Seen,
-    /// How many of the client's stanzas were dealt with ahead of the first that is under way.
-    h: u32,
-    /// The number of that one.
-    first_open: u64,
-    /// Runs of the client's stanzas from there on: the first of each, how many, and whether they were dealt with.
-    open: VecDeque<(u64, u32, bool)>,
+    /// What the client has sent.
+    handled: Handled,
 }
 
 impl KeptHere {
@@ -34,9 +28,7 @@ impl KeptHere {
             id: String::new(),
             unacked: Unacked::default(),
             seen: Seen::default(),
-            h: 0,
-            first_open: first,
-            open: VecDeque::new(),
+            handled: Handled::behind(0, first),
         }
     }
 
@@ -46,9 +38,7 @@ impl KeptHere {
             id: resumed.id.clone(),
             unacked: Unacked::behind(resumed.acked),
             seen: Seen::default(),
-            h: resumed.h,
-            first_open: 0,
-            open: VecDeque::new(),
+            handled: Handled::behind(resumed.h, 0),
         }
     }
 
@@ -71,28 +61,20 @@ impl KeptHere {
 
     /// Stanzas of the client are on their way to its shard.
     pub(crate) fn submitted(&mut self, first: u64, stanzas: usize) {
-        let stanzas = u32::try_from(stanzas).unwrap_or(u32::MAX);
-        self.open.push_back((first, stanzas, false));
+        self.handled.begins(first, stanzas);
     }
 
     /// Those that began with this number were dealt with.
     pub(crate) fn settled(&mut self, first: u64) {
-        if let Ok(at) = self.open.binary_search_by_key(&first, |run| run.0) {
-            self.open[at].2 = true;
-        }
-        while let Some((first, stanzas, true)) = self.open.front().copied() {
-            self.h = self.h.wrapping_add(stanzas);
-            self.first_open = first + u64::from(stanzas);
-            self.open.pop_front();
-        }
+        self.handled.settles(first);
     }
 
     /// For the next owner of the shard; `None` before the shard has given the stream its name.
     pub(crate) fn shown(&self) -> Option<Kept> {
         (!self.id.is_empty()).then(|| Kept {
             id: self.id.clone(),
-            next_stanza: self.open.front().map_or(self.first_open, |run| run.0),
-            h: self.h,
+            next_stanza: self.handled.next(),
+            h: self.handled.count(),
             acked: self.unacked.acked(),
             unacked: self.unacked.iter().cloned().collect(),
             seen: self.seen.clone(),

@@ -40,4 +40,4 @@ pub use options::SessionOptions;
 pub use phase::is_for_shard;
 pub use seen::Seen;
 pub use session::Session;
-pub use stream_management::Unacked;
+pub use stream_management::{Handled, Unacked};

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 
 /// The count that `<a/>` tells: of the stanzas before the first that is still under way.
 #[derive(Debug, Default)]
-pub(super) struct Handled {
+pub struct Handled {
     /// Modulo 2^32 (XEP-0198 4).
     count: u32,
     /// From the first that is under way on.
     open: VecDeque<Run>,
+    /// The number behind all that was under way.
+    end: u64,
 }
 
 /// Stanzas that went to the shard together.
@@ -19,19 +21,19 @@ struct Run {
     settled: bool,
 }
 
-impl From<u32> for Handled {
-    /// So many were dealt with before.
-    fn from(count: u32) -> Self {
+impl Handled {
+    /// So many were dealt with before; the next has this number.
+    pub fn behind(count: u32, next: u64) -> Self {
         Self {
             count,
-            ..Self::default()
+            open: VecDeque::new(),
+            end: next,
         }
     }
-}
 
-impl Handled {
     /// So many stanzas with these numbers are under way.
-    pub(super) fn begins(&mut self, first: u64, stanzas: usize) {
+    pub fn begins(&mut self, first: u64, stanzas: usize) {
+        self.end = first + stanzas as u64;
         let stanzas = u32::try_from(stanzas).unwrap_or(u32::MAX);
         self.open.push_back(Run {
             first,
@@ -50,7 +52,7 @@ impl Handled {
     }
 
     /// The stanzas that began with this number have been dealt with, those before them perhaps not.
-    pub(super) fn settles(&mut self, first: u64) {
+    pub fn settles(&mut self, first: u64) {
         let at = self.open.binary_search_by_key(&first, |run| run.first);
         if let Ok(at) = at {
             self.open[at].settled = true;
@@ -62,8 +64,13 @@ impl Handled {
     }
 
     /// How many have been dealt with.
-    pub(super) fn count(&self) -> u32 {
+    pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// The number of the first that has not been dealt with.
+    pub fn next(&self) -> u64 {
+        self.open.front().map_or(self.end, |run| run.first)
     }
 
     /// Whether none is under way.
@@ -87,8 +94,10 @@ mod tests {
         handled.settles(13);
         handled.settles(99);
         assert_eq!((handled.count(), handled.is_complete()), (1, false));
+        assert_eq!(handled.next(), 10);
         handled.settles(10);
         assert_eq!((handled.count(), handled.is_complete()), (7, true));
+        assert_eq!(handled.next(), 15);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stanza_error::Condition;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
-use self::handled::Handled;
+pub use self::handled::Handled;
 use self::numbered::Numbered;
 pub use self::unacked::Unacked;
 use crate::carrier::{Answer, AskId, Delivered, Resumed};
@@ -74,7 +74,7 @@ impl StreamManagement {
 
     fn new(outbound: Outbound, h: u32) -> Self {
         Self {
-            handled: Handled::from(h),
+            handled: Handled::behind(h, 0),
             outbound,
             owes: false,
             asked: false,
