@@ -37,7 +37,7 @@ impl KeptHere {
         Self {
             id: resumed.id.clone(),
             unacked: Unacked::behind(resumed.acked),
-            seen: Seen::default(),
+            seen: resumed.seen.clone(),
             handled: Handled::behind(resumed.h, 0),
         }
     }
@@ -74,6 +74,7 @@ impl KeptHere {
         (!self.id.is_empty()).then(|| Kept {
             id: self.id.clone(),
             next_stanza: self.handled.next(),
+            submitted: self.handled.end(),
             h: self.handled.count(),
             acked: self.unacked.acked(),
             unacked: self.unacked.iter().cloned().collect(),

@@ -95,6 +95,17 @@ impl Mirror {
         Some(state.unacked.acked())
     }
 
+    /// Whether its client may have so many, modulo 2^32.
+    pub(super) fn may_have(&self, h: u32) -> bool {
+        let state = self.state();
+        u64::from(h.wrapping_sub(state.unacked.acked() as u32)) <= state.unacked.stanzas()
+    }
+
+    /// What came of whom.
+    pub(super) fn seen(&self) -> Seen {
+        self.state().seen.clone()
+    }
+
     /// The session goes on by another way, which is told so first. The way before.
     pub(super) fn attach(&self, sink: SinkRef) -> Option<SinkRef> {
         let mut state = self.state();
