@@ -39,6 +39,8 @@ struct Queue {
     kept: Option<KeptHere>,
     closed: bool,
     cut: bool,
+    /// The session shall be left to its shard.
+    left: bool,
 }
 
 /// What an inbox gives when it is closed.
@@ -153,6 +155,17 @@ impl Inbox {
     pub(crate) fn cut(&self) {
         self.queue().cut = true;
         self.waker.wake();
+    }
+
+    /// The same, where the session goes on without this node if it can.
+    pub(crate) fn leave(&self) {
+        self.queue().left = true;
+        self.cut();
+    }
+
+    /// Whether the session shall go on without this node.
+    pub(crate) fn is_left(&self) -> bool {
+        self.queue().left
     }
 
     /// Whether the actor must end without a word.

@@ -203,6 +203,66 @@ fn the_next_owner_goes_on_with_the_way_by_which_the_stream_was_resumed_last() {
 }
 
 #[test]
+fn a_stream_without_a_node_is_resumed_with_the_next_owner_of_its_shard() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..3);
+    world.acknowledge(&juliet, 1);
+    world.node_dies(&juliet);
+    world.hand_over();
+    world.announce(&romeo);
+    say(&mut world, &romeo, 3..4);
+    let (back, resumed) = world.resume("juliet", &id, 2).expect("it is resumed");
+    assert_eq!((resumed.acked, resumed.h), (2, 0));
+    assert_eq!(bodies(&back.stanzas()), ["n2", "n3"]);
+    romeo.stanzas();
+    // It has gone on: the owner after that finds nothing.
+    world.restart();
+    assert_eq!(world.resume("juliet", &id, 4).err(), Some(None));
+}
+
+#[test]
+fn a_stream_without_a_node_ends_with_the_next_owner_if_its_client_stays_away() {
+    for (is_replaced, ticks) in [(false, 3), (true, 0)] {
+        let options = RouterOptions {
+            resume_s: 2,
+            ..defaults()
+        };
+        let (mut world, romeo, juliet, id) = balcony(options);
+        say(&mut world, &romeo, 0..2);
+        world.acknowledge(&juliet, 1);
+        world.node_dies(&juliet);
+        world.hand_over();
+        world.announce(&romeo);
+        (0..ticks).for_each(|_| world.tick());
+        if !is_replaced {
+            assert!(romeo.stanza().contains("unavailable"));
+        }
+        let back = world.online_with_log("juliet", "balcony");
+        assert_eq!(bodies(&back), ["n1"], "replaced: {is_replaced}");
+        assert_eq!(world.resume("juliet", &id, 1).err(), Some(None));
+        world.restart();
+        world.tick();
+        assert_eq!(
+            world.resume("juliet", &id, 1).err(),
+            Some(None),
+            "forgotten"
+        );
+    }
+}
+
+#[test]
+fn who_resumes_before_the_store_has_answered_waits_and_hears_if_it_cannot() {
+    let (mut world, _romeo, juliet, id) = balcony(defaults());
+    world.node_dies(&juliet);
+    world.hand_over();
+    world.hold = true;
+    let early = world.asks_to_resume("juliet", &id, 0);
+    assert!(early.answer().is_none());
+    world.release();
+    assert!(matches!(early.answer(), Some(Answer::Resumed(_))));
+}
+
+#[test]
 fn what_is_on_its_way_from_a_node_that_died_is_not_waited_for() {
     let (mut world, _romeo, juliet, id) = balcony(defaults());
     world.restart();

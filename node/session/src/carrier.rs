@@ -431,11 +431,6 @@ pub trait Routers: Send + Sync {
     /// How many shards there are.
     fn shards(&self) -> u16;
 
-    /// Whether another process serves the shard, and goes on doing so when this one ends.
-    fn is_elsewhere(&self, _shard: ShardId) -> bool {
-        false
-    }
-
     /// Queues a frame at a shard; `Err` gives it back when the shard's queue is full.
     fn send(&self, shard: ShardId, frame: ToShard) -> Result<(), Full<ToShard>>;
 

@@ -166,13 +166,19 @@ struct Ringing {
 impl Bell {
     /// A bell behind these receipts: those that are held by others, and not settled.
     pub fn behind(receipts: impl IntoIterator<Item = Receipt>) -> Self {
-        let bell = Self(Arc::default());
-        let last = Receipt::new(ShardId(0), 0, Arc::new(bell.clone()));
-        last.is_done();
+        let (bell, last) = Self::with_receipt();
         for receipt in receipts {
             receipt.carry(last.clone());
         }
         bell
+    }
+
+    /// A bell, and the receipt behind which it rings.
+    pub fn with_receipt() -> (Self, Receipt) {
+        let bell = Self(Arc::default());
+        let receipt = Receipt::new(ShardId(0), 0, Arc::new(bell.clone()));
+        receipt.is_done();
+        (bell, receipt)
     }
 }
 

@@ -33,7 +33,7 @@ impl SessionActor {
         if let Some(window_s) = self.machine.waits_s() {
             let window = Duration::from_secs(window_s.into());
             self.link.wait_for_client(window, self.seat.waits());
-        } else if self.machine.goes_elsewhere() && self.link.is_elsewhere() {
+        } else if self.machine.goes_elsewhere() {
             self.link.leave_to_shard();
         } else {
             let mut left = self.machine.take_unacked();

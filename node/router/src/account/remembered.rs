@@ -22,7 +22,7 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::resumption::{Stream, resumed_elsewhere};
-use super::{Account, Availability, Session};
+use super::{Account, Availability, Session, stranded};
 use crate::shard::Turn;
 
 /// The namespace of the state; another form gets another one.
@@ -46,7 +46,7 @@ impl Session {
             state = state.with_child(presence);
         }
         for former in self.stream.iter().flat_map(|stream| &stream.former) {
-            let former = format!("{} {}", former.node, former.serial);
+            let former = stranded::text(*former);
             state = state.with_child(Element::new("former", NS).with_text(&former));
         }
         for contact in &self.directed {
@@ -56,7 +56,7 @@ impl Session {
     }
 
     /// Takes over what an earlier owner had remembered. What cannot be read is as if it had said nothing.
-    fn recall(&mut self, state: &[u8]) {
+    pub(super) fn recall(&mut self, state: &[u8]) {
         let Ok(state) = Element::parse(state) else {
             return;
         };
@@ -82,15 +82,7 @@ impl Session {
 /// The sessions that a stream was before.
 fn former(state: &Element) -> impl Iterator<Item = SessionId> {
     let former = state.elements().filter(|child| child.is("former", NS));
-    former.filter_map(|it| read_former(&it.text()))
-}
-
-fn read_former(text: &str) -> Option<SessionId> {
-    let (node, serial) = text.split_once(' ')?;
-    Some(SessionId {
-        node: node.parse().ok()?,
-        serial: serial.parse().ok()?,
-    })
+    former.filter_map(|it| stranded::session(&it.text()))
 }
 
 impl Account {

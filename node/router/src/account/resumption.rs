@@ -22,7 +22,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::mirror::{Mirror, MirrorRef};
-use super::{Account, Session};
+use super::{Account, Session, stranded};
 use crate::RouterOptions;
 use crate::shard::{Request, Turn};
 
@@ -54,6 +54,8 @@ pub(super) struct Stream {
     submitted: u64,
     /// What its client has sent and may not have been dealt with.
     open: Vec<ReceiptRef>,
+    /// The store has a document of it.
+    pub(super) is_stored: bool,
     /// Its client goes on by another way: what comes by the present one is void.
     is_left: bool,
     /// Those who wanted to resume it before all that was sent by the present way was here.
@@ -92,6 +94,7 @@ impl Stream {
             former: Vec::new(),
             submitted: 0,
             open: Vec::new(),
+            is_stored: false,
             is_left: false,
             early: Vec::new(),
         }
@@ -105,6 +108,32 @@ impl Stream {
             submitted: kept.submitted,
             ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
         }
+    }
+
+    /// As a former owner of the shard has left it in the store.
+    pub(super) fn stranded(kept: &Kept, mirror: MirrorRef, ends: Timestamp) -> Self {
+        Self {
+            ends: Some(ends),
+            is_stored: true,
+            ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
+        }
+    }
+
+    /// If it waits for its client, and no node serves it: until when, and what is to be known of it, if this is the
+    /// number of the next stanza.
+    pub(super) fn waits(&self, next_stanza: u64) -> Option<(Timestamp, Kept)> {
+        let ends = self.ends?;
+        let (acked, unacked, seen) = self.mirror.shown();
+        let kept = Kept {
+            id: self.id.clone(),
+            next_stanza,
+            submitted: 0,
+            h: self.h(next_stanza),
+            acked,
+            unacked,
+            seen,
+        };
+        Some((ends, kept))
     }
 
     /// Its node is there again.
@@ -213,6 +242,7 @@ impl Account {
         let other = |sink: &SinkRef| sink.session() != from.session();
         let before = stream.mirror.attach(from.clone()).filter(other);
         stream.goes_on(had);
+        let was_stored = std::mem::take(&mut stream.is_stored);
         let (mirror, id) = (stream.mirror.clone(), stream.id.clone());
         let named = |it: &&mut Session| it.stream.as_ref().is_some_and(|it| it.id == id);
         let session = self.sessions.iter_mut().find(named);
@@ -229,6 +259,9 @@ impl Account {
         let to: SinkRef = mirror;
         turn.answer(&to, resuming.ask, answer);
         turn.remember(session);
+        if was_stored {
+            stranded::forget(turn, resuming.id.clone());
+        }
         if let Some(before) = before {
             turn.close(&before, resumed_elsewhere());
         }

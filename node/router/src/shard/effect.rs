@@ -152,6 +152,15 @@ pub enum Request {
         /// The new content.
         document: Bytes,
     },
+    /// Deletes a document.
+    DeleteDocument {
+        /// Whose.
+        owner: Jid,
+        /// In which collection.
+        collection: &'static str,
+        /// Under which key.
+        key: String,
+    },
     /// Appends to logs.
     Append(Vec<Append>),
     /// Gives a session stanzas and says whether it took them.

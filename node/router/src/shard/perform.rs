@@ -102,6 +102,11 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
                 .await?;
             Reply::Done
         }
+        Request::DeleteDocument {
+            owner,
+            collection,
+            key,
+        } => Reply::Deleted(store.delete_document(&owner, collection, &key).await?),
         Request::Append(entries) => {
             store.append(entries).await?;
             Reply::Done

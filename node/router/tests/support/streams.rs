@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use rookery_router::shard::Input;
+use rookery_router::shard::Reply;
 use rookery_session::carrier::{
     Answer, AskId, Delivered, Kept, Question, Resumed, SinkRef, ToShard,
 };
@@ -62,6 +63,14 @@ impl World {
             question,
         }));
         Asking(mailbox)
+    }
+
+    /// The shard is given up, and leaves to its next owner what no node announces.
+    pub(crate) fn hand_over(&mut self) {
+        for request in self.shard.left_to_next() {
+            assert!(matches!(self.perform(request), Reply::Done));
+        }
+        self.restart();
     }
 
     /// A session sends a stanza under this number.
