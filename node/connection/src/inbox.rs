@@ -198,6 +198,10 @@ impl Sink for Inbox {
         true
     }
 
+    fn is_alone(&self) -> bool {
+        true
+    }
+
     fn kept(&self) -> Option<Kept> {
         self.queue().kept.as_ref().and_then(KeptHere::shown)
     }
