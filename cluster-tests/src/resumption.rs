@@ -155,7 +155,11 @@ fn comes_back(suite: &Suite) -> Result<()> {
 }
 
 fn had_sent(suite: &Suite) -> Result<()> {
-    let mut stage = Stage::set(suite, &[])?;
+    let location = "session.resume_location=node1.example.org:5222";
+    let mut stage = Stage::set(suite, &["--set", location])?;
+    let (mut other, _) = Wire::bound(&stage.server, "romeo", "secret")?;
+    other.send(&format!("<enable xmlns='{SM}' resume='true'/>"))?;
+    other.read_until("location=\"node1.example.org:5222\"")?;
     let message = "<message to='romeo@localhost'><body>!</body></message>".repeat(5);
     stage.romeo.send("<presence/>")?;
     stage.romeo.read_until("<presence")?;

@@ -96,6 +96,11 @@ const WRONG: &[Wrong] = &[
         2,
         &["`http.listen`", "socket address", "127.0.0.1:5222"],
     ),
+    (
+        "[server]\nhosts = [\"a.example\"]\n[session]\nresume_location = \"node1\"\n",
+        4,
+        &["`session.resume_location`", "node1.example.org:5222"],
+    ),
 ];
 
 #[test]

@@ -29,6 +29,10 @@ rookery_xmpp::options! {
         pub unacked_stanzas_max: u32 = 500, "stanzas";
         /// Bytes of what such a client has not acknowledged, held in memory; past them, too, the log takes over.
         pub unacked_bytes_max: u32 = 1_048_576, "bytes";
+        /// Where clients shall reconnect first to resume a stream (XEP-0198 5, `location`): the address of this very
+        /// node as clients reach it, as in `node1.example.org:5222`. Their sessions are here; but every node can go on
+        /// with them. Empty tells none, which is right behind a load balancer.
+        pub resume_location: String = String::new(), "";
         /// How long a client may take to acknowledge what it is asked for before its stream ends. A phone under a
         /// bridge comes back within a minute.
         pub ack_timeout_ms: u64 = 120_000, "ms";

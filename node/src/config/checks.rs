@@ -24,6 +24,7 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
     problems.extend(server(config, &place));
     problems.extend(addresses(config, &place));
     problems.extend(mechanisms(config, &place));
+    problems.extend(location(config, &place));
     problems.extend(log(config, &place));
     problems.extend(admin(config, &place));
     problems.extend(cluster(config, &place));
@@ -183,6 +184,16 @@ fn mechanisms(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Prob
     let reason = "no login mechanism is left: `session.plain` and all `session.scram_…` are false";
     let problem = Problem::new(place("session.scram_sha_256"), reason);
     (!offers.contains(&true)).then(|| problem.with_hint("at least scram_sha_256 should be true"))
+}
+
+fn location(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {
+    let location = &config.session.resume_location;
+    if location.is_empty() || is_address(location) {
+        return None;
+    }
+    let reason = format!("`{location}` in `session.resume_location` is no address and port");
+    let problem = Problem::new(place("session.resume_location"), reason);
+    Some(problem.with_hint("such as \"node1.example.org:5222\" or \"[2001:db8::1]:5222\""))
 }
 
 fn log(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {

@@ -138,10 +138,14 @@ impl Bound {
     /// cannot be replaced.
     fn enabled(&self, ask: AskId, answer: &Answer, cx: &mut Context<'_>) {
         let management = cx.stream.management.as_mut();
-        let Some(enabled) = management.and_then(|it| it.answered_by_shard(ask, answer)) else {
+        let Some(mut enabled) = management.and_then(|it| it.answered_by_shard(ask, answer)) else {
             return;
         };
         if matches!(answer, Answer::Enabled { .. }) {
+            let location = &cx.config.options.resume_location;
+            if !location.is_empty() {
+                enabled = enabled.with_attr("location", location);
+            }
             let held = cx.stream.client_state.keeps_order();
             cx.effects.extend(held.into_iter().map(Effect::Deliver));
         } else {
