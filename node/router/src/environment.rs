@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use rookery_session::carrier::ShardId;
@@ -25,6 +26,8 @@ pub struct Environment {
     pub shards: u16,
     /// The modules.
     pub modules: Registry,
+    /// Bytes that are kept of streams that can be resumed.
+    pub(crate) unacked_bytes: Arc<AtomicU64>,
     /// When this server was started (XEP-0012 5).
     pub started: Timestamp,
 }
@@ -45,6 +48,7 @@ impl Environment {
             options: ArcSwap::from_pointee(options),
             archive: ArcSwap::default(),
             modules,
+            unacked_bytes: Arc::default(),
             started,
         })
     }

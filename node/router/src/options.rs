@@ -15,6 +15,15 @@ rookery_xmpp::options! {
         pub resume_stanzas_max: u32 = 500, "stanzas";
         /// Bytes of them, held in memory here and at the session's node.
         pub resume_bytes_max: u32 = 1_048_576, "bytes";
+        /// Bytes of all of them, over the streams whose accounts this node owns: past it messages go to the log for
+        /// those who do not acknowledge, as if each had reached its own bound.
+        pub resume_bytes_in_all_max: u64 = 268_435_456, "bytes";
+        /// Whether a message for somebody whose session is in this same process is put into the log before its sender
+        /// is told that it was received (XEP-0198): a process that dies then loses nothing. `false` makes a single
+        /// server several times faster, and is as safe as others are: what was given to a client and not
+        /// acknowledged dies with the process, unless it is archived. Sessions on other nodes are not concerned: their
+        /// messages are kept twice.
+        pub deliver_durably: bool = true, "";
         /// What happens when a client binds a resource that is in use: `replace` closes the older
         /// session (RFC 6120 7.7.2.2), `refuse` keeps it, `rename` gives the newcomer another
         /// resource.

@@ -303,6 +303,32 @@ fn past_the_bound_the_log_takes_over_and_gives_when_there_is_room() {
 }
 
 #[test]
+fn what_is_kept_of_all_streams_together_is_bounded() {
+    let options = RouterOptions {
+        resume_bytes_in_all_max: 2_000,
+        ..defaults()
+    };
+    let (mut world, romeo, juliet, _) = balcony(options);
+    let romeos = world.enable(&romeo);
+    say(&mut world, &romeo, 0..60);
+    let came = bodies(&juliet.stanzas()).len();
+    assert!((5..40).contains(&came), "{came}");
+    // Another stream still gets one, and more when the first has acknowledged.
+    let answer = "<message to='romeo@localhost' type='chat'><body>m1.</body></message>";
+    world.send(&juliet, answer);
+    world.send(&juliet, answer);
+    assert_eq!(bodies(&romeo.stanzas()), ["m1"]);
+    world.acknowledge(&juliet, came as u64);
+    world.acknowledge(&romeo, 1);
+    (0..3).for_each(|_| world.tick());
+    assert_eq!(bodies(&romeo.stanzas()), ["m1"]);
+    assert!(!bodies(&juliet.stanzas()).is_empty());
+    world.leave(&juliet);
+    world.leave(&romeo);
+    assert!(world.resume("romeo", &romeos, 0).is_err());
+}
+
+#[test]
 fn what_a_full_link_does_not_take_is_given_again_in_its_order() {
     let (mut world, romeo, juliet, _) = balcony(defaults());
     say(&mut world, &romeo, 0..1);

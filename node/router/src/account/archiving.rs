@@ -29,6 +29,7 @@ use super::appending::Kept;
 use super::carbons::Given;
 use super::offline::{is_kept, store_refusal};
 use super::retention::Size;
+use super::unsure::is_alone;
 use crate::ArchiveDefault;
 use crate::modules::Stanza;
 use crate::shard::Turn;
@@ -140,7 +141,7 @@ impl Account {
             }
             None => {
                 let is_unsure = match &direct {
-                    Some((_, sink, _)) => sink.is_alone(),
+                    Some((_, sink, _)) => is_alone(turn, sink),
                     None => self.has_reader_alone(turn),
                 };
                 let marks = match is_unsure {

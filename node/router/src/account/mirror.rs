@@ -17,11 +17,8 @@ use rookery_session::carrier::{
     Answer, Delivered, Full, Kept, SessionId, Sink, SinkRef, ToSession,
 };
 use rookery_session::{Seen, Unacked};
-use rookery_xmpp::stanza::Kind;
 
-/// How much of what is not messages may be kept past the bound on messages: presence and answers cannot come from the
-/// log, so who does not take them in the end is given up.
-const BEYOND: u64 = 4;
+use super::mirror_bounds::Bounds;
 
 /// The sink of a session whose stream can be resumed.
 pub(super) struct Mirror {
@@ -41,33 +38,27 @@ struct State {
     awaits_answer: bool,
     /// The session is over, and something did not get through to it.
     takes_no_more: bool,
-    stanzas_max: u64,
-    bytes_max: usize,
+    bounds: Bounds,
 }
 
 impl Mirror {
     /// For a session that is served, and was given nothing that counts.
-    pub(super) fn new(sink: SinkRef, stanzas_max: u32, bytes_max: u32) -> Self {
+    pub(super) fn new(sink: SinkRef, bounds: Bounds) -> Self {
         let way = (sink.session(), Some(sink));
-        let mut state = State::kept(way, &Kept::default(), stanzas_max, bytes_max);
+        let mut state = State::kept(way, &Kept::default(), bounds);
         state.awaits_answer = true;
         Self::of(state)
     }
 
     /// For one whose node has kept this.
-    pub(super) fn again(sink: SinkRef, kept: &Kept, stanzas_max: u32, bytes_max: u32) -> Self {
+    pub(super) fn again(sink: SinkRef, kept: &Kept, bounds: Bounds) -> Self {
         let way = (sink.session(), Some(sink));
-        Self::of(State::kept(way, kept, stanzas_max, bytes_max))
+        Self::of(State::kept(way, kept, bounds))
     }
 
     /// For one that no node serves.
-    pub(super) fn stranded(
-        session: SessionId,
-        kept: &Kept,
-        stanzas_max: u32,
-        bytes_max: u32,
-    ) -> Self {
-        Self::of(State::kept((session, None), kept, stanzas_max, bytes_max))
+    pub(super) fn stranded(session: SessionId, kept: &Kept, bounds: Bounds) -> Self {
+        Self::of(State::kept((session, None), kept, bounds))
     }
 
     fn of(state: State) -> Self {
@@ -97,6 +88,7 @@ impl Mirror {
         if acked > state.unacked.acked() && acked <= state.unacked.sent() {
             // That there are as many was just seen.
             let _ = state.unacked.forget(acked as u32);
+            state.count();
         }
         state.give_on();
     }
@@ -105,6 +97,7 @@ impl Mirror {
     pub(super) fn resumes_at(&self, h: u32) -> Option<u64> {
         let mut state = self.state();
         state.unacked.forget(h).ok()?;
+        state.count();
         Some(state.unacked.acked())
     }
 
@@ -160,6 +153,7 @@ impl Mirror {
         let given = if is_detached { 0 } else { state.given };
         let sent = state.unacked.sent();
         let before = std::mem::replace(&mut state.unacked, Unacked::behind(sent));
+        state.count();
         state.given = sent;
         let mut left = before.into_delivered();
         left.retain(|delivered| delivered.number > given);
@@ -178,8 +172,7 @@ impl State {
     fn kept(
         (session, sink): (SessionId, Option<SinkRef>),
         kept: &Kept,
-        stanzas_max: u32,
-        bytes_max: u32,
+        mut bounds: Bounds,
     ) -> Self {
         let mut unacked = Unacked::behind(kept.acked);
         let mut seen = kept.seen.clone();
@@ -187,6 +180,7 @@ impl State {
             seen.note(delivered);
             unacked.keep(delivered);
         }
+        bounds.count(&unacked);
         Self {
             sink,
             session,
@@ -195,25 +189,16 @@ impl State {
             seen,
             awaits_answer: false,
             takes_no_more: false,
-            stanzas_max: u64::from(stanzas_max),
-            bytes_max: bytes_max as usize,
+            bounds,
         }
     }
 
-    fn has_room(&self, delivered: &Delivered) -> bool {
-        let of_messages = |rec: &rookery_xmpp::stanza::Rec| rec.kind == Kind::Message;
-        let times = match delivered.batch.recs.iter().any(of_messages) {
-            true => 1,
-            false => BEYOND,
-        };
-        let stanzas = self.unacked.stanzas() + delivered.batch.recs.len() as u64;
-        let bytes = self.unacked.bytes() + delivered.batch.stanza_bytes();
-        self.unacked.stanzas() == 0
-            || stanzas <= times * self.stanzas_max && bytes <= times as usize * self.bytes_max
+    fn count(&mut self) {
+        self.bounds.count(&self.unacked);
     }
 
     fn keep_and_give(&mut self, mut delivered: Delivered) -> Result<(), Delivered> {
-        if self.takes_no_more || !self.has_room(&delivered) {
+        if self.takes_no_more || !self.bounds.have_room(&self.unacked, &delivered) {
             return Err(delivered);
         }
         self.seen.drop_repeats(&mut delivered);
@@ -222,7 +207,9 @@ impl State {
         }
         let before = self.unacked.sent();
         delivered.number = before + 1;
-        self.unacked.keep(&delivered);
+        // What the session's node keeps is this copy.
+        delivered.batch = self.unacked.keep(&delivered);
+        self.count();
         if self.given == before {
             self.give(delivered);
         }

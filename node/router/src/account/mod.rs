@@ -19,6 +19,7 @@ mod carbons;
 mod fanout;
 mod iq;
 mod mirror;
+mod mirror_bounds;
 mod offline;
 mod operator;
 mod presence;

@@ -37,7 +37,7 @@ use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use super::appending::{Again, Kept};
 use super::archiving::stanza_id;
 use super::sessions::STALL;
-use super::unsure::Unsure;
+use super::unsure::{Unsure, is_alone};
 use super::{Account, repeats};
 use crate::shard::{Reply, Request, Turn};
 
@@ -367,7 +367,7 @@ impl Account {
             self.offline.draining = false;
             return self.drain_offline(turn);
         };
-        let is_unsure = to.is_alone() || self.offline.unsure.first().is_some();
+        let is_unsure = is_alone(turn, &to) || self.offline.unsure.first().is_some();
         let places = |entry: &LogEntry| (entry.position, is_archived(entry));
         let places: Vec<_> = entries.iter().filter(|_| is_unsure).map(places).collect();
         entries.retain(|entry| !self.is_from_blocked(&entry.stanza));

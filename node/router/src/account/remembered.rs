@@ -121,7 +121,7 @@ impl Account {
         }
         let mut session = Session::new(jid, sink, address, turn.now);
         if let Some(kept) = kept {
-            let stream = Stream::again(kept, session.sink.clone(), &turn.options);
+            let stream = Stream::again(kept, session.sink.clone(), turn);
             session.sink = stream.mirror.clone();
             session.next_stanza = kept.next_stanza;
             session.stream = Some(stream);

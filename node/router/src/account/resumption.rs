@@ -22,8 +22,8 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::mirror::{Mirror, MirrorRef};
+use super::mirror_bounds::Bounds;
 use super::{Account, Session, stranded};
-use crate::RouterOptions;
 use crate::shard::{Request, Turn};
 
 /// How many earlier ways to a session are known: a client that comes back more often within the time in which a node
@@ -101,9 +101,8 @@ impl Stream {
     }
 
     /// As the session's node has kept it.
-    pub(super) fn again(kept: &Kept, sink: SinkRef, options: &RouterOptions) -> Self {
-        let (stanzas, bytes) = (options.resume_stanzas_max, options.resume_bytes_max);
-        let mirror = Arc::new(Mirror::again(sink, kept, stanzas, bytes));
+    pub(super) fn again(kept: &Kept, sink: SinkRef, turn: &Turn<'_>) -> Self {
+        let mirror = Arc::new(Mirror::again(sink, kept, Bounds::now(turn)));
         Self {
             submitted: kept.submitted,
             ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
@@ -193,8 +192,7 @@ impl Account {
         let Some(session) = session else {
             return turn.answer(from, ask, Answer::Unavailable);
         };
-        let (stanzas, bytes) = (options.resume_stanzas_max, options.resume_bytes_max);
-        let mirror = Arc::new(Mirror::new(session.sink.clone(), stanzas, bytes));
+        let mirror = Arc::new(Mirror::new(session.sink.clone(), Bounds::now(turn)));
         session.sink = mirror.clone();
         session.next_stanza = session.next_stanza.max(first);
         let id = turn.entropy.token();

@@ -23,6 +23,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Batch, parse_rec};
 
 use super::mirror::Mirror;
+use super::mirror_bounds::Bounds;
 use super::resumption::Stream;
 use super::{Account, Session};
 use crate::shard::{Request, Then, Turn};
@@ -216,11 +217,7 @@ impl Account {
         if self.sessions.by_resource(resource).is_some() || !self.record.enabled {
             return self.leaves_stored(turn, *session, &kept.id, &kept.unacked);
         }
-        let (stanzas, bytes) = (
-            turn.options.resume_stanzas_max,
-            turn.options.resume_bytes_max,
-        );
-        let mirror = Arc::new(Mirror::stranded(*session, kept, stanzas, bytes));
+        let mirror = Arc::new(Mirror::stranded(*session, kept, Bounds::now(turn)));
         let sink: SinkRef = mirror.clone();
         let mut taken = Session::new(jid.clone(), sink, stranded.address, turn.now);
         taken.next_stanza = kept.next_stanza;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rookery_session::carrier::SinkRef;
 use rookery_store::log::{Marks, Position};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -146,7 +147,7 @@ impl Account {
     /// Whether one of those that would be given a message for the bare JID lives and dies with this shard.
     pub(super) fn has_reader_alone(&self, turn: &Turn<'_>) -> bool {
         let mut readers = self.sessions.readers(turn.now);
-        readers.any(|session| session.sink.is_alone())
+        readers.any(|session| is_alone(turn, &session.sink))
     }
 
     /// Where a message lies that is given to sessions, if they are not sure to have it then.
@@ -178,7 +179,7 @@ impl Account {
         let named = to.resource();
         let named = named.and_then(|resource| self.sessions.by_resource(resource));
         match named.filter(|session| !self.must_stay_behind(session, turn.now)) {
-            Some(session) => session.sink.is_alone(),
+            Some(session) => is_alone(turn, &session.sink),
             None => !self.offline.holds_any() && self.has_reader_alone(turn),
         }
     }
@@ -227,6 +228,11 @@ impl Account {
             account.keep_cursor(turn);
         });
     }
+}
+
+/// Whether what a session is given would be gone with this process, and shall not be.
+pub(super) fn is_alone(turn: &Turn<'_>, sink: &SinkRef) -> bool {
+    turn.options.deliver_durably && sink.is_alone()
 }
 
 #[cfg(test)]

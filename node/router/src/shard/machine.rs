@@ -77,8 +77,8 @@ impl Shard {
             .collect()
     }
 
-    /// What the next owner of the shard must find in the store before it begins: to be carried out when this one handles
-    /// nothing any more.
+    /// What the next owner of the shard must find in the store before it begins: to be carried out when this one
+    /// handles nothing any more.
     pub fn left_to_next(&self) -> Vec<Request> {
         let ready = self.accounts.values().filter_map(|slot| match slot {
             Slot::Ready(account) => Some(account),

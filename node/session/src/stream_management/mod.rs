@@ -141,7 +141,7 @@ impl StreamManagement {
     pub(crate) fn sent(&mut self, delivered: &Delivered) {
         match &mut self.outbound {
             Outbound::Asking(_) => {}
-            Outbound::Here(unacked) => unacked.keep(delivered),
+            Outbound::Here(unacked) => drop(unacked.keep(delivered)),
             Outbound::Numbered(numbered) => numbered.sent(delivered),
         }
     }

@@ -27,23 +27,25 @@ enum Sent {
 }
 
 impl Unacked {
-    /// Keeps a copy of what goes to the client: a slice would keep the whole of what it came with.
-    pub fn keep(&mut self, delivered: &Delivered) {
+    /// Keeps a copy of what goes to the client: a slice would keep the whole of what it came with. Gives the copy,
+    /// which whoever else keeps it can share.
+    pub fn keep(&mut self, delivered: &Delivered) -> Batch {
         let stanzas = delivered.batch.recs.len();
-        if stanzas == 0 {
-            return;
-        }
         let batch = copied(&delivered.batch);
+        if stanzas == 0 {
+            return batch;
+        }
         self.sent += stanzas as u64;
         self.bytes += batch.buf.len();
         self.queue.push_back(Sent::Delivered(Delivered {
-            batch,
+            batch: batch.clone(),
             origins: delivered.origins.clone(),
             receipt: None,
             arrival: delivered.arrival,
             number: delivered.number,
             logged: delivered.logged.clone(),
         }));
+        batch
     }
 
     /// Keeps the place of a stanza of the stream's own.
@@ -129,6 +131,9 @@ impl Unacked {
 
 /// The stanzas of a batch in a buffer of their own.
 fn copied(batch: &Batch) -> Batch {
+    if batch.stanza_bytes() == batch.buf.len() {
+        return batch.clone();
+    }
     let mut buf = Vec::with_capacity(batch.stanza_bytes());
     let recs = batch.recs.iter().map(|rec| {
         let start = buf.len() as u32;
