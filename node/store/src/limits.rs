@@ -26,6 +26,9 @@ pub const APPENDS_MAX: usize = 4096;
 /// memory.
 pub const PAGE_ENTRIES_MAX: usize = 1000;
 
+/// Entries that one search of a log looks at, without their stanzas: some milliseconds.
+pub const SEARCH_ENTRIES_MAX: usize = 20_000;
+
 /// Entries at the end of a log whose origins are read with an account. What is sent again is what was on its way when
 /// an owner of the account died: of one account, what came within the time of a write. More would make loading slow
 /// where many messages wait.
@@ -100,10 +103,16 @@ pub(crate) fn check_appends(appends: &[Append]) -> Result<(), StoreError> {
     appends.iter().try_for_each(check_append)
 }
 
-fn check_append(append: &Append) -> Result<(), StoreError> {
-    if append.stanza.len() > STANZA_BYTES_MAX {
+/// Whether `stanza` can be an entry.
+pub(crate) fn check_stanza(stanza: &[u8]) -> Result<(), StoreError> {
+    if stanza.len() > STANZA_BYTES_MAX {
         return Err(StoreError::Invalid("the stanza is too large"));
     }
+    Ok(())
+}
+
+fn check_append(append: &Append) -> Result<(), StoreError> {
+    check_stanza(&append.stanza)?;
     check_owner(&append.place.owner)?;
     let Some(second) = &append.second else {
         return Ok(());

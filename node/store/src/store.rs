@@ -13,7 +13,7 @@ use crate::account::{AccountRecord, Loaded, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
 use crate::export::{Owned, OwnersPage, StoredDocument};
-use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
+use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use crate::roster::{Roster, RosterChange};
 
 /// Everything durable that a router owns.
@@ -136,6 +136,23 @@ pub trait Store: Debug + Send + Sync {
     /// A page of a log: one range read, whatever the depth. Where it is asked for by time, the place is looked for
     /// first, by halves.
     async fn read_log(&self, owner: &Jid, query: LogQuery) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// Entries of the archive by what their sender has called them. One walk back over so many places at most, without
+    /// their stanzas. What was appended before stores kept keys is not found.
+    async fn find_log(&self, owner: &Jid, search: LogSearch) -> Result<Vec<LogEntry>, StoreError>;
+
+    /// Puts another stanza in an entry's place; position, time, origin and marks stay. False if there is no entry; then
+    /// nothing is changed.
+    ///
+    /// Durable when it returns: what was there is out of reach, for every read and copy that begins later. The other
+    /// log of a shared entry keeps it. Otherwise a backend overwrites it, as soon as it can: SQLite in its file with
+    /// the next checkpoint, a CQL database when it compacts.
+    async fn replace_log(
+        &self,
+        owner: &Jid,
+        position: Position,
+        stanza: Bytes,
+    ) -> Result<bool, StoreError>;
 
     /// Removes the entries of a range from one log (the other log of a shared entry keeps it) and
     /// returns how many. Takes time in the order of what is in the range, also where it spares the archive.

@@ -141,6 +141,12 @@ namespaces! {
     ENCRYPTION = "urn:xmpp:eme:0";
     /// XEP-0384: OMEMO Encryption.
     OMEMO = "urn:xmpp:omemo:2";
+    /// XEP-0421: Occupant identifiers for semi-anonymous MUCs.
+    OCCUPANT_IDS = "urn:xmpp:occupant-id:0";
+    /// XEP-0424: Message Retraction.
+    RETRACTION = "urn:xmpp:message-retract:1";
+    /// XEP-0425: Moderated Message Retraction.
+    MODERATION = "urn:xmpp:message-moderate:1";
     /// OMEMO as most clients still speak it.
     OMEMO_LEGACY = "eu.siacs.conversations.axolotl";
 }

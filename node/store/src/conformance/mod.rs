@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, reason = "a case fails by panicking")]
 
 pub mod accounts;
+pub mod archive;
 pub mod concurrency;
 pub mod documents;
 pub mod export;
@@ -141,6 +142,14 @@ macro_rules! conformance_cases {
                 a_page_by_time_is_found_in_a_long_log
                 a_taken_position_keeps_its_marks
                 loading_counts_what_is_owed_above_the_cursor
+            ]
+            archive: [
+                entries_are_found_by_sender_and_id_newest_first
+                a_search_looks_at_so_many_entries_and_no_more
+                a_replaced_entry_keeps_its_place_and_nothing_of_what_was_there
+                what_was_replaced_does_not_come_back
+                replacing_in_one_log_leaves_the_other
+                an_entry_that_only_waits_can_be_replaced
             ]
             export: [
                 every_owner_is_met_once_whatever_the_page

@@ -3,6 +3,7 @@
 //! An entry sits at a [`Position`]. A message between two local owners is appended once, with a
 //! place in each of the two logs, and its stanza is stored once.
 
+mod key;
 mod marks;
 mod origin;
 mod position;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
+pub use key::Key;
 pub use marks::Marks;
 pub use origin::{Origin, Recent};
 pub use position::{Position, PositionError};
@@ -89,6 +91,12 @@ impl Append {
             second: Some(second),
             ..self
         }
+    }
+
+    /// Whether it belongs to the archive in one of its places.
+    pub(crate) fn is_archived(&self) -> bool {
+        self.places()
+            .any(|place| place.marks.contains(Marks::ARCHIVED))
     }
 
     /// The one or two places.
@@ -191,6 +199,20 @@ impl LogQuery {
         self.until
             .map(|until| until.plus(TIMES_FALL + Duration::from_millis(1)))
     }
+}
+
+/// What to look for in a log: archived entries of one key, newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSearch {
+    /// The key.
+    pub key: Key,
+    /// Only entries below this position.
+    pub before: Option<Position>,
+    /// How many entries are looked at, from the newest on; what is older is not found. Cut to
+    /// [`SEARCH_ENTRIES_MAX`](crate::limits::SEARCH_ENTRIES_MAX).
+    pub among: usize,
+    /// Entries at most.
+    pub limit: usize,
 }
 
 /// A range of positions, both ends included; a missing end is open.

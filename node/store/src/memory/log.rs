@@ -7,8 +7,10 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 use super::{Owner, State};
-use crate::limits::{PAGE_ENTRIES_MAX, RECENT_ENTRIES};
-use crate::log::{Append, LogEntry, LogQuery, LogRange, Marks, Origin, Place, Position, Recent};
+use crate::limits::{PAGE_ENTRIES_MAX, RECENT_ENTRIES, SEARCH_ENTRIES_MAX};
+use crate::log::{
+    Append, Key, LogEntry, LogQuery, LogRange, LogSearch, Marks, Origin, Place, Position, Recent,
+};
 
 /// A stanza and the one or two places that it still has.
 #[derive(Debug)]
@@ -75,6 +77,36 @@ impl State {
         } else {
             inside.filter_map(wanted).take(limit).collect()
         }
+    }
+
+    pub(super) fn find_log(&self, jid: &Jid, search: LogSearch) -> Vec<LogEntry> {
+        let Some(owner) = self.owners.get(jid) else {
+            return Vec::new();
+        };
+        let before = search.before.map_or(Bound::Unbounded, Bound::Excluded);
+        let newest = owner.log.range((Bound::Unbounded, before)).rev();
+        let entries = newest
+            .take(search.among.min(SEARCH_ENTRIES_MAX))
+            .filter_map(|(position, id)| self.entry(jid, *position, *id));
+        let is_meant = |entry: &LogEntry| {
+            entry.marks.contains(Marks::ARCHIVED) && Key::of(&entry.stanza) == Some(search.key)
+        };
+        entries.filter(is_meant).take(search.limit).collect()
+    }
+
+    pub(super) fn replace_log(&mut self, jid: &Jid, position: Position, stanza: Bytes) -> bool {
+        let Some(entry) = self
+            .owners
+            .get(jid)
+            .and_then(|owner| owner.log.get(&position))
+            .and_then(|id| self.entry(jid, position, *id))
+        else {
+            return false;
+        };
+        self.remove_log(jid, LogRange::only(position));
+        let append = Append::new(jid.clone(), position, stanza, entry.received);
+        self.append(append.of(entry.origin).marked(entry.marks));
+        true
     }
 
     fn entry(&self, jid: &Jid, position: Position, id: u64) -> Option<LogEntry> {

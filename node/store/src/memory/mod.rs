@@ -24,7 +24,7 @@ use crate::document::Document;
 use crate::error::StoreError;
 use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::limits;
-use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
+use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use crate::roster::{Roster, RosterChange, RosterItem};
 use crate::store::Store;
 
@@ -191,6 +191,20 @@ impl Store for MemoryStore {
 
     async fn read_log(&self, owner: &Jid, query: LogQuery) -> Result<Vec<LogEntry>, StoreError> {
         Ok(self.state().read_log(owner, query))
+    }
+
+    async fn find_log(&self, owner: &Jid, search: LogSearch) -> Result<Vec<LogEntry>, StoreError> {
+        Ok(self.state().find_log(owner, search))
+    }
+
+    async fn replace_log(
+        &self,
+        owner: &Jid,
+        position: Position,
+        stanza: Bytes,
+    ) -> Result<bool, StoreError> {
+        limits::check_stanza(&stanza)?;
+        Ok(self.state().replace_log(owner, position, stanza))
     }
 
     async fn remove_log(&self, owner: &Jid, range: LogRange) -> Result<u64, StoreError> {

@@ -55,7 +55,7 @@ use crate::document::Document;
 use crate::error::StoreError;
 use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::limits;
-use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
+use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use crate::roster::{Roster, RosterChange};
 use crate::store::Store;
 
@@ -362,6 +362,30 @@ impl Store for ScyllaStore {
         let query = LogQuery { limit, ..query };
         self.call("read_log", move |cql| async move {
             cql.read_log(&cql.incarnation(&owner).await?, query).await
+        })
+        .await
+    }
+
+    /// A read of keys for each bucket of 1024 positions that is looked at.
+    async fn find_log(&self, owner: &Jid, search: LogSearch) -> Result<Vec<LogEntry>, StoreError> {
+        let owner = owner.clone();
+        self.call("find_log", move |cql| async move {
+            cql.find_log(&cql.incarnation(&owner).await?, search).await
+        })
+        .await
+    }
+
+    async fn replace_log(
+        &self,
+        owner: &Jid,
+        position: Position,
+        stanza: Bytes,
+    ) -> Result<bool, StoreError> {
+        limits::check_stanza(&stanza)?;
+        let owner = owner.clone();
+        self.call("replace_log", move |cql| async move {
+            let at = cql.incarnation(&owner).await?;
+            cql.replace_log(&at, position, stanza).await
         })
         .await
     }

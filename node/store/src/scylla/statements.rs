@@ -106,8 +106,20 @@ statements! {
 
     Plain log_insert:
         "INSERT INTO log (owner, incarnation, bucket, position, arrival, received, size, stanza, other_owner, \
-         other_incarnation, other_position, changed, marks, origin) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+         other_incarnation, other_position, changed, marks, origin, key) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    Plain log_insert_at:
+        "INSERT INTO log (owner, incarnation, bucket, position, arrival, received, size, stanza, other_owner, \
+         other_incarnation, other_position, changed, marks, origin, key) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    Plain log_clear_at:
+        "DELETE FROM log USING TIMESTAMP ? WHERE owner = ? AND incarnation = ? AND bucket = ? AND position = ?";
+    Plain log_place:
+        "SELECT arrival, received, marks, other_owner, other_incarnation, other_position, origin FROM log \
+         WHERE owner = ? AND incarnation = ? AND bucket = ? AND position = ? LIMIT 1";
+    Plain log_keys:
+        "SELECT position, key FROM log \
+         WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";
     Plain log_up:
         "SELECT position, received, stanza, marks, origin FROM log \
          WHERE owner = ? AND incarnation = ? AND bucket = ? AND position >= ? AND position <= ?";

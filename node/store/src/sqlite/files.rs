@@ -45,6 +45,7 @@ impl Files {
         conn.pragma_update(None, "wal_autocheckpoint", options.checkpoint_pages)?;
         conn.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
         conn.pragma_update(None, "cache_size", -i64::from(options.writer_cache_kib))?;
+        conn.pragma_update(None, "secure_delete", WIPED_IN_PASSING)?;
         if options.file_mib_max > 0 {
             let pages = u64::from(options.file_mib_max) * (1024 * 1024 / PAGE_BYTES);
             conn.pragma_update(None, "max_page_count", pages)?;
@@ -122,6 +123,10 @@ const PAGE_BYTES: u64 = 8192;
 
 /// The write-ahead log is cut to this when it starts again after a checkpoint, should a long read have let it grow.
 const WAL_KEPT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What leaves a page is wiped from it, for the page is written anyway; pages that become free keep what they hold. So
+/// what is replaced later (`log::Replace`) has left no older copy behind where pages were split.
+pub(super) const WIPED_IN_PASSING: &str = "FAST";
 
 /// There is one writer, so only a checkpoint or an operator's own tool can be in the way.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

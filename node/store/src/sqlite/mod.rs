@@ -47,7 +47,7 @@ use crate::document::Document;
 use crate::error::StoreError;
 use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::limits;
-use crate::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
+use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use crate::roster::{Roster, RosterChange};
 use crate::store::Store;
 
@@ -263,7 +263,7 @@ impl Store for SqliteStore {
         if entries.is_empty() {
             return Ok(());
         }
-        self.write(log::AppendEntries(entries)).await
+        self.write(log::AppendEntries::new(entries)).await
     }
 
     async fn read_log(&self, owner: &Jid, query: LogQuery) -> Result<Vec<LogEntry>, StoreError> {
@@ -273,6 +273,21 @@ impl Store for SqliteStore {
             ..query
         };
         self.read(move |view| log::page(view, &owner, query)).await
+    }
+
+    async fn find_log(&self, owner: &Jid, search: LogSearch) -> Result<Vec<LogEntry>, StoreError> {
+        let owner = owner.clone();
+        self.read(move |view| log::find(view, &owner, search)).await
+    }
+
+    async fn replace_log(
+        &self,
+        owner: &Jid,
+        position: Position,
+        stanza: Bytes,
+    ) -> Result<bool, StoreError> {
+        limits::check_stanza(&stanza)?;
+        self.write(log::Replace::new(owner, position, stanza)).await
     }
 
     async fn remove_log(&self, owner: &Jid, range: LogRange) -> Result<u64, StoreError> {

@@ -60,6 +60,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_origin.sql"),
     include_str!("migrations/0003_marks.sql"),
+    include_str!("migrations/0004_keys.sql"),
 ];
 
 #[cfg(test)]
@@ -87,5 +88,7 @@ mod tests {
         let select = "SELECT m1, marks, idx.received FROM body JOIN idx ON body = id";
         let found: (u8, u8, i64) = conn.query_row(select, [], row).unwrap();
         assert_eq!(found, (1, 1, 3));
+        let key = conn.query_row("SELECT key FROM idx", [], |row| row.get(0));
+        assert_eq!(key, Ok(0_i64));
     }
 }

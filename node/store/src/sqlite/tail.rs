@@ -37,6 +37,8 @@ pub(super) struct TailEntry {
     pub(super) marks: u8,
     /// When it was received, in milliseconds.
     pub(super) received: i64,
+    /// The packed key, or 0.
+    pub(super) key: i64,
 }
 
 /// What a committed group did to the tail.
@@ -150,6 +152,7 @@ mod tests {
             bytes: 1,
             marks: 1,
             received: 0,
+            key: 0,
         }
     }
 

@@ -10,7 +10,7 @@ use scylla::value::MaybeUnset;
 use super::Bucket;
 use crate::codec::millis;
 use crate::error::StoreError;
-use crate::log::{Append, Marks, Place};
+use crate::log::{Append, Key, Marks, Place};
 use crate::scylla::cql::{Cql, Together};
 use crate::scylla::owner::Incarnation;
 use crate::scylla::slice::slice_of;
@@ -22,6 +22,7 @@ struct Row<'a> {
     marks: Marks,
     arrival: i64,
     other: Option<(Incarnation, i64)>,
+    key: Option<i64>,
 }
 
 impl Cql {
@@ -31,6 +32,7 @@ impl Cql {
         let mut buckets: HashMap<Bucket, Vec<Row<'_>>> = HashMap::new();
         for append in &entries {
             let arrival = self.stamps.arrival();
+            let key = key_of(&append.stanza, append.is_archived());
             let place = |place: &Place| {
                 let at = incarnations.get(&place.owner).cloned()?;
                 Some((at, place.position.pack(), place.marks))
@@ -49,6 +51,7 @@ impl Cql {
                     marks,
                     arrival,
                     other: other.map(|(at, position, _)| (at, position)),
+                    key,
                 });
             }
         }
@@ -106,6 +109,7 @@ impl Cql {
                 // Two bits.
                 row.marks.bits() as i8,
                 MaybeUnset::from_option(row.append.origin.map(|origin| origin.pack().to_vec())),
+                MaybeUnset::from_option(row.key),
             );
             together.add(&self.statements.log_insert, values);
         }
@@ -158,6 +162,11 @@ fn chunks<'a, 'b>(mut rows: &'b [Row<'a>]) -> Vec<&'b [Row<'a>]> {
         rows = rest;
     }
     chunks
+}
+
+/// The key that is kept of a stanza.
+pub(super) fn key_of(stanza: &[u8], is_archived: bool) -> Option<i64> {
+    Some(Key::packed_of(stanza, is_archived)).filter(|key| *key != 0)
 }
 
 /// The day of a moment, counted from 1970.

@@ -7,10 +7,12 @@
 mod append;
 mod bucket;
 mod expire;
+mod find;
 mod known;
 mod owed;
 mod read;
 mod remove;
+mod replace;
 mod tail;
 mod usage;
 mod when;

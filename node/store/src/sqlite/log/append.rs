@@ -1,23 +1,35 @@
 //! Appending: one insert a stanza; its places go to the tail behind the commit.
 
 use crate::codec::millis;
-use crate::log::{Append, Origin, Place};
+use crate::log::{Append, Key, Origin, Place};
 use crate::sqlite::error::Failure;
 use crate::sqlite::tail::TailEntry;
 use crate::sqlite::writer::{Group, Mutation};
 
 /// [`append`](crate::Store::append).
-pub(in crate::sqlite) struct AppendEntries(pub(in crate::sqlite) Vec<Append>);
+pub(in crate::sqlite) struct AppendEntries {
+    entries: Vec<Append>,
+    /// The packed key of each, made before the writer has them.
+    keys: Vec<i64>,
+}
+
+impl AppendEntries {
+    pub(in crate::sqlite) fn new(entries: Vec<Append>) -> Self {
+        let key = |entry: &Append| Key::packed_of(&entry.stanza, entry.is_archived());
+        let keys = entries.iter().map(key).collect();
+        Self { entries, keys }
+    }
+}
 
 impl Mutation for AppendEntries {
     type Output = ();
 
     fn operations(&self) -> usize {
-        self.0.len()
+        self.entries.len()
     }
 
     fn bytes(&self) -> usize {
-        self.0
+        self.entries
             .iter()
             .map(|entry| ENTRY_BYTES + entry.stanza.len())
             .sum()
@@ -28,7 +40,7 @@ impl Mutation for AppendEntries {
             "INSERT INTO body (o1, p1, m1, o2, p2, m2, received, stanza, origin) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
-        for entry in &self.0 {
+        for (entry, key) in self.entries.iter().zip(self.keys) {
             let first = place(group, &entry.place)?;
             let second = entry.second.as_ref();
             let second = second.map(|second| place(group, second)).transpose()?;
@@ -52,6 +64,7 @@ impl Mutation for AppendEntries {
                     bytes,
                     marks,
                     received,
+                    key,
                 };
                 group.appended(owner, entry);
             }

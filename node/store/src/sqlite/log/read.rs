@@ -8,8 +8,8 @@ use rusqlite::OptionalExtension;
 
 use super::when;
 use crate::codec::{corrupt, millis, origin, timestamp};
-use crate::limits::RECENT_ENTRIES;
-use crate::log::{LogEntry, LogQuery, LogUsage, Marks, Position, Recent};
+use crate::limits::{RECENT_ENTRIES, SEARCH_ENTRIES_MAX};
+use crate::log::{LogEntry, LogQuery, LogSearch, LogUsage, Marks, Position, Recent};
 use crate::sqlite::error::Failure;
 use crate::sqlite::tail::TailEntry;
 use crate::sqlite::view::View;
@@ -84,6 +84,43 @@ fn is_taken(view: &View<'_>, owner: i64, entry: &TailEntry) -> rusqlite::Result<
 
 fn marks_of(entry: &TailEntry) -> Marks {
     Marks::from_bits(entry.marks)
+}
+
+/// [`find_log`](crate::Store::find_log).
+pub(in crate::sqlite) fn find(
+    view: &View<'_>,
+    jid: &Jid,
+    search: LogSearch,
+) -> Result<Vec<LogEntry>, Failure> {
+    let Some((owner, tail)) = view.owner_and_tail(jid)? else {
+        return Ok(Vec::new());
+    };
+    let among = search.among.min(SEARCH_ENTRIES_MAX);
+    let bounds = Bounds::of(LogQuery::before(search.before, among));
+    let mut select = view.prepare(
+        "SELECT pos, body, key FROM idx WHERE owner = ?1 AND pos <= ?2 ORDER BY pos DESC LIMIT ?3",
+    )?;
+    let rows = select.query_map((owner, bounds.last(), among), |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+    })?;
+    let mut places: Vec<(i64, i64, i64)> = rows.collect::<Result<_, _>>()?;
+    for entry in first_of_each(&tail) {
+        if bounds.contain(entry.position) && !is_taken(view, owner, &entry)? {
+            places.push((entry.position, entry.body, entry.key));
+        }
+    }
+    places.sort_unstable_by(|one, other| other.cmp(one));
+    places.dedup_by_key(|(position, ..)| *position);
+    let key = search.key.pack();
+    let mut found = Vec::new();
+    for (position, body, _) in places.iter().take(among).filter(|(.., of)| *of == key) {
+        if found.len() == search.limit {
+            break;
+        }
+        let entry = entry(view, owner, *position, *body)?;
+        found.extend(entry.filter(|entry| entry.marks.contains(Marks::ARCHIVED)));
+    }
+    Ok(found)
 }
 
 /// How many entries above `delivered` wait to be delivered.

@@ -7,6 +7,7 @@ use super::OwnerCache;
 use crate::error::StoreError;
 use crate::log::LogUsage;
 use crate::sqlite::error::Failure;
+use crate::sqlite::files::WIPED_IN_PASSING;
 use crate::sqlite::tail::{Settlement, Tail, TailEntry};
 
 /// An open transaction of the writer.
@@ -46,6 +47,12 @@ impl<'a> Group<'a> {
         params: impl Params,
     ) -> rusqlite::Result<usize> {
         self.prepare(sql)?.execute(params)
+    }
+
+    /// Whether pages that become free from now on are wiped as well.
+    pub(in crate::sqlite) fn wipe(&self, wipe: bool) -> rusqlite::Result<()> {
+        let mode = if wipe { "ON" } else { WIPED_IN_PASSING };
+        self.conn.pragma_update(None, "secure_delete", mode)
     }
 
     /// The row that the last insert made.
@@ -138,6 +145,19 @@ impl<'a> Group<'a> {
         });
         taken.sort_unstable();
         taken
+    }
+
+    /// The first of the owner's entries of the tail at a position, if it has one there.
+    pub(in crate::sqlite) fn first_in_tail(&self, owner: i64, position: i64) -> Option<TailEntry> {
+        let Settlement {
+            removed, appended, ..
+        } = &self.settlement;
+        let mut entries = self.tail.of(owner);
+        entries.retain(|entry| !removed.contains(&(owner, entry.body)));
+        let of_owner = appended.iter().filter(|(of, _)| *of == owner);
+        entries.extend(of_owner.map(|(_, entry)| *entry));
+        entries.retain(|entry| entry.position == position);
+        entries.into_iter().min()
     }
 
     /// Removes one entry from the tail, if it is there.

@@ -10,6 +10,7 @@ use super::purge::Purge;
 use super::sweep::Sweep;
 use super::{Group, OwnerCache};
 use crate::error::StoreError;
+use crate::log::Key;
 use crate::sqlite::SqliteOptions;
 use crate::sqlite::files::Files;
 use crate::sqlite::tail::{Entries, Tail, TailEntry};
@@ -101,12 +102,15 @@ impl Session {
 fn scan(conn: &Connection, purge: &Purge) -> Result<(Entries, i64), StoreError> {
     let mut entries = Entries::default();
     let mut select = conn.prepare(
-        "SELECT id, length(stanza), received, o1, p1, m1, o2, p2, m2 FROM body \
+        "SELECT id, length(stanza), received, o1, p1, m1, o2, p2, m2, \
+         iif((m1 | m2) & 2, stanza, NULL) FROM body \
          WHERE id >= (SELECT value FROM mark WHERE name = 'low') ORDER BY id",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let (body, bytes, received) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let archived: Option<Vec<u8>> = row.get(9)?;
+        let key = archived.map_or(0, |stanza| Key::packed_of(&stanza, true));
         for first in [3, 6] {
             let (owner, position) = (row.get(first)?, row.get(first + 1)?);
             let (Some(owner), Some(position)) = (owner, position) else {
@@ -122,6 +126,7 @@ fn scan(conn: &Connection, purge: &Purge) -> Result<(Entries, i64), StoreError> 
                         bytes,
                         marks,
                         received,
+                        key,
                     },
                 );
             }

@@ -111,15 +111,17 @@ fn index_entries(group: &Group<'_>, owner: i64, entries: &[TailEntry]) -> rusqli
     let mut usage = LogUsage::default();
     let mut high = 0;
     let mut insert = group.prepare(
-        "INSERT OR IGNORE INTO idx (owner, pos, body, marks, received) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT OR IGNORE INTO idx (owner, pos, body, marks, received, key) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     for entry in entries {
         if group.settlement.removed.contains(&(owner, entry.body)) {
             continue;
         }
         high = high.max(entry.position);
-        let (marks, received) = (entry.marks, entry.received);
-        if insert.execute((owner, entry.position, entry.body, marks, received))? == 1 {
+        let TailEntry { position, body, .. } = *entry;
+        let (marks, received, key) = (entry.marks, entry.received, entry.key);
+        if insert.execute((owner, position, body, marks, received, key))? == 1 {
             usage.entries += 1;
             usage.bytes += u64::from(entry.bytes);
         } else {
