@@ -104,6 +104,9 @@ rookery_xmpp::options! {
         /// Entries that one query may look at. One that looks for what is rare gets what was found within them, and
         /// goes on behind.
         pub scan_entries_max: u32 = 5_000, "entries";
+        /// How far back a retraction (XEP-0424) reaches in an archive: so many entries are looked through for the
+        /// message. What is older stays.
+        pub retract_entries_max: u32 = 10_000, "entries";
         /// Queries of one account that may be under way at once; more are refused with `resource-constraint`.
         pub queries_max: u32 = 2, "queries";
         /// Addresses that one account may name in its preferences, always and never together.

@@ -83,6 +83,7 @@ impl Account {
         self.request_beside(turn, request, move |account, turn, reply| {
             account.appended(turn, append, reply);
             account.drain_offline(turn);
+            account.retract_next(turn);
         });
     }
 

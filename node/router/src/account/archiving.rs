@@ -32,6 +32,7 @@ use super::retention::Size;
 use super::unsure::is_alone;
 use crate::ArchiveDefault;
 use crate::modules::Stanza;
+use crate::modules::retraction::Retraction;
 use crate::shard::Turn;
 
 /// What an account archives, and who asks for it.
@@ -58,16 +59,16 @@ pub(crate) struct Preferences {
 
 impl Account {
     /// Whether a message to or from this address belongs to the archive.
-    pub(super) fn archives(&self, turn: &Turn<'_>, contact: &Jid, rec: Rec) -> bool {
+    pub(super) fn archives(&self, turn: &Turn<'_>, contact: &Jid, buf: &[u8], rec: Rec) -> bool {
         match &self.archiving.preferences {
             None => {
                 let default = turn.env.archive.load().default;
                 default != ArchiveDefault::Never
-                    && is_archived(rec)
+                    && is_archived(buf, rec)
                     && self.archives_by(default, contact)
             }
             Some(preferences) => {
-                is_archived(rec)
+                is_archived(buf, rec)
                     && match preferences.says(contact) {
                         Some(word) => word,
                         None => self.archives_by(preferences.default, contact),
@@ -91,18 +92,26 @@ impl Account {
     /// sent.
     pub(super) fn archive_sent(
         &mut self,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
         stanza: Stanza<'_>,
     ) -> Result<(), StanzaError> {
-        let Some(to) = stanza.to.filter(|to| self.archives(turn, to, stanza.rec)) else {
+        let Some(to) = stanza
+            .to
+            .filter(|to| self.archives(turn, to, stanza.buf, stanza.rec))
+        else {
             return Ok(());
         };
         let is_host = to.local().is_none() && turn.env.is_local(to.domain());
-        if self.jid().same_bare(to) || is_host || self.archived_before(turn, stanza.buf).is_some() {
+        if self.jid().same_bare(to) || is_host {
             return Ok(());
         }
-        let marks = Marks::ARCHIVED;
-        self.put_aside(turn, (stanza.from, to), stanza.buf, stanza.rec, marks)?;
+        let Stanza { buf, rec, from, .. } = stanza;
+        let retraction = self.retraction(buf, rec)?;
+        let position = match self.archived_before(turn, buf) {
+            Some(position) => position,
+            None => self.put_aside(turn, (from, to), buf, rec, Marks::ARCHIVED)?,
+        };
+        self.retracts(turn, (from, to), retraction, Some(position));
         Ok(())
     }
 
@@ -126,6 +135,13 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) -> (Given, Option<(Bytes, Rec)>) {
+        let retraction = match self.retraction(buf, rec) {
+            Ok(retraction) => retraction,
+            Err(error) => {
+                turn.bounce(from, to, buf, rec, &error);
+                return (Given::Nobody, None);
+            }
+        };
         let resource = to.resource();
         let session = resource.and_then(|resource| self.sessions.by_resource(resource));
         let session = session.filter(|session| !self.must_stay_behind(session, turn.now));
@@ -136,7 +152,10 @@ impl Account {
             Some(position) => position,
             None if waits => {
                 let marks = Marks::OWED | Marks::ARCHIVED;
-                self.keep_offline(turn, from, to, buf, rec, marks);
+                let position = self.keep_offline(turn, from, to, buf, rec, marks);
+                if position.is_some() {
+                    self.retracts(turn, (from, to), retraction, position);
+                }
                 return (Given::Log, None);
             }
             None => {
@@ -157,6 +176,7 @@ impl Account {
                 }
             }
         };
+        self.retracts(turn, (from, to), retraction, Some(position));
         let (buf, rec) = identified(buf, rec, self.jid(), position);
         turn.replaced(&buf);
         turn.logged = self.place_if_unsure(position);
@@ -251,8 +271,8 @@ impl Preferences {
 }
 
 /// What an archive is for: chat that says something, and other messages with a body, unless the sender asked otherwise
-/// (XEP-0313 3, XEP-0334 4). Rooms have archives of their own.
-fn is_archived(rec: Rec) -> bool {
+/// (XEP-0313 3, XEP-0334 4), and retractions (XEP-0424 5). Rooms have archives of their own.
+fn is_archived(buf: &[u8], rec: Rec) -> bool {
     let flags = rec.flags;
     let says_something = match rec.stanza_type {
         StanzaType::Chat => flags.intersects(
@@ -265,7 +285,7 @@ fn is_archived(rec: Rec) -> bool {
                 | Flags::STORE,
         ),
         StanzaType::None | StanzaType::Normal | StanzaType::Unknown => {
-            flags.intersects(Flags::BODY | Flags::STORE)
+            flags.intersects(Flags::BODY | Flags::STORE) || Retraction::find(buf, rec).is_some()
         }
         _ => false,
     };

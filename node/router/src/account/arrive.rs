@@ -50,6 +50,8 @@ impl Account {
             if self.is_new(turn, *origin, *next, &batch.buf) {
                 turn.arrival = self.sessions.next_arrival(turn.now);
                 self.arrive_one(turn, from, to, &batch.buf, *rec);
+            } else {
+                self.retracts_again(turn, from, to, &batch.buf, *rec);
             }
             *next += 1;
         }
@@ -138,7 +140,7 @@ impl Account {
             }
             None => (buf, rec),
         };
-        let (given, identified) = match self.archives(turn, from, rec) {
+        let (given, identified) = match self.archives(turn, from, buf, rec) {
             true => self.arrive_archived(turn, from, to, buf, rec),
             false => match self.log_unsure(turn, (from, to), buf, rec) {
                 Ok(()) => (self.give_message(turn, from, to, buf, rec), None),

@@ -29,6 +29,7 @@ mod removal;
 mod repeats;
 mod resumption;
 mod retention;
+mod retracting;
 mod roster;
 mod roster_iq;
 mod sessions;
@@ -81,6 +82,7 @@ pub struct Account {
     pub(crate) archiving: archiving::Archiving,
     fanout: fanout::Fanout,
     carbons: carbons::Carbons,
+    retracting: retracting::Retracting,
     /// What came from whom.
     repeats: repeats::Repeats,
     /// Changes that are being written; while there are any, work waits.
@@ -102,6 +104,7 @@ impl Account {
             slots: Slots::default(),
             fanout: fanout::Fanout::default(),
             carbons: carbons::Carbons::default(),
+            retracting: retracting::Retracting::default(),
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent),
             busy: 0,
             waiting: Waiting::default(),
@@ -255,6 +258,7 @@ impl Account {
     /// A second went by: what a slow session left in the log is tried again.
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>, idle: Duration) {
         self.archive_again(turn);
+        self.retract_again(turn);
         self.look_after_streams(turn);
         self.clear_sure(turn);
         if self.busy == 0 {
@@ -272,7 +276,10 @@ impl Account {
 
     /// Whether the account may leave the memory.
     pub(crate) fn is_idle(&self, now: Timestamp, idle: Duration) -> bool {
-        self.is_unused(now, idle) && self.offline.is_quiet() && !self.offline.has_moved()
+        self.is_unused(now, idle)
+            && self.offline.is_quiet()
+            && !self.offline.has_moved()
+            && self.retracting.is_quiet()
     }
 
     fn is_unused(&self, now: Timestamp, idle: Duration) -> bool {

@@ -39,6 +39,7 @@ use super::archiving::stanza_id;
 use super::sessions::STALL;
 use super::unsure::{Unsure, is_alone};
 use super::{Account, repeats};
+use crate::modules::retraction::is_tombstone;
 use crate::shard::{Reply, Request, Turn};
 
 /// How many messages are read and delivered at once: enough to be quick, and less than a session's
@@ -254,7 +255,7 @@ impl Offline {
 impl Account {
     /// Keeps a message for later, if it is of the kind that is kept (XEP-0160 3, XEP-0334); the
     /// others are dropped or answered as RFC 6121 8.5.2.2 says. [`Account::flush_offline`] writes
-    /// what was kept: once, also where it is archived as well.
+    /// what was kept: once, also where it is archived as well. Gives the place in the log.
     pub(super) fn keep_offline(
         &mut self,
         turn: &mut Turn<'_>,
@@ -263,21 +264,24 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
         marks: Marks,
-    ) {
+    ) -> Option<Position> {
         if !is_kept(rec.flags) {
             if rec.flags.contains(Flags::BODY) {
                 let error = StanzaError::new(Condition::ServiceUnavailable);
                 turn.bounce(from, to, buf, rec, &error);
             }
-            return;
+            return None;
         }
         let held = self.offline.stored + self.offline.appending;
-        if held >= turn.options.offline_messages_max {
-            let error = StanzaError::new(Condition::ServiceUnavailable)
-                .with_text("the mailbox of this account is full");
-            return turn.bounce(from, to, buf, rec, &error);
-        }
-        match self.offline.take_position() {
+        let position = match held >= turn.options.offline_messages_max {
+            true => Err(StanzaError::new(Condition::ServiceUnavailable)
+                .with_text("the mailbox of this account is full")),
+            false => self
+                .offline
+                .take_position()
+                .map_err(|it| store_refusal(&it)),
+        };
+        match position {
             Ok(position) => {
                 self.offline.appending += 1;
                 self.offline.batch.push(Kept {
@@ -290,8 +294,12 @@ impl Account {
                     marks,
                     is_given: false,
                 });
+                Some(position)
             }
-            Err(error) => turn.bounce(from, to, buf, rec, &store_refusal(&error)),
+            Err(error) => {
+                turn.bounce(from, to, buf, rec, &error);
+                None
+            }
         }
     }
 
@@ -370,7 +378,7 @@ impl Account {
         let is_unsure = is_alone(turn, &to) || self.offline.unsure.first().is_some();
         let places = |entry: &LogEntry| (entry.position, is_archived(entry));
         let places: Vec<_> = entries.iter().filter(|_| is_unsure).map(places).collect();
-        entries.retain(|entry| !self.is_from_blocked(&entry.stanza));
+        entries.retain(|it| !self.is_from_blocked(&it.stanza) && !is_tombstone(&it.stanza));
         let delivered = Box::new(delayed(&entries, self.jid()));
         let request = Request::Deliver { to, delivered };
         self.request_beside(turn, request, move |account, turn, reply| {

@@ -26,6 +26,7 @@ mod private_xml;
 pub mod registration;
 mod registry;
 mod result_sets;
+pub(crate) mod retraction;
 mod stanza_ids;
 mod time;
 mod vcard;

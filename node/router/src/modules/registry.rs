@@ -26,6 +26,7 @@ pub fn all() -> Vec<Box<dyn Module>> {
         Box::new(super::private_xml::PrivateXml),
         Box::new(super::registration::Registration),
         Box::new(super::result_sets::ResultSets),
+        Box::new(super::retraction::MessageRetraction),
         Box::new(super::stanza_ids::StanzaIds),
         Box::new(super::time::Time),
         Box::new(super::vcard::VCard),

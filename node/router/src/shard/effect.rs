@@ -11,7 +11,7 @@ use rookery_session::carrier::{
 };
 use rookery_store::StoreError;
 use rookery_store::account::{Loaded, NewAccount};
-use rookery_store::log::{Append, LogEntry, LogQuery, LogRange, LogUsage, Position};
+use rookery_store::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use rookery_store::roster::RosterChange;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
@@ -174,6 +174,10 @@ pub enum Request {
     Settled(Bell),
     /// Reads from a log.
     ReadLog(Jid, LogQuery),
+    /// Looks for archived entries of a key.
+    FindLog(Jid, LogSearch),
+    /// Puts another stanza in the place of the entry there, if there is one.
+    ReplaceLog(Jid, Position, Bytes),
     /// Forgets a log's entries of this range.
     RemoveLog(Jid, LogRange),
     /// Keeps a position of a log under a name.

@@ -112,6 +112,11 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
             Reply::Done
         }
         Request::ReadLog(jid, query) => Reply::Log(store.read_log(&jid, query).await?),
+        Request::FindLog(jid, search) => Reply::Log(store.find_log(&jid, search).await?),
+        Request::ReplaceLog(jid, position, stanza) => {
+            store.replace_log(&jid, position, stanza).await?;
+            Reply::Done
+        }
         Request::RemoveLog(jid, range) => {
             store.remove_log(&jid, range).await?;
             Reply::Done

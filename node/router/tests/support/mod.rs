@@ -330,11 +330,16 @@ impl World {
 
     /// A message of another shard's session, which may come twice. Whether all is done that it asked for.
     pub(crate) fn arrive(&mut self, from: Origin, to: &str, text: &str) -> bool {
-        let sender = Arc::new(jid("tybalt@localhost/street"));
         let stanza =
             format!("<message to='{to}' type='chat' id='{text}'><body>{text}</body></message>");
+        self.arrive_stanza(from, to, &stanza)
+    }
+
+    /// The same with any stanza.
+    pub(crate) fn arrive_stanza(&mut self, from: Origin, to: &str, stanza: &str) -> bool {
+        let sender = Arc::new(jid("tybalt@localhost/street"));
         let mut out = Vec::new();
-        let rec = stamped(&stanza, &sender, &mut out);
+        let rec = stamped(stanza, &sender, &mut out);
         let batch = Batch {
             buf: out.into(),
             recs: vec![rec],
