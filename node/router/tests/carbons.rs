@@ -2,7 +2,9 @@
 
 mod support;
 
+use rookery_router::{ArchiveDefault, ArchiveOptions};
 use rookery_session::carrier::{Origin, SessionId};
+use rookery_store::StoreError;
 use support::{Client, World};
 
 const ENABLE: &str = "<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>";
@@ -405,4 +407,79 @@ fn what_arrives_a_second_time_is_copied_once() {
         world.arrive(Origin { session, sequence }, "romeo@localhost/home", "a");
     }
     assert_eq!((home.stanzas().len(), garden.stanzas().len()), (2, 2));
+}
+
+/// What an account's own archive calls a message.
+fn archive_id(stanza: &str, by: &str) -> Vec<String> {
+    let open = format!("<stanza-id xmlns=\"urn:xmpp:sid:0\" by=\"{by}\" id=\"");
+    let ids = stanza.split(&open).skip(1);
+    let id = |rest: &str| rest.split('"').next().map(str::to_owned);
+    ids.filter_map(id).collect()
+}
+
+#[test]
+fn a_copy_of_what_was_sent_has_its_id_in_the_senders_archive_and_the_message_has_not() {
+    let (mut world, juliet, home, garden) = lovers();
+    let archiving = |default| ArchiveOptions {
+        default,
+        ..ArchiveOptions::default()
+    };
+    world.set_archive(archiving(ArchiveDefault::Always));
+    let forged = |by| format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='forged'/>");
+    let message = format!(
+        "<message to='juliet@localhost/balcony' type='chat'><body>a</body>{}{}</message>",
+        forged("romeo@localhost").repeat(2),
+        forged("ROMEO@localhost/home")
+    );
+    world.send(&home, &message);
+    let got = juliet.stanza();
+    assert_eq!(archive_id(&got, "romeo@localhost"), NO_STANZAS);
+    assert_eq!(archive_id(&got, "juliet@localhost").len(), 1);
+    assert!(!got.contains("forged"), "{got}");
+    let copy = garden.stanza();
+    let position = world.log("romeo")[0].position;
+    let id = format!("{:016x}", position.pack());
+    assert_eq!(archive_id(&copy, "romeo@localhost"), [id.as_str()]);
+    assert_eq!(archive_id(&copy, "juliet@localhost"), NO_STANZAS);
+    assert!(!copy.contains("forged"), "{copy}");
+    // As a cursor it is behind this message and before the next.
+    world.send(&home, &message);
+    let next = archive_id(&garden.stanza(), "romeo@localhost");
+    let query = format!(
+        "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'>\
+         <set xmlns='http://jabber.org/protocol/rsm'><after>{id}</after></set></query></iq>"
+    );
+    world.send(&garden, &query);
+    let page = garden.stanzas();
+    assert_eq!(page.len(), 2);
+    assert!(
+        page[0].contains(&format!("id=\"{}\"", next[0])),
+        "{}",
+        page[0]
+    );
+    // Without an archive there is no id.
+    world.set_archive(archiving(ArchiveDefault::Never));
+    world.send(&home, &message);
+    assert!(!garden.stanza().contains("stanza-id"));
+}
+
+#[test]
+fn what_the_archive_refuses_is_not_sent_and_not_copied() {
+    let (mut world, juliet, home, garden) = lovers();
+    world.set_archive(ArchiveOptions {
+        default: ArchiveDefault::Always,
+        ..ArchiveOptions::default()
+    });
+    world.store_fails = Some(StoreError::Full);
+    let retract = "<message to='juliet@localhost/balcony' type='chat' id='r'>\
+        <retract xmlns='urn:xmpp:message-retract:1' id='m'/></message>";
+    for _ in 0..64 {
+        world.send(&home, retract);
+        juliet.stanza();
+        garden.stanza();
+    }
+    world.send(&home, retract);
+    assert!(home.stanza().contains("resource-constraint"));
+    juliet.nothing();
+    garden.nothing();
 }

@@ -88,22 +88,22 @@ impl Account {
         }
     }
 
-    /// Archives what a session sends, if it is archived at all. An error is to be told to the session, and nothing is
-    /// sent.
+    /// Archives what a session sends, if it is archived at all, and gives its place. An error is to be told to the
+    /// session, and nothing is sent.
     pub(super) fn archive_sent(
         &mut self,
         turn: &mut Turn<'_>,
         stanza: Stanza<'_>,
-    ) -> Result<(), StanzaError> {
+    ) -> Result<Option<Position>, StanzaError> {
         let Some(to) = stanza
             .to
             .filter(|to| self.archives(turn, to, stanza.buf, stanza.rec))
         else {
-            return Ok(());
+            return Ok(None);
         };
         let is_host = to.local().is_none() && turn.env.is_local(to.domain());
         if self.jid().same_bare(to) || is_host {
-            return Ok(());
+            return Ok(None);
         }
         let Stanza { buf, rec, from, .. } = stanza;
         let retraction = self.retraction(buf, rec)?;
@@ -112,7 +112,7 @@ impl Account {
             None => self.put_aside(turn, (from, to), buf, rec, Marks::ARCHIVED)?,
         };
         self.retracts(turn, (from, to), retraction, Some(position));
-        Ok(())
+        Ok(Some(position))
     }
 
     /// Where the log ends for who reads it: what is above is on its way, and may still come in any order.
@@ -314,7 +314,8 @@ pub(crate) fn position_of(id: &str) -> Option<Position> {
     Position::unpack(i64::from_str_radix(id, 16).ok()?).ok()
 }
 
-fn identified(buf: &Bytes, rec: Rec, account: &Jid, position: Position) -> (Bytes, Rec) {
+/// The message with the id of its place in the account's archive, for its account's clients alone (XEP-0313 3.6).
+pub(super) fn identified(buf: &Bytes, rec: Rec, account: &Jid, position: Position) -> (Bytes, Rec) {
     let (mut child, mut out) = (Vec::new(), Vec::new());
     stanza_id(account, position).write(&mut child);
     let rec = append_child(buf, &rec, &child, &mut out);

@@ -20,10 +20,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_session::carrier::SessionId;
+use rookery_store::log::Position;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Flags, Kind, Rec, StanzaType};
 
+use super::archiving::identified;
 use super::{Account, Session};
 use crate::modules::Stanza;
 use crate::modules::carbons::{Direction, copy, is_eligible};
@@ -112,16 +114,19 @@ impl Account {
         self.carbons.on = self.sessions.iter().any(|session| session.carbons);
     }
 
-    /// Whether anybody wants copies.
-    pub(crate) fn has_carbons(&self) -> bool {
-        self.carbons.on
-    }
-
-    /// Copies what one of the sessions sends (XEP-0280 8). What no host reads is refused, and what is for the account
-    /// itself is copied as it arrives.
-    pub(crate) fn copy_sent(&mut self, turn: &mut Turn<'_>, stanza: Stanza<'_>) {
+    /// Copies what one of the sessions sends (XEP-0280 8), with the id of its place in the archive if it has one
+    /// (XEP-0313 3.6), by which the others know how far they have seen. What no host reads is refused, and what is for
+    /// the account itself is copied as it arrives.
+    pub(super) fn copy_sent(
+        &mut self,
+        turn: &mut Turn<'_>,
+        stanza: Stanza<'_>,
+        position: Option<Position>,
+    ) {
         let Stanza { buf, rec, from, to } = stanza;
-        let Some(to) = to else { return };
+        let Some(to) = to.filter(|_| self.carbons.on) else {
+            return;
+        };
         let to_host = to.local().is_none() && turn.env.is_local(to.domain());
         if to_host
             || self.jid().same_bare(to)
@@ -130,7 +135,10 @@ impl Account {
             return;
         }
         let all = |_: &Session| true;
-        self.copy_to(turn, Direction::Sent, from, (buf, rec), all);
+        match position.map(|position| identified(buf, rec, self.jid(), position)) {
+            Some((buf, rec)) => self.copy_to(turn, Direction::Sent, from, (&buf, rec), all),
+            None => self.copy_to(turn, Direction::Sent, from, (buf, rec), all),
+        }
     }
 
     /// Whether what arrives is to be copied.

@@ -122,7 +122,10 @@ impl Account {
     fn submit_checked(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
         match stanza.rec.kind {
             Kind::Message => match self.archive_sent(turn, stanza) {
-                Ok(()) => self.submit_message(turn, id, stanza),
+                Ok(position) => {
+                    self.copy_sent(turn, stanza, position);
+                    self.submit_message(turn, id, stanza);
+                }
                 Err(error) => self.refuse(turn, id, stanza.buf, stanza.rec, &error),
             },
             Kind::Presence => self.submit_presence(turn, id, stanza),

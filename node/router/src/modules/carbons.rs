@@ -24,7 +24,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Children, Flags, Kind, Rec, StanzaType};
 
-use super::{Flow, Hook, Info, Iq, IqRoute, Module, Outcome, Phase, Place, Stanza, Status};
+use super::{Hook, Info, Iq, IqRoute, Module, Outcome, Phase, Place, Status};
 use crate::account::{Account, Session};
 use crate::shard::Turn;
 
@@ -74,7 +74,6 @@ impl Module for Carbons {
 
     fn hooks(&self) -> &'static [(Hook, Phase)] {
         &[
-            (Hook::Submit, Phase::Copy),
             (Hook::SessionBound, Phase::Copy),
             (Hook::SessionEnded, Phase::Copy),
         ]
@@ -89,13 +88,6 @@ impl Module for Carbons {
             }
             None => Outcome::unavailable(),
         }
-    }
-
-    fn submit(&self, account: &mut Account, turn: &mut Turn<'_>, stanza: Stanza<'_>) -> Flow {
-        if account.has_carbons() {
-            account.copy_sent(turn, stanza);
-        }
-        Flow::Continue
     }
 
     /// A session that goes on under another owner of the shard has said before whether it wants copies.

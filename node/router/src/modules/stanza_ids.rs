@@ -5,7 +5,8 @@
 //!              a stranger wrote it ─► it is taken out; hers is written where the message is archived
 //! ```
 //!
-//! Ids are written by `account::archiving`, where a message gets its place in the archive. Here those are taken out
+//! Ids are written by `account::archiving`, where a message gets its place in the archive: in what arrives, and in the
+//! copies of what was sent that the account's other sessions get (XEP-0313 3.6). Here those are taken out
 //! that name the account and that it did not write, every one of them, whether it archives or not (rule 3.2): clients
 //! take an id of their own account for a place in its archive. Ids of others, and `<origin-id/>`, pass (rule 3.3).
 
