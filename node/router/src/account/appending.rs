@@ -107,7 +107,7 @@ impl Account {
             }
             Reply::Failed(error) => {
                 if !owed.is_empty() {
-                    self.offline.append_failed(first);
+                    self.offline.append_failed(first, turn.now);
                 }
                 Some(store_refusal(&error))
             }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rookery_store::StoreError;
 use rookery_store::log::{Marks, Position};
+use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
@@ -118,6 +119,13 @@ impl Account {
     /// Where the log ends for who reads it: what is above is on its way, and may still come in any order.
     pub(crate) fn log_end(&self) -> Option<Position> {
         self.offline.settled_below()
+    }
+
+    /// Whether nothing can come any more between the entries of a page that ends with this one; none if there is no
+    /// end to it.
+    pub(crate) fn is_stable_through(&self, last: Option<Position>, now: Timestamp) -> bool {
+        let open = self.offline.open_from(now);
+        open.is_none_or(|open| last.is_some_and(|last| last < open))
     }
 
     /// Where an earlier owner of the shard has archived the stanza that is being handled.

@@ -20,6 +20,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rookery_session::carrier::{Delivered, Logged, Origins, SessionId};
@@ -49,6 +50,9 @@ const PAGE_MESSAGES: usize = 100;
 /// How many bytes of them are delivered at once, a single larger message aside.
 const PAGE_BYTES: usize = 262_144;
 
+/// How long an append that failed may be on its way through a database all the same: longer than it is tried.
+const LATE: Duration = Duration::from_secs(60);
+
 /// What the account knows of its log.
 pub(crate) struct Offline {
     epoch: u32,
@@ -71,6 +75,8 @@ pub(crate) struct Offline {
     to_be_read: bool,
     /// The first position of an append that failed: what is below the cursor from there on may have come since.
     pub(super) doubtful: Option<Position>,
+    /// When the last of them failed.
+    doubted: Timestamp,
     /// Waiting messages on their way into it.
     pub(super) appending: u64,
     /// What is only archived and not yet durable: entries and bytes.
@@ -142,6 +148,7 @@ impl Offline {
             may_be_more: false,
             to_be_read: false,
             doubtful: None,
+            doubted: Timestamp(0),
             appending: 0,
             archiving: (0, 0),
             again: Vec::new(),
@@ -176,10 +183,17 @@ impl Offline {
     }
 
     /// An append failed: it may have come through all the same.
-    pub(super) fn append_failed(&mut self, first: Position) {
+    pub(super) fn append_failed(&mut self, first: Position, now: Timestamp) {
         self.may_be_more = true;
         self.to_be_read = true;
+        self.doubted = now;
         self.doubtful = Some(self.doubtful.map_or(first, |known| known.min(first)));
+    }
+
+    /// Where something may come into the log still that was told to have failed, unless that is long ago.
+    pub(super) fn open_from(&self, now: Timestamp) -> Option<Position> {
+        let is_open = now.since(self.doubted) < LATE;
+        self.doubtful.filter(|_| is_open)
     }
 
     /// A page is owed no more.

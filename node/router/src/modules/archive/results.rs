@@ -22,6 +22,8 @@ pub(super) struct Page {
     pub(super) reached: Option<Position>,
     /// Whether nothing more matches in the direction of the page.
     pub(super) complete: bool,
+    /// Whether it would be the same if it were asked for again (4.3.2).
+    pub(super) stable: bool,
     /// How many there are in all, where only that is asked for.
     pub(super) count: Option<u64>,
 }
@@ -87,8 +89,10 @@ fn answer(account: &Jid, iq: &Iq, page: &Page) -> bytes::Bytes {
         .as_ref()
         .map(|(first, last)| (first.as_str(), last.as_str()));
     let complete = page.complete.then_some("true");
+    let stable = (!page.stable).then_some("false");
     let fin = Element::new("fin", ns::ARCHIVE)
         .with_optional_attr("complete", complete)
+        .with_optional_attr("stable", stable)
         .with_child(page_set(ends, page.count));
     let from = iq.to.as_ref().map(|_| account.as_str());
     iq_result(

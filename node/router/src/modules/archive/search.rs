@@ -244,13 +244,17 @@ impl Search {
             entries: std::mem::take(&mut self.found),
             reached,
             complete,
-            count: None,
+            ..Page::default()
         };
         self.conclude(account, turn, page);
     }
 
     /// Gives the session its page, if it is still here.
-    fn conclude(self, account: &mut Account, turn: &mut Turn<'_>, page: Page) {
+    fn conclude(self, account: &mut Account, turn: &mut Turn<'_>, mut page: Page) {
+        // A page that is the last has all that is behind its last entry as well.
+        let last = page.entries.last().filter(|_| !page.complete);
+        let last = last.map(|entry| entry.position).or(page.reached);
+        page.stable = account.is_stable_through(last, turn.now);
         let Some(session) = account.sessions.get(self.session) else {
             account.archiving.queries -= 1;
             return;
