@@ -84,9 +84,12 @@ rookery_xmpp::options! {
 rookery_xmpp::options! {
     /// The message archives of accounts (XEP-0313).
     pub struct ArchiveOptions {
-        /// What is archived for accounts that have set no preference: `never` nothing, `roster` what they write to
-        /// their contacts and get from them, `always` everything. Each message that is archived is written once for
-        /// its sender and once for its recipient.
+        /// What is archived for accounts that have set no preference (XEP-0441): `never` nothing, `roster` what they
+        /// write to their contacts and get from them, `always` everything. Each message that is archived is written
+        /// once for its sender and once for its recipient. By default nobody's messages are kept who has not asked for
+        /// it, as with ejabberd, whose option has the same default, and with Prosody before its `mam` module is
+        /// loaded. Who comes from a Prosody that has loaded it is used to `always` with `retention_days = 7`. People
+        /// with several devices expect an archive: a server for them sets `always`, and says so in its privacy policy.
         pub default: ArchiveDefault = ArchiveDefault::Never, "";
         /// How long messages stay, archived or waiting for their reader; 0 keeps them for ever. Looked at once an
         /// hour.
