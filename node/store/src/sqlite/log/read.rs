@@ -97,27 +97,32 @@ pub(in crate::sqlite) fn find(
     };
     let among = search.among.min(SEARCH_ENTRIES_MAX);
     let bounds = Bounds::of(LogQuery::before(search.before, among));
+    let key = search.key.pack();
+    // What is not in the index yet is the newest, nearly always.
+    let mut newest: Vec<TailEntry> = first_of_each(&tail).collect();
+    newest.retain(|entry| bounds.contain(entry.position));
+    let newest = &newest[newest.len().saturating_sub(among)..];
     let mut select = view.prepare(
-        "SELECT pos, body, key FROM idx WHERE owner = ?1 AND pos <= ?2 ORDER BY pos DESC LIMIT ?3",
+        "SELECT pos, body FROM \
+         (SELECT pos, body, key FROM idx WHERE owner = ?1 AND pos <= ?2 ORDER BY pos DESC LIMIT ?3) \
+         WHERE key = ?4",
     )?;
-    let rows = select.query_map((owner, bounds.last(), among), |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-    })?;
-    let mut places: Vec<(i64, i64, i64)> = rows.collect::<Result<_, _>>()?;
-    for entry in first_of_each(&tail) {
-        if bounds.contain(entry.position) && !is_taken(view, owner, &entry)? {
-            places.push((entry.position, entry.body, entry.key));
+    let params = (owner, bounds.last(), among - newest.len(), key);
+    let rows = select.query_map(params, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut places: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
+    for entry in newest.iter().filter(|entry| entry.key == key) {
+        if !is_taken(view, owner, entry)? {
+            places.push((entry.position, entry.body));
         }
     }
     places.sort_unstable_by(|one, other| other.cmp(one));
-    places.dedup_by_key(|(position, ..)| *position);
-    let key = search.key.pack();
+    places.dedup_by_key(|(position, _)| *position);
     let mut found = Vec::new();
-    for (position, body, _) in places.iter().take(among).filter(|(.., of)| *of == key) {
+    for (position, body) in places {
         if found.len() == search.limit {
             break;
         }
-        let entry = entry(view, owner, *position, *body)?;
+        let entry = entry(view, owner, position, body)?;
         found.extend(entry.filter(|entry| entry.marks.contains(Marks::ARCHIVED)));
     }
     Ok(found)
