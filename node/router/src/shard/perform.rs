@@ -66,23 +66,11 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
 pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, StoreError> {
     Ok(match request {
         Request::Load(jid) => Reply::Loaded(store.load(&jid).await?.map(Box::new)),
-        Request::CreateAccount(account) => {
-            store.create_account(*account).await?;
-            Reply::Done
-        }
-        Request::SetCredentials(jid, keys) => {
-            store.set_credentials(&jid, *keys).await?;
-            Reply::Done
-        }
-        Request::SetEnabled(jid, enabled) => {
-            store.set_enabled(&jid, enabled).await?;
-            Reply::Done
-        }
+        Request::CreateAccount(account) => done(store.create_account(*account).await)?,
+        Request::SetCredentials(jid, keys) => done(store.set_credentials(&jid, *keys).await)?,
+        Request::SetEnabled(jid, enabled) => done(store.set_enabled(&jid, enabled).await)?,
         Request::DeleteAccount(jid) => Reply::Deleted(store.delete_account(&jid).await?),
-        Request::UpdateRoster(jid, change) => {
-            store.update_roster(&jid, change).await?;
-            Reply::Done
-        }
+        Request::UpdateRoster(jid, change) => done(store.update_roster(&jid, change).await)?,
         Request::Document {
             owner,
             collection,
@@ -96,34 +84,21 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
             collection,
             key,
             document,
-        } => {
-            store
-                .put_document(&owner, collection, &key, document)
-                .await?;
-            Reply::Done
-        }
+        } => done(store.put_document(&owner, collection, &key, document).await)?,
         Request::DeleteDocument {
             owner,
             collection,
             key,
         } => Reply::Deleted(store.delete_document(&owner, collection, &key).await?),
-        Request::Append(entries) => {
-            store.append(entries).await?;
-            Reply::Done
-        }
+        Request::Append(entries) => done(store.append(entries).await)?,
         Request::ReadLog(jid, query) => Reply::Log(store.read_log(&jid, query).await?),
         Request::FindLog(jid, search) => Reply::Log(store.find_log(&jid, search).await?),
         Request::ReplaceLog(jid, position, stanza) => {
-            store.replace_log(&jid, position, stanza).await?;
-            Reply::Done
+            done(store.replace_log(&jid, position, stanza).await)?
         }
-        Request::RemoveLog(jid, range) => {
-            store.remove_log(&jid, range).await?;
-            Reply::Done
-        }
+        Request::RemoveLog(jid, range) => done(store.remove_log(&jid, range).await)?,
         Request::SetCursor(jid, name, position) => {
-            store.set_cursor(&jid, name, position).await?;
-            Reply::Done
+            done(store.set_cursor(&jid, name, position).await)?
         }
         Request::LogUsage(jid) => Reply::LogUsage(store.log_usage(&jid).await?),
         Request::Deliver { .. }
@@ -134,6 +109,10 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => Reply::Failed(StoreError::Invalid("not for the store")),
     })
+}
+
+fn done<T>(outcome: Result<T, StoreError>) -> Result<Reply, StoreError> {
+    outcome.map(|_| Reply::Done)
 }
 
 async fn reserve(services: &Services, request: Request) -> Reply {
