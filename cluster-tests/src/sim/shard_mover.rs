@@ -1,7 +1,7 @@
 //! The mover of one shard: what `node/router/src/shard/actor.rs` does, without an actor. It looks at the
 //! lease before each input, runs the effects in order, and holds no rule of its own.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,13 +14,15 @@ use rookery_router::shard::{
     Admission, Effect, Gate, Input, Reply, Request, RequestId, Shard, Standing,
 };
 use rookery_session::carrier::{
-    Answer, Delivery, Full, Peers, ShardId, Tenure, ToSession, ToShard,
+    Answer, Delivery, Full, Peers, SessionId, ShardId, Tenure, ToSession, ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Seeded;
+use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Batch, StanzaType};
 use tokio::time::Instant;
 
+use super::inbox::numbers;
 use super::message;
 use super::planted::Planted;
 
@@ -35,6 +37,8 @@ pub(crate) struct ShardMover {
     awaits_until: Instant,
     next: VecDeque<Input>,
     deliveries: Vec<(RequestId, Taken)>,
+    /// The newest session of each resource that has resumed a stream.
+    resumed: BTreeMap<Jid, SessionId>,
 }
 
 /// Tells whether a session has taken something.
@@ -57,6 +61,8 @@ pub(crate) enum Word {
     Acted(ShardId, u32, Vec<u64>),
     /// A message was answered with an error.
     Bounced(u64),
+    /// A shard keeps these messages for a stream that can be resumed.
+    Mirrored(Vec<u64>),
     /// A shard is served here no more.
     Retired(ShardId),
 }
@@ -77,6 +83,7 @@ impl ShardMover {
             awaits_until: Instant::now() + Gate::ANNOUNCED_WITHIN,
             next: VecDeque::new(),
             deliveries: Vec::new(),
+            resumed: BTreeMap::new(),
         }
     }
 
@@ -93,6 +100,9 @@ impl ShardMover {
         }
         if around.planted == Some(Planted::SettledTooEarly) {
             input = without_receipt(input);
+        }
+        if around.planted == Some(Planted::FormerBelieved) {
+            self.takes_former_for_present(&mut input);
         }
         let may_act = self.may_act(&input, around);
         match self.gate.admit(input, may_act) {
@@ -172,7 +182,15 @@ impl ShardMover {
         match effect {
             Effect::Deliver { to, jid, delivered } => {
                 bounces(&delivered.batch, around.words);
+                // Only a sink that the shard has put before the session's own says that.
+                let mirrored: Vec<_> = match to.may_be_resumed() {
+                    true => Vec::new(),
+                    false => numbers(&delivered).collect(),
+                };
                 let refused = to.send(ToSession::Deliver(delivered));
+                if refused.is_ok() && !mirrored.is_empty() {
+                    around.words.push(Word::Mirrored(mirrored));
+                }
                 if let Err(Full(ToSession::Deliver(delivered))) = refused {
                     self.next
                         .push_back(Input::Undelivered(to.session(), jid, delivered));
@@ -183,6 +201,9 @@ impl ShardMover {
                 let _ = to.send(ToSession::Remember(state));
             }
             Effect::Answer { to, ask, answer } => {
+                if let Answer::Resumed(resumed) = &answer {
+                    self.resumed.insert((*resumed.jid).clone(), to.session());
+                }
                 let lost = to.send(ToSession::Answer { ask, answer });
                 if let Err(Full(ToSession::Answer {
                     answer: Answer::Bound(jid),
@@ -215,6 +236,28 @@ impl ShardMover {
                 }
             }
             Effect::Request(id, request) => self.request(id, request, around),
+        }
+    }
+
+    /// What a session says that has been resumed as another one since, says that one.
+    fn takes_former_for_present(&self, input: &mut Input) {
+        let (Input::Session(
+            ToShard::Stanzas {
+                session, from: jid, ..
+            }
+            | ToShard::Left { session, jid, .. }
+            | ToShard::Acked { session, jid, .. }
+            | ToShard::Detached { session, jid, .. }
+            | ToShard::Closed { session, jid, .. },
+        )
+        | Input::Undelivered(session, jid, _)) = input
+        else {
+            return;
+        };
+        if let Some(present) = self.resumed.get(&**jid)
+            && present.serial > session.serial
+        {
+            *session = *present;
         }
     }
 
