@@ -20,7 +20,7 @@ pub(crate) const NAMES: &[&str] = &[
     "a stream that was resumed is resumed again",
     "who takes the place of a client that is away is given what that had not got",
     "only so many sessions wait for their clients",
-    "a server that stops while a client is away forgets nothing of what was for it",
+    "streams are resumed when the server has started again, of clients that were away and of those that were not",
 ];
 
 /// The tests.
@@ -331,14 +331,36 @@ fn too_many(suite: &Suite) -> Result<()> {
 
 fn stopped(suite: &Suite) -> Result<()> {
     let mut stage = Stage::set(suite, &[])?;
+    let of_romeo = enable(&mut stage.romeo)?;
+    stage.romeo.send("<presence/>")?;
+    stage.romeo.read_until("<presence")?;
     stage.say(0..2)?;
     stage.juliet.read_until("n1.")?;
-    let (other, _) = Wire::bound(&stage.server, "romeo", "secret")?;
+    let (other, _) = Wire::bound(&stage.server, "juliet", "secret")?;
     drop(std::mem::replace(&mut stage.juliet, other));
     stage.say(2..4)?;
     stage.server.stop()?;
+    let ended = stage.romeo.read_to_end()?;
+    ensure!(ended.contains("<system-shutdown"), "{ended}");
     stage.server.restart()?;
-    let (mut next, _) = Wire::bound(&stage.server, "juliet", "secret")?;
-    next.send("<presence/>")?;
-    came(&next.read_until("n3.")?, 0..4)
+    // She was away before, and has got one message; he was there. Each goes on.
+    let mut juliet = stage.back(2)?;
+    let received = juliet.read_until("n3.")?;
+    ensure!(received.contains("<resumed"), "{received}");
+    came(&received, 1..4)?;
+    let mut romeo = resume(&stage.server, "romeo", &of_romeo, 1)?;
+    // His presence, and two rounds of two messages and a ping.
+    let received = romeo.read_until("<resumed")?;
+    ensure!(received.contains("h=\"7\""), "{received}");
+    romeo.send("<message to='juliet@localhost' type='chat'><body>n4.</body></message>")?;
+    juliet.forget();
+    came(&juliet.read_until("n4.")?, 4..5)?;
+    // It is over with the second stop: nobody comes back to it twice.
+    juliet.send("</stream:stream>")?;
+    juliet.read_to_end()?;
+    stage.server.stop()?;
+    stage.server.restart()?;
+    let answer = stage.back(5)?.read_until(SM)?;
+    ensure!(answer.contains("<item-not-found"), "{answer}");
+    Ok(())
 }

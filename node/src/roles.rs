@@ -246,6 +246,10 @@ impl Roles {
             shards.settle().await;
             self.written().await;
         }
+        // Sessions without a node are left to whoever has their shards next, this process perhaps.
+        let shards = (0..self.foundation.environment.shards).map(ShardId);
+        let served: Vec<_> = shards.filter(|shard| self.router.serves(*shard)).collect();
+        self.router.retire(served).await;
         self.leave_store().await;
         self.foundation.quota.end();
         if let Some(cluster) = &self.foundation.cluster {

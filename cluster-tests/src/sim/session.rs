@@ -255,7 +255,7 @@ impl Session {
     /// The socket is lost, if the stream was not over before: what becomes of the session.
     pub(crate) fn depart(&mut self, process: &Process) -> Departed {
         self.stream.lose();
-        match self.stream.afterwards(self.is_elsewhere(process)) {
+        match self.stream.afterwards() {
             Afterwards::Waits(window_s) => Departed::Waits(window_s),
             afterwards => self.leave(process, afterwards),
         }
@@ -267,13 +267,8 @@ impl Session {
     }
 
     /// A session that waits for its client is served here no more.
-    pub(crate) fn waits_no_more(&mut self, process: &Process, is_sent_away: bool) -> Departed {
-        let elsewhere = self.is_elsewhere(process);
-        self.leave(process, Afterwards::of_waiting(is_sent_away, elsewhere))
-    }
-
-    fn is_elsewhere(&self, process: &Process) -> bool {
-        process.ways.is_elsewhere(self.shard)
+    pub(crate) fn waits_no_more(&mut self, process: &Process, is_left: bool) -> Departed {
+        self.leave(process, Afterwards::of_waiting(is_left))
     }
 
     /// The session is over: its shard gets back what its client has not read, and hears of it behind everything else.

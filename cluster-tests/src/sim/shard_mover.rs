@@ -262,13 +262,19 @@ impl ShardMover {
     }
 
     fn request(&mut self, id: RequestId, request: Request, around: &mut Surroundings<'_>) {
-        let Request::Deliver {
-            to,
-            delivered: given,
-        } = request
-        else {
-            let (shard, epoch) = (self.shard.id(), self.epoch);
-            return around.words.push(Word::Request(shard, epoch, id, request));
+        let (to, given) = match request {
+            Request::Deliver { to, delivered } => (to, delivered),
+            Request::Settled(bell) => {
+                let settled = async move {
+                    bell.await;
+                    true
+                };
+                return self.deliveries.push((id, Box::pin(settled)));
+            }
+            request => {
+                let (shard, epoch) = (self.shard.id(), self.epoch);
+                return around.words.push(Word::Request(shard, epoch, id, request));
+            }
         };
         let taken = match to.deliver(*given) {
             _ if around.planted == Some(Planted::TrimTooEarly) => true,
@@ -287,7 +293,11 @@ fn delivered(taken: bool) -> Reply {
 /// The input, as if nobody waited to hear that it was dealt with.
 fn without_receipt(mut input: Input) -> Input {
     match &mut input {
-        Input::Session(ToShard::Stanzas { receipt, .. } | ToShard::Closed { receipt, .. }) => {
+        Input::Session(
+            ToShard::Stanzas { receipt, .. }
+            | ToShard::Closed { receipt, .. }
+            | ToShard::Detached { receipt, .. },
+        ) => {
             *receipt = None;
         }
         Input::Session(ToShard::Left { delivered, .. }) => delivered.receipt = None,

@@ -190,8 +190,8 @@ impl Stream {
     }
 
     /// What becomes of the session.
-    pub(crate) fn afterwards(&self, is_elsewhere: bool) -> Afterwards {
-        self.machine.afterwards(is_elsewhere)
+    pub(crate) fn afterwards(&self) -> Afterwards {
+        self.machine.afterwards()
     }
 
     /// What the client was sent and has not acknowledged, and nobody else keeps.

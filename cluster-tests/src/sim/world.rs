@@ -425,7 +425,7 @@ fn settings(seed: u64, planted: Option<Planted>, dice: &mut Dice) -> Settings {
             shard_queue_max: dice.pick(&[4, 32, 256]),
             // Most clients come back in time.
             resume_s: 10,
-            resume_stanzas_max: dice.pick(&[5, 40, 500]),
+            resume_stanzas_max: dice.pick(&[20, 60, 500]),
             ..RouterOptions::default()
         },
         // One run in three has archives, in which every message is written twice.

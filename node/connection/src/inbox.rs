@@ -16,6 +16,8 @@ pub(crate) struct Inbox {
     session: SessionId,
     queue: Mutex<Outbound>,
     cut: AtomicBool,
+    /// The session shall be left to its shard.
+    left: AtomicBool,
     waker: AtomicWaker,
 }
 
@@ -28,6 +30,7 @@ impl Inbox {
             session,
             queue: Mutex::new(Outbound::new(stanzas_max, bytes_max)),
             cut: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         }
     }
@@ -90,6 +93,17 @@ impl Inbox {
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Release);
         self.waker.wake();
+    }
+
+    /// The same, where the session goes on without this node if it can.
+    pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::Release);
+        self.cut();
+    }
+
+    /// Whether the session shall go on without this node.
+    pub(crate) fn is_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     /// Whether the actor must end without a word.

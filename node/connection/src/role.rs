@@ -169,7 +169,7 @@ impl ConnectionRole {
             let _ = inbox.send(ToSession::Close(error.clone()));
         }
         for inbox in self.shared.waiting() {
-            inbox.cut();
+            inbox.leave();
         }
         if tokio::time::timeout(within, self.shared.empty())
             .await

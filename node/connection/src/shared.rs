@@ -267,11 +267,13 @@ impl Seat {
         let serial = self.inbox.session().serial;
         let mut places = self.shared.places();
         places.waiting.insert(serial, self.inbox.clone());
-        let is_refused =
-            places.closed || places.waiting.len() > self.shared.options.sessions_waiting_max;
+        let is_closed = places.closed;
+        let are_too_many = places.waiting.len() > self.shared.options.sessions_waiting_max;
         drop(places);
         gauge!("rookery_sessions_waiting").increment(1);
-        if is_refused {
+        if is_closed {
+            self.inbox.leave();
+        } else if are_too_many {
             self.inbox.cut();
         }
         Waiting {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::{Actor, ArbiterHandle};
+use futures_util::future::join_all;
 use rookery_session::carrier::{RoutersRef, ShardId, ShardsRef};
 use thiserror::Error;
 
@@ -130,10 +131,9 @@ impl RouterRole {
     pub async fn retire(&self, shards: impl IntoIterator<Item = ShardId>) {
         let gone = shards.into_iter().map(|shard| (shard, None));
         let gone: Vec<_> = gone.collect();
-        for actor in self.surroundings.carrier.set(gone) {
-            // One that has stopped already is what is wanted.
-            let _ = actor.send(Retire).await;
-        }
+        let gone = self.surroundings.carrier.set(gone);
+        // One that has stopped already is what is wanted.
+        join_all(gone.into_iter().map(|actor| actor.send(Retire))).await;
     }
 
     /// The way to the shards, for the connection role and the admin API.

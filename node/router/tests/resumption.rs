@@ -3,7 +3,7 @@
 mod support;
 
 use rookery_router::RouterOptions;
-use rookery_session::carrier::Kept;
+use rookery_session::carrier::{Answer, Kept};
 use support::{Client, World};
 
 /// Two accounts that see each other; the second has a stream that can be resumed, under this name. It was sent nothing.
@@ -122,6 +122,162 @@ fn the_next_owner_of_the_shard_goes_on_with_what_the_node_has_kept() {
     let (back, resumed) = world.resume("juliet", &id, 2).expect("it is resumed");
     assert_eq!((resumed.acked, resumed.h), (2, 7));
     assert_eq!(bodies(&back.stanzas()), ["n2", "n3"]);
+}
+
+#[test]
+fn a_client_is_told_of_what_it_has_sent_when_that_is_dealt_with() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    world.leave(&romeo);
+    juliet.stanzas();
+    world.appends = Some(vec![]);
+    let message = "<message to='romeo@localhost' type='chat'><body>m1.</body></message>";
+    world.send(&juliet, message);
+    world.node_dies(&juliet);
+    let waiting = world.asks_to_resume("juliet", &id, 1);
+    assert!(waiting.answer().is_none(), "the message is not in the log");
+    world.send(&juliet, message);
+    world.append_newest();
+    let Some(Answer::Resumed(resumed)) = waiting.answer() else {
+        panic!("it is resumed")
+    };
+    assert_eq!(resumed.h, 1);
+    // What her node of before had still to say came too late: she sends it again.
+    world.appends = None;
+    assert_eq!(bodies(&world.online_with_log("romeo", "orchard")), ["m1"]);
+}
+
+#[test]
+fn what_is_on_its_way_to_the_next_owner_is_here_before_the_stream_goes_on() {
+    let (mut world, _romeo, juliet, id) = balcony(defaults());
+    world.restart();
+    let kept = Kept {
+        id: id.clone(),
+        next_stanza: 40,
+        submitted: 42,
+        h: 7,
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    let early = world.asks_to_resume("juliet", &id, 0);
+    let message = "<message to='romeo@localhost' type='chat'><body>m1.</body></message>";
+    world.send_as(&juliet, 40, message);
+    assert!(early.answer().is_none(), "one is missing");
+    world.send_as(&juliet, 41, message);
+    let answer = early.answer();
+    assert!(
+        matches!(&answer, Some(Answer::Resumed(resumed)) if resumed.h == 9),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn the_next_owner_goes_on_with_the_way_by_which_the_stream_was_resumed_last() {
+    for before_comes_first in [true, false] {
+        let (mut world, romeo, juliet, id) = balcony(defaults());
+        let kept = |acked| Kept {
+            id: id.clone(),
+            acked,
+            ..Kept::default()
+        };
+        let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+        world.restart();
+        // Her node of before has not heard that she left it.
+        match before_comes_first {
+            true => world.announce_kept(&juliet, kept(0)),
+            false => world.announce_kept(&back, kept(1)),
+        }
+        match before_comes_first {
+            true => world.announce_kept(&back, kept(1)),
+            false => world.announce_kept(&juliet, kept(0)),
+        }
+        assert!(
+            juliet
+                .closed_with()
+                .is_some_and(|error| error.contains("conflict"))
+        );
+        assert_eq!(back.closed_with(), None);
+        world.announce(&romeo);
+        say(&mut world, &romeo, 0..1);
+        assert_eq!(back.delivered()[0].number, 2);
+    }
+}
+
+#[test]
+fn a_stream_without_a_node_is_resumed_with_the_next_owner_of_its_shard() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..3);
+    world.acknowledge(&juliet, 1);
+    world.node_dies(&juliet);
+    world.hand_over();
+    world.announce(&romeo);
+    say(&mut world, &romeo, 3..4);
+    let (back, resumed) = world.resume("juliet", &id, 2).expect("it is resumed");
+    assert_eq!((resumed.acked, resumed.h), (2, 0));
+    assert_eq!(bodies(&back.stanzas()), ["n2", "n3"]);
+    romeo.stanzas();
+    // It has gone on: the owner after that finds nothing.
+    world.restart();
+    assert_eq!(world.resume("juliet", &id, 4).err(), Some(None));
+}
+
+#[test]
+fn a_stream_without_a_node_ends_with_the_next_owner_if_its_client_stays_away() {
+    for (is_replaced, ticks) in [(false, 3), (true, 0)] {
+        let options = RouterOptions {
+            resume_s: 2,
+            ..defaults()
+        };
+        let (mut world, romeo, juliet, id) = balcony(options);
+        say(&mut world, &romeo, 0..2);
+        world.acknowledge(&juliet, 1);
+        world.node_dies(&juliet);
+        world.hand_over();
+        world.announce(&romeo);
+        (0..ticks).for_each(|_| world.tick());
+        if !is_replaced {
+            assert!(romeo.stanza().contains("unavailable"));
+        }
+        let back = world.online_with_log("juliet", "balcony");
+        assert_eq!(bodies(&back), ["n1"], "replaced: {is_replaced}");
+        assert_eq!(world.resume("juliet", &id, 1).err(), Some(None));
+        world.restart();
+        world.tick();
+        assert_eq!(
+            world.resume("juliet", &id, 1).err(),
+            Some(None),
+            "forgotten"
+        );
+    }
+}
+
+#[test]
+fn who_resumes_before_the_store_has_answered_waits_and_hears_if_it_cannot() {
+    let (mut world, _romeo, juliet, id) = balcony(defaults());
+    world.node_dies(&juliet);
+    world.hand_over();
+    world.hold = true;
+    let early = world.asks_to_resume("juliet", &id, 0);
+    assert!(early.answer().is_none());
+    world.release();
+    assert!(matches!(early.answer(), Some(Answer::Resumed(_))));
+}
+
+#[test]
+fn what_is_on_its_way_from_a_node_that_died_is_not_waited_for() {
+    let (mut world, _romeo, juliet, id) = balcony(defaults());
+    world.restart();
+    let kept = Kept {
+        id: id.clone(),
+        next_stanza: 40,
+        submitted: 42,
+        h: 7,
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    let early = world.asks_to_resume("juliet", &id, 0);
+    assert!(early.answer().is_none());
+    world.node_dies(&juliet);
+    assert!(matches!(early.answer(), Some(Answer::Resumed(resumed)) if resumed.h == 7));
 }
 
 #[test]

@@ -34,7 +34,7 @@ use crate::seen::Seen;
 pub use self::questions::{
     AccountSummary, AdminAnswer, AdminQuestion, Answer, Question, Resumed, SessionSummary,
 };
-pub use crate::receipt::{Receipt, ReceiptRef, Receipts, Stands, Tenure, Word};
+pub use crate::receipt::{Bell, Receipt, ReceiptRef, Receipts, Stands, Tenure, Word};
 
 /// Names a session in the whole cluster, for ever: a node never gives out a serial twice, also not after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -401,6 +401,8 @@ pub struct Kept {
     pub id: String,
     /// The number of the oldest of its client's stanzas that has not been dealt with.
     pub next_stanza: u64,
+    /// The number behind the last that is on its way to the shard: all between the two come again.
+    pub submitted: u64,
     /// How many of the client's stanzas have been dealt with, modulo 2^32.
     pub h: u32,
     /// How many of the numbered stanzas the client has acknowledged.
@@ -428,11 +430,6 @@ pub type SinkRef = Arc<dyn Sink>;
 pub trait Routers: Send + Sync {
     /// How many shards there are.
     fn shards(&self) -> u16;
-
-    /// Whether another process serves the shard, and goes on doing so when this one ends.
-    fn is_elsewhere(&self, _shard: ShardId) -> bool {
-        false
-    }
 
     /// Queues a frame at a shard; `Err` gives it back when the shard's queue is full.
     fn send(&self, shard: ShardId, frame: ToShard) -> Result<(), Full<ToShard>>;

@@ -16,7 +16,9 @@
 //! is done only when the first is: so its receipt goes with that of the first ([`Receipt::carry`]).
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
 
 use crate::carrier::ShardId;
 
@@ -151,6 +153,60 @@ impl ReceiptRef {
     }
 }
 
+/// Rings when several frames have been dealt with: a future that is ready then.
+#[derive(Clone)]
+pub struct Bell(Arc<Mutex<Ringing>>);
+
+#[derive(Default)]
+struct Ringing {
+    has_rung: bool,
+    waker: Option<Waker>,
+}
+
+impl Bell {
+    /// A bell behind these receipts: those that are held by others, and not settled.
+    pub fn behind(receipts: impl IntoIterator<Item = Receipt>) -> Self {
+        let (bell, last) = Self::with_receipt();
+        for receipt in receipts {
+            receipt.carry(last.clone());
+        }
+        bell
+    }
+
+    /// A bell, and the receipt behind which it rings.
+    pub fn with_receipt() -> (Self, Receipt) {
+        let bell = Self(Arc::default());
+        let receipt = Receipt::new(ShardId(0), 0, Arc::new(bell.clone()));
+        receipt.is_done();
+        (bell, receipt)
+    }
+}
+
+impl Future for Bell {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut ringing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if ringing.has_rung {
+            return Poll::Ready(());
+        }
+        ringing.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Receipts for Bell {
+    fn settled(&self, _: ShardId, _: u64) {
+        let mut ringing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ringing.has_rung = true;
+        let waker = ringing.waker.take();
+        drop(ringing);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
 impl Drop for Stub {
     fn drop(&mut self) {
         let Some(tenure) = self.tenure.get() else {
@@ -258,6 +314,25 @@ mod tests {
         drop(first);
         assert_eq!(settled(&book), [7, 8]);
         assert!(known.is_settled() && known.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_bell_rings_when_the_last_of_several_frames_is_settled() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut rings = |bell: &mut Bell| Pin::new(bell).poll(&mut cx).is_ready();
+        assert!(rings(&mut Bell::behind([])));
+        let (book, office) = (Arc::new(Book::default()), Office::open());
+        let tenure: Arc<dyn Tenure> = office;
+        let [first, second] = [7, 8].map(|token| {
+            let receipt = Receipt::new(ShardId(1), token, book.clone());
+            receipt.enter(&tenure);
+            receipt
+        });
+        let mut bell = Bell::behind([first.clone(), second.clone()]);
+        drop(second);
+        assert!(!rings(&mut bell));
+        drop(first);
+        assert!(rings(&mut bell));
     }
 
     #[test]

@@ -109,13 +109,12 @@ impl Session {
     }
 
     /// What becomes of the session when its stream is over (XEP-0198 5). Of one that was ended on purpose, by its client
-    /// or by us, nothing is left; but who was sent away may go on at another node, if another process has the shard
-    /// (`is_elsewhere`), which keeps it.
-    pub fn afterwards(&self, is_elsewhere: bool) -> Afterwards {
+    /// or by us, nothing is left; but who was sent away may go on elsewhere, for the shard keeps it.
+    pub fn afterwards(&self) -> Afterwards {
         let management = self.stream.management.as_ref();
         match management.and_then(StreamManagement::window_s) {
             Some(window_s) if self.stream.is_interrupted => Afterwards::Waits(window_s),
-            Some(_) if self.stream.is_sent_away && is_elsewhere => Afterwards::StaysAtShard,
+            Some(_) if self.stream.is_sent_away => Afterwards::StaysAtShard,
             _ => Afterwards::Ends,
         }
     }

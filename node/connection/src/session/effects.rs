@@ -31,7 +31,7 @@ impl SessionActor {
         if !self.machine.is_closing() {
             return;
         }
-        match self.machine.afterwards(self.link.is_elsewhere()) {
+        match self.machine.afterwards() {
             Afterwards::Waits(window_s) => {
                 let window = Duration::from_secs(window_s.into());
                 self.link.wait_for_client(window, self.seat.waits());

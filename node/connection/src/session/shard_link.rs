@@ -167,12 +167,6 @@ impl ShardLink {
         }
     }
 
-    /// Whether another process has the session's shard.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        let bound = self.bound.as_ref();
-        bound.is_some_and(|bound| self.routers.is_elsewhere(bound.shard))
-    }
-
     /// The session goes on without this node: its shard keeps it until its client comes back by another one.
     pub(crate) fn leave_to_shard(&mut self) {
         if std::mem::replace(&mut self.detached, true) {
@@ -223,7 +217,7 @@ impl ShardLink {
             }
         });
         let over = tokio::time::timeout(window, ended).await;
-        match Afterwards::of_waiting(self.inbox.is_cut(), self.is_elsewhere()) {
+        match Afterwards::of_waiting(self.inbox.is_left()) {
             Afterwards::StaysAtShard => self.leave_to_shard(),
             _ => {
                 tracing::debug!(in_time = over.is_ok(), "session without a client ends");

@@ -130,11 +130,6 @@ impl Routers for Ways {
         self.inner.places.len() as u16
     }
 
-    fn is_elsewhere(&self, shard: ShardId) -> bool {
-        let owner = self.inner.config.map.load().owner(shard);
-        owner.is_some_and(|owner| owner.node != self.inner.config.node)
-    }
-
     fn send(&self, shard: ShardId, frame: ToShard) -> Result<(), Full<ToShard>> {
         let body = UpBody::Session(frame);
         match self.inner.offer(Up::new(shard, body)) {

@@ -7,7 +7,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::{Credentials, Hash, ScramKeys};
 
 use super::out::length;
-use super::{Malformed, Out, Reader, errors};
+use super::{Malformed, Out, Reader, errors, kept};
 
 pub(super) fn write(answer: &Answer, out: &mut impl Out) {
     match answer {
@@ -43,6 +43,7 @@ pub(super) fn write(answer: &Answer, out: &mut impl Out) {
             out.u32(resumed.max_s);
             out.u32(resumed.h);
             out.u64(resumed.acked);
+            kept::write_seen(&resumed.seen, out);
         }
         Answer::NotResumed { h } => {
             out.u8(8);
@@ -106,6 +107,7 @@ pub(super) fn read(input: &mut Reader) -> Result<Answer, Malformed> {
             max_s: input.u32()?,
             h: input.u32()?,
             acked: input.u64()?,
+            seen: kept::read_seen(input)?,
         }),
         8 => {
             let (is_known, h) = (input.bool()?, input.u32()?);

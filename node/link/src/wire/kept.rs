@@ -17,13 +17,37 @@ pub(super) fn size(kept: &Kept) -> usize {
 pub(super) fn write(kept: &Kept, out: &mut impl Out) {
     out.text(&kept.id);
     out.u64(kept.next_stanza);
+    out.u64(kept.submitted);
     out.u32(kept.h);
     out.u64(kept.acked);
     out.u32(length(kept.unacked.len()));
     for delivered in &kept.unacked {
         write_numbered(delivered, out);
     }
-    let seen = kept.seen.told();
+    write_seen(&kept.seen, out);
+}
+
+pub(super) fn read(input: &mut Reader) -> Result<Kept, Malformed> {
+    let id = input.text()?;
+    let (next_stanza, submitted) = (input.u64()?, input.u64()?);
+    let (h, acked) = (input.u32()?, input.u64()?);
+    let count = input.count(NUMBERED_BYTES_MIN)?;
+    let unacked = (0..count).map(|_| read_numbered(input));
+    let unacked = unacked.collect::<Result<_, _>>()?;
+    Ok(Kept {
+        id,
+        next_stanza,
+        submitted,
+        h,
+        acked,
+        unacked,
+        seen: read_seen(input)?,
+    })
+}
+
+/// What came of whom.
+pub(super) fn write_seen(seen: &Seen, out: &mut impl Out) {
+    let seen = seen.told();
     out.u32(length(seen.len()));
     for (session, next, came) in seen {
         write_session(session, out);
@@ -32,23 +56,10 @@ pub(super) fn write(kept: &Kept, out: &mut impl Out) {
     }
 }
 
-pub(super) fn read(input: &mut Reader) -> Result<Kept, Malformed> {
-    let (id, next_stanza) = (input.text()?, input.u64()?);
-    let (h, acked) = (input.u32()?, input.u64()?);
-    let count = input.count(NUMBERED_BYTES_MIN)?;
-    let unacked = (0..count).map(|_| read_numbered(input));
-    let unacked = unacked.collect::<Result<_, _>>()?;
+pub(super) fn read_seen(input: &mut Reader) -> Result<Seen, Malformed> {
     let count = input.count(SEEN_BYTES)?;
     let seen = (0..count).map(|_| Ok((read_session(input)?, input.u64()?, input.u64()?)));
-    let seen = seen.collect::<Result<Vec<_>, Malformed>>()?;
-    Ok(Kept {
-        id,
-        next_stanza,
-        h,
-        acked,
-        unacked,
-        seen: Seen::heard(seen),
-    })
+    Ok(Seen::heard(seen.collect::<Result<Vec<_>, Malformed>>()?))
 }
 
 /// Stanzas with the number of the first, and where each comes from.

@@ -12,8 +12,8 @@ use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
-use super::Work;
 use super::offline::store_refusal;
+use super::{Work, stranded};
 use crate::shard::Turn;
 
 /// Answers for an account that does not exist (RFC 6121 8.5.1): as for one that does and is not
@@ -62,6 +62,7 @@ fn answer_held(turn: &mut Turn<'_>, work: Work) {
                 .with_text("the account does not exist any more");
             turn.close(&from, error);
         }
+        Work::Stranded(stranded) => stranded::forget(turn, stranded.stream().to_owned()),
         Work::Submit { .. } | Work::Ended { .. } | Work::Acked { .. } | Work::Detached { .. } => {}
     }
 }
@@ -105,6 +106,8 @@ fn refuse_held(turn: &mut Turn<'_>, work: Work, error: &StanzaError) {
                 .with_text("the account cannot be read at present");
             turn.close(&from, error);
         }
+        // It is still in the store.
+        Work::Stranded(_) => turn.out.misses_stream = true,
         Work::Ended { .. } | Work::Acked { .. } | Work::Detached { .. } => {}
     }
 }

@@ -93,7 +93,11 @@ impl Account {
         turn.env.modules.session_ended(self, turn, &session);
         // Others get it, or the log: its node gives back the rest.
         if let Some(stream) = session.stream.take() {
-            for delivered in stream.mirror.take_left() {
+            let left = stream.mirror.take_left();
+            if stream.is_stored {
+                return self.leaves_stored(turn, id, &stream.id, &left);
+            }
+            for delivered in left {
                 self.left(turn, id, &delivered);
             }
         }

@@ -47,35 +47,40 @@ struct State {
 impl Mirror {
     /// For a session that is served, and was given nothing that counts.
     pub(super) fn new(sink: SinkRef, stanzas_max: u32, bytes_max: u32) -> Self {
-        Self {
-            state: Mutex::new(State {
-                session: sink.session(),
-                sink: Some(sink),
-                unacked: Unacked::default(),
-                given: 0,
-                seen: Seen::default(),
-                awaits_answer: true,
-                takes_no_more: false,
-                stanzas_max: u64::from(stanzas_max),
-                bytes_max: bytes_max as usize,
-            }),
-        }
+        let way = (sink.session(), Some(sink));
+        let mut state = State::kept(way, &Kept::default(), stanzas_max, bytes_max);
+        state.awaits_answer = true;
+        Self::of(state)
     }
 
     /// For one whose node has kept this.
     pub(super) fn again(sink: SinkRef, kept: &Kept, stanzas_max: u32, bytes_max: u32) -> Self {
-        let mirror = Self::new(sink, stanzas_max, bytes_max);
-        let mut state = mirror.state();
-        state.unacked = Unacked::behind(kept.acked);
-        state.seen = kept.seen.clone();
-        for delivered in &kept.unacked {
-            state.seen.note(delivered);
-            state.unacked.keep(delivered);
+        let way = (sink.session(), Some(sink));
+        Self::of(State::kept(way, kept, stanzas_max, bytes_max))
+    }
+
+    /// For one that no node serves.
+    pub(super) fn stranded(
+        session: SessionId,
+        kept: &Kept,
+        stanzas_max: u32,
+        bytes_max: u32,
+    ) -> Self {
+        Self::of(State::kept((session, None), kept, stanzas_max, bytes_max))
+    }
+
+    fn of(state: State) -> Self {
+        Self {
+            state: Mutex::new(state),
         }
-        state.given = state.unacked.sent();
-        state.awaits_answer = false;
-        drop(state);
-        mirror
+    }
+
+    /// What is to be known of it by whoever goes on with it: how many its client has got, what it has not, and what
+    /// came of whom.
+    pub(super) fn shown(&self) -> (u64, Vec<Delivered>, Seen) {
+        let state = self.state();
+        let unacked = state.unacked.iter().cloned().collect();
+        (state.unacked.acked(), unacked, state.seen.clone())
     }
 
     /// The client has got so many. Gives on what its node was not given.
@@ -93,6 +98,17 @@ impl Mirror {
         let mut state = self.state();
         state.unacked.forget(h).ok()?;
         Some(state.unacked.acked())
+    }
+
+    /// Whether its client may have so many, modulo 2^32.
+    pub(super) fn may_have(&self, h: u32) -> bool {
+        let state = self.state();
+        u64::from(h.wrapping_sub(state.unacked.acked() as u32)) <= state.unacked.stanzas()
+    }
+
+    /// What came of whom.
+    pub(super) fn seen(&self) -> Seen {
+        self.state().seen.clone()
     }
 
     /// The session goes on by another way, which is told so first. The way before.
@@ -150,6 +166,32 @@ impl Mirror {
 }
 
 impl State {
+    /// As it was kept elsewhere.
+    fn kept(
+        (session, sink): (SessionId, Option<SinkRef>),
+        kept: &Kept,
+        stanzas_max: u32,
+        bytes_max: u32,
+    ) -> Self {
+        let mut unacked = Unacked::behind(kept.acked);
+        let mut seen = kept.seen.clone();
+        for delivered in &kept.unacked {
+            seen.note(delivered);
+            unacked.keep(delivered);
+        }
+        Self {
+            sink,
+            session,
+            given: unacked.sent(),
+            unacked,
+            seen,
+            awaits_answer: false,
+            takes_no_more: false,
+            stanzas_max: u64::from(stanzas_max),
+            bytes_max: bytes_max as usize,
+        }
+    }
+
     fn has_room(&self, delivered: &Delivered) -> bool {
         let of_messages = |rec: &rookery_xmpp::stanza::Rec| rec.kind == Kind::Message;
         let times = match delivered.batch.recs.iter().any(of_messages) {

@@ -32,6 +32,7 @@ mod roster;
 mod roster_iq;
 mod sessions;
 mod slots;
+pub(crate) mod stranded;
 mod submit;
 mod subscription;
 mod undelivered;
@@ -51,6 +52,7 @@ pub(crate) use offline::store_refusal;
 pub use roster::Roster;
 pub use sessions::{Availability, Session, Sessions};
 pub use slots::Slots;
+pub(crate) use stranded::Stranded;
 pub(crate) use waiting::Waiting;
 pub(crate) use work::Work;
 
@@ -211,6 +213,7 @@ impl Account {
                 state,
                 kept,
             } => self.go_on_with(turn, from, jid, address, (&state, kept.as_deref())),
+            Work::Stranded(stranded) => self.take_back(turn, &stranded),
             Work::Acked { session, acked } => self.acknowledged(turn, session, acked),
             Work::Detached { session, .. } => self.detached(turn, session),
             Work::Left { session, delivered } => self.left(turn, session, &delivered),

@@ -10,6 +10,7 @@ use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::Account;
+use super::resumption::Resuming;
 use crate::modules::last_activity;
 use crate::shard::{Reply, Request, Turn};
 
@@ -37,7 +38,14 @@ impl Account {
             }
             Question::Enable { first, .. } => self.enable(turn, &from, ask, first),
             Question::Resume { id, h, address, .. } => {
-                self.resume_stream(turn, (&from, ask), (&id, h), address);
+                let resuming = Resuming {
+                    from,
+                    ask,
+                    id,
+                    h,
+                    address,
+                };
+                self.resume_stream(turn, resuming);
             }
             // The shard answers these itself; an account never sees them.
             Question::Register { .. } => turn.answer(&from, ask, Answer::Unavailable),

@@ -21,8 +21,8 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
-use super::resumption::Stream;
-use super::{Account, Availability, Session};
+use super::resumption::{Stream, resumed_elsewhere};
+use super::{Account, Availability, Session, stranded};
 use crate::shard::Turn;
 
 /// The namespace of the state; another form gets another one.
@@ -46,7 +46,7 @@ impl Session {
             state = state.with_child(presence);
         }
         for former in self.stream.iter().flat_map(|stream| &stream.former) {
-            let former = format!("{} {}", former.node, former.serial);
+            let former = stranded::text(*former);
             state = state.with_child(Element::new("former", NS).with_text(&former));
         }
         for contact in &self.directed {
@@ -56,7 +56,7 @@ impl Session {
     }
 
     /// Takes over what an earlier owner had remembered. What cannot be read is as if it had said nothing.
-    fn recall(&mut self, state: &[u8]) {
+    pub(super) fn recall(&mut self, state: &[u8]) {
         let Ok(state) = Element::parse(state) else {
             return;
         };
@@ -74,18 +74,15 @@ impl Session {
             .filter_map(|child| Jid::parse(&child.text()).ok().map(Arc::new))
             .collect();
         if let Some(stream) = &mut self.stream {
-            let former = state.elements().filter(|child| child.is("former", NS));
-            stream.former = former.filter_map(|it| read_former(&it.text())).collect();
+            stream.former = former(&state).collect();
         }
     }
 }
 
-fn read_former(text: &str) -> Option<SessionId> {
-    let (node, serial) = text.split_once(' ')?;
-    Some(SessionId {
-        node: node.parse().ok()?,
-        serial: serial.parse().ok()?,
-    })
+/// The sessions that a stream was before.
+fn former(state: &Element) -> impl Iterator<Item = SessionId> {
+    let former = state.elements().filter(|child| child.is("former", NS));
+    former.filter_map(|it| stranded::session(&it.text()))
 }
 
 impl Account {
@@ -105,6 +102,11 @@ impl Account {
                 None => known.sink = sink,
             }
             return;
+        }
+        if let Some(kept) = kept
+            && !self.is_latest(turn, state, &kept.id)
+        {
+            return turn.close(&sink, resumed_elsewhere());
         }
         let taken = jid
             .resource()
@@ -130,5 +132,21 @@ impl Account {
         self.sessions.begins_to_read(id);
         turn.env.modules.session_bound(self, turn, id);
         self.drain_offline(turn);
+    }
+
+    /// Whether a session with this state has the stream of this name now. Its client may have resumed it when the shard
+    /// had its former owner, and the node of before has not heard of that: the session that it announced then goes.
+    fn is_latest(&mut self, turn: &mut Turn<'_>, state: &[u8], stream: &str) -> bool {
+        let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == stream);
+        let Some(known) = self.sessions.iter().find(named).map(|known| known.id) else {
+            return true;
+        };
+        let state = Element::parse(state);
+        let is_former = state.is_ok_and(|state| former(&state).any(|former| former == known));
+        if is_former && let Some(known) = self.sessions.remove(known) {
+            turn.env.modules.session_ended(self, turn, &known);
+            turn.close(&known.sink, resumed_elsewhere());
+        }
+        is_former
     }
 }

@@ -15,18 +15,26 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rookery_session::carrier::{Answer, AskId, Kept, Resumed, SessionId, SinkRef};
+use rookery_session::carrier::{
+    Answer, AskId, Bell, Kept, Receipt, ReceiptRef, Resumed, SessionId, SinkRef,
+};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::mirror::{Mirror, MirrorRef};
-use super::{Account, Session};
+use super::{Account, Session, stranded};
 use crate::RouterOptions;
-use crate::shard::Turn;
+use crate::shard::{Request, Turn};
 
 /// How many earlier ways to a session are known: a client that comes back more often within the time in which a node
 /// says its last words is no client.
 const FORMER_MAX: usize = 16;
+
+/// How many may want to resume one stream before it can be: a client tries again some seconds after it was cut off.
+const EARLY_MAX: usize = 4;
+
+/// Room that is not worth giving back.
+const OPEN_MIN: usize = 4;
 
 /// A stream that can be resumed.
 pub(super) struct Stream {
@@ -41,6 +49,38 @@ pub(super) struct Stream {
     ends: Option<Timestamp>,
     /// The sessions that it was before, the last one last.
     pub(super) former: Vec<SessionId>,
+    /// Of the present way: what its node has sent to the former owner of the shard ends before this number, and comes
+    /// again.
+    submitted: u64,
+    /// What its client has sent and may not have been dealt with.
+    open: Vec<ReceiptRef>,
+    /// The store has a document of it.
+    pub(super) is_stored: bool,
+    /// Its client goes on by another way: what comes by the present one is void.
+    is_left: bool,
+    /// Those who wanted to resume it before all that was sent by the present way was here.
+    early: Vec<Resuming>,
+}
+
+/// A client that wants to go on with a stream.
+pub(super) struct Resuming {
+    /// The way to it.
+    pub(super) from: SinkRef,
+    /// From its question.
+    pub(super) ask: AskId,
+    /// The name of the stream.
+    pub(super) id: String,
+    /// How many stanzas it has got, modulo 2^32.
+    pub(super) h: u32,
+    /// Where it connects from.
+    pub(super) address: IpAddr,
+}
+
+impl Resuming {
+    /// There is no such stream, or it has not so many; with how many its client had sent, if that is known.
+    fn refused(&self, turn: &mut Turn<'_>, h: Option<u32>) {
+        turn.answer(&self.from, self.ask, Answer::NotResumed { h });
+    }
 }
 
 impl Stream {
@@ -52,6 +92,11 @@ impl Stream {
             h,
             ends: None,
             former: Vec::new(),
+            submitted: 0,
+            open: Vec::new(),
+            is_stored: false,
+            is_left: false,
+            early: Vec::new(),
         }
     }
 
@@ -59,7 +104,36 @@ impl Stream {
     pub(super) fn again(kept: &Kept, sink: SinkRef, options: &RouterOptions) -> Self {
         let (stanzas, bytes) = (options.resume_stanzas_max, options.resume_bytes_max);
         let mirror = Arc::new(Mirror::again(sink, kept, stanzas, bytes));
-        Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
+        Self {
+            submitted: kept.submitted,
+            ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
+        }
+    }
+
+    /// As a former owner of the shard has left it in the store.
+    pub(super) fn stranded(kept: &Kept, mirror: MirrorRef, ends: Timestamp) -> Self {
+        Self {
+            ends: Some(ends),
+            is_stored: true,
+            ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
+        }
+    }
+
+    /// If it waits for its client, and no node serves it: until when, and what is to be known of it, if this is the
+    /// number of the next stanza.
+    pub(super) fn waits(&self, next_stanza: u64) -> Option<(Timestamp, Kept)> {
+        let ends = self.ends?;
+        let (acked, unacked, seen) = self.mirror.shown();
+        let kept = Kept {
+            id: self.id.clone(),
+            next_stanza,
+            submitted: 0,
+            h: self.h(next_stanza),
+            acked,
+            unacked,
+            seen,
+        };
+        Some((ends, kept))
     }
 
     /// Its node is there again.
@@ -68,10 +142,43 @@ impl Stream {
         self.mirror.reattach(sink);
     }
 
+    /// It goes on by another way, whose client has sent so many.
+    fn goes_on(&mut self, had: u32) {
+        (self.first, self.h, self.ends) = (0, had, None);
+        (self.submitted, self.is_left) = (0, false);
+    }
+
+    fn opens(&mut self, receipt: &Receipt) {
+        if self.open.len() == self.open.capacity() {
+            self.open.retain(|known| !known.is_settled());
+            // Room for as many again, so that each is looked at twice at most for one that is added.
+            let left = self.open.len().max(OPEN_MIN);
+            self.open.shrink_to(2 * left);
+            self.open.reserve(left);
+        }
+        self.open.push(receipt.downgrade());
+    }
+
     /// How many stanzas its client has sent, if this is the number of the next.
     fn h(&self, next_stanza: u64) -> u32 {
         self.h
             .wrapping_add(next_stanza.saturating_sub(self.first) as u32)
+    }
+}
+
+impl Session {
+    /// Its stream goes on by another way.
+    fn comes_by(&mut self, id: SessionId, address: IpAddr) {
+        let before = std::mem::replace(&mut self.id, id);
+        if let Some(stream) = self.stream.as_mut().filter(|_| before != id) {
+            stream.former.push(before);
+            if stream.former.len() > FORMER_MAX {
+                stream.former.remove(0);
+            }
+        }
+        self.address = address;
+        self.next_stanza = 0;
+        self.behind_until = Timestamp(0);
     }
 }
 
@@ -97,59 +204,106 @@ impl Account {
         turn.answer(&to, ask, Answer::Enabled { id, max_s });
     }
 
-    /// Lets a client go on with a stream of this account.
-    pub(super) fn resume_stream(
-        &mut self,
-        turn: &mut Turn<'_>,
-        (from, ask): (&SinkRef, AskId),
-        (id, h): (&str, u32),
-        address: IpAddr,
-    ) {
-        let enabled = self.record.enabled;
-        let named = |session: &&mut Session| {
-            enabled && session.stream.as_ref().is_some_and(|it| it.id == id)
+    /// Lets a client go on with a stream of this account, as soon as all that it has sent by the way before is here and
+    /// has been dealt with: it is told how much that is, and forgets it.
+    pub(super) fn resume_stream(&mut self, turn: &mut Turn<'_>, resuming: Resuming) {
+        let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
+            return resuming.refused(turn, None);
         };
-        let Some(session) = self.sessions.iter_mut().find(named) else {
-            return turn.answer(from, ask, Answer::NotResumed { h: None });
-        };
-        let next_stanza = session.next_stanza;
-        let Some(stream) = &mut session.stream else {
-            return;
+        if stream.ends.is_none() && next_stanza < stream.submitted {
+            return match stream.early.len() < EARLY_MAX {
+                true => stream.early.push(resuming),
+                false => turn.answer(&resuming.from, resuming.ask, Answer::Unavailable),
+            };
+        }
+        stream.is_left = stream.mirror.may_have(resuming.h);
+        let open: Vec<_> = stream.open.iter().filter_map(ReceiptRef::upgrade).collect();
+        if open.is_empty() {
+            return self.go_on_by(turn, &resuming);
+        }
+        let bell = Bell::behind(open);
+        self.request_beside(turn, Request::Settled(bell), move |account, turn, _| {
+            account.go_on_by(turn, &resuming);
+        });
+    }
+
+    /// The stream goes on by another way.
+    fn go_on_by(&mut self, turn: &mut Turn<'_>, resuming: &Resuming) {
+        let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
+            return resuming.refused(turn, None);
         };
         let had = stream.h(next_stanza);
-        let Some(acked) = stream.mirror.resumes_at(h) else {
-            return turn.answer(from, ask, Answer::NotResumed { h: Some(had) });
+        let Some(acked) = stream.mirror.resumes_at(resuming.h) else {
+            let is_known = stream.open.iter().all(ReceiptRef::is_settled);
+            return resuming.refused(turn, is_known.then_some(had));
         };
+        let from = &resuming.from;
         // It asks again if the answer was lost on its way.
         let other = |sink: &SinkRef| sink.session() != from.session();
         let before = stream.mirror.attach(from.clone()).filter(other);
-        if session.id != from.session() {
-            stream.former.push(session.id);
-        }
-        if stream.former.len() > FORMER_MAX {
-            stream.former.remove(0);
-        }
-        (stream.first, stream.h, stream.ends) = (0, had, None);
+        stream.goes_on(had);
+        let was_stored = std::mem::take(&mut stream.is_stored);
+        let (mirror, id) = (stream.mirror.clone(), stream.id.clone());
+        let named = |it: &&mut Session| it.stream.as_ref().is_some_and(|it| it.id == id);
+        let session = self.sessions.iter_mut().find(named);
+        let session = session.expect("it was found by the name of its stream");
+        session.comes_by(from.session(), resuming.address);
         let answer = Answer::Resumed(Resumed {
             jid: session.jid.clone(),
-            id: stream.id.clone(),
+            id,
             max_s: turn.options.resume_s,
             h: had,
             acked,
+            seen: mirror.seen(),
         });
-        let to: SinkRef = stream.mirror.clone();
-        session.id = from.session();
-        session.address = address;
-        session.next_stanza = 0;
-        session.behind_until = Timestamp(0);
-        turn.answer(&to, ask, answer);
+        let to: SinkRef = mirror;
+        turn.answer(&to, resuming.ask, answer);
         turn.remember(session);
+        if was_stored {
+            stranded::forget(turn, resuming.id.clone());
+        }
         if let Some(before) = before {
-            let error = StreamError::new(StreamCondition::Conflict)
-                .with_text("the stream was resumed elsewhere");
-            turn.close(&before, error);
+            turn.close(&before, resumed_elsewhere());
         }
         self.drain_offline(turn);
+    }
+
+    /// A stream of this account by its name, and the number of the next stanza of its session.
+    fn stream_named(&mut self, id: &str) -> Option<(u64, &mut Stream)> {
+        let enabled = self.record.enabled;
+        let named = self.sessions.iter_mut().filter_map(|session| {
+            let next_stanza = session.next_stanza;
+            Some((next_stanza, session.stream.as_mut()?))
+        });
+        let mut named = named.filter(|(_, stream)| enabled && stream.id == id);
+        named.next()
+    }
+
+    /// The session has sent what holds the turn's receipt.
+    pub(super) fn notes_receipt(&mut self, turn: &Turn<'_>, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && let (Some(stream), Some(receipt)) = (&mut session.stream, &turn.receipt)
+        {
+            stream.opens(receipt);
+        }
+    }
+
+    /// Whoever wanted to resume before all was here may do so now, if it is.
+    pub(super) fn resumes_early(&mut self, turn: &mut Turn<'_>, id: SessionId) {
+        let session = self.sessions.get_mut(id);
+        let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
+            return;
+        };
+        if stream.early.is_empty() {
+            return;
+        }
+        let early = std::mem::take(&mut stream.early);
+        // It may have to wait until what holds this receipt has been dealt with.
+        let receipt = turn.receipt.take();
+        for resuming in early {
+            self.resume_stream(turn, resuming);
+        }
+        turn.receipt = receipt;
     }
 
     /// The client has got so many.
@@ -168,6 +322,7 @@ impl Account {
             Some(stream) => {
                 stream.mirror.detach();
                 stream.ends = Some(turn.now.plus(window));
+                self.resumes_early(turn, id);
             }
             None => self.session_ended(turn, id),
         }
@@ -190,11 +345,22 @@ impl Account {
     /// up, and it waits for its client here.
     pub(super) fn is_former(&self, id: SessionId) -> bool {
         match self.sessions.get(id) {
-            Some(session) => session.stream.as_ref().is_some_and(|it| it.ends.is_some()),
+            Some(session) => {
+                let stream = session.stream.as_ref();
+                stream.is_some_and(|it| it.ends.is_some() || it.is_left)
+            }
             None => {
                 let mut streams = self.sessions.iter().filter_map(|it| it.stream.as_ref());
                 streams.any(|stream| stream.former.contains(&id))
             }
+        }
+    }
+
+    /// Whether the client of a session goes on by another way, or has.
+    pub(super) fn is_left_behind(&self, id: SessionId) -> bool {
+        match self.sessions.get(id) {
+            Some(session) => session.stream.as_ref().is_some_and(|it| it.is_left),
+            None => self.is_former(id),
         }
     }
 
@@ -214,4 +380,9 @@ impl Account {
             self.session_ended(turn, id);
         }
     }
+}
+
+/// What the client of a former way is told.
+pub(super) fn resumed_elsewhere() -> StreamError {
+    StreamError::new(StreamCondition::Conflict).with_text("the stream was resumed elsewhere")
 }

@@ -22,13 +22,14 @@ impl Account {
     /// Handles a batch of one session's stanzas. If one of them makes the account wait, the rest
     /// waits too.
     pub(super) fn submit(&mut self, turn: &mut Turn<'_>, mut work: Work) {
-        if let Work::Submit { session, .. } = &work
-            && self.sessions.get(*session).is_none()
-            && self.is_former(*session)
-        {
+        let Work::Submit { session: id, .. } = work else {
+            return;
+        };
+        if self.is_left_behind(id) {
             // Its client was told that this was not received, and sends it again.
             return;
         }
+        self.notes_receipt(turn, id);
         while let Work::Submit {
             session,
             from,
@@ -57,6 +58,7 @@ impl Account {
             *next += 1;
         }
         self.flush_offline(turn);
+        self.resumes_early(turn, id);
     }
 
     /// Whether a session's stanza was not handled before: what is not known to have been settled is

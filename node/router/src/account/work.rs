@@ -10,6 +10,8 @@ use rookery_session::carrier::{
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
 
+use super::Stranded;
+
 /// What an account is to do next.
 pub(crate) enum Work {
     /// Stanzas of one of its sessions, from number `next` on.
@@ -85,6 +87,8 @@ pub(crate) enum Work {
         /// What its node has kept of a stream that can be resumed.
         kept: Option<Box<Kept>>,
     },
+    /// A stream that a former owner of the shard has left in the store.
+    Stranded(Box<Stranded>),
     /// A session that is about to be over has not shown its client these stanzas, as far as is known.
     Left {
         /// The session.
@@ -122,7 +126,8 @@ impl Work {
             | Self::Acked { .. }
             | Self::Detached { .. }
             | Self::Ended { .. }
-            | Self::Announced { .. } => None,
+            | Self::Announced { .. }
+            | Self::Stranded(_) => None,
         }
     }
 
@@ -136,7 +141,9 @@ impl Work {
             Self::Left { delivered, .. } | Self::Undelivered { delivered, .. } => {
                 delivered.receipt.clone()
             }
-            Self::Ask { .. } | Self::Acked { .. } | Self::Announced { .. } => None,
+            Self::Ask { .. } | Self::Acked { .. } | Self::Announced { .. } | Self::Stranded(_) => {
+                None
+            }
         }
     }
 

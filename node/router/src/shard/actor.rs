@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message,
+    ResponseActFuture, WrapFuture,
 };
+use futures_util::future::join_all;
 use metrics::counter;
 use rookery_session::carrier::{
     Answer, Delivery, Full, SessionId, ShardId, ShardInput, Tenure as CarrierTenure, ToSession,
@@ -274,13 +276,37 @@ impl Handler<FromOutside> for ShardActor {
 }
 
 impl Handler<Retire> for ShardActor {
-    type Result = ();
+    type Result = ResponseActFuture<Self, ()>;
 
-    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Retire, _: &mut Self::Context) -> Self::Result {
+        // Who has lost its lease has nothing to leave: there may be another owner already.
+        let left = match self.standing.may_act() {
+            true => self.shard.left_to_next(),
+            false => Vec::new(),
+        };
         self.standing.retire();
-        ctx.stop();
+        let services = self.services.clone();
+        let written = left
+            .into_iter()
+            .map(move |request| perform(services.clone(), request));
+        let written = tokio::time::timeout(LEFT_WITHIN, join_all(written));
+        let stop = |written: Result<Vec<Reply>, _>, actor: &mut Self, ctx: &mut Context<Self>| {
+            let is_done = |reply: &Reply| matches!(reply, Reply::Done);
+            if !written.is_ok_and(|replies| replies.iter().all(is_done)) {
+                let shard = actor.shard.id().0;
+                tracing::warn!(
+                    shard,
+                    "streams without a node were not left to the next owner"
+                );
+            }
+            ctx.stop();
+        };
+        Box::pin(written.into_actor(self).map(stop))
     }
 }
+
+/// How long the next owner of a shard is kept waiting for what this one writes.
+const LEFT_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a shard must be told when a session died before it heard that it is bound, or goes on with another.
 fn never_heard(session: SessionId, answer: &Answer) -> Option<ToShard> {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rookery_control::{RegistrationRefused, ReservationId};
 use rookery_session::carrier::{
-    Answer, AskId, Delivered, PeerFrame, Receipt, SessionId, ShardId, ShardInput, SinkRef, ToShard,
+    Answer, AskId, Bell, Delivered, PeerFrame, Receipt, SessionId, ShardId, ShardInput, SinkRef,
+    ToShard,
 };
 use rookery_store::StoreError;
 use rookery_store::account::{Loaded, NewAccount};
@@ -151,6 +152,15 @@ pub enum Request {
         /// The new content.
         document: Bytes,
     },
+    /// Deletes a document.
+    DeleteDocument {
+        /// Whose.
+        owner: Jid,
+        /// In which collection.
+        collection: &'static str,
+        /// Under which key.
+        key: String,
+    },
     /// Appends to logs.
     Append(Vec<Append>),
     /// Gives a session stanzas and says whether it took them.
@@ -160,6 +170,8 @@ pub enum Request {
         /// The stanzas.
         delivered: Box<Delivered>,
     },
+    /// Waits until frames have been dealt with.
+    Settled(Bell),
     /// Reads from a log.
     ReadLog(Jid, LogQuery),
     /// Forgets a log's entries of this range.

@@ -10,9 +10,10 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::jid::Jid;
 
+use super::streams::Streams;
 use super::turn::Outbox;
 use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Then, Turn};
-use crate::account::{Account, Waiting, Work, absent};
+use crate::account::{Account, Waiting, Work, absent, stranded};
 use crate::environment::Environment;
 use crate::modules::registration;
 
@@ -23,6 +24,7 @@ pub struct Shard {
     env: Arc<Environment>,
     /// In an order that does not depend on anything random: a simulation must repeat.
     accounts: IndexMap<Box<str>, Slot>,
+    streams: Streams,
     out: Outbox,
 }
 
@@ -43,6 +45,7 @@ impl Shard {
             epoch,
             env,
             accounts: IndexMap::new(),
+            streams: Streams::default(),
             out: Outbox::default(),
         }
     }
@@ -74,6 +77,23 @@ impl Shard {
             .collect()
     }
 
+    /// What the next owner of the shard must find in the store before it begins: to be carried out when this one handles
+    /// nothing any more.
+    pub fn left_to_next(&self) -> Vec<Request> {
+        let ready = self.accounts.values().filter_map(|slot| match slot {
+            Slot::Ready(account) => Some(account),
+            Slot::Loading(_) => None,
+        });
+        let stranded = ready.flat_map(|account| account.stranded());
+        let put = stranded.map(|stranded| Request::PutDocument {
+            owner: stranded::owner(self.id),
+            collection: stranded::COLLECTION,
+            key: stranded.stream().to_owned(),
+            document: stranded.to_bytes(),
+        });
+        put.collect()
+    }
+
     /// Handles one input; what must be done is appended to `effects`.
     pub fn handle(
         &mut self,
@@ -86,6 +106,7 @@ impl Shard {
         let turn = &mut Turn {
             env: &env,
             options: env.options.load_full(),
+            shard: self.id,
             epoch: self.epoch,
             now,
             entropy,
@@ -96,7 +117,9 @@ impl Shard {
         };
         let accounts = &mut Accounts {
             map: &mut self.accounts,
+            streams: &mut self.streams,
         };
+        accounts.streams.ask(turn, self.id);
         match input {
             Input::Session(frame) => accounts.session_frame(self.id, turn, frame),
             Input::Peer(frame) => accounts.peer_frame(turn, frame),
@@ -123,6 +146,7 @@ impl Shard {
 /// The accounts, apart from the outbox, so that both can be lent at once.
 struct Accounts<'a> {
     map: &'a mut IndexMap<Box<str>, Slot>,
+    streams: &'a mut Streams,
 }
 
 impl Accounts<'_> {
@@ -220,6 +244,13 @@ impl Accounts<'_> {
         question: Question,
     ) {
         use rookery_session::carrier::AdminQuestion as Admin;
+        let (from, ask, question) = match question {
+            Question::Resume { .. } => match self.streams.may_ask(turn, (from, ask, question)) {
+                Some(asked) => asked,
+                None => return,
+            },
+            question => (from, ask, question),
+        };
         let account = match &question {
             Question::Credentials { account }
             | Question::Bind { account, .. }
@@ -319,6 +350,7 @@ impl Accounts<'_> {
         match then {
             Then::Free(run) => run(turn, reply),
             Then::Load(account) => self.loaded(turn, &account, reply),
+            Then::Streams => self.streams_read(turn, reply),
             Then::Account {
                 account,
                 gates,
@@ -358,7 +390,22 @@ impl Accounts<'_> {
         }
     }
 
+    fn streams_read(&mut self, turn: &mut Turn<'_>, reply: Reply) {
+        let (streams, early) = self.streams.read(turn, reply);
+        for stranded in streams {
+            let account = stranded.account();
+            self.work(turn, &account, Work::Stranded(Box::new(stranded)));
+        }
+        let shard = turn.shard;
+        for (from, ask, question) in early {
+            self.question(shard, turn, from, ask, question);
+        }
+    }
+
     fn tick(&mut self, turn: &mut Turn<'_>) {
+        if std::mem::take(&mut turn.out.misses_stream) {
+            self.streams.forget();
+        }
         let idle = Duration::from_secs(u64::from(turn.options.account_idle_s));
         self.map.retain(|_, slot| match slot {
             Slot::Ready(account) => {

@@ -6,6 +6,7 @@ mod gate;
 mod machine;
 mod perform;
 mod standing;
+mod streams;
 mod turn;
 
 pub use actor::{FromOutside, FromPeer, FromSession, Retire, ShardActor, Tenure};

@@ -35,6 +35,10 @@ impl Services {
 /// Carries out one request.
 pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply {
     match request {
+        Request::Settled(bell) => {
+            bell.await;
+            Reply::Done
+        }
         Request::Derive {
             password,
             salt,
@@ -98,6 +102,11 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
                 .await?;
             Reply::Done
         }
+        Request::DeleteDocument {
+            owner,
+            collection,
+            key,
+        } => Reply::Deleted(store.delete_document(&owner, collection, &key).await?),
         Request::Append(entries) => {
             store.append(entries).await?;
             Reply::Done
@@ -113,6 +122,7 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
         }
         Request::LogUsage(jid) => Reply::LogUsage(store.log_usage(&jid).await?),
         Request::Deliver { .. }
+        | Request::Settled(_)
         | Request::Derive { .. }
         | Request::RegistrationIsOpen
         | Request::Reserve { .. }

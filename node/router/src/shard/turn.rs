@@ -37,6 +37,8 @@ pub enum Then {
     },
     /// The shard's own: the account that was loaded.
     Load(Arc<Jid>),
+    /// The shard's own: the streams that its former owner has left.
+    Streams,
     /// Without an account: registration, for instance.
     Free(RunFree),
 }
@@ -46,6 +48,8 @@ pub enum Then {
 pub(crate) struct Outbox {
     pub(crate) effects: Vec<Effect>,
     pub(crate) waiting: HashMap<RequestId, (Then, Option<Receipt>)>,
+    /// A stream that a former owner has left did not reach its account.
+    pub(crate) misses_stream: bool,
     last_request: u64,
 }
 
@@ -92,6 +96,8 @@ pub struct Turn<'a> {
     pub env: &'a Environment,
     /// The limits in force.
     pub options: Arc<RouterOptions>,
+    /// Which shard.
+    pub shard: ShardId,
     /// The epoch under which the shard is served, and gives out log positions.
     pub epoch: u32,
     /// The present moment.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rookery_session::carrier::{
-    Delivered, Full, Receipts, SessionId, ShardId, Sink, Stands, Tenure, ToSession, Word,
+    Answer, Delivered, Full, Receipt, Receipts, SessionId, ShardId, Sink, Stands, Tenure,
+    ToSession, Word,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Rec;
@@ -57,6 +58,13 @@ impl Sink for Mailbox {
 pub(super) struct Settled(AtomicBool);
 
 impl Settled {
+    /// The receipt of a frame whose end it notes.
+    pub(super) fn receipt(self: &Arc<Self>) -> Receipt {
+        let receipt = Receipt::new(ShardId(0), 1, self.clone());
+        receipt.enter(&(self.clone() as Arc<dyn Tenure>));
+        receipt
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -74,6 +82,29 @@ impl Tenure for Settled {
     }
 
     fn keep(&self, _: Word) {}
+}
+
+/// A client that has asked, and may not have been answered yet.
+pub(crate) struct Asking(pub(super) Arc<Mailbox>);
+
+impl Asking {
+    /// The answer, if it has come.
+    pub(crate) fn answer(&self) -> Option<Answer> {
+        self.0.take_answer()
+    }
+}
+
+impl Mailbox {
+    /// The oldest answer that came.
+    pub(super) fn take_answer(&self) -> Option<Answer> {
+        let mut frames = self.frames.lock().expect("no test panics inside");
+        let is_answer = |frame: &ToSession| matches!(frame, ToSession::Answer { .. });
+        let at = frames.iter().position(is_answer)?;
+        match frames.remove(at) {
+            ToSession::Answer { answer, .. } => Some(answer),
+            _ => None,
+        }
+    }
 }
 
 impl Client {

@@ -21,8 +21,8 @@ use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
 use rookery_router::{ArchiveDefault, ArchiveOptions, RouterOptions};
 use rookery_session::carrier::{
-    Answer, AskId, Full, Origin, PeerFrame, Question, Receipt, SessionId, ShardId, SinkRef, Tenure,
-    ToSession, ToShard,
+    Answer, AskId, Bell, Full, Origin, PeerFrame, Question, SessionId, ShardId, SinkRef, ToSession,
+    ToShard,
 };
 use rookery_store::account::NewAccount;
 use rookery_store::log::{DELIVERED, LogEntry, LogQuery, Position};
@@ -72,6 +72,8 @@ pub(crate) struct World {
     /// A committed reservation turns out to have expired.
     pub(crate) commits_late: bool,
     held: VecDeque<Input>,
+    /// What waits until frames have been dealt with.
+    bells: Vec<(RequestId, Bell)>,
     /// Appends that are not carried out until [`World::append_newest`]; `None` holds none.
     pub(crate) appends: Option<Vec<(RequestId, Request)>>,
 }
@@ -116,6 +118,7 @@ impl World {
             hold_loads: false,
             commits_late: false,
             held: VecDeque::new(),
+            bells: Vec::new(),
             appends: None,
         };
         accounts.iter().for_each(|name| world.create(name));
@@ -260,14 +263,7 @@ impl World {
             ask: AskId(1),
             question,
         }));
-        let mut frames = mailbox.frames.lock().expect("no test panics inside");
-        let at = frames
-            .iter()
-            .position(|frame| matches!(frame, ToSession::Answer { .. }))?;
-        match frames.remove(at) {
-            ToSession::Answer { answer, .. } => Some(answer),
-            _ => None,
-        }
+        mailbox.take_answer()
     }
 
     fn mailbox(&mut self) -> Arc<Mailbox> {
@@ -307,12 +303,13 @@ impl World {
             recs,
         };
         let (session, from) = (client.id, client.jid.clone());
+        let settled = Arc::new(Settled::default());
         self.step(Input::Session(ToShard::Stanzas {
             session,
             from,
             sequence,
             batch,
-            receipt: None,
+            receipt: Some(settled.receipt()),
         }));
     }
 
@@ -341,9 +338,7 @@ impl World {
         let mut frame = PeerFrame::new(sender, Arc::new(jid(to)), batch);
         frame.origin = Some(from);
         let settled = Arc::new(Settled::default());
-        let receipt = Receipt::new(ShardId(0), 1, settled.clone());
-        receipt.enter(&(settled.clone() as Arc<dyn Tenure>));
-        frame.receipt = Some(receipt);
+        frame.receipt = Some(settled.receipt());
         self.step(Input::Peer(frame));
         settled.is_settled()
     }
@@ -420,7 +415,7 @@ impl World {
     fn step(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         let mut rounds = 0;
-        while let Some(input) = inputs.pop_front() {
+        while let Some(input) = inputs.pop_front().or_else(|| self.rung()) {
             rounds += 1;
             assert!(rounds < 100_000, "the shard talks to itself without end");
             let mut effects = Vec::new();
@@ -430,6 +425,14 @@ impl World {
                 inputs.extend(self.execute(effect));
             }
         }
+    }
+
+    /// What waited for frames that have been dealt with goes on.
+    fn rung(&mut self) -> Option<Input> {
+        let rings = |bell: &Bell| bell.clone().now_or_never().is_some();
+        let at = self.bells.iter().position(|(_, bell)| rings(bell))?;
+        let (id, _) = self.bells.remove(at);
+        Some(Input::Replied(id, Reply::Done))
     }
 
     fn execute(&mut self, effect: Effect) -> Option<Input> {
@@ -464,6 +467,10 @@ impl World {
                 None
             }
             Effect::Forward(_, frame) => Some(Input::Peer(frame)),
+            Effect::Request(id, Request::Settled(bell)) => {
+                self.bells.push((id, bell));
+                None
+            }
             Effect::Request(id, request) => {
                 if let (Request::Append(_), Some(held)) = (&request, &mut self.appends) {
                     held.push((id, request));

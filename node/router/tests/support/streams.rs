@@ -3,8 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use rookery_router::shard::Input;
-use rookery_session::carrier::{Answer, Delivered, Kept, Question, Resumed, ToShard};
+use rookery_router::shard::Reply;
+use rookery_session::carrier::{
+    Answer, AskId, Delivered, Kept, Question, Resumed, SinkRef, ToShard,
+};
 
+use super::client::Asking;
 use super::{Client, World, jid};
 
 impl World {
@@ -27,14 +31,9 @@ impl World {
         id: &str,
         h: u32,
     ) -> Result<(Client, Resumed), Option<u32>> {
-        let mailbox = self.mailbox();
-        let question = Question::Resume {
-            account: jid(&format!("{name}@localhost")),
-            id: id.to_owned(),
-            h,
-            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        };
-        match self.ask_from(mailbox.clone(), question) {
+        let asking = self.asks_to_resume(name, id, h);
+        let mailbox = asking.0.clone();
+        match asking.answer() {
             Some(Answer::Resumed(resumed)) => {
                 let client = Client {
                     id: mailbox.id,
@@ -46,6 +45,37 @@ impl World {
             Some(Answer::NotResumed { h }) => Err(h),
             answer => panic!("{name}: {answer:?}"),
         }
+    }
+
+    /// The same, and may have to wait for the answer.
+    pub(crate) fn asks_to_resume(&mut self, name: &str, id: &str, h: u32) -> Asking {
+        let mailbox = self.mailbox();
+        let question = Question::Resume {
+            account: jid(&format!("{name}@localhost")),
+            id: id.to_owned(),
+            h,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let from: SinkRef = mailbox.clone();
+        self.step(Input::Session(ToShard::Ask {
+            from,
+            ask: AskId(1),
+            question,
+        }));
+        Asking(mailbox)
+    }
+
+    /// The shard is given up, and leaves to its next owner what no node announces.
+    pub(crate) fn hand_over(&mut self) {
+        for request in self.shard.left_to_next() {
+            assert!(matches!(self.perform(request), Reply::Done));
+        }
+        self.restart();
+    }
+
+    /// A session sends a stanza under this number.
+    pub(crate) fn send_as(&mut self, client: &Client, number: u64, stanza: &str) {
+        self.send_numbered(client, number, &[stanza]);
     }
 
     /// The same session asks once more. Whether it goes on with the stream.

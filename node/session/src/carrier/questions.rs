@@ -11,6 +11,7 @@ use rookery_xmpp::stanza_error::StanzaError;
 use rookery_xmpp::stream_error::StreamError;
 
 use super::ShardId;
+use crate::seen::Seen;
 
 /// What may be asked of a shard.
 #[derive(Clone, Debug)]
@@ -165,6 +166,8 @@ pub struct Resumed {
     pub h: u32,
     /// How many it has got.
     pub acked: u64,
+    /// What it has got of whom.
+    pub seen: Seen,
 }
 
 /// Answers to the admin API.

@@ -19,10 +19,10 @@ pub enum Afterwards {
 }
 
 impl Afterwards {
-    /// What becomes of a session that waits for its client at a node, which serves it no longer. `is_sent_away`: the
-    /// node ends, or has too many of them; `is_elsewhere`: another process has the session's shard.
-    pub fn of_waiting(is_sent_away: bool, is_elsewhere: bool) -> Self {
-        match is_sent_away && is_elsewhere {
+    /// What becomes of a session that waits for its client at a node, which serves it no longer: because the node ends
+    /// (`is_left`), or because nobody came in time.
+    pub fn of_waiting(is_left: bool) -> Self {
+        match is_left {
             true => Self::StaysAtShard,
             false => Self::Ends,
         }
@@ -112,9 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_at_a_node_that_ends_stays_at_a_shard_that_does_not() {
-        assert_eq!(Afterwards::of_waiting(true, true), Afterwards::StaysAtShard);
-        assert_eq!(Afterwards::of_waiting(true, false), Afterwards::Ends);
-        assert_eq!(Afterwards::of_waiting(false, true), Afterwards::Ends);
+    fn who_waits_at_a_node_that_ends_stays_at_the_shard() {
+        assert_eq!(Afterwards::of_waiting(true), Afterwards::StaysAtShard);
+        assert_eq!(Afterwards::of_waiting(false), Afterwards::Ends);
     }
 }

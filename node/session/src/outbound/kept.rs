@@ -39,7 +39,7 @@ impl KeptHere {
         Self {
             id: resumed.id.clone(),
             unacked: Unacked::behind(resumed.acked),
-            seen: Seen::default(),
+            seen: resumed.seen.clone(),
             handled: Handled::behind(resumed.h, 0),
         }
     }
@@ -76,6 +76,7 @@ impl KeptHere {
         (!self.id.is_empty()).then(|| Kept {
             id: self.id.clone(),
             next_stanza: self.handled.next(),
+            submitted: self.handled.end(),
             h: self.handled.count(),
             acked: self.unacked.acked(),
             unacked: self.unacked.iter().cloned().collect(),
@@ -121,6 +122,7 @@ mod tests {
             max_s: 10,
             h: 7,
             acked: 5,
+            seen: Seen::default(),
         };
         let mut kept = KeptHere::resumed(&resumed);
         assert!(!kept.takes(&numbered(1, 1)));

@@ -73,6 +73,11 @@ impl Handled {
         self.open.front().map_or(self.end, |run| run.first)
     }
 
+    /// The number behind the last that is or was under way.
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Whether none is under way.
     pub(super) fn is_complete(&self) -> bool {
         self.open.is_empty()
@@ -94,7 +99,7 @@ mod tests {
         handled.settles(13);
         handled.settles(99);
         assert_eq!((handled.count(), handled.is_complete()), (1, false));
-        assert_eq!(handled.next(), 10);
+        assert_eq!((handled.next(), handled.end()), (10, 15));
         handled.settles(10);
         assert_eq!((handled.count(), handled.is_complete()), (7, true));
         assert_eq!(handled.next(), 15);

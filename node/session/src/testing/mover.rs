@@ -349,6 +349,7 @@ impl<'a> Mover<'a> {
                 max_s: 300,
                 h: 7,
                 acked: 3,
+                seen: Default::default(),
             }),
             _ if self.choices.either() => Answer::Unavailable,
             _ => Answer::NotResumed { h: Some(7) },

@@ -115,6 +115,7 @@ fn answers() -> Vec<Answer> {
             max_s: 300,
             h: 7,
             acked: 1 << 33,
+            seen: rookery_session::Seen::heard([(SESSION, 3, 1)]),
         }),
         Answer::NotResumed { h: None },
         Answer::NotResumed { h: Some(0) },
@@ -234,6 +235,7 @@ fn some_kept() -> Kept {
     Kept {
         id: "name".to_owned(),
         next_stanza: 1 << 36,
+        submitted: (1 << 36) + 9,
         h: u32::MAX,
         acked: 3,
         unacked: vec![some_numbered()],

@@ -1,0 +1,346 @@
+//! Streams whose sessions no node serves, kept in the store while their shard has no owner.
+//!
+//! ```text
+//! shard is given up, or its process stops ──► a document for each stream that waits for its client
+//! next owner reads them ──► the session is there again, detached ──► resumed, or its time is up ──► document deleted
+//! ```
+//!
+//! Other streams have a node that announces them. The documents of a shard belong to an owner of their own, so that the
+//! next owner of the shard finds them without knowing whose they are. What is in one stays there until the stream has
+//! gone on, or what its client has not got is in the log.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rookery_session::Seen;
+use rookery_session::carrier::{
+    Bell, Delivered, Kept, Origin, Origins, SessionId, ShardId, SinkRef,
+};
+use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::element::Element;
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stanza::{Batch, parse_rec};
+
+use super::mirror::Mirror;
+use super::resumption::Stream;
+use super::{Account, Session};
+use crate::shard::{Request, Then, Turn};
+
+/// The namespace of the documents; another form gets another one.
+const NS: &str = "urn:rookery:stream:1";
+
+/// Their collection.
+pub(crate) const COLLECTION: &str = "streams";
+
+/// Whose documents the streams of a shard are: nobody's, for `.invalid` is no domain (RFC 6761 6.4).
+pub(crate) fn owner(shard: ShardId) -> Jid {
+    let name = format!("shard-{}.invalid", shard.0);
+    name.parse().expect("a domain of ASCII letters")
+}
+
+/// A stream that waits for its client.
+#[derive(Clone, Debug)]
+pub(crate) struct Stranded {
+    /// The session that it was last.
+    pub(super) session: SessionId,
+    /// Its full JID.
+    pub(super) jid: Arc<Jid>,
+    /// Where its client connected from.
+    pub(super) address: IpAddr,
+    /// When it ends without its client.
+    pub(super) ends: Timestamp,
+    /// [`Session::remembered`].
+    pub(super) state: Bytes,
+    /// What its client has sent and got.
+    pub(super) kept: Kept,
+}
+
+impl Stranded {
+    /// As a document.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        let kept = &self.kept;
+        let mut stream = Element::new("stream", NS)
+            .with_attr("id", kept.id.as_str())
+            .with_attr("jid", self.jid.as_str())
+            .with_attr("session", text(self.session))
+            .with_attr("address", self.address.to_string())
+            .with_attr("ends", self.ends.0.to_string())
+            .with_attr("next", kept.next_stanza.to_string())
+            .with_attr("h", kept.h.to_string())
+            .with_attr("acked", kept.acked.to_string());
+        if let Ok(state) = Element::parse(&self.state) {
+            stream = stream.with_child(state);
+        }
+        for (session, next, came) in kept.seen.told() {
+            let seen = Element::new("seen", NS)
+                .with_attr("session", text(session))
+                .with_attr("next", next.to_string())
+                .with_attr("came", came.to_string());
+            stream = stream.with_child(seen);
+        }
+        for delivered in &kept.unacked {
+            for at in 0..delivered.batch.recs.len() {
+                stream = stream.with_child(unacked(delivered, at));
+            }
+        }
+        stream.to_bytes()
+    }
+
+    /// From a document; `None` if it is not one.
+    pub(crate) fn parse(document: &[u8]) -> Option<Self> {
+        let stream = Element::parse(document).ok()?;
+        if !stream.is("stream", NS) {
+            return None;
+        }
+        let number = |name| stream.attr(name)?.parse::<u64>().ok();
+        let state = stream.elements().find(|child| child.name() == "session");
+        let seen = stream.elements().filter(|child| child.is("seen", NS));
+        let unacked = stream.elements().filter(|child| child.is("unacked", NS));
+        let kept = Kept {
+            id: stream.attr("id")?.to_owned(),
+            next_stanza: number("next")?,
+            submitted: 0,
+            h: number("h")? as u32,
+            acked: number("acked")?,
+            unacked: unacked.filter_map(read_unacked).collect(),
+            seen: Seen::heard(seen.filter_map(read_seen)),
+        };
+        Some(Self {
+            session: session(stream.attr("session")?)?,
+            jid: Arc::new(Jid::parse(stream.attr("jid")?).ok()?),
+            address: stream.attr("address")?.parse().ok()?,
+            ends: Timestamp(number("ends")?),
+            state: state.map_or_else(Bytes::new, Element::to_bytes),
+            kept,
+        })
+    }
+
+    /// The name of the stream.
+    pub(crate) fn stream(&self) -> &str {
+        &self.kept.id
+    }
+
+    /// The account's bare JID.
+    pub(crate) fn account(&self) -> Jid {
+        self.jid.to_bare()
+    }
+}
+
+/// `<unacked number='…' arrival='…' session='…' sequence='…'>` around one stanza.
+fn unacked(delivered: &Delivered, at: usize) -> Element {
+    let behind = |first: u64| match first {
+        0 => 0,
+        first => first + at as u64,
+    };
+    let mut unacked = Element::new("unacked", NS)
+        .with_attr("number", behind(delivered.number).to_string())
+        .with_attr("arrival", behind(delivered.arrival).to_string());
+    if let Some(origin) = delivered.origins.at(at) {
+        unacked = unacked
+            .with_attr("session", text(origin.session))
+            .with_attr("sequence", origin.sequence.to_string());
+    }
+    let rec = delivered.batch.recs[at];
+    match Element::parse(rec.bytes(&delivered.batch.buf)) {
+        Ok(stanza) => unacked.with_child(stanza),
+        Err(_) => unacked,
+    }
+}
+
+fn read_unacked(unacked: &Element) -> Option<Delivered> {
+    let number = |name| unacked.attr(name)?.parse::<u64>().ok();
+    let buf = unacked.elements().next()?.to_bytes();
+    let recs = vec![parse_rec(&buf)?];
+    let origin = unacked.attr("session").and_then(session);
+    let origin = origin.and_then(|session| {
+        let sequence = number("sequence")?;
+        Some(Origin { session, sequence })
+    });
+    Some(Delivered {
+        origins: Origins::from(origin),
+        arrival: number("arrival")?,
+        number: number("number")?,
+        ..Delivered::from(Batch { buf, recs })
+    })
+}
+
+fn read_seen(seen: &Element) -> Option<(SessionId, u64, u64)> {
+    let number = |name| seen.attr(name)?.parse::<u64>().ok();
+    let session = session(seen.attr("session")?)?;
+    Some((session, number("next")?, number("came")?))
+}
+
+/// A session as text.
+pub(super) fn text(session: SessionId) -> String {
+    format!("{} {}", session.node, session.serial)
+}
+
+/// A session from text.
+pub(super) fn session(text: &str) -> Option<SessionId> {
+    let (node, serial) = text.split_once(' ')?;
+    Some(SessionId {
+        node: node.parse().ok()?,
+        serial: serial.parse().ok()?,
+    })
+}
+
+impl Account {
+    /// The streams that wait for their clients, and no node serves.
+    pub(crate) fn stranded(&self) -> impl Iterator<Item = Stranded> {
+        let waits = |session: &Session| {
+            let (ends, kept) = session.stream.as_ref()?.waits(session.next_stanza)?;
+            Some(Stranded {
+                session: session.id,
+                jid: session.jid.clone(),
+                address: session.address,
+                ends,
+                state: session.remembered(),
+                kept,
+            })
+        };
+        self.sessions.iter().filter_map(waits)
+    }
+
+    /// A stream that a former owner of the shard has left in the store. If its place is taken, what its client has not
+    /// got is for others; if a node has announced it, it has gone on.
+    pub(super) fn take_back(&mut self, turn: &mut Turn<'_>, stranded: &Stranded) {
+        let Stranded {
+            session, jid, kept, ..
+        } = stranded;
+        let named = |it: &Session| it.stream.as_ref().is_some_and(|it| it.id == kept.id);
+        if self.sessions.iter().any(named) {
+            return;
+        }
+        let resource = jid.resource().unwrap_or_default();
+        if self.sessions.by_resource(resource).is_some() || !self.record.enabled {
+            return self.leaves_stored(turn, *session, &kept.id, &kept.unacked);
+        }
+        let (stanzas, bytes) = (
+            turn.options.resume_stanzas_max,
+            turn.options.resume_bytes_max,
+        );
+        let mirror = Arc::new(Mirror::stranded(*session, kept, stanzas, bytes));
+        let sink: SinkRef = mirror.clone();
+        let mut taken = Session::new(jid.clone(), sink, stranded.address, turn.now);
+        taken.next_stanza = kept.next_stanza;
+        taken.stream = Some(Stream::stranded(kept, mirror, stranded.ends));
+        taken.recall(&stranded.state);
+        self.sessions.insert(taken);
+        self.sessions.begins_to_read(*session);
+        turn.env.modules.session_bound(self, turn, *session);
+        self.drain_offline(turn);
+    }
+
+    /// What the client of a stream has not got finds other ways; when it has, the stream's document is not needed any
+    /// more.
+    pub(super) fn leaves_stored(
+        &mut self,
+        turn: &mut Turn<'_>,
+        session: SessionId,
+        stream: &str,
+        unacked: &[Delivered],
+    ) {
+        let (bell, receipt) = Bell::with_receipt();
+        let before = turn.receipt.replace(receipt);
+        for delivered in unacked {
+            self.left(turn, session, delivered);
+        }
+        turn.receipt = before;
+        let key = stream.to_owned();
+        let forget = move |turn: &mut Turn<'_>, _| forget(turn, key);
+        turn.request(Request::Settled(bell), Then::Free(Box::new(forget)));
+    }
+}
+
+/// Deletes the document of a stream. One that stays is of a stream that is over, or has gone on: it ends by its time.
+pub(crate) fn forget(turn: &mut Turn<'_>, stream: String) {
+    let request = Request::DeleteDocument {
+        owner: owner(turn.shard),
+        collection: COLLECTION,
+        key: stream,
+    };
+    turn.request(request, Then::Free(Box::new(|_, _| {})));
+}
+
+#[cfg(test)]
+mod tests {
+    use rookery_xmpp::stanza::Rec;
+
+    use super::*;
+
+    fn id(serial: u64) -> SessionId {
+        SessionId { node: 3, serial }
+    }
+
+    fn delivered() -> Delivered {
+        let first = "<message from=\"a@b/c\"><body>1 &amp; 2</body></message>";
+        let second = "<presence><x xmlns=\"y\"/></presence>";
+        let buf = Bytes::from(format!("{first}{second}"));
+        let at = |start: usize, text: &str| -> Rec {
+            let rec = parse_rec(text.as_bytes()).expect("canonical");
+            rec.moved_to(start as u32)
+        };
+        let recs = vec![at(0, first), at(first.len(), second)];
+        Delivered {
+            origins: Origins::Run(Origin {
+                session: id(9),
+                sequence: 5,
+            }),
+            arrival: 70,
+            number: 8,
+            ..Delivered::from(Batch { buf, recs })
+        }
+    }
+
+    #[test]
+    fn a_stream_comes_back_from_its_document_as_it_was() {
+        let stranded = Stranded {
+            session: id(1),
+            jid: Arc::new("juliet@localhost/balcony".parse().expect("a JID")),
+            address: [127, 0, 0, 1].into(),
+            ends: Timestamp(99),
+            state: Bytes::from_static(b"<session xmlns=\"urn:rookery:session:1\" bound=\"3\"/>"),
+            kept: Kept {
+                id: "name".to_owned(),
+                next_stanza: 40,
+                submitted: 0,
+                h: u32::MAX,
+                acked: 7,
+                unacked: vec![delivered()],
+                seen: Seen::heard([(id(9), 7, u64::MAX)]),
+            },
+        };
+        let back = Stranded::parse(&stranded.to_bytes()).expect("it is one");
+        assert_eq!((back.session, &back.jid), (stranded.session, &stranded.jid));
+        assert_eq!((back.ends, back.address), (stranded.ends, stranded.address));
+        assert_eq!(back.state, stranded.state);
+        assert_eq!((back.kept.h, back.kept.acked), (u32::MAX, 7));
+        assert_eq!(back.kept.seen, stranded.kept.seen);
+        let (before, unacked) = (delivered(), &back.kept.unacked);
+        assert_eq!(unacked.len(), 2);
+        for (at, stanza) in unacked.iter().enumerate() {
+            let [rec] = stanza.batch.recs[..] else {
+                panic!("each is alone")
+            };
+            let was = before.batch.recs[at].bytes(&before.batch.buf);
+            assert_eq!(rec.bytes(&stanza.batch.buf), was);
+            assert_eq!(
+                (stanza.number, stanza.arrival),
+                (8 + at as u64, 70 + at as u64)
+            );
+            assert_eq!(stanza.origins.at(0), before.origins.at(at));
+        }
+    }
+
+    #[test]
+    fn what_is_no_stream_is_none() {
+        for document in [
+            "",
+            "<stream/>",
+            "<stream xmlns=\"urn:rookery:stream:1\" id=\"1\"/>",
+        ] {
+            assert!(Stranded::parse(document.as_bytes()).is_none(), "{document}");
+        }
+    }
+}
