@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use rookery_session::carrier::{SessionId, ShardId};
+use rookery_xmpp::jid::Jid;
 
 use super::clock::Micros;
 use super::message::Received;
@@ -264,15 +265,25 @@ impl Oracle {
     }
 
     /// A client was told that these messages are acknowledged.
-    pub(crate) fn acked(&mut self, numbers: &[u64], now: Micros) {
+    pub(crate) fn acked(
+        &mut self,
+        numbers: &[u64],
+        is_durable: impl Fn(&Jid, u64) -> bool,
+        now: Micros,
+    ) {
         self.tally.acked += numbers.len() as u64;
         for number in numbers {
             let Some(sent) = self.sent.get_mut(*number as usize) else {
                 continue;
             };
             sent.acked = true;
-            let is_somewhere = sent.bounced || sent.stored || sent.mirrored;
-            if !is_somewhere && !self.given.contains(*number) {
+            let is_answered = sent.bounced || sent.mirrored || self.given.contains(*number);
+            // What an owner has written that is none any more counts all the same.
+            let is_in_log = || {
+                let recipient = sent.recipient.parse();
+                recipient.is_ok_and(|recipient| is_durable(&recipient, *number))
+            };
+            if !is_answered && !sent.stored && !is_in_log() {
                 let (from, to) = (&sent.from, &sent.to);
                 let what = format!(
                     "message {number} from {from} to {to} was acknowledged at {now} too early"
@@ -316,11 +327,12 @@ impl Oracle {
         }
     }
 
-    /// A message is removed from a log. What a former owner appended late stands among what its next owner has given
+    /// A message is removed from a log: a session has taken it, or its shard keeps it for one. What a former owner appended late stands among what its next owner has given
     /// out, and goes with it: nobody was told that it is there.
     pub(crate) fn trimmed(&mut self, number: u64) {
         let sent = self.sent.get(number as usize);
-        if sent.is_some_and(|sent| sent.stored) && !self.given.contains(number) {
+        let is_kept = sent.is_some_and(|sent| sent.mirrored) || self.given.contains(number);
+        if sent.is_some_and(|sent| sent.stored) && !is_kept {
             self.broken(format!(
                 "message {number} was trimmed from a log, and no session has taken it"
             ));

@@ -155,6 +155,13 @@ impl ShardMover {
         for input in left {
             self.run(input, around);
         }
+        // Who has lost its lease has nothing to leave: there may be another owner already.
+        if self.standing.may_act() {
+            let (shard, epoch) = (self.shard.id(), self.epoch);
+            let left = self.shard.left_to_next().into_iter();
+            let words = left.map(|request| Word::Request(shard, epoch, LEFT_TO_NEXT, request));
+            around.words.extend(words);
+        }
         self.standing.retire();
         around.words.push(Word::Retired(self.shard.id()));
     }
@@ -285,6 +292,9 @@ impl ShardMover {
         self.next.push_back(Input::Replied(id, delivered(taken)));
     }
 }
+
+/// Stands for what a shard that is served no more has written for its next owner.
+pub(crate) const LEFT_TO_NEXT: RequestId = RequestId(u64::MAX);
 
 fn delivered(taken: bool) -> Reply {
     if taken { Reply::Done } else { Reply::NotTaken }

@@ -1,6 +1,7 @@
 //! What clients do with streams that they manage (XEP-0198): acknowledge, ask, lose their sockets, and come back.
 
 use rookery_session::carrier::SessionId;
+use rookery_xmpp::jid::Jid;
 
 use super::clients::FRAMES_AT_ONCE;
 use super::{CALM_AT, World};
@@ -65,7 +66,11 @@ impl World {
         }
         if let Some(h) = counts {
             match ledger.acknowledged(h) {
-                Ok(numbers) => self.oracle.acked(&numbers, self.now),
+                Ok(numbers) => {
+                    let database = &self.database;
+                    let is_durable = |to: &Jid, number| database.has_in_log(to, number);
+                    self.oracle.acked(&numbers, is_durable, self.now);
+                }
                 Err(what) => self.oracle.broken(format!("{}: {what}", client.account)),
             }
         }
