@@ -14,7 +14,8 @@ use rookery_router::shard::{
     Admission, Effect, Gate, Input, Reply, Request, RequestId, Shard, Standing,
 };
 use rookery_session::carrier::{
-    Answer, Delivery, Full, Peers, SessionId, ShardId, Tenure, ToSession, ToShard,
+    Answer, Delivered, Delivery, Full, Peers, SessionId, ShardId, SinkRef, Tenure, ToSession,
+    ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Seeded;
@@ -189,13 +190,9 @@ impl ShardMover {
         match effect {
             Effect::Deliver { to, jid, delivered } => {
                 bounces(&delivered.batch, around.words);
-                // Only a sink that the shard has put before the session's own says that.
-                let mirrored: Vec<_> = match to.may_be_resumed() {
-                    true => Vec::new(),
-                    false => numbers(&delivered).collect(),
-                };
+                let mirrored = mirrored(&to, &delivered);
                 let refused = to.send(ToSession::Deliver(delivered));
-                if refused.is_ok() && !mirrored.is_empty() {
+                if refused.is_ok() {
                     around.words.push(Word::Mirrored(mirrored));
                 }
                 if let Err(Full(ToSession::Deliver(delivered))) = refused {
@@ -283,13 +280,26 @@ impl ShardMover {
                 return around.words.push(Word::Request(shard, epoch, id, request));
             }
         };
+        let mirrored = mirrored(&to, &given);
         let taken = match to.deliver(*given) {
             _ if around.planted == Some(Planted::TrimTooEarly) => true,
             Delivery::Taken => true,
             Delivery::NotTaken => false,
             Delivery::Pending(taken) => return self.deliveries.push((id, taken)),
         };
+        if taken {
+            around.words.push(Word::Mirrored(mirrored));
+        }
         self.next.push_back(Input::Replied(id, delivered(taken)));
+    }
+}
+
+/// The messages that a shard keeps itself when this sink takes them: what it puts before a session whose stream can be
+/// resumed is no stream's end that could be, and says so.
+fn mirrored(to: &SinkRef, delivered: &Delivered) -> Vec<u64> {
+    match to.may_be_resumed() {
+        true => Vec::new(),
+        false => numbers(delivered).collect(),
     }
 }
 

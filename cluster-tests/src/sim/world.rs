@@ -1,5 +1,6 @@
 //! A whole cluster in one thread: true time, the events on their way, and everything that they reach.
 
+mod applicants;
 mod budgets;
 mod clients;
 mod departed;
@@ -35,7 +36,7 @@ use super::oracle::{Oracle, Violation};
 use super::planted::Planted;
 use super::process::{Process, Settings};
 use super::shard_mover::Word;
-use clients::Applicant;
+use applicants::Applicant;
 use group::News;
 
 /// The store, as the network knows it.
