@@ -13,6 +13,7 @@ use crate::wire::Wire;
 /// The names of the tests.
 pub(crate) const NAMES: &[&str] = &[
     "kill -9 loses no account, contact, document or waiting message that was answered for",
+    "kill -9 loses nothing that was acknowledged to its sender and not by its recipient, be it archived or not",
     "a full disk refuses new durable work, and recovers by itself",
     "an orderly end tells clients system-shutdown",
     "a second server on the same data is refused",
@@ -25,9 +26,10 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
             NAMES[0],
             Box::new(|suite| kill_and_look(suite, &["--unlimited"])),
         ),
-        (NAMES[1], Box::new(full_disk)),
-        (NAMES[2], Box::new(orderly_end)),
-        (NAMES[3], Box::new(second_server)),
+        (NAMES[1], Box::new(kill_between)),
+        (NAMES[2], Box::new(full_disk)),
+        (NAMES[3], Box::new(orderly_end)),
+        (NAMES[4], Box::new(second_server)),
     ]
 }
 
@@ -180,6 +182,55 @@ impl Drop for SmallDisk {
         // Lazily, so that a process that still dies does not keep it.
         let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
+}
+
+/// The recipient is here and acknowledges some; the sender is told that all were received; then the process dies.
+fn kill_between(suite: &Suite) -> Result<()> {
+    for archives in ["never", "always"] {
+        let option = format!("archive.default={archives}");
+        let mut server = Server::start(suite, &["--unlimited", "--set", &option])?;
+        create(&server, "romeo")?;
+        create(&server, "juliet")?;
+        let (mut juliet, _) = Wire::bound(&server, "juliet", PASSWORD)?;
+        juliet.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")?;
+        juliet.read_until("<enabled")?;
+        juliet.send("<presence/>")?;
+        juliet.read_until("<presence")?;
+        let (mut romeo, _) = Wire::bound(&server, "romeo", PASSWORD)?;
+        romeo.send("<enable xmlns='urn:xmpp:sm:3'/>")?;
+        romeo.read_until("<enabled")?;
+        let message =
+            |n| format!("<message to='juliet@localhost' type='chat'><body>n{n}.</body></message>");
+        let all: String = (0..20).map(message).collect();
+        romeo.send(&all)?;
+        wait_for("all are acknowledged", Duration::from_secs(20), || {
+            romeo.forget();
+            let asked = romeo.send("<r xmlns='urn:xmpp:sm:3'/>");
+            let answer = asked.and_then(|()| romeo.read_until("<a "));
+            match answer.map(|answer| answer.contains("h=\"20\"")) {
+                Ok(true) => Some(Ok(())),
+                Ok(false) => None,
+                Err(error) => Some(Err(error)),
+            }
+        })??;
+        juliet.read_until("n19.")?;
+        // Her own presence, and five messages.
+        juliet.send("<a xmlns='urn:xmpp:sm:3' h='6'/><r xmlns='urn:xmpp:sm:3'/>")?;
+        juliet.read_until("<a ")?;
+        server.kill()?;
+        server.restart()?;
+        let (mut next, _) = Wire::bound(&server, "juliet", PASSWORD)?;
+        next.send("<presence/>")?;
+        let received = next.read_until("n19.")?;
+        for n in 6..20 {
+            let times = received.matches(&format!("<body>n{n}.")).count();
+            ensure!(
+                times == 1,
+                "{archives}: n{n} came {times} times: {received}"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn full_disk(suite: &Suite) -> Result<()> {

@@ -126,6 +126,10 @@ impl Sink for Inbox {
         true
     }
 
+    fn is_alone(&self) -> bool {
+        true
+    }
+
     fn kept(&self) -> Option<Kept> {
         self.queue().kept()
     }

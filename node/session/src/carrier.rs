@@ -17,6 +17,7 @@
 //! Frames of one session stay in order. Every queue on the way is bounded: a full shard gives the frame back, and the
 //! session stops reading its socket; a full session gives the frame back, and the shard decides what becomes of it.
 
+mod logged;
 mod questions;
 
 use std::future::Future;
@@ -31,6 +32,7 @@ use rookery_xmpp::stream_error::StreamError;
 
 use crate::seen::Seen;
 
+pub use self::logged::Logged;
 pub use self::questions::{
     AccountSummary, AdminAnswer, AdminQuestion, Answer, Question, Resumed, SessionSummary,
 };
@@ -268,6 +270,8 @@ pub struct Delivered {
     /// Of a stream that can be resumed: the number of the first among all that the shard has delivered to it, from 1
     /// on. 0 if they are not counted.
     pub number: u64,
+    /// Where they lie in the account's log, if that owes them until the client has got them.
+    pub logged: Logged,
 }
 
 impl From<Batch> for Delivered {
@@ -279,6 +283,7 @@ impl From<Batch> for Delivered {
             receipt: None,
             arrival: 0,
             number: 0,
+            logged: Logged::NOT,
         }
     }
 }
@@ -376,6 +381,11 @@ pub trait Sink: Send + Sync {
 
     /// Whether it can be told of a stream that can be resumed: what is numbered, and how that is acknowledged.
     fn may_be_resumed(&self) -> bool {
+        false
+    }
+
+    /// Whether what it is given is in the process of its shard alone, and would be gone with it.
+    fn is_alone(&self) -> bool {
         false
     }
 

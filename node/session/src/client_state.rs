@@ -177,6 +177,7 @@ fn alone(delivered: &Delivered, at: usize) -> Delivered {
             0 => 0,
             first => first + at as u64,
         },
+        logged: delivered.logged.at(at).into(),
     }
 }
 

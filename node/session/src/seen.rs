@@ -74,15 +74,22 @@ impl Seen {
                 delivered.batch.recs.drain(..repeats);
                 *first = first.plus(repeats);
                 delivered.arrival += repeats as u64;
+                delivered.logged = delivered.logged.behind(repeats);
             }
             Origins::Each(each) => {
+                let news = each.iter().copied();
+                let news = news.map(|origin| origin.is_none_or(|origin| self.is_news(origin)));
+                let news: Vec<bool> = news.collect();
+                if news.iter().all(|is_new| *is_new) {
+                    return;
+                }
                 let recs = std::mem::take(&mut delivered.batch.recs);
-                let all = recs.into_iter().zip(each.iter().copied());
-                let new =
-                    all.filter(|(_, origin)| origin.is_none_or(|origin| self.is_news(origin)));
+                let all = recs.into_iter().zip(each.iter().copied()).zip(&news);
+                let new = all.filter_map(|(it, is_new)| is_new.then_some(it));
                 let (recs, origins): (Vec<_>, Vec<_>) = new.unzip();
                 delivered.batch.recs = recs;
                 *each = origins.into();
+                delivered.logged = delivered.logged.filtered(news);
             }
         }
     }

@@ -509,11 +509,9 @@ impl LeftBehind {
             session,
             jid,
             delivered: Delivered {
-                batch,
                 origins,
-                receipt: None,
                 arrival,
-                number: 0,
+                ..Delivered::from(batch)
             },
         })
     }

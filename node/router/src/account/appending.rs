@@ -30,6 +30,15 @@ pub(super) struct Kept {
     pub(super) rec: Rec,
     pub(super) origin: Option<Origin>,
     pub(super) marks: Marks,
+    /// Sessions of this process are given it at once.
+    pub(super) is_given: bool,
+}
+
+impl Kept {
+    /// Whether it waits for a reader.
+    fn waits(&self) -> bool {
+        self.marks.contains(Marks::OWED) && !self.is_given
+    }
 }
 
 /// One append.
@@ -83,8 +92,7 @@ impl Account {
             received,
             kept,
         } = append;
-        let is_owed = |message: &Kept| message.marks.contains(Marks::OWED);
-        let (owed, archived): (Vec<_>, Vec<_>) = kept.into_iter().partition(is_owed);
+        let (owed, archived): (Vec<_>, Vec<_>) = kept.into_iter().partition(Kept::waits);
         self.offline.appending -= owed.len() as u64;
         let refusal = match reply {
             Reply::Done => {
@@ -92,7 +100,7 @@ impl Account {
                 self.offline.appended += 1;
                 self.archived(&archived);
                 let in_both = |message: &&Kept| message.marks.contains(Marks::ARCHIVED);
-                let came = archived.len() + owed.iter().filter(in_both).count();
+                let came = archived.iter().chain(&owed).filter(in_both).count();
                 self.archive_grew(turn, came as u64);
                 None
             }

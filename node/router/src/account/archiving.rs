@@ -100,7 +100,8 @@ impl Account {
         if self.jid().same_bare(to) || is_host || self.archived_before(turn, stanza.buf).is_some() {
             return Ok(());
         }
-        self.put_aside(turn, stanza.from, to, stanza.buf, stanza.rec)?;
+        let marks = Marks::ARCHIVED;
+        self.put_aside(turn, (stanza.from, to), stanza.buf, stanza.rec, marks)?;
         Ok(())
     }
 
@@ -137,16 +138,27 @@ impl Account {
                 self.keep_offline(turn, from, to, buf, rec, marks);
                 return (Given::Log, None);
             }
-            None => match self.put_aside(turn, from, to, buf, rec) {
-                Ok(position) => position,
-                Err(error) => {
-                    turn.bounce(from, to, buf, rec, &error);
-                    return (Given::Nobody, None);
+            None => {
+                let is_unsure = match &direct {
+                    Some((_, sink, _)) => sink.is_alone(),
+                    None => self.has_reader_alone(turn),
+                };
+                let marks = match is_unsure {
+                    true => Marks::OWED | Marks::ARCHIVED,
+                    false => Marks::ARCHIVED,
+                };
+                match self.put_aside(turn, (from, to), buf, rec, marks) {
+                    Ok(position) => position,
+                    Err(error) => {
+                        turn.bounce(from, to, buf, rec, &error);
+                        return (Given::Nobody, None);
+                    }
                 }
-            },
+            }
         };
         let (buf, rec) = identified(buf, rec, self.jid(), position);
         turn.replaced(&buf);
+        turn.logged = self.place_if_unsure(position);
         let given = match direct {
             Some((id, sink, jid)) => {
                 turn.deliver(&sink, &jid, &buf, rec);
@@ -161,17 +173,18 @@ impl Account {
                 Given::Readers
             }
         };
+        turn.logged = None;
         (given, Some((buf, rec)))
     }
 
-    /// Gives a message a place in the archive; it is written at the end of the frame.
-    fn put_aside(
+    /// Gives a message a place in the log; it is written at the end of the frame, and sent on or delivered at once.
+    pub(super) fn put_aside(
         &mut self,
         turn: &Turn<'_>,
-        from: &Arc<Jid>,
-        to: &Arc<Jid>,
+        (from, to): (&Arc<Jid>, &Arc<Jid>),
         buf: &Bytes,
         rec: Rec,
+        marks: Marks,
     ) -> Result<Position, StanzaError> {
         let bytes = rec.bytes(buf);
         let (entries, held) = self.offline.archiving;
@@ -192,8 +205,13 @@ impl Account {
             bytes: Bytes::copy_from_slice(bytes),
             rec: rec.moved_to(0),
             origin: turn.origin_of(buf),
-            marks: Marks::ARCHIVED,
+            marks,
+            is_given: true,
         });
+        if marks.contains(Marks::OWED) {
+            let is_archived = marks.contains(Marks::ARCHIVED);
+            self.offline.gives_unsure(position, turn.now, is_archived);
+        }
         Ok(position)
     }
 
@@ -202,7 +220,9 @@ impl Account {
         let bytes: usize = kept.iter().map(|message| message.bytes.len()).sum();
         self.offline.archiving.0 -= kept.len() as u64;
         self.offline.archiving.1 -= bytes;
-        self.offline.passed += kept.len() as u64;
+        // What sessions are not sure to have is passed when they are.
+        let is_passed = |it: &&Kept| it.marks == Marks::ARCHIVED;
+        self.offline.passed += kept.iter().filter(is_passed).count() as u64;
     }
 }
 

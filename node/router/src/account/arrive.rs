@@ -140,8 +140,12 @@ impl Account {
         };
         let (given, identified) = match self.archives(turn, from, rec) {
             true => self.arrive_archived(turn, from, to, buf, rec),
-            false => (self.give_message(turn, from, to, buf, rec), None),
+            false => match self.log_unsure(turn, (from, to), buf, rec) {
+                Ok(()) => (self.give_message(turn, from, to, buf, rec), None),
+                Err(error) => return turn.bounce(from, to, buf, rec, &error),
+            },
         };
+        turn.logged = None;
         if copied {
             let (buf, rec) = identified
                 .as_ref()
@@ -250,7 +254,7 @@ impl Account {
 
 /// Whether messages of this type go through the log when they cannot be delivered at once. The
 /// others are delivered, dropped or answered past it.
-fn is_kept_in_order(stanza_type: StanzaType) -> bool {
+pub(super) fn is_kept_in_order(stanza_type: StanzaType) -> bool {
     !matches!(
         stanza_type,
         StanzaType::Groupchat | StanzaType::Headline | StanzaType::Error

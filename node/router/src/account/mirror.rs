@@ -10,6 +10,7 @@
 //! The session's node takes what is numbered in order only. So what it did not get (its link was full, or broke) is
 //! given again from there on, with all that follows.
 
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rookery_session::carrier::{
@@ -81,6 +82,13 @@ impl Mirror {
         let state = self.state();
         let unacked = state.unacked.iter().cloned().collect();
         (state.unacked.acked(), unacked, state.seen.clone())
+    }
+
+    /// The first place in the log of what its client has not got.
+    pub(super) fn first_logged(&self) -> Option<NonZeroU64> {
+        let state = self.state();
+        let mut logged = state.unacked.iter().map(|delivered| delivered.logged.at(0));
+        logged.find_map(|place| place)
     }
 
     /// The client has got so many. Gives on what its node was not given.
@@ -276,6 +284,11 @@ impl Sink for Mirror {
                 None => Err(Full(frame)),
             },
         }
+    }
+
+    fn is_alone(&self) -> bool {
+        let state = self.state();
+        state.sink.as_ref().is_none_or(|sink| sink.is_alone())
     }
 
     fn remembers(&self) -> bool {

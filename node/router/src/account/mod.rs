@@ -36,6 +36,7 @@ pub(crate) mod stranded;
 mod submit;
 mod subscription;
 mod undelivered;
+mod unsure;
 mod waiting;
 mod work;
 
@@ -254,6 +255,7 @@ impl Account {
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>, idle: Duration) {
         self.archive_again(turn);
         self.look_after_streams(turn);
+        self.clear_sure(turn);
         if self.busy == 0 {
             self.drain_offline(turn);
         }

@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::{Delivered, Origins, SessionId};
+use rookery_session::carrier::{Delivered, Logged, Origins, SessionId};
 use rookery_store::StoreError;
 use rookery_store::account::Loaded;
 use rookery_store::log::{DELIVERED, LogEntry, LogQuery, LogRange, Marks, Position};
@@ -37,6 +37,7 @@ use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use super::appending::{Again, Kept};
 use super::archiving::stanza_id;
 use super::sessions::STALL;
+use super::unsure::Unsure;
 use super::{Account, repeats};
 use crate::shard::{Reply, Request, Turn};
 
@@ -53,6 +54,10 @@ pub(crate) struct Offline {
     next_sequence: u64,
     /// The log owes nothing up to here.
     pub(super) cursor: Option<Position>,
+    /// What it owes up to here was given to sessions, and they may not be sure to have it.
+    pub(super) read: Option<Position>,
+    /// What that is.
+    pub(super) unsure: Unsure,
     /// Entries that are only archived, above the cursor as it was last kept.
     pub(super) passed: u64,
     /// The cursor is being kept.
@@ -64,7 +69,7 @@ pub(crate) struct Offline {
     /// The log is to be read until it is empty, whatever is known of it.
     to_be_read: bool,
     /// The first position of an append that failed: what is below the cursor from there on may have come since.
-    doubtful: Option<Position>,
+    pub(super) doubtful: Option<Position>,
     /// Waiting messages on their way into it.
     pub(super) appending: u64,
     /// What is only archived and not yet durable: entries and bytes.
@@ -102,6 +107,21 @@ pub(super) struct Given {
     has_others: bool,
 }
 
+impl Given {
+    fn of(entries: &[LogEntry]) -> Option<Self> {
+        Some(Self {
+            entries: entries.len() as u64,
+            last: entries.last()?.position,
+            has_archived: entries.iter().any(is_archived),
+            has_others: !entries.iter().all(is_archived),
+        })
+    }
+}
+
+fn is_archived(entry: &LogEntry) -> bool {
+    entry.marks.contains(Marks::ARCHIVED)
+}
+
 impl Offline {
     pub(super) fn new(epoch: u32, loaded: &Loaded) -> Self {
         // A new epoch begins its own count; within one the count goes on.
@@ -113,6 +133,8 @@ impl Offline {
             epoch,
             next_sequence,
             cursor: loaded.delivered,
+            read: loaded.delivered,
+            unsure: Unsure::default(),
             passed: 0,
             keeping: false,
             stored: loaded.owed,
@@ -164,17 +186,29 @@ impl Offline {
         self.given = None;
         self.draining = false;
         self.cursor = self.cursor.max(Some(page.last));
+        self.read = self.read.max(self.cursor);
         self.stored = self.stored.saturating_sub(page.entries);
         self.to_be_read |= self.may_be_more;
     }
 
-    /// The range of a page that was given, with what may have come late.
-    fn range_of(&self, page: Given) -> LogRange {
+    /// A page was given to a session that is not sure to have it.
+    fn given_unsure(&mut self, page: Given, entries: &[(Position, bool)], now: Timestamp) {
+        self.draining = false;
+        self.read = self.read.max(Some(page.last));
+        self.stored = self.stored.saturating_sub(page.entries);
+        self.to_be_read |= self.may_be_more;
+        for (position, is_archived) in entries {
+            self.unsure.push(*position, now, *is_archived);
+        }
+    }
+
+    /// The range up to an entry that is owed no more, with what may have come late.
+    pub(super) fn range_through(&self, last: Position) -> LogRange {
         let above = self.cursor.and_then(|cursor| cursor.next().ok());
         let from = above.map(|above| self.doubtful.map_or(above, |it| it.min(above)));
         LogRange {
             from,
-            ..LogRange::through(page.last).sparing_archived()
+            ..LogRange::through(last).sparing_archived()
         }
     }
 
@@ -197,8 +231,10 @@ impl Offline {
         if self.passed == 0 || owes || self.draining || self.given.is_some() || self.keeping {
             return;
         }
-        let settled = self.settled_below().and_then(Position::previous);
-        self.cursor = self.cursor.max(settled);
+        let unsure = self.unsure.first();
+        let settled = unsure.or_else(|| self.settled_below());
+        self.cursor = self.cursor.max(settled.and_then(Position::previous));
+        self.read = self.read.max(self.cursor);
     }
 
     /// The chain of requests ends for now: the store failed.
@@ -210,7 +246,8 @@ impl Offline {
     /// Whether nothing is under way.
     pub(super) fn is_quiet(&self) -> bool {
         let on_its_way = self.appending > 0 || self.archiving.0 > 0 || !self.batch.is_empty();
-        !on_its_way && !self.draining && self.given.is_none() && !self.keeping
+        let is_sure = self.unsure.is_quiet();
+        !on_its_way && !self.draining && self.given.is_none() && !self.keeping && is_sure
     }
 }
 
@@ -251,6 +288,7 @@ impl Account {
                     rec: rec.moved_to(0),
                     origin: turn.origin_of(buf),
                     marks,
+                    is_given: false,
                 });
             }
             Err(error) => turn.bounce(from, to, buf, rec, &store_refusal(&error)),
@@ -281,7 +319,7 @@ impl Account {
         let oldest = self.offline.under_way.front().copied();
         let query = LogQuery {
             before: self.offline.settled_below(),
-            ..LogQuery::after(self.offline.cursor, self.offline.page).only(Marks::OWED)
+            ..LogQuery::after(self.offline.read, self.offline.page).only(Marks::OWED)
         };
         let request = Request::ReadLog(Jid::clone(self.jid()), query);
         self.request_beside(turn, request, move |account, turn, reply| match reply {
@@ -311,27 +349,35 @@ impl Account {
             PAGE_MESSAGES.min(2 * self.offline.page)
         };
         entries.truncate(fit);
+        let last = entries.last().map(|entry| entry.position);
+        entries.retain(|entry| !self.offline.unsure.has(entry.position));
+        let Some(given) = Given::of(&entries) else {
+            // All of it was given before.
+            self.offline.draining = false;
+            self.offline.read = self.offline.read.max(last);
+            return self.drain_offline(turn);
+        };
         let reader = self.offline.reader;
         let session = self
             .sessions
             .readers(turn.now)
             .find(|s| Some(s.id) == reader);
         let session = session.map(|session| (session.id, session.sink.clone()));
-        let (Some((id, to)), Some(last)) = (session, entries.last()) else {
+        let Some((id, to)) = session else {
             self.offline.draining = false;
             return self.drain_offline(turn);
         };
-        let is_archived = |entry: &LogEntry| entry.marks.contains(Marks::ARCHIVED);
-        let given = Given {
-            entries: entries.len() as u64,
-            last: last.position,
-            has_archived: entries.iter().any(is_archived),
-            has_others: !entries.iter().all(is_archived),
-        };
+        let is_unsure = to.is_alone() || self.offline.unsure.first().is_some();
+        let places = |entry: &LogEntry| (entry.position, is_archived(entry));
+        let places: Vec<_> = entries.iter().filter(|_| is_unsure).map(places).collect();
         entries.retain(|entry| !self.is_from_blocked(&entry.stanza));
         let delivered = Box::new(delayed(&entries, self.jid()));
         let request = Request::Deliver { to, delivered };
         self.request_beside(turn, request, move |account, turn, reply| {
+            if matches!(reply, Reply::Done) && !places.is_empty() {
+                account.offline.given_unsure(given, &places, turn.now);
+                return account.drain_offline(turn);
+            }
             if matches!(reply, Reply::Done) {
                 account.offline.given = Some(given);
                 return account.settle_page(turn);
@@ -353,7 +399,7 @@ impl Account {
         self.offline.draining = true;
         let owner = Jid::clone(self.jid());
         let (request, left) = if given.has_others {
-            let request = Request::RemoveLog(owner, self.offline.range_of(given));
+            let request = Request::RemoveLog(owner, self.offline.range_through(given.last));
             let has_others = false;
             (
                 request,
@@ -418,6 +464,7 @@ fn delayed(entries: &[LogEntry], account: &Jid) -> Delivered {
     let mut out = Vec::with_capacity(entries.iter().map(|entry| entry.stanza.len() + 96).sum());
     let mut recs = Vec::with_capacity(entries.len());
     let mut origins = Vec::with_capacity(entries.len());
+    let mut places = Vec::with_capacity(entries.len());
     for entry in entries {
         let Some(rec) = parse_rec(&entry.stanza) else {
             continue;
@@ -427,11 +474,12 @@ fn delayed(entries: &[LogEntry], account: &Jid) -> Delivered {
             .with_attr("stamp", datetime::format(entry.received));
         let mut child = Vec::new();
         delay.write(&mut child);
-        if entry.marks.contains(Marks::ARCHIVED) {
+        if is_archived(entry) {
             stanza_id(account, entry.position).write(&mut child);
         }
         recs.push(append_child(&entry.stanza, &rec, &child, &mut out));
         origins.push(entry.origin.map(repeats::carried));
+        places.push(entry.position.pack() as u64);
     }
     let batch = Batch {
         buf: out.into(),
@@ -439,6 +487,7 @@ fn delayed(entries: &[LogEntry], account: &Jid) -> Delivered {
     };
     Delivered {
         origins: Origins::Each(origins.into()),
+        logged: Logged::Each(places.into()),
         ..Delivered::from(batch)
     }
 }

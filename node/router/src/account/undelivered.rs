@@ -11,6 +11,7 @@
 //! A stranger must not be able to end a session by sending more than it reads, so only what the
 //! session relies on ends it.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,8 +22,8 @@ use rookery_xmpp::stanza::{Kind, Rec, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
-use super::Account;
 use super::absent::addresses;
+use super::{Account, unsure};
 use crate::shard::{Cause, Turn};
 
 impl Account {
@@ -75,10 +76,12 @@ impl Account {
         for (at, rec) in batch.recs.iter().enumerate() {
             let arrival = first.map(|first| first + at as u64);
             let origin = delivered.origins.at(at);
+            let logged = delivered.logged.at(at);
             turn.cause = origin.map(|origin| Cause::new(origin, &batch.buf));
             match addresses(&batch.buf, *rec) {
                 Some((from, to)) => {
-                    broken |= self.missed(turn, (&from, &to), &batch.buf, *rec, arrival);
+                    let place = (arrival, logged);
+                    broken |= self.missed(turn, (&from, &to), &batch.buf, *rec, place);
                 }
                 // Without a sender it is the server's own.
                 None => broken = true,
@@ -96,7 +99,7 @@ impl Account {
         (from, to): (&Arc<Jid>, &Arc<Jid>),
         buf: &Bytes,
         rec: Rec,
-        arrival: Option<u64>,
+        (arrival, logged): (Option<u64>, Option<NonZeroU64>),
     ) -> bool {
         match (rec.kind, rec.stanza_type) {
             (Kind::Message, StanzaType::Headline | StanzaType::Error) => {}
@@ -109,7 +112,7 @@ impl Account {
             (Kind::Message, _) => {
                 let one_has_it = to.is_bare()
                     && arrival.is_some_and(|arrival| !self.sessions.is_to_be_kept(arrival));
-                if !one_has_it {
+                if !one_has_it && !self.is_logged(logged) {
                     // Where it is archived, it is so already, and says where.
                     self.keep_offline(turn, from, to, buf, rec, Marks::OWED);
                 }
@@ -117,6 +120,12 @@ impl Account {
             _ => return self.is_own_or_host(turn, from) || self.roster.is_publisher(from),
         }
         false
+    }
+
+    /// Whether the message lies in the log, where it waits from now on.
+    fn is_logged(&mut self, logged: Option<NonZeroU64>) -> bool {
+        let position = logged.and_then(unsure::position);
+        position.is_some_and(|position| self.offline.takes_back(position))
     }
 
     fn is_own_or_host(&self, turn: &Turn<'_>, from: &Jid) -> bool {

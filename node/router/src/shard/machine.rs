@@ -112,6 +112,7 @@ impl Shard {
             entropy,
             cause: None,
             arrival: 0,
+            logged: None,
             receipt: None,
             out: &mut self.out,
         };

@@ -2,6 +2,7 @@
 //! go.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -108,6 +109,8 @@ pub struct Turn<'a> {
     pub(crate) cause: Option<Cause>,
     /// The number of the stanza that arrives at an account; 0 if none does.
     pub(crate) arrival: u64,
+    /// Where that stanza lies in the account's log, if that owes it until a client has got it.
+    pub(crate) logged: Option<NonZeroU64>,
     /// Held by all that follows from the frame that is being handled.
     pub(crate) receipt: Option<Receipt>,
     pub(crate) out: &'a mut Outbox,
@@ -118,6 +121,7 @@ impl Turn<'_> {
     /// buffer for one session travel as one batch.
     pub fn deliver(&mut self, to: &SinkRef, jid: &Arc<Jid>, buf: &Bytes, rec: Rec) {
         let origin = self.origin_of(buf);
+        let logged = self.logged;
         if let Some(Effect::Deliver {
             jid: last,
             delivered,
@@ -127,6 +131,9 @@ impl Turn<'_> {
             && delivered.batch.buf.as_ptr() == buf.as_ptr()
             && continues(delivered.origins.at(0), delivered.batch.recs.len(), origin)
             && follows(delivered, self.arrival)
+            && delivered
+                .logged
+                .continues(delivered.batch.recs.len(), logged)
         {
             delivered.batch.recs.push(rec);
             return;
@@ -141,6 +148,7 @@ impl Turn<'_> {
             receipt: self.receipt.clone(),
             arrival: self.arrival,
             number: 0,
+            logged: logged.into(),
         };
         self.out.effects.push(Effect::Deliver {
             to: to.clone(),
@@ -158,11 +166,9 @@ impl Turn<'_> {
             recs: vec![rec],
         };
         let delivered = Delivered {
-            batch,
             origins: self.cause.map(|cause| cause.origin.of_copy()).into(),
             receipt: self.receipt.clone(),
-            arrival: 0,
-            number: 0,
+            ..Delivered::from(batch)
         };
         self.out.effects.push(Effect::Deliver {
             to: to.clone(),

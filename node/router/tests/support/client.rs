@@ -24,6 +24,8 @@ pub(super) struct Mailbox {
     pub(super) id: SessionId,
     pub(super) frames: Mutex<Vec<ToSession>>,
     pub(super) full: Mutex<bool>,
+    /// It would be gone with its shard.
+    pub(super) is_alone: bool,
 }
 
 impl Sink for Mailbox {
@@ -50,6 +52,10 @@ impl Sink for Mailbox {
 
     fn may_be_resumed(&self) -> bool {
         true
+    }
+
+    fn is_alone(&self) -> bool {
+        self.is_alone
     }
 }
 

@@ -69,6 +69,8 @@ pub(crate) struct World {
     pub(crate) hold_reads: bool,
     /// Accounts that are loaded are held back too.
     pub(crate) hold_loads: bool,
+    /// Sessions live and die with their shards.
+    pub(crate) alone: bool,
     /// A committed reservation turns out to have expired.
     pub(crate) commits_late: bool,
     held: VecDeque<Input>,
@@ -116,6 +118,7 @@ impl World {
             hold_undelivered: false,
             hold_reads: false,
             hold_loads: false,
+            alone: false,
             commits_late: false,
             held: VecDeque::new(),
             bells: Vec::new(),
@@ -275,6 +278,7 @@ impl World {
             id,
             frames: Mutex::default(),
             full: Mutex::new(false),
+            is_alone: self.alone,
         });
         self.sinks.push(mailbox.clone());
         mailbox

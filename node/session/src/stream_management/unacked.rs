@@ -42,6 +42,7 @@ impl Unacked {
             receipt: None,
             arrival: delivered.arrival,
             number: delivered.number,
+            logged: delivered.logged.clone(),
         }));
     }
 
@@ -150,6 +151,7 @@ fn drop_first(delivered: &mut Delivered, stanzas: usize) -> usize {
         Origins::Run(first) => *first = first.plus(stanzas),
         Origins::Each(each) => *each = each[stanzas..].into(),
     }
+    delivered.logged = delivered.logged.behind(stanzas);
     for number in [&mut delivered.arrival, &mut delivered.number] {
         if *number != 0 {
             *number += stanzas as u64;
