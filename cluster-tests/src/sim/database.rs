@@ -16,6 +16,8 @@ use rookery_store::log::{LogEntry, LogQuery};
 use rookery_store::{MemoryStore, Store, StoreError};
 use rookery_xmpp::jid::Jid;
 
+use super::message;
+
 /// Who asked: a tenure of a shard in one life of a node, and its own number for the request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asker {
@@ -88,6 +90,12 @@ impl Database {
     pub(crate) fn has_account(&self, jid: &Jid) -> bool {
         let found = self.store.account(jid).now_or_never();
         matches!(found, Some(Ok(Some(_))))
+    }
+
+    /// Whether a message is in somebody's log.
+    pub(crate) fn has_in_log(&self, owner: &Jid, number: u64) -> bool {
+        let mut entries = self.log(owner).into_iter();
+        entries.any(|entry| message::number_of(&entry.stanza) == Some(number))
     }
 
     /// The stanzas in a log, oldest first.

@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     SlowNetwork,
     /// The operator moves a shard to another router.
     Move(u16, u32),
+    /// A connection node sends its clients away.
+    Drain(u32),
 }
 
 /// A fault in its time.
@@ -52,7 +54,7 @@ pub(crate) struct Scheduled {
 pub(crate) enum Weather {
     /// Short breaks, slow disks and networks, and full ones.
     Rough,
-    /// Shards move as well.
+    /// Shards move as well, and clients are sent away.
     Moving,
     /// Everything.
     Stormy,
@@ -106,12 +108,13 @@ fn draw(weather: Weather, shards: u16, dice: &mut Dice) -> Fault {
     let all: Vec<u32> = CONTROLS.chain(ROUTERS).chain(CONNECTIONS).collect();
     let routers: Vec<u32> = ROUTERS.collect();
     let controls: Vec<u32> = CONTROLS.collect();
+    let connections: Vec<u32> = CONNECTIONS.collect();
     let one = dice.pick(&all);
     let other = dice.pick(&all);
     let kinds = match weather {
         Weather::Rough => 8,
-        Weather::Moving => 9,
-        Weather::Stormy => 14,
+        Weather::Moving => 10,
+        Weather::Stormy => 15,
     };
     match dice.below(kinds) {
         0 | 1 => Fault::Break(one, other),
@@ -122,10 +125,11 @@ fn draw(weather: Weather, shards: u16, dice: &mut Dice) -> Fault {
         6 => Fault::FullLog(dice.pick(&controls)),
         7 => Fault::Cut(one, other),
         8 => Fault::Move(dice.below(u64::from(shards)) as u16, dice.pick(&routers)),
-        9 => Fault::Crash(one),
-        10 => Fault::Isolate(one),
-        11 => Fault::Pause(dice.pick(&routers)),
-        12 => Fault::NoGroup(dice.pick(&routers)),
+        9 => Fault::Drain(dice.pick(&connections)),
+        10 => Fault::Crash(one),
+        11 => Fault::Isolate(one),
+        12 => Fault::Pause(dice.pick(&routers)),
+        13 => Fault::NoGroup(dice.pick(&routers)),
         _ if dice.below(2) == 0 => Fault::StoreDies,
         _ => Fault::Cut(dice.pick(&routers), DATABASE),
     }

@@ -1,10 +1,12 @@
-//! The queue between shards and one client: what `node/connection/src/inbox.rs` does.
+//! The queue between shards and one client: what `node/connection/src/inbox.rs` does around the product's
+//! [`Outbound`].
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rookery_session::Seen;
-use rookery_session::carrier::{Delivered, Full, SessionId, Sink, ToSession};
+use rookery_session::carrier::{
+    Delivered, Full, Kept, Origins, Receipts, SessionId, ShardId, Sink, ToSession,
+};
+use rookery_session::{KeptHere, Outbound, Rest};
 
 use super::message::{self, Received};
 use super::oracle::Given;
@@ -13,19 +15,9 @@ use super::planted::Planted;
 /// A bounded queue of frames for one session.
 pub(crate) struct Inbox {
     session: SessionId,
-    stanzas_max: usize,
     given: Given,
     planted: Option<Planted>,
-    queue: Mutex<Queue>,
-}
-
-#[derive(Default)]
-struct Queue {
-    frames: VecDeque<ToSession>,
-    stanzas: usize,
-    /// What came last from whom.
-    seen: Seen,
-    closed: bool,
+    queue: Mutex<Outbound>,
 }
 
 impl Inbox {
@@ -38,37 +30,65 @@ impl Inbox {
     ) -> Self {
         Self {
             session,
-            stanzas_max,
             given,
             planted,
-            queue: Mutex::default(),
+            queue: Mutex::new(Outbound::new(stanzas_max, usize::MAX)),
         }
     }
 
-    /// The next frame.
-    pub(crate) fn take(&self) -> Option<ToSession> {
-        let mut queue = self.queue();
-        let frame = queue.frames.pop_front()?;
-        if let ToSession::Deliver(Delivered { batch, .. }) = &frame {
-            queue.stanzas -= batch.recs.len();
-        }
-        Some(frame)
+    /// What comes next, up to the next stanzas.
+    pub(crate) fn take(&self) -> Vec<ToSession> {
+        let mut frames = Vec::new();
+        self.queue().take(1, &mut frames);
+        frames
+    }
+
+    /// The numbers of what has been dealt with.
+    pub(crate) fn take_settled(&self) -> Vec<u64> {
+        let mut settled = Vec::new();
+        self.queue().take_settled(&mut settled);
+        settled
+    }
+
+    /// From now on keeps what is numbered.
+    pub(crate) fn keep(&self, kept: KeptHere) {
+        self.queue().keep(kept);
+    }
+
+    /// Nothing is numbered after all.
+    pub(crate) fn keep_nothing(&self) {
+        self.queue().keep_nothing();
+    }
+
+    /// Stanzas of the client are on their way to its shard.
+    pub(crate) fn submitted(&self, first: u64, stanzas: usize) {
+        self.queue().submitted(first, stanzas);
+    }
+
+    /// The client has got so many of what is numbered.
+    pub(crate) fn acknowledged(&self, acked: u64) {
+        self.queue().acknowledged(acked);
     }
 
     /// Refuses everything from now on, and gives what was not taken.
-    pub(crate) fn close(&self) -> VecDeque<ToSession> {
-        let mut queue = self.queue();
-        queue.closed = true;
-        queue.stanzas = 0;
-        std::mem::take(&mut queue.frames)
+    pub(crate) fn close(&self) -> Rest {
+        self.queue().close()
+    }
+
+    /// Drops what nobody will write. Whether the shard has ended the session.
+    pub(crate) fn drop_frames(&self) -> bool {
+        let frames = self.queue().drop_frames();
+        frames
+            .iter()
+            .any(|frame| matches!(frame, ToSession::Close(_)))
     }
 
     /// How many stanzas wait.
     pub(crate) fn stanzas(&self) -> usize {
-        self.queue().stanzas
+        self.queue().stanzas()
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, Outbound> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -78,32 +98,53 @@ impl Sink for Inbox {
         self.session
     }
 
-    fn remembers(&self) -> bool {
-        false
+    fn may_be_resumed(&self) -> bool {
+        true
+    }
+
+    fn kept(&self) -> Option<Kept> {
+        let kept = self.queue().kept()?;
+        Some(match self.planted {
+            Some(Planted::MirrorForgets) => Kept {
+                unacked: Vec::new(),
+                ..kept
+            },
+            _ => kept,
+        })
     }
 
     fn send(&self, mut frame: ToSession) -> Result<(), Full<ToSession>> {
+        if self.planted == Some(Planted::RepeatsPassed)
+            && let ToSession::Deliver(delivered) = &mut frame
+        {
+            delivered.origins = Origins::None;
+        }
         let mut queue = self.queue();
-        if queue.closed {
-            return Err(Full(frame));
-        }
-        if let ToSession::Deliver(delivered) = &mut frame {
-            let stanzas = delivered.batch.recs.len();
-            if queue.stanzas + stanzas > self.stanzas_max && queue.stanzas > 0 {
-                return Err(Full(frame));
-            }
-            if self.planted != Some(Planted::RepeatsPassed) {
-                queue.seen.drop_repeats(delivered);
-            }
-            let batch = &delivered.batch;
-            queue.stanzas += batch.recs.len();
-            for rec in &batch.recs {
-                if let Received::Message(number, ..) = message::read(&batch.buf, rec) {
-                    self.given.insert(self.session, number);
-                }
+        if queue.offer(frame)?
+            && let Some(ToSession::Deliver(delivered)) = queue.newest()
+        {
+            for number in numbers(delivered) {
+                self.given.insert(self.session, number);
             }
         }
-        queue.frames.push_back(frame);
         Ok(())
     }
+}
+
+impl Receipts for Inbox {
+    fn settled(&self, _: ShardId, first: u64) {
+        self.queue().settled(first);
+    }
+}
+
+/// The messages among stanzas for a client.
+pub(crate) fn numbers(delivered: &Delivered) -> impl Iterator<Item = u64> {
+    let batch = &delivered.batch;
+    batch
+        .recs
+        .iter()
+        .filter_map(|rec| match message::read(&batch.buf, rec) {
+            Received::Message(number, ..) => Some(number),
+            _ => None,
+        })
 }

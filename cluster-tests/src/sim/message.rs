@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::stanza::{HeadChanges, Kind, Rec, StanzaType, rewrite_head};
+use rookery_xmpp::stanza::{HeadChanges, Kind, Rec, StanzaType, parse_rec, rewrite_head};
 use rookery_xmpp::xml::{Content, XmlLimits, canonicalize};
 
 /// A stanza as the reader would make it of what a client wrote: canonical, with the sender stamped.
@@ -46,6 +46,14 @@ pub(crate) fn read(buf: &Bytes, rec: &Rec) -> Received {
     let text = String::from_utf8_lossy(rec.bytes(buf));
     let whole = text.contains(&format!("<body>{}</body>", body(number)));
     Received::Message(number, from, whole)
+}
+
+/// The number of the message that these bytes are.
+pub(crate) fn number_of(stanza: &Bytes) -> Option<u64> {
+    match read(stanza, &parse_rec(stanza)?) {
+        Received::Message(number, ..) => Some(number),
+        _ => None,
+    }
 }
 
 /// The number of a message by the value of its `id`.

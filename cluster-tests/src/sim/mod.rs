@@ -16,10 +16,11 @@
 //!
 //! * **Real**: the shard machine with accounts, modules and registration; the links on both sides (`Ways`,
 //!   `Hall`, the line, the bytes); lease and ownership; the handle of the control group; the Raft machine and the
-//!   replicated state; a node's share of the traffic budgets; the memory store.
+//!   replicated state; a node's share of the traffic budgets; the session machine with stream management, and what
+//!   waits and is kept for its client; the memory store.
 //! * **Imitated**, because it is a mover: the shard's actor (`shard_mover`), mailboxes, the session's way to its
-//!   shard (`client`) and its inbox, the Raft driver (`member`), following the map and asking for budgets
-//!   (`process`), gRPC (`connections`, `control_link`).
+//!   shard (`session`), the lock around what waits for it (`inbox`), the Raft driver (`member`), following the map and
+//!   asking for budgets (`process`), gRPC (`connections`, `control_link`).
 //! * **Time**: each process has its own clock, which drifts; it is a tokio runtime whose time stands still unless
 //!   the world moves it.
 
@@ -32,6 +33,8 @@ mod dice;
 mod faults;
 mod inbox;
 mod journal;
+mod ledger;
+mod login;
 mod mailboxes;
 mod member;
 mod message;
@@ -40,6 +43,7 @@ mod oracle;
 mod planted;
 mod process;
 mod report;
+mod session;
 mod shard_mover;
 mod stream;
 mod world;

@@ -1,8 +1,14 @@
 //! What must always be true, and what the clients know.
 //!
 //! * **A message** arrives, waits in the recipient's log, or is answered with an error. Not where its sender's
-//!   session was ended by the server, or its connection node died; and not where it was in the queue of a session whose
-//!   node died with it, or before the session's last words had reached a shard.
+//!   session was ended by the server, or its connection node died, unless it was told that it is acknowledged; and not
+//!   where it was with a session whose stream cannot be resumed and whose node died with it, or before the session's
+//!   last words had reached a shard.
+//! * **Acknowledged** (XEP-0198) is no message that is nowhere yet. What a client was told, by `<a/>`, `<resumed/>` or
+//!   `<failed/>`, never goes back and never exceeds what it has sent; the rest it sends again: on the stream that goes
+//!   on as the same message, on a new one as another.
+//! * **A stream that is resumed** is one session: what is said below of a session holds of all of it. A client and the
+//!   shard count each stanza alike.
 //! * **In a log** what the store has acknowledged to the shard's owner stays until a session has taken it, whatever
 //!   dies.
 //! * **Order** holds of one session's messages to one address, at each session that they reach. But what a session
@@ -28,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use rookery_session::carrier::{SessionId, ShardId};
+use rookery_xmpp::jid::Jid;
 
 use super::clock::Micros;
 use super::message::Received;
@@ -70,6 +77,11 @@ pub(crate) struct Tally {
     /// Messages that were not sent, for their clients had to wait for a budget.
     pub(crate) held: u64,
     pub(crate) registered: u64,
+    /// Messages that their clients were told are acknowledged.
+    pub(crate) acked: u64,
+    /// Streams that were resumed, and that were not.
+    pub(crate) resumed: u64,
+    pub(crate) refused: u64,
 }
 
 /// A message.
@@ -77,6 +89,12 @@ struct Sent {
     at: Micros,
     from: String,
     session: SessionId,
+    /// Its client manages its stream: it knows what is acknowledged, and sends the rest again.
+    is_managed: bool,
+    /// Its client was told that it is acknowledged.
+    acked: bool,
+    /// Its shard has put it before a session whose stream can be resumed.
+    mirrored: bool,
     to: String,
     /// The account it is for.
     recipient: String,
@@ -97,7 +115,10 @@ struct Sent {
 /// A message that is about to be sent.
 pub(crate) struct Posting<'a> {
     pub(crate) from: &'a str,
+    /// The first session of the stream.
     pub(crate) session: SessionId,
+    /// Whether the stream is managed.
+    pub(crate) is_managed: bool,
     /// The address as written.
     pub(crate) to: &'a str,
     /// The bare JID of the recipient.
@@ -148,6 +169,9 @@ impl Oracle {
             at: now,
             from: posting.from.to_owned(),
             session: posting.session,
+            is_managed: posting.is_managed,
+            acked: false,
+            mirrored: false,
             to: posting.to.to_owned(),
             recipient: posting.recipient.to_owned(),
             delivered: false,
@@ -240,6 +264,44 @@ impl Oracle {
         }
     }
 
+    /// A client was told that these messages are acknowledged.
+    pub(crate) fn acked(
+        &mut self,
+        numbers: &[u64],
+        is_durable: impl Fn(&Jid, u64) -> bool,
+        now: Micros,
+    ) {
+        self.tally.acked += numbers.len() as u64;
+        for number in numbers {
+            let Some(sent) = self.sent.get_mut(*number as usize) else {
+                continue;
+            };
+            sent.acked = true;
+            let is_answered = sent.bounced || sent.mirrored || self.given.contains(*number);
+            // What an owner has written that is none any more counts all the same.
+            let is_in_log = || {
+                let recipient = sent.recipient.parse();
+                recipient.is_ok_and(|recipient| is_durable(&recipient, *number))
+            };
+            if !is_answered && !sent.stored && !is_in_log() {
+                let (from, to) = (&sent.from, &sent.to);
+                let what = format!(
+                    "message {number} from {from} to {to} was acknowledged at {now} too early"
+                );
+                self.broken(what);
+            }
+        }
+    }
+
+    /// A shard keeps these messages for a stream that can be resumed.
+    pub(crate) fn mirrored(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(sent) = self.sent.get_mut(*number as usize) {
+                sent.mirrored = true;
+            }
+        }
+    }
+
     /// A message was answered with an error.
     pub(crate) fn bounced(&mut self, number: u64) {
         if let Some(sent) = self.sent.get_mut(number as usize)
@@ -265,11 +327,12 @@ impl Oracle {
         }
     }
 
-    /// A message is removed from a log. What a former owner appended late stands among what its next owner has given
+    /// A message is removed from a log: a session has taken it, or its shard keeps it for one. What a former owner appended late stands among what its next owner has given
     /// out, and goes with it: nobody was told that it is there.
     pub(crate) fn trimmed(&mut self, number: u64) {
         let sent = self.sent.get(number as usize);
-        if sent.is_some_and(|sent| sent.stored) && !self.given.contains(number) {
+        let is_kept = sent.is_some_and(|sent| sent.mirrored) || self.given.contains(number);
+        if sent.is_some_and(|sent| sent.stored) && !is_kept {
             self.broken(format!(
                 "message {number} was trimmed from a log, and no session has taken it"
             ));
@@ -318,8 +381,8 @@ impl Oracle {
         if let Some(number) = lost {
             let sent = &self.sent[number];
             let what = format!(
-                "message {number} of {} from {} to {} is lost: stored {}",
-                sent.at, sent.from, sent.to, sent.stored
+                "message {number} of {} from {} to {} is lost: acknowledged {}, stored {}",
+                sent.at, sent.from, sent.to, sent.acked, sent.stored
             );
             self.broken(what);
         }
@@ -338,8 +401,12 @@ impl Oracle {
         if !self.is_open(number) {
             return false;
         }
-        if sent.stored || sent.due.is_some() {
+        if sent.acked || sent.stored || sent.due.is_some() {
             return true;
+        }
+        if sent.is_managed {
+            // It was sent once more, under another number.
+            return false;
         }
         let ended = self.ended.get(&sent.session);
         ended.is_none_or(|at| *at < sent.at)

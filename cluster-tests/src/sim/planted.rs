@@ -32,11 +32,19 @@ pub(crate) enum Planted {
     RepeatsPassed,
     /// A node goes on with what it was lent after the lease has ended.
     LentForEver,
+    /// The next owner of a shard is not told what clients have not acknowledged.
+    MirrorForgets,
+    /// What is still said of a session by the node where it was before is taken for true.
+    FormerBelieved,
+    /// What a client had not acknowledged that does not come back is dropped.
+    LeftForgotten,
+    /// What a client sends is acknowledged as soon as it is on its way.
+    AckTooEarly,
 }
 
 /// All of them, with the names by which they are asked for, and the seed with which the search begins: what few seeds
 /// find is found soon.
-pub(crate) const ALL: [(Planted, &str, u64); 14] = [
+pub(crate) const ALL: [(Planted, &str, u64); 18] = [
     (Planted::AckBeforeAppend, "ack-before-append", 1),
     (Planted::LeaseTooLong, "lease-too-long", 1),
     (Planted::AnswerAfterLease, "answer-after-lease", 1),
@@ -51,6 +59,10 @@ pub(crate) const ALL: [(Planted, &str, u64); 14] = [
     (Planted::SettledTooEarly, "settled-too-early", 1),
     (Planted::RepeatsPassed, "repeats-passed", 1),
     (Planted::LentForEver, "lent-for-ever", 11),
+    (Planted::MirrorForgets, "mirror-forgets", 1),
+    (Planted::FormerBelieved, "former-believed", 1),
+    (Planted::LeftForgotten, "left-forgotten", 1),
+    (Planted::AckTooEarly, "ack-too-early", 1),
 ];
 
 /// The bug of that name.

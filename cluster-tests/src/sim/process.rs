@@ -34,7 +34,7 @@ use super::clock::{Drift, MS, Micros, NodeClock};
 use super::control_link::ControlLink;
 use super::mailboxes::Mailboxes;
 use super::planted::Planted;
-use super::shard_mover::{ShardMover, Surroundings, Word};
+use super::shard_mover::{LEFT_TO_NEXT, ShardMover, Surroundings, Word};
 use budgets::Budgets;
 
 /// What every process of a run is started with.
@@ -76,6 +76,8 @@ pub(crate) struct Process {
     map: SharedMap,
     movers: BTreeMap<ShardId, ShardMover>,
     late_stops: Vec<(Micros, ShardId)>,
+    /// What was written for the next owners of shards, and until when these are kept waiting for it.
+    left_to_next: BTreeMap<ShardId, (usize, Micros)>,
     replies: Replies,
     entropy: Seeded,
     next_tick: Micros,
@@ -149,6 +151,7 @@ impl Process {
             map,
             movers: BTreeMap::new(),
             late_stops: Vec::new(),
+            left_to_next: BTreeMap::new(),
             replies: Replies::default(),
             entropy: Seeded::new(settings.seed ^ u64::from(id) << 32 ^ u64::from(life)),
             next_tick: now,
@@ -188,7 +191,14 @@ impl Process {
     }
 
     /// A request of a shard was carried out.
-    pub(crate) fn replied(&self, shard: ShardId, epoch: u32, request: RequestId, reply: Reply) {
+    pub(crate) fn replied(&mut self, shard: ShardId, epoch: u32, request: RequestId, reply: Reply) {
+        if request == LEFT_TO_NEXT {
+            if let Some((left, _)) = self.left_to_next.get_mut(&shard) {
+                *left = left.saturating_sub(1);
+                self.next_telling = 0;
+            }
+            return;
+        }
         push(&self.replies, shard, epoch, request, reply);
     }
 

@@ -265,12 +265,16 @@ fn summary(seeds: u64, failed: u64, total: &Tally, took: Duration) -> String {
         moves,
         held,
         registered,
+        acked,
+        resumed,
+        refused,
     } = total;
     let virtual_s = seeds * (world::RUN / SECOND);
     let speed = virtual_s as f64 / took.as_secs_f64().max(0.001);
     format!(
         "{seeds} seeds, {failed} failed; {sent} messages sent, {delivered} deliveries, {bounced} bounced, \
          {stored} stored, {excused} lost where that is allowed, {held} held back by budgets, \
+         {acked} acknowledged, {resumed} streams resumed and {refused} not, \
          {moves} shards given up, {registered} registered; \
          {virtual_s} s of the cluster's time in {:.1} s: {speed:.0} times as fast",
         took.as_secs_f64()
@@ -286,6 +290,9 @@ fn add(total: &mut Tally, tally: &Tally) {
     total.moves += tally.moves;
     total.held += tally.held;
     total.registered += tally.registered;
+    total.acked += tally.acked;
+    total.resumed += tally.resumed;
+    total.refused += tally.refused;
 }
 
 /// Of so many failures what is enough for them is looked for.

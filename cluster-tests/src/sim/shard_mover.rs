@@ -1,7 +1,7 @@
 //! The mover of one shard: what `node/router/src/shard/actor.rs` does, without an actor. It looks at the
 //! lease before each input, runs the effects in order, and holds no rule of its own.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,13 +14,16 @@ use rookery_router::shard::{
     Admission, Effect, Gate, Input, Reply, Request, RequestId, Shard, Standing,
 };
 use rookery_session::carrier::{
-    Answer, Delivery, Full, Peers, ShardId, Tenure, ToSession, ToShard,
+    Answer, Delivered, Delivery, Full, Peers, SessionId, ShardId, SinkRef, Tenure, ToSession,
+    ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Seeded;
+use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Batch, StanzaType};
 use tokio::time::Instant;
 
+use super::inbox::numbers;
 use super::message;
 use super::planted::Planted;
 
@@ -35,6 +38,8 @@ pub(crate) struct ShardMover {
     awaits_until: Instant,
     next: VecDeque<Input>,
     deliveries: Vec<(RequestId, Taken)>,
+    /// The newest session of each resource that has resumed a stream.
+    resumed: BTreeMap<Jid, SessionId>,
 }
 
 /// Tells whether a session has taken something.
@@ -57,6 +62,8 @@ pub(crate) enum Word {
     Acted(ShardId, u32, Vec<u64>),
     /// A message was answered with an error.
     Bounced(u64),
+    /// A shard keeps these messages for a stream that can be resumed.
+    Mirrored(Vec<u64>),
     /// A shard is served here no more.
     Retired(ShardId),
 }
@@ -77,6 +84,7 @@ impl ShardMover {
             awaits_until: Instant::now() + Gate::ANNOUNCED_WITHIN,
             next: VecDeque::new(),
             deliveries: Vec::new(),
+            resumed: BTreeMap::new(),
         }
     }
 
@@ -93,6 +101,9 @@ impl ShardMover {
         }
         if around.planted == Some(Planted::SettledTooEarly) {
             input = without_receipt(input);
+        }
+        if around.planted == Some(Planted::FormerBelieved) {
+            self.takes_former_for_present(&mut input);
         }
         let may_act = self.may_act(&input, around);
         match self.gate.admit(input, may_act) {
@@ -145,6 +156,13 @@ impl ShardMover {
         for input in left {
             self.run(input, around);
         }
+        // Who has lost its lease has nothing to leave: there may be another owner already.
+        if self.standing.may_act() {
+            let (shard, epoch) = (self.shard.id(), self.epoch);
+            let left = self.shard.left_to_next().into_iter();
+            let words = left.map(|request| Word::Request(shard, epoch, LEFT_TO_NEXT, request));
+            around.words.extend(words);
+        }
         self.standing.retire();
         around.words.push(Word::Retired(self.shard.id()));
     }
@@ -172,7 +190,11 @@ impl ShardMover {
         match effect {
             Effect::Deliver { to, jid, delivered } => {
                 bounces(&delivered.batch, around.words);
+                let mirrored = mirrored(&to, &delivered);
                 let refused = to.send(ToSession::Deliver(delivered));
+                if refused.is_ok() {
+                    around.words.push(Word::Mirrored(mirrored));
+                }
                 if let Err(Full(ToSession::Deliver(delivered))) = refused {
                     self.next
                         .push_back(Input::Undelivered(to.session(), jid, delivered));
@@ -183,6 +205,9 @@ impl ShardMover {
                 let _ = to.send(ToSession::Remember(state));
             }
             Effect::Answer { to, ask, answer } => {
+                if let Answer::Resumed(resumed) = &answer {
+                    self.resumed.insert((*resumed.jid).clone(), to.session());
+                }
                 let lost = to.send(ToSession::Answer { ask, answer });
                 if let Err(Full(ToSession::Answer {
                     answer: Answer::Bound(jid),
@@ -218,6 +243,28 @@ impl ShardMover {
         }
     }
 
+    /// What a session says that has been resumed as another one since, says that one.
+    fn takes_former_for_present(&self, input: &mut Input) {
+        let (Input::Session(
+            ToShard::Stanzas {
+                session, from: jid, ..
+            }
+            | ToShard::Left { session, jid, .. }
+            | ToShard::Acked { session, jid, .. }
+            | ToShard::Detached { session, jid, .. }
+            | ToShard::Closed { session, jid, .. },
+        )
+        | Input::Undelivered(session, jid, _)) = input
+        else {
+            return;
+        };
+        if let Some(present) = self.resumed.get(&**jid)
+            && present.serial > session.serial
+        {
+            *session = *present;
+        }
+    }
+
     fn request(&mut self, id: RequestId, request: Request, around: &mut Surroundings<'_>) {
         let (to, given) = match request {
             Request::Deliver { to, delivered } => (to, delivered),
@@ -233,15 +280,31 @@ impl ShardMover {
                 return around.words.push(Word::Request(shard, epoch, id, request));
             }
         };
+        let mirrored = mirrored(&to, &given);
         let taken = match to.deliver(*given) {
             _ if around.planted == Some(Planted::TrimTooEarly) => true,
             Delivery::Taken => true,
             Delivery::NotTaken => false,
             Delivery::Pending(taken) => return self.deliveries.push((id, taken)),
         };
+        if taken {
+            around.words.push(Word::Mirrored(mirrored));
+        }
         self.next.push_back(Input::Replied(id, delivered(taken)));
     }
 }
+
+/// The messages that a shard keeps itself when this sink takes them: what it puts before a session whose stream can be
+/// resumed is no stream's end that could be, and says so.
+fn mirrored(to: &SinkRef, delivered: &Delivered) -> Vec<u64> {
+    match to.may_be_resumed() {
+        true => Vec::new(),
+        false => numbers(delivered).collect(),
+    }
+}
+
+/// Stands for what a shard that is served no more has written for its next owner.
+pub(crate) const LEFT_TO_NEXT: RequestId = RequestId(u64::MAX);
 
 fn delivered(taken: bool) -> Reply {
     if taken { Reply::Done } else { Reply::NotTaken }

@@ -10,28 +10,29 @@
 //!                   ◄─ <success/>                  ◄──────────────────────────────────
 //!   <stream:stream>, bind ───────────────────────► Ask(Bind) ────────────────────────►
 //!   stanzas         ─────────────────────────────► a batch ───────────────────────────►
+//!                   ◄─ <a h/>                      ◄─ settled ─────────────────────────
 //! ```
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use rookery_session::carrier::{Answer, AskId, Question};
+use bytes::Bytes;
+use rookery_session::carrier::{Answer, AskId, Delivered, Question};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event, Timer, TlsFacts};
 use rookery_session::{
-    ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions, is_for_shard,
+    Afterwards, ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions, is_for_shard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::entropy::Seeded;
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::stanza::{Batch, Content, Rec};
+use rookery_xmpp::stanza::{Batch, Content, Kind, Rec};
 use rookery_xmpp::stream_error::StreamError;
 use rookery_xmpp::xml::{Item, Reader, StreamHeader, XmlLimits};
 
 use super::clock::{MS, Micros};
+use super::login::{Login, Said, header};
 use super::process::HOST;
 
 /// Both ends of one stream.
@@ -46,13 +47,8 @@ pub(crate) struct Stream {
     /// What the client has written and nobody has read.
     written: String,
     wishes: Vec<Wish>,
-}
-
-/// What its client logs in with.
-struct Login {
-    user: String,
-    resource: &'static str,
-    is_known: bool,
+    /// The number of the client's next stanza.
+    sequence: u64,
 }
 
 /// What a stream wants done.
@@ -61,8 +57,17 @@ pub(crate) enum Wish {
     Ask(AskId, Question),
     /// It is bound.
     Bound(Arc<Jid>),
-    /// What its client wrote goes to its shard.
-    HandOver(Batch),
+    /// The shard of this account is to be asked whether the stream can be resumed; the client's stanzas count from this
+    /// number on.
+    Enable(AskId, Jid, u64),
+    /// It cannot.
+    NotEnabled,
+    /// The client has got so many of what is numbered.
+    Acknowledged(u64),
+    /// What its client wrote goes to its shard; the first stanza has this number.
+    HandOver(Batch, u64),
+    /// The client has read this.
+    Said(Said),
     /// It is over.
     Over,
 }
@@ -78,7 +83,7 @@ enum Found {
 
 impl Stream {
     /// A stream of a client that will log in; `seed` is what its machine's randomness comes from.
-    pub(crate) fn new(account: &Jid, resource: &'static str, seed: u64) -> Self {
+    pub(crate) fn new(login: Login, seed: u64) -> Self {
         let facts = ConnectionFacts {
             address: [127, 0, 0, 1].into(),
             direct_tls: true,
@@ -89,13 +94,10 @@ impl Stream {
             entropy: Seeded::new(seed),
             timers: BTreeMap::new(),
             now: 0,
-            login: Login {
-                user: account.local().unwrap_or_default().to_owned(),
-                resource,
-                is_known: false,
-            },
+            login,
             written: String::new(),
             wishes: Vec::new(),
+            sequence: 0,
         }
     }
 
@@ -144,9 +146,57 @@ impl Stream {
         self.go_on()
     }
 
+    /// Stanzas go to the client; [`turn_ends`](Self::turn_ends) follows.
+    pub(crate) fn sent(&mut self, delivered: &Delivered) {
+        self.machine.sent(delivered);
+    }
+
+    /// All that this turn had for the client is written.
+    pub(crate) fn turn_ends(&mut self, now: Micros) -> Vec<Wish> {
+        self.now = now;
+        if self.machine.is_managed() {
+            self.event(Event::Sent);
+        }
+        self.go_on()
+    }
+
+    /// What began with these numbers has been dealt with.
+    pub(crate) fn settled(&mut self, firsts: &[u64], now: Micros) -> Vec<Wish> {
+        self.now = now;
+        if self.machine.is_managed() && !firsts.is_empty() {
+            self.event(Event::Settled(firsts));
+        }
+        self.go_on()
+    }
+
     /// The client's connection has ended.
     pub(crate) fn lose(&mut self) {
         self.event(Event::Lost);
+    }
+
+    /// Nobody is there to read any more, or to answer.
+    pub(crate) fn goes_silent(&mut self) {
+        self.login.goes_silent();
+    }
+
+    /// Whether what its client sends is acknowledged.
+    pub(crate) fn is_managed(&self) -> bool {
+        self.machine.is_managed()
+    }
+
+    /// Whether what was written is kept by this stream alone.
+    pub(crate) fn keeps_written(&self) -> bool {
+        self.machine.is_managed() && !self.machine.is_numbered()
+    }
+
+    /// What becomes of the session.
+    pub(crate) fn afterwards(&self) -> Afterwards {
+        self.machine.afterwards()
+    }
+
+    /// What the client was sent and has not acknowledged, and nobody else keeps.
+    pub(crate) fn take_written(&mut self) -> Vec<Delivered> {
+        self.machine.take_written()
     }
 
     /// Reads what the client has written, which may answer to what it was told in between.
@@ -169,23 +219,44 @@ impl Stream {
                 Some(Found::Open(header)) => self.event(Event::Opened(&header)),
                 Some(Found::Close) => self.event(Event::Closed),
                 Some(Found::Stanza(rec)) => recs.push(rec),
-                Some(Found::Element(element)) => self.event(Event::Element(&element)),
+                Some(Found::Element(element)) => {
+                    self.hand_over(&canonical, &mut recs);
+                    self.event(Event::Element(&element));
+                }
             }
         }
-        if !recs.is_empty() {
-            let buf = canonical.into();
-            self.wishes.push(Wish::HandOver(Batch { buf, recs }));
+        self.hand_over(&canonical, &mut recs);
+    }
+
+    fn hand_over(&mut self, canonical: &[u8], recs: &mut Vec<Rec>) {
+        if recs.is_empty() {
+            return;
         }
+        let first = self.sequence;
+        self.sequence += recs.len() as u64;
+        if self.machine.is_managed() {
+            self.machine.submitted(first, recs.len());
+        }
+        let batch = Batch {
+            buf: Bytes::copy_from_slice(canonical),
+            recs: std::mem::take(recs),
+        };
+        self.wishes.push(Wish::HandOver(batch, first));
     }
 
     fn next(&mut self, input: &mut &[u8], canonical: &mut Vec<u8>) -> Option<Found> {
         let is_bound = self.machine.is_bound();
+        let numbered = self.machine.is_numbered();
         let item = self.reader.next(input, canonical);
         let item = item.expect("the simulation's clients write what may be written")?;
         Some(match item {
             Item::Open(header) => Found::Open(header),
             Item::Close => Found::Close,
-            Item::Stanza(header) if is_bound && is_for_shard(header, canonical) => {
+            Item::Stanza(header)
+                if is_bound
+                    && (numbered && header.kind != Kind::Other
+                        || is_for_shard(header, canonical)) =>
+            {
                 Found::Stanza(Rec::of(header))
             }
             Item::Stanza(header) => {
@@ -231,62 +302,35 @@ impl Stream {
                 self.timers.insert(timer, self.now.saturating_add(after));
             }
             Effect::Disarm(timer) => drop(self.timers.remove(&timer)),
+            Effect::Enable(ask, account) => {
+                self.wishes.push(Wish::Enable(ask, account, self.sequence));
+            }
+            Effect::NotEnabled => self.wishes.push(Wish::NotEnabled),
+            Effect::Acknowledged(acked) => self.wishes.push(Wish::Acknowledged(acked)),
             Effect::CloseSocket => self.wishes.push(Wish::Over),
             // These clients always look, so that nothing is held back from them.
             Effect::Deliver(_)
             | Effect::ReportLogin { .. }
             | Effect::WithdrawLogin { .. }
-            | Effect::StartTls
-            // They do not manage their streams.
-            | Effect::Enable(..)
-            | Effect::NotEnabled
-            | Effect::Acknowledged(_) => {}
+            | Effect::StartTls => {}
         }
     }
 
     /// The client reads what concerns its stream, and answers.
     fn told(&mut self, said: &str) {
-        let Login {
-            user,
-            resource,
-            is_known,
-        } = &mut self.login;
-        if said.contains("<success") {
-            *is_known = true;
-            self.written.push_str(&header());
-        } else if said.contains("<stream:features") && *is_known {
-            let bind = format!(
-                "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
-                 <resource>{resource}</resource></bind></iq>"
-            );
-            self.written.push_str(&bind);
-        } else if said.contains("<stream:features") {
-            let proof = STANDARD.encode(format!("\0{user}\0{PASSWORD}"));
-            let auth = format!(
-                "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>"
-            );
-            self.written.push_str(&auth);
-        } else if said.contains("<failure") || said.contains("</stream:stream>") {
-            // It tries again with a stream of its own.
-            self.wishes.push(Wish::Over);
-        } else if !self.machine.is_bound() && said.contains("type=\"error\"") {
-            self.wishes.push(Wish::Over);
+        let said = self
+            .login
+            .told(said, self.machine.is_bound(), &mut self.written);
+        match said {
+            Some(Said::Over) => self.wishes.push(Wish::Over),
+            Some(said) => self.wishes.push(Wish::Said(said)),
+            None => {}
         }
     }
 
     fn timestamp(&self) -> Timestamp {
         Timestamp(self.now / MS)
     }
-}
-
-/// The password of all accounts that have clients.
-pub(crate) const PASSWORD: &str = "secret";
-
-fn header() -> String {
-    format!(
-        "<stream:stream to='{HOST}' version='1.0' xmlns='jabber:client' \
-         xmlns:stream='http://etherx.jabber.org/streams'>"
-    )
 }
 
 fn config() -> SessionConfig {

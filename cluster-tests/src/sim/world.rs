@@ -1,9 +1,12 @@
 //! A whole cluster in one thread: true time, the events on their way, and everything that they reach.
 
+mod applicants;
 mod budgets;
 mod clients;
+mod departed;
 mod group;
 mod storage;
+mod streams;
 mod troubles;
 
 use std::collections::BTreeMap;
@@ -19,7 +22,7 @@ use rookery_link::LinkOptions;
 use rookery_router::shard::Reply;
 use rookery_router::{ArchiveDefault, ArchiveOptions, RouterOptions};
 
-use super::client::{Client, Session};
+use super::client::Client;
 use super::clock::{MS, Micros, SECOND};
 use super::connections::{Connections, Way};
 use super::database::{Asker, Database};
@@ -33,7 +36,7 @@ use super::oracle::{Oracle, Violation};
 use super::planted::Planted;
 use super::process::{Process, Settings};
 use super::shard_mover::Word;
-use clients::Applicant;
+use applicants::Applicant;
 use group::News;
 
 /// The store, as the network knows it.
@@ -130,8 +133,7 @@ pub(crate) struct World {
     slow_disks: u32,
     faults: Vec<Scheduled>,
     clients: Vec<Client>,
-    /// Sessions that are over, and have not said so to their shards yet.
-    leaving: Vec<(u32, Session)>,
+    departed: departed::AllDeparted,
     applicants: Vec<Applicant>,
     last_serial: u64,
     spenders: budgets::Spenders,
@@ -179,7 +181,7 @@ impl World {
             slow_disks: 0,
             faults,
             clients: Vec::new(),
-            leaving: Vec::new(),
+            departed: departed::AllDeparted::default(),
             applicants: Vec::new(),
             last_serial: 0,
             spenders: budgets::Spenders::new(Dice::new(seed, 5)),
@@ -360,6 +362,7 @@ impl World {
                     self.oracle.acted(shard, SHARDS, epoch, &messages);
                 }
                 Word::Bounced(number) => self.oracle.bounced(number),
+                Word::Mirrored(numbers) => self.oracle.mirrored(&numbers),
                 Word::Retired(shard) => {
                     self.journal.note(
                         self.now,
@@ -421,6 +424,9 @@ fn settings(seed: u64, planted: Option<Planted>, dice: &mut Dice) -> Settings {
             // Longer than links are away, as configured ones are.
             account_idle_s: 13,
             shard_queue_max: dice.pick(&[4, 32, 256]),
+            // Most clients come back in time.
+            resume_s: 10,
+            resume_stanzas_max: dice.pick(&[20, 60, 500]),
             ..RouterOptions::default()
         },
         // One run in three has archives, in which every message is written twice.

@@ -15,7 +15,6 @@
 mod admission;
 mod bans;
 mod inbox;
-mod kept;
 mod listener;
 mod options;
 mod proxied;

@@ -10,6 +10,7 @@
 //! * [`carrier`]: the frames between a session and its shard, and the traits of what carries them.
 //! * [`event`], [`effect`]: what a mover tells the machine, and what the machine wants done.
 //! * [`Session`]: the stream's phases, SASL and binding.
+//! * [`Outbound`]: what waits for a client, and what is kept of what it was sent.
 //! * [`LoginGuard`]: slows and limits failed logins over all sessions of a process.
 //! * [`Bucket`]: how fast one stream is read.
 
@@ -23,6 +24,7 @@ pub mod event;
 mod iq;
 mod login_guard;
 mod options;
+mod outbound;
 mod phase;
 mod receipt;
 mod sasl;
@@ -37,6 +39,7 @@ pub use bucket::{BandwidthOptions, Bucket};
 pub use config::{ConnectionFacts, HostConfig, SessionConfig};
 pub use login_guard::{LoginGuard, LoginGuardOptions};
 pub use options::SessionOptions;
+pub use outbound::{Afterwards, KeptHere, Outbound, Rest, farewell};
 pub use phase::is_for_shard;
 pub use seen::Seen;
 pub use session::Session;

@@ -12,6 +12,7 @@ use crate::config::{ConnectionFacts, SessionConfig};
 use crate::context::{Context, Stream};
 use crate::effect::Effect;
 use crate::event::{Event, Timer};
+use crate::outbound::Afterwards;
 use crate::phase::{Handshaking, Opening, Phase, Standing};
 use crate::stream_management::StreamManagement;
 
@@ -107,20 +108,15 @@ impl Session {
         management.is_none_or(|it| it.has_room(&self.config.options))
     }
 
-    /// Of a stream that is over: for how many seconds its client may come back and resume it (XEP-0198 5). Not one that
-    /// was ended on purpose, by its client or by us.
-    pub fn waits_s(&self) -> Option<u32> {
+    /// What becomes of the session when its stream is over (XEP-0198 5). Of one that was ended on purpose, by its client
+    /// or by us, nothing is left; but who was sent away may go on elsewhere, for the shard keeps it.
+    pub fn afterwards(&self) -> Afterwards {
         let management = self.stream.management.as_ref();
-        let window_s = management.and_then(StreamManagement::window_s);
-        window_s.filter(|_| self.stream.is_interrupted)
-    }
-
-    /// Of a stream that is over: whether its client was sent away and may resume it on another node, for the shard
-    /// keeps it.
-    pub fn goes_elsewhere(&self) -> bool {
-        let management = self.stream.management.as_ref();
-        let window_s = management.and_then(StreamManagement::window_s);
-        self.stream.is_sent_away && window_s.is_some()
+        match management.and_then(StreamManagement::window_s) {
+            Some(window_s) if self.stream.is_interrupted => Afterwards::Waits(window_s),
+            Some(_) if self.stream.is_sent_away => Afterwards::StaysAtShard,
+            _ => Afterwards::Ends,
+        }
     }
 
     /// Whether the shard numbers what it delivers, or was asked to: then every stanza of the client is for the shard,
@@ -130,10 +126,13 @@ impl Session {
         management.is_some_and(StreamManagement::is_numbered)
     }
 
-    /// What the client of a stream that is over was sent and has not acknowledged, and nobody else keeps.
-    pub fn take_unacked(&mut self) -> Vec<Delivered> {
+    /// What the client of a stream that is over was sent and has not acknowledged, and what was held back from it, as
+    /// far as nobody else keeps it.
+    pub fn take_written(&mut self) -> Vec<Delivered> {
         let management = self.stream.management.take();
-        management.map_or_else(Vec::new, StreamManagement::into_unacked)
+        let mut written = management.map_or_else(Vec::new, StreamManagement::into_unacked);
+        written.extend(self.stream.client_state.take());
+        written
     }
 
     /// Whether the client looks at what it is sent. Of one that does not, each delivery is to go through
@@ -146,11 +145,6 @@ impl Session {
     pub fn deliver(&mut self, delivered: Delivered, due: &mut Vec<Delivered>) {
         let options = &self.config.options;
         self.stream.client_state.deliver(delivered, options, due);
-    }
-
-    /// What was held back from the client, when it is too late to write it.
-    pub fn take_held(&mut self) -> Vec<Delivered> {
-        self.stream.client_state.take()
     }
 
     /// The domain of the host that the client chose; `None` before its first valid stream header.

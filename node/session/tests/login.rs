@@ -459,6 +459,6 @@ fn what_a_client_was_not_sent_is_there_when_its_stream_has_ended() {
     dialogue.session.deliver(delivery(receipt), &mut due);
     dialogue.event(Event::Lost);
     assert!(due.is_empty() && dialogue.session.is_ended());
-    assert_eq!(dialogue.session.take_held().len(), 1);
-    assert!(dialogue.session.take_held().is_empty());
+    assert_eq!(dialogue.session.take_written().len(), 1);
+    assert!(dialogue.session.take_written().is_empty());
 }

@@ -16,6 +16,8 @@ pub(crate) struct Given(Arc<Mutex<Taken>>);
 struct Taken {
     by_anybody: BTreeSet<u64>,
     first: BTreeMap<(SessionId, u64), Moment>,
+    /// With which session the stream began that a session goes on with.
+    roots: BTreeMap<SessionId, SessionId>,
     moment: Moment,
 }
 
@@ -25,7 +27,13 @@ impl Given {
         let moment = self.moment();
         let mut taken = self.taken();
         taken.by_anybody.insert(number);
-        taken.first.entry((session, number)).or_insert(moment);
+        let root = taken.roots.get(&session).copied().unwrap_or(session);
+        taken.first.entry((root, number)).or_insert(moment);
+    }
+
+    /// A session goes on with the stream that began with another one, or with itself.
+    pub(crate) fn goes_on(&self, session: SessionId, root: SessionId) {
+        self.taken().roots.insert(session, root);
     }
 
     /// Whether any has.

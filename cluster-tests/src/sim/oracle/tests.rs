@@ -15,6 +15,7 @@ impl Run {
             let posting = Posting {
                 from: "eve@localhost/one",
                 session: SessionId { node: 7, serial: 1 },
+                is_managed: false,
                 to: "dee@localhost",
                 recipient: "dee@localhost",
                 due: None,

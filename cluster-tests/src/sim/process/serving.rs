@@ -9,9 +9,9 @@ use rookery_router::OwnershipStep;
 use rookery_session::carrier::ShardId;
 
 use super::Process;
-use crate::sim::clock::{MS, Micros};
+use crate::sim::clock::{MS, Micros, SECOND};
 use crate::sim::planted::Planted;
-use crate::sim::shard_mover::ShardMover;
+use crate::sim::shard_mover::{LEFT_TO_NEXT, ShardMover, Word};
 
 impl Process {
     /// Does what the shard map asks of this node.
@@ -49,7 +49,7 @@ impl Process {
         }
         if changed || now >= self.next_telling {
             self.next_telling = now + TELL_AGAIN;
-            self.tell_hand_overs();
+            self.tell_hand_overs(now);
         }
     }
 
@@ -99,6 +99,12 @@ impl Process {
         let left = self.mailboxes.close(shard);
         if let Some(mover) = self.movers.remove(&shard) {
             self.surrounded(now, |around| mover.retire(left, around));
+            let is_left = |word: &&Word| match word {
+                Word::Request(of, _, id, _) => *of == shard && *id == LEFT_TO_NEXT,
+                _ => false,
+            };
+            let left = self.words.iter().filter(is_left).count();
+            self.left_to_next.insert(shard, (left, now + LEFT_WITHIN));
         }
     }
 
@@ -113,9 +119,13 @@ impl Process {
         }
     }
 
-    fn tell_hand_overs(&self) {
+    fn tell_hand_overs(&self, now: Micros) {
         let node = NodeId::new(u64::from(self.id)).expect("nodes are numbered from 1");
         for (shard, epoch) in self.ownership.handed_over() {
+            let left = self.left_to_next.get(&shard);
+            if left.is_some_and(|(left, until)| *left > 0 && now < *until) {
+                continue;
+            }
             let control = self.control.clone();
             self.clock.runtime().spawn(async move {
                 // It is told again until the map has changed.
@@ -127,6 +137,9 @@ impl Process {
 
 /// Before what the group was not told is told again.
 const TELL_AGAIN: Micros = 500 * MS;
+
+/// How long the next owner of a shard is kept waiting for what this one writes.
+const LEFT_WITHIN: Micros = 2 * SECOND;
 
 /// How much later a planted bug stops a shard.
 const LATE: Micros = 700 * MS;

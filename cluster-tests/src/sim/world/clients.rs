@@ -1,34 +1,24 @@
 //! What clients do, and what they hear.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::ops::Range;
 
-use rookery_session::carrier::{
-    Answer, AskId, Question, Routers, SessionId, ShardId, SinkRef, ToSession, ToShard,
-};
+use rookery_session::carrier::SessionId;
 use rookery_store::account::NewAccount;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 
 use super::budgets::budgets_of;
-use super::{CALM_AT, CONNECTIONS, Event, GREETING_MAX, SHARDS, World};
-use crate::sim::client::{Client, Heard, Session};
+use super::{CALM_AT, CONNECTIONS, Event, GREETING_MAX, World};
+use crate::sim::client::Client;
 use crate::sim::clock::{MS, Micros, SECOND};
 use crate::sim::inbox::Inbox;
-use crate::sim::message;
+use crate::sim::ledger::{Address, Ledger, Written};
+use crate::sim::login::{Login, PASSWORD};
+use crate::sim::message::{self, Received};
 use crate::sim::oracle::Posting;
 use crate::sim::process::HOST;
-use crate::sim::stream::PASSWORD;
-
-/// Somebody who wants an account.
-pub(super) struct Applicant {
-    node: u32,
-    life: u32,
-    inbox: Arc<Inbox>,
-    address: IpAddr,
-    account: Jid,
-}
+use crate::sim::session::{Heard, Session};
 
 impl World {
     /// Makes the accounts, and the clients that use them: some accounts have two.
@@ -55,6 +45,9 @@ impl World {
                 session: None,
                 deaf_until: 0,
                 away_until: 0,
+                ledger: (client as u64 + self.seed)
+                    .is_multiple_of(2)
+                    .then(Ledger::default),
             });
             let at = 2 * SECOND + self.dice.below(SECOND);
             self.schedule(at, Event::Act(client));
@@ -73,12 +66,23 @@ impl World {
             Some(session) if session.bound.is_none() && self.now - session.asked > PATIENCE => {
                 self.end_session(at);
             }
-            Some(session) if session.bound.is_none() || self.now >= CALM_AT => {}
-            Some(_) => match what {
+            Some(session) if session.bound.is_none() => {}
+            Some(_) if client.ledger.is_some() => {
+                if !self.tends_stream(at, what) {
+                    self.does(at, what);
+                }
+            }
+            Some(_) => self.does(at, what),
+        }
+    }
+
+    /// What clients do while they have a session, whether or not they manage their streams.
+    fn does(&mut self, at: usize, what: u64) {
+        if self.now < CALM_AT {
+            match what {
                 0..=69 => self.send_some(at),
                 70..=75 => {
-                    let until = self.now + self.dice.between(100 * MS, 6 * SECOND);
-                    self.clients[at].away_until = until.min(BACK_AT.max(self.now));
+                    self.goes_away(at, 100 * MS..6 * SECOND);
                     self.end_session(at);
                 }
                 76..=80 => {
@@ -87,8 +91,14 @@ impl World {
                 }
                 81..=84 => self.apply_for_account(at),
                 _ => {}
-            },
+            }
         }
+    }
+
+    /// A client stays away for a while.
+    pub(super) fn goes_away(&mut self, at: usize, time: Range<Micros>) {
+        let until = self.now + self.dice.between(time.start, time.end);
+        self.clients[at].away_until = until.min(BACK_AT.max(self.now));
     }
 
     fn connect(&mut self, at: usize) {
@@ -98,33 +108,43 @@ impl World {
         if nodes.is_empty() {
             return;
         }
+        let ledger = self.clients[at].ledger.as_ref();
+        let mut resumption = ledger.and_then(Ledger::resumption);
+        if resumption.is_some() && self.dice.permille(RACES) {
+            self.asks_and_leaves(at, &nodes, resumption.clone());
+        }
+        if let Some(resumption) = &mut resumption {
+            resumption.lies = self.dice.permille(LIES);
+        }
         let node = self.dice.pick(&nodes);
-        let inbox = self.inbox(node);
-        let process = &self.processes[&node];
-        let client = &mut self.clients[at];
-        let _guard = process.enter();
-        client.session = Some(Session::begin(
-            process,
-            inbox,
-            &client.account,
-            client.resource,
-            self.settings.planted,
-            self.now,
-        ));
-        let session = SessionId {
-            node,
-            serial: self.last_serial,
-        };
-        let (account, resource) = (&client.account, client.resource);
-        self.journal.note(
-            self.now,
-            format_args!("begin {session:?} {account}/{resource}"),
-        );
-        drop(_guard);
+        let client = &self.clients[at];
+        let login = Login::new(&client.account, client.resource, resumption);
+        let session = self.begin_session(at, node, login);
+        self.clients[at].session = session;
         self.touch(node);
     }
 
-    fn inbox(&mut self, node: u32) -> Inbox {
+    /// A stream begins at a node, in the name of a client.
+    pub(super) fn begin_session(&mut self, at: usize, node: u32, login: Login) -> Option<Session> {
+        let inbox = self.inbox(node);
+        let process = self.processes.get(&node)?;
+        let client = &self.clients[at];
+        let guard = process.enter();
+        let account = &client.account;
+        let planted = self.settings.planted;
+        let session = Session::begin(process, inbox, account, login, planted, self.now);
+        drop(guard);
+        if let Some(root) = client.ledger.as_ref().and_then(Ledger::root) {
+            self.oracle.given().goes_on(session.id, root);
+        }
+        let (id, resource) = (session.id, client.resource);
+        let begins = format_args!("begin {id:?} {account}/{resource}");
+        self.journal.note(self.now, begins);
+        Some(session)
+    }
+
+    /// What waits for the next session at a node.
+    pub(super) fn inbox(&mut self, node: u32) -> Inbox {
         self.last_serial += 1;
         let serial = self.last_serial;
         Inbox::new(
@@ -137,63 +157,105 @@ impl World {
 
     fn send_some(&mut self, at: usize) {
         let count = 1 + self.dice.below(3);
-        let posts: Vec<(usize, bool)> = (0..count)
-            .map(|_| {
-                let to = self.dice.below(self.clients.len() as u64) as usize;
-                (to, self.dice.permille(600))
-            })
-            .collect();
+        let posts: Vec<Address> = (0..count).map(|_| self.addresses_somebody()).collect();
         self.send_to(at, &posts, None);
+    }
+
+    pub(super) fn addresses_somebody(&mut self) -> Address {
+        let to = self.dice.below(self.clients.len() as u64) as usize;
+        (to, self.dice.permille(600))
     }
 
     /// A client sends messages to other clients: to their bare or to their full JIDs. All of it counts as one read,
     /// which its budgets let pass or hold up.
-    fn send_to(&mut self, at: usize, posts: &[(usize, bool)], due: Option<Micros>) {
+    pub(super) fn send_to(&mut self, at: usize, posts: &[Address], due: Option<Micros>) {
         if !self.may_send(at) {
             self.oracle.tally.held += posts.len() as u64;
             return;
         }
-        let Some(mut session) = self.clients[at].session.take() else {
+        if !self.has_room(at) {
+            return;
+        }
+        let stanzas = self.compose(at, posts, due);
+        // In one read, or in one each.
+        let at_once = match self.dice.permille(300) {
+            true => 1,
+            false => stanzas.len(),
+        };
+        for read in stanzas.chunks(at_once.max(1)) {
+            self.write(at, read);
+        }
+    }
+
+    /// Whether a client has a session that is read.
+    pub(super) fn has_room(&self, at: usize) -> bool {
+        let session = self.clients[at].session.as_ref();
+        session.is_some_and(|session| session.bound.is_some() && session.has_room())
+    }
+
+    /// Messages as a client is about to write them.
+    pub(super) fn compose(
+        &mut self,
+        at: usize,
+        posts: &[Address],
+        due: Option<Micros>,
+    ) -> Vec<String> {
+        let client = &self.clients[at];
+        let Some(session) = &client.session else {
+            return Vec::new();
+        };
+        let from = session.bound.clone().expect("only a bound session sends");
+        let ledger = client.ledger.as_ref();
+        let root = ledger.and_then(Ledger::root).unwrap_or(session.id);
+        let is_managed = ledger.is_some();
+        let mut stanzas = Vec::new();
+        for (to, bare) in posts {
+            let recipient = &self.clients[*to];
+            let bound = recipient.session.as_ref().and_then(|it| it.bound.as_ref());
+            let account = recipient.account.as_str();
+            let address = match bound {
+                Some(full) if !bare => full.as_str(),
+                _ => account,
+            };
+            let posting = Posting {
+                from: from.as_str(),
+                session: root,
+                is_managed,
+                to: address,
+                recipient: account,
+                due,
+            };
+            let number = self.oracle.post(&posting, self.now);
+            self.journal
+                .note(self.now, format_args!("send {number} {from} to {address}"));
+            let text = message::written(number, address);
+            stanzas.push(text.clone());
+            let written = Written {
+                text,
+                message: Some((number, (*to, *bare))),
+                at: self.now,
+            };
+            if let Some(ledger) = &mut self.clients[at].ledger {
+                ledger.writes(written);
+            }
+        }
+        stanzas
+    }
+
+    /// A client writes this, in one read. What it is told at once it reads.
+    pub(super) fn write(&mut self, at: usize, texts: &[String]) {
+        let Some(session) = &mut self.clients[at].session else {
             return;
         };
         let node = session.id.node;
-        if let (Some(from), true) = (session.bound.clone(), session.has_room()) {
-            let mut stanzas = Vec::new();
-            for (to, bare) in posts {
-                let recipient = &self.clients[*to];
-                let bound = recipient.session.as_ref().and_then(|it| it.bound.as_ref());
-                let account = recipient.account.as_str();
-                let address = match bound {
-                    Some(full) if !bare => full.as_str(),
-                    _ => account,
-                };
-                let posting = Posting {
-                    from: from.as_str(),
-                    session: session.id,
-                    to: address,
-                    recipient: account,
-                    due,
-                };
-                let number = self.oracle.post(&posting, self.now);
-                self.journal
-                    .note(self.now, format_args!("send {number} {from} to {address}"));
-                stanzas.push(message::written(number, address));
-            }
-            // In one read, or in one each.
-            let at_once = match self.dice.permille(300) {
-                true => 1,
-                false => stanzas.len(),
-            };
-            if let Some(process) = self.processes.get(&node) {
-                let _guard = process.enter();
-                for read in stanzas.chunks(at_once.max(1)) {
-                    session.stanzas(process, read, self.now);
-                }
-            }
-            let bytes = stanzas.iter().map(String::len).sum();
-            self.has_sent(at, node, bytes);
-        }
-        self.clients[at].session = Some(session);
+        let Some(process) = self.processes.get(&node) else {
+            return;
+        };
+        let guard = process.enter();
+        let heard = session.stanzas(process, texts, self.now);
+        drop(guard);
+        self.has_sent(at, node, texts.iter().map(String::len).sum());
+        self.hears(at, heard);
         self.touch(node);
     }
 
@@ -209,6 +271,9 @@ impl World {
                 Some(session) if session.bound.is_none() => "is not bound",
                 Some(session) if !session.has_room() => "waits for its shard",
                 Some(_) if !may_send => "waits for its budget",
+                Some(_) if client.ledger.as_ref().is_some_and(Ledger::is_behind) => {
+                    "has not sent again what was not acknowledged"
+                }
                 Some(_) => "",
             };
             if !lack.is_empty() {
@@ -228,7 +293,7 @@ impl World {
                 self.serve(at, node);
             }
         }
-        self.serve_leaving(node);
+        self.serve_departed(node);
         self.serve_applicants(node);
     }
 
@@ -243,179 +308,67 @@ impl World {
         let mut heard = Vec::new();
         let guard = process.enter();
         session.poll(process);
-        session.look_at_the_clock(process, self.now, &mut heard);
+        session.look_around(process, self.now, &mut heard);
         if self.now >= client.deaf_until {
             for _ in 0..FRAMES_AT_ONCE {
                 session.hear(process, self.now, &mut heard);
             }
         }
-        if heard.iter().any(|it| matches!(it, Heard::Bound)) {
-            session.stanzas(process, &["<presence/>".to_owned()], self.now);
-        }
         drop(guard);
-        let id = session.id;
-        let account = client.account.to_string();
+        self.hears(at, heard);
+    }
+
+    /// A client reads what its session has for it.
+    pub(super) fn hears(&mut self, at: usize, heard: Vec<Heard>) {
+        let Some(id) = self.clients[at].session.as_ref().map(|session| session.id) else {
+            return;
+        };
+        let mut is_over = false;
         for heard in heard {
             match heard {
-                Heard::Bound => self.journal.note(self.now, format_args!("bound {id:?}")),
-                Heard::Refused => self.end_session(at),
+                Heard::Bound => {
+                    self.journal.note(self.now, format_args!("bound {id:?}"));
+                    self.is_bound(at, id);
+                }
+                Heard::Said(said) => self.reads_of_stream(at, id, said),
+                Heard::Refused => is_over = true,
                 Heard::Close => {
                     self.oracle.ended(id, self.now);
-                    self.end_session(at);
+                    is_over = true;
                 }
-                Heard::Stanza(stanza) => {
-                    self.journal
-                        .note(self.now, format_args!("read {account} {stanza:?}"));
-                    self.oracle.read(&account, id, stanza, self.now);
-                }
+                Heard::Stanza(stanza, number) => self.reads(at, id, stanza, number),
             }
         }
-    }
-
-    fn end_session(&mut self, at: usize) {
-        let Some(session) = self.clients[at].session.take() else {
-            return;
-        };
-        let node = session.id.node;
-        let Some(process) = self.processes.get(&node) else {
-            return;
-        };
-        let _guard = process.enter();
-        let (was_closed, given_back, session) = session.end(process);
-        self.journal.note(
-            self.now,
-            format_args!("end {:?} gives back {given_back:?}", session.id),
-        );
-        self.oracle.left(node, &given_back);
-        if was_closed {
-            self.oracle.ended(session.id, self.now);
-        }
-        if !session.has_room() {
-            self.leaving.push((node, session));
+        if is_over {
+            self.end_session(at);
         }
     }
 
-    /// Sessions that are over and wait for room to say so.
-    fn serve_leaving(&mut self, node: u32) {
-        let Some(process) = self.processes.get(&node) else {
-            return;
-        };
-        let _guard = process.enter();
-        self.leaving.retain_mut(|(of, session)| {
-            if *of == node {
-                session.poll(process);
-            }
-            !session.has_room()
-        });
-    }
-
-    /// A connection node dies.
-    pub(super) fn cut_sessions(&mut self, node: u32) {
-        self.leaving.retain(|(of, _)| *of != node);
-        self.oracle.node_died(node, self.now);
-        for at in 0..self.clients.len() {
-            let client = &mut self.clients[at];
-            let Some(session) = client.session.take_if(|session| session.id.node == node) else {
-                continue;
-            };
-            self.oracle.ended(session.id, self.now);
-            let unread = session.cut();
-            self.oracle.unread(&unread);
-        }
-    }
-
-    fn apply_for_account(&mut self, at: usize) {
-        let Some(node) = self.clients[at]
-            .session
-            .as_ref()
-            .map(|session| session.id.node)
-        else {
-            return;
-        };
-        let inbox = Arc::new(self.inbox(node));
-        let serial = self.last_serial;
-        let name = format!("new{serial}");
-        let address = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + serial as u32));
-        let Some(process) = self.processes.get(&node) else {
-            return;
-        };
-        let from: SinkRef = inbox.clone();
-        let iq = format!(
-            "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
-             <password>secret</password></query></iq>"
-        );
-        let mut canonical = Vec::new();
-        message::canonical(&iq, &self.clients[at].account, &mut canonical);
-        let ask = ToShard::Ask {
-            from,
-            ask: AskId(1),
-            question: Question::Register {
-                host: HOST.to_owned(),
-                address,
-                iq: canonical.into(),
-            },
-        };
-        let shard = ShardId((serial % u64::from(SHARDS)) as u16);
-        let guard = process.enter();
-        let taken = process.ways.send(shard, ask).is_ok();
-        drop(guard);
-        if taken {
-            self.applicants.push(Applicant {
-                node,
-                life: process.life,
-                inbox,
-                address,
-                account: format!("{name}@{HOST}").parse().expect("a JID"),
-            });
-        }
-        self.touch(node);
-    }
-
-    fn serve_applicants(&mut self, node: u32) {
-        let life = self.processes.get(&node).map(|process| process.life);
-        let mut answers = Vec::new();
-        self.applicants.retain(|applicant| {
-            if applicant.node != node {
-                return true;
-            }
-            if Some(applicant.life) != life {
-                return false;
-            }
-            let Some(frame) = applicant.inbox.take() else {
-                return true;
-            };
-            answers.push((frame, applicant.address, applicant.account.clone()));
-            false
-        });
-        for (frame, address, account) in answers {
-            let ToSession::Answer {
-                answer: Answer::Iq(iq),
-                ..
-            } = frame
-            else {
-                continue;
-            };
-            let granted = String::from_utf8_lossy(&iq).contains("type=\"result\"");
-            self.journal
-                .note(self.now, format_args!("registered {account} {granted}"));
-            if granted {
-                self.registered(address, account);
+    fn reads(&mut self, at: usize, id: SessionId, stanza: Received, number: u64) {
+        let client = &mut self.clients[at];
+        let account = client.account.to_string();
+        self.journal
+            .note(self.now, format_args!("read {account} {stanza:?}"));
+        let mut reader = id;
+        if let Some(ledger) = &mut client.ledger {
+            reader = ledger.root().unwrap_or(id);
+            if let Err(what) = ledger.reads(number) {
+                let what = format!("{account}/{}: {what}", client.resource);
+                self.oracle.broken(what);
             }
         }
-    }
-
-    fn registered(&mut self, address: IpAddr, account: Jid) {
-        self.oracle.registrations.acknowledged(address);
-        self.oracle.tally.registered += 1;
-        if !self.database.has_account(&account) {
-            let what = format!("{account} was told that it is registered, and is not");
-            self.oracle.broken(what);
-        }
+        self.oracle.read(&account, reader, stanza, self.now);
     }
 
     /// The end of the run.
     pub(super) fn finish(&mut self) {
         for client in &self.clients {
+            let open = client.ledger.as_ref().map_or(0, Ledger::open);
+            if open > 0 {
+                let (account, resource) = (&client.account, client.resource);
+                let what = format!("{open} stanzas of {account}/{resource} were not acknowledged");
+                return self.oracle.broken(what);
+            }
             let unread = client.session.as_ref().map_or(0, Session::unread);
             if unread > 0 {
                 let what = format!("{} has {unread} unread stanzas at the end", client.account);
@@ -446,5 +399,12 @@ const BACK_AT: Micros = CALM_AT + 2 * SECOND;
 /// How long a client waits to be bound.
 const PATIENCE: Micros = 8 * SECOND;
 
+/// In so many of a thousand cases a client that comes back has asked to resume its stream on another connection just
+/// before, and left that.
+const RACES: u64 = 80;
+
+/// In so many it says first that it has read more than it was sent.
+const LIES: u64 = 80;
+
 /// Frames that a session hands its client in one turn.
-const FRAMES_AT_ONCE: usize = 16;
+pub(super) const FRAMES_AT_ONCE: usize = 16;

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use rookery_router::shard::{Reply, Request};
 use rookery_store::StoreError;
 use rookery_store::log::{Append, Marks};
-use rookery_xmpp::stanza::parse_rec;
 
 use super::{DATABASE, Event, World};
 use crate::sim::clock::{MS, Micros, SECOND};
 use crate::sim::database::Asker;
-use crate::sim::message::{self, Received};
+use crate::sim::message::number_of;
 use crate::sim::planted::Planted;
 
 /// The messages of appends that were not answered.
@@ -136,13 +135,6 @@ fn numbers(appends: &[Append]) -> Vec<u64> {
     let waiting = appends.iter().filter(waits);
     let number = |append: &Append| number_of(&append.stanza);
     waiting.filter_map(number).collect()
-}
-
-fn number_of(stanza: &bytes::Bytes) -> Option<u64> {
-    match message::read(stanza, &parse_rec(stanza)?) {
-        Received::Message(number, ..) => Some(number),
-        _ => None,
-    }
 }
 
 /// When a router gives up waiting for the store.

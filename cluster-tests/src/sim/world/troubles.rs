@@ -22,6 +22,7 @@ impl World {
                 self.paused.insert(node, self.now + scheduled.lasts);
             }
             Fault::StoreDies => self.store_dies(),
+            Fault::Drain(node) => self.sends_away(node),
             Fault::Move(shard, to) => self.move_shard(shard, to),
             fault => self.set(fault, true),
         }
@@ -37,7 +38,7 @@ impl World {
         match scheduled.fault {
             // The operator asks once more: the shard may be on its way, there, or on its way back.
             Fault::Move(shard, to) => self.move_shard(shard, to),
-            Fault::Break(..) | Fault::StoreDies => {}
+            Fault::Break(..) | Fault::StoreDies | Fault::Drain(_) => {}
             Fault::Crash(node) => self.restart(node),
             Fault::Pause(node) => self.touch(node),
             fault => self.set(fault, false),

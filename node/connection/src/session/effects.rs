@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::counter;
+use rookery_session::Afterwards;
 use rookery_session::carrier::{Answer, AskId, Question};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event};
@@ -30,15 +31,13 @@ impl SessionActor {
         if !self.machine.is_closing() {
             return;
         }
-        if let Some(window_s) = self.machine.waits_s() {
-            let window = Duration::from_secs(window_s.into());
-            self.link.wait_for_client(window, self.seat.waits());
-        } else if self.machine.goes_elsewhere() {
-            self.link.leave_to_shard();
-        } else {
-            let mut left = self.machine.take_unacked();
-            left.extend(self.machine.take_held());
-            self.link.detach(left);
+        match self.machine.afterwards() {
+            Afterwards::Waits(window_s) => {
+                let window = Duration::from_secs(window_s.into());
+                self.link.wait_for_client(window, self.seat.waits());
+            }
+            Afterwards::StaysAtShard => self.link.leave_to_shard(),
+            Afterwards::Ends => self.link.detach(self.machine.take_written()),
         }
     }
 

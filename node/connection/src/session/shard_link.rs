@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rookery_session::carrier::{
-    AskId, Delivered, Full, Question, Receipt, RoutersRef, ShardId, Sink, ToSession, ToShard,
+    AskId, Delivered, Full, Question, Receipt, RoutersRef, ShardId, Sink, ToShard,
 };
+use rookery_session::{Afterwards, KeptHere, farewell};
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
 
-use crate::inbox::{Inbox, Rest};
-use crate::kept::KeptHere;
+use crate::inbox::Inbox;
 use crate::shared::Waiting;
 
 /// Carries frames in order. What a full shard gives back is kept, and the session reads no further
@@ -217,12 +217,14 @@ impl ShardLink {
             }
         });
         let over = tokio::time::timeout(window, ended).await;
-        if self.inbox.is_left() {
-            return self.leave_to_shard();
+        match Afterwards::of_waiting(self.inbox.is_left()) {
+            Afterwards::StaysAtShard => self.leave_to_shard(),
+            _ => {
+                tracing::debug!(in_time = over.is_ok(), "session without a client ends");
+                // If the client went on elsewhere, the shard takes no notice of what comes back.
+                self.detach(Vec::new());
+            }
         }
-        tracing::debug!(in_time = over.is_ok(), "session without a client ends");
-        // If the client went on elsewhere, the shard takes no notice of what comes back.
-        self.detach(Vec::new());
     }
 
     /// What the shard had no room for.
@@ -239,25 +241,14 @@ impl ShardLink {
 
     /// Closes the inbox; what the shard must be told if the session was bound, or was about to hear
     /// that it is.
-    fn closed(&mut self, mut left: Vec<Delivered>) -> Vec<(ShardId, ToShard)> {
-        let Rest { frames, unacked } = self.inbox.close();
-        left.extend(unacked);
-        for frame in frames {
-            match frame {
-                ToSession::Answer { answer, .. } if self.bound.is_none() => {
-                    if let Some(jid) = answer.binds() {
-                        self.bind(jid.clone());
-                    }
-                }
-                ToSession::Deliver(delivered) => left.push(delivered),
-                _ => {}
-            }
-        }
-        let Some(Bound { jid, shard }) = self.bound.take() else {
+    fn closed(&mut self, written: Vec<Delivered>) -> Vec<(ShardId, ToShard)> {
+        let bound = self.bound.take().map(|bound| bound.jid);
+        let rest = self.inbox.close();
+        let Some((jid, words)) = farewell(self.inbox.session(), bound, written, rest) else {
             return Vec::new();
         };
-        let frames = ToShard::last_words(self.inbox.session(), &jid, left);
-        frames.map(|frame| (shard, frame)).collect()
+        let shard = self.shard_of(&jid);
+        words.into_iter().map(|word| (shard, word)).collect()
     }
 
     fn send(&mut self, shard: ShardId, frame: ToShard) {
