@@ -67,11 +67,7 @@ impl World {
                 self.end_session(at);
             }
             Some(session) if session.bound.is_none() => {}
-            Some(_) if client.ledger.is_some() => {
-                if !self.tends_stream(at, what) {
-                    self.does(at, what);
-                }
-            }
+            Some(_) if client.ledger.is_some() && self.tends_stream(at, what) => {}
             Some(_) => self.does(at, what),
         }
     }
