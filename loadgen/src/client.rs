@@ -15,6 +15,6 @@ pub(crate) use connector::{Connector, Mechanism, Sources, TlsMode};
 pub(crate) use error::ClientError;
 pub(crate) use framer::Frame;
 pub(crate) use scram::SaltedPasswords;
-pub(crate) use session::{Session, TlsWire};
+pub(crate) use session::{Resumable, Session, TlsWire};
 pub(crate) use tls::connector as tls_connector;
 pub(crate) use wire::checked;

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::error::ClientError;
 use super::framer::Framer;
 use super::scram::{Hash, SaltedPasswords, Scram};
-use super::session::{STEP, Session, TlsWire};
+use super::session::{Resumable, STEP, Session, TlsWire};
 use super::stanza::{self, condition, contains, escape};
 use super::wire::Wire;
 
@@ -140,6 +140,18 @@ impl Connector {
             .map_err(|_| ClientError::TimedOut("the login"))?
     }
 
+    /// Logs in and goes on with this stream (XEP-0198 5), of whose stanzas nothing was read.
+    pub(crate) async fn resume(
+        &self,
+        account: u32,
+        ordinal: u32,
+        stream: &Resumable,
+    ) -> Result<Session, ClientError> {
+        timeout(STEP, Box::pin(self.resume_steps(account, ordinal, stream)))
+            .await
+            .map_err(|_| ClientError::TimedOut("the resumption"))?
+    }
+
     /// Creates account `account`; `Ok(false)` when it existed already (`conflict`).
     pub(crate) async fn register(&self, account: u32, ordinal: u32) -> Result<bool, ClientError> {
         timeout(STEP, Box::pin(self.register_steps(account, ordinal)))
@@ -162,9 +174,7 @@ impl Connector {
         ordinal: u32,
         resource: &str,
     ) -> Result<Session, ClientError> {
-        let (mut wire, features) = self.secured(ordinal).await?;
-        self.authenticate(&mut wire, account, &features).await?;
-        self.open(&mut wire).await?;
+        let mut wire = self.authenticated(account, ordinal).await?;
         let bind = format!(
             "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
              <resource>{resource}</resource></bind></iq>"
@@ -184,7 +194,42 @@ impl Connector {
             jid: escape(&jid),
             account,
             target: self.target_of(ordinal),
+            stream: None,
         })
+    }
+
+    async fn resume_steps(
+        &self,
+        account: u32,
+        ordinal: u32,
+        stream: &Resumable,
+    ) -> Result<Session, ClientError> {
+        let mut wire = self.authenticated(account, ordinal).await?;
+        let previd = escape(&stream.id);
+        let resume = format!("<resume xmlns='urn:xmpp:sm:3' previd='{previd}' h='0'/>");
+        wire.send(resume.as_bytes()).await?;
+        let answer = wire.element().await?;
+        if !stanza::is(&answer, "resumed") {
+            return Err(ClientError::Refused {
+                what: "resume",
+                condition: condition(&answer),
+            });
+        }
+        Ok(Session {
+            wire,
+            jid: stream.jid.clone(),
+            account,
+            target: self.target_of(ordinal),
+            stream: Some(stream.clone()),
+        })
+    }
+
+    /// A stream on which nothing but to bind, or to resume, is left to do.
+    async fn authenticated(&self, account: u32, ordinal: u32) -> Result<TlsWire, ClientError> {
+        let (mut wire, features) = self.secured(ordinal).await?;
+        self.authenticate(&mut wire, account, &features).await?;
+        self.open(&mut wire).await?;
+        Ok(wire)
     }
 
     async fn register_steps(&self, account: u32, ordinal: u32) -> Result<bool, ClientError> {

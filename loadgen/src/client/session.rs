@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::error::ClientError;
+use super::stanza;
 use super::wire::Wire;
 
 /// The wire of a session.
@@ -23,12 +24,42 @@ pub(crate) struct Session {
     pub(crate) account: u32,
     /// Index of the target it is connected to.
     pub(crate) target: usize,
+    /// Its stream, if it can be resumed.
+    pub(crate) stream: Option<Resumable>,
+}
+
+/// A stream that can be resumed (XEP-0198 5).
+#[derive(Clone, Debug)]
+pub(crate) struct Resumable {
+    /// Its name.
+    pub(crate) id: String,
+    /// The full JID of its session.
+    pub(crate) jid: String,
 }
 
 impl Session {
     /// Becomes available.
     pub(crate) async fn announce(&mut self) -> Result<(), ClientError> {
         self.wire.send(b"<presence/>").await
+    }
+
+    /// Has the stream be one that can be resumed (XEP-0198 3). What comes before the answer is passed over.
+    pub(crate) async fn enable(&mut self) -> Result<(), ClientError> {
+        let enable = b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>";
+        self.wire.send(enable).await?;
+        let enabled = loop {
+            let element = self.wire.element().await?;
+            if stanza::is(&element, "enabled") {
+                break element;
+            }
+            if stanza::is(&element, "failed") {
+                return Err(ClientError::NotOffered("stream management"));
+            }
+        };
+        let id = stanza::attribute(&enabled, "id").ok_or(ClientError::NotOffered("resumption"))?;
+        let (id, jid) = (stanza::unescape(id), self.jid.clone());
+        self.stream = Some(Resumable { id, jid });
+        Ok(())
     }
 
     /// The closing handshake (RFC 6120 4.4): says goodbye and waits, bounded, for the server's.

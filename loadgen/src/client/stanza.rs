@@ -74,7 +74,7 @@ pub(crate) fn contains(stanza: &[u8], needle: &str) -> bool {
 pub(crate) fn condition(stanza: &[u8]) -> String {
     let from = memmem::find(stanza, b"<error").or_else(|| memmem::find(stanza, b"error>"));
     let from = from
-        .or_else(|| is(stanza, "failure").then_some(0))
+        .or_else(|| (is(stanza, "failure") || is(stanza, "failed")).then_some(0))
         .unwrap_or(0);
     let mut rest = &stanza[from..];
     let mut name = None;
@@ -85,7 +85,12 @@ pub(crate) fn condition(stanza: &[u8]) -> String {
             .position(|b| matches!(b, b' ' | b'>' | b'/'))
             .unwrap_or(0);
         let tag = &rest[..length];
-        if length > 0 && !matches!(tag, b"error" | b"failure" | b"stream:error" | b"text") {
+        if length > 0
+            && !matches!(
+                tag,
+                b"error" | b"failure" | b"failed" | b"stream:error" | b"text"
+            )
+        {
             name = Some(String::from_utf8_lossy(tag).into_owned());
         }
     }

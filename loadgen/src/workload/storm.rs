@@ -1,6 +1,7 @@
 //! `storm`: all clients are connected, all connections break at once, and all come back at once, as after the
 //! restart of a load balancer. What is measured is the way back: TCP, TLS, SASL, bind and presence; a client that
-//! is refused tries again until the storm is over.
+//! is refused tries again until the storm is over. With `--resume` they go on with their streams (XEP-0198 5) instead of
+//! binding anew; one that cannot is a failure.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::client::{ClientError, Session};
+use crate::client::{ClientError, Resumable, Session};
 use crate::measure::Outcome;
 use crate::options::Common;
 use crate::worker::{RESOURCE, Worker};
@@ -26,6 +27,9 @@ pub(crate) struct Storm {
     /// How long everybody has to be back, in seconds.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     within: u64,
+    /// Clients resume their streams (XEP-0198).
+    #[arg(long)]
+    resume: bool,
     /// Common options.
     #[command(flatten)]
     pub(crate) common: Common,
@@ -38,6 +42,9 @@ impl Storm {
         let mut sessions = worker.sessions(accounts).await?;
         for session in &mut sessions {
             session.announce().await?;
+            if self.resume {
+                session.enable().await?;
+            }
         }
         let mut outcome = Outcome::of("return");
         outcome.sessions = sessions.len() as u64;
@@ -66,12 +73,12 @@ struct Weather<'a> {
 impl Weather<'_> {
     /// One round: gives who is back.
     async fn strike(&self, begin: Instant, round: u32, sessions: Vec<Session>) -> Vec<Session> {
-        let accounts: Vec<u32> = sessions.iter().map(|it| it.account).collect();
-        drop(sessions);
+        let left = sessions.into_iter().map(|it| (it.account, it.stream));
+        let left: Vec<_> = left.collect();
         let struck = Instant::now();
-        let returns = accounts
+        let returns = left
             .into_iter()
-            .map(|account| self.come_back(begin, struck, account));
+            .map(|(account, stream)| self.come_back(begin, struck, (account, round), stream));
         let back: Vec<Session> = join_all(returns).await.into_iter().flatten().collect();
         let took = struck.elapsed().as_secs_f64();
         let name = format!("seconds until all were back, round {}", round + 1);
@@ -79,11 +86,17 @@ impl Weather<'_> {
         back
     }
 
-    async fn come_back(&self, begin: Instant, struck: Instant, account: u32) -> Option<Session> {
+    async fn come_back(
+        &self,
+        begin: Instant,
+        struck: Instant,
+        (account, round): (u32, u32),
+        stream: Option<Resumable>,
+    ) -> Option<Session> {
         let mut refused = 0.0;
         let tries = async {
             loop {
-                match self.once(account).await {
+                match self.once(account, round, stream.as_ref()).await {
                     Ok(session) => return session,
                     Err(_) => refused += 1.0,
                 }
@@ -105,8 +118,17 @@ impl Weather<'_> {
         session
     }
 
-    async fn once(&self, account: u32) -> Result<Session, ClientError> {
+    async fn once(
+        &self,
+        account: u32,
+        round: u32,
+        stream: Option<&Resumable>,
+    ) -> Result<Session, ClientError> {
         let connector = &self.worker.connector;
+        if let Some(stream) = stream {
+            // On another node, where there is one.
+            return connector.resume(account, account + round + 1, stream).await;
+        }
         let mut session = connector.login(account, account, RESOURCE).await?;
         session.announce().await?;
         Ok(session)
