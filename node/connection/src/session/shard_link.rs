@@ -198,16 +198,17 @@ impl ShardLink {
         let left_over = self.take_left_over();
         let mut waiting = Self::new(self.routers.clone(), self.inbox.clone());
         waiting.bound = self.bound.take();
-        actix::spawn(async move {
-            if let Some(left_over) = left_over {
+        // Thousands may wait: what few of them need is not part of each.
+        match left_over {
+            None => drop(actix::spawn(waiting.hibernate(window, place))),
+            Some(left_over) => drop(actix::spawn(async move {
                 left_over.await;
-            }
-            waiting.hibernate(window).await;
-            drop(place);
-        });
+                waiting.hibernate(window, place).await;
+            })),
+        }
     }
 
-    async fn hibernate(mut self, window: Duration) {
+    async fn hibernate(mut self, window: Duration, _place: Waiting) {
         let inbox = self.inbox.clone();
         let ended = std::future::poll_fn(|cx| {
             inbox.register(cx.waker());

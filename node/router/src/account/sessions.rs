@@ -182,6 +182,8 @@ impl Sessions {
 
     /// Adds one.
     pub fn insert(&mut self, session: Session) {
+        // Most accounts have one or two, and a vector would make room for four.
+        self.all.reserve_exact(1);
         self.all.push(session);
     }
 
