@@ -1,7 +1,8 @@
 //! A bare XMPP stream: what a client may write, byte for byte, and what comes back.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ enum Socket {
 impl Wire {
     /// Connects without TLS.
     pub(crate) fn plain(server: &Server) -> Result<Self> {
-        let socket = connect(server.starttls_port())?;
+        let socket = connect(("127.0.0.1", server.starttls_port()))?;
         Ok(Self {
             socket: Socket::Plain(socket),
             received: vec![],
@@ -47,9 +48,15 @@ impl Wire {
 
     /// Connects with direct TLS.
     pub(crate) fn tls(server: &Server) -> Result<Self> {
-        let socket = connect(server.direct_tls_port())?;
+        let address = ([127, 0, 0, 1], server.direct_tls_port()).into();
+        Self::tls_at(address, &server.certificate())
+    }
+
+    /// Connects with direct TLS to whoever listens there, and has a certificate of this authority.
+    fn tls_at(address: SocketAddr, authority: &Path) -> Result<Self> {
+        let socket = secure(authority, connect(address)?)?;
         Ok(Self {
-            socket: secure(server, socket)?,
+            socket,
             received: vec![],
             ended: false,
         })
@@ -57,7 +64,7 @@ impl Wire {
 
     /// Connects to the direct TLS port, but speaks no TLS.
     pub(crate) fn plain_to_tls_port(server: &Server) -> Result<Self> {
-        let socket = connect(server.direct_tls_port())?;
+        let socket = connect(("127.0.0.1", server.direct_tls_port()))?;
         Ok(Self {
             socket: Socket::Plain(socket),
             received: vec![],
@@ -82,7 +89,21 @@ impl Wire {
 
     /// Connects with direct TLS and logs in with PLAIN.
     pub(crate) fn authenticated(server: &Server, name: &str, password: &str) -> Result<Self> {
-        let mut wire = Self::tls(server)?;
+        Self::tls(server)?.log_in(name, password)
+    }
+
+    /// The same with a node of a cluster.
+    pub(crate) fn authenticated_at(
+        address: SocketAddr,
+        authority: &Path,
+        name: &str,
+        password: &str,
+    ) -> Result<Self> {
+        Self::tls_at(address, authority)?.log_in(name, password)
+    }
+
+    fn log_in(self, name: &str, password: &str) -> Result<Self> {
+        let mut wire = self;
         wire.send(HEADER)?;
         wire.read_until("</stream:features>")?;
         let token = STANDARD.encode(format!("\0{name}\0{password}"));
@@ -206,16 +227,16 @@ pub(crate) fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str
     Some(&text[start..end])
 }
 
-fn connect(port: u16) -> Result<TcpStream> {
-    let socket = TcpStream::connect(("127.0.0.1", port))?;
+fn connect(address: impl ToSocketAddrs) -> Result<TcpStream> {
+    let socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(Duration::from_millis(200)))?;
     Ok(socket)
 }
 
-fn secure(server: &Server, socket: TcpStream) -> Result<Socket> {
+fn secure(authority: &Path, socket: TcpStream) -> Result<Socket> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(server.certificate())? {
+    for certificate in CertificateDer::pem_file_iter(authority)? {
         roots.add(certificate?)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

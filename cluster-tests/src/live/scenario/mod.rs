@@ -1,6 +1,7 @@
 //! The scenarios, one kind of trouble a file. Each says what may happen in it; the load generator says what did.
 
 mod budget;
+mod carbons;
 mod connection;
 mod control;
 mod database;
@@ -37,6 +38,7 @@ pub(crate) const ALL: &[&Scenario] = &[
     &plain::MIX,
     &plain::OFFLINE,
     &plain::STORM,
+    &carbons::CARBONS,
     &connection::KILL,
     &control::KILL_FOLLOWER,
     &control::KILL_LEADER,
