@@ -297,6 +297,25 @@ fn a_store_that_fails_is_asked_again_and_too_many_retractions_are_refused() {
 }
 
 #[test]
+fn a_retraction_that_is_refused_retracts_nothing() {
+    let mut world = World::archiving(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    world.send(&romeo, &say(JULIET, "m1", "secret"));
+    world.appends = Some(Vec::new());
+    world.send(&romeo, &retract(JULIET, "m1", "r1"));
+    // Hers is refused, which he is told; his own comes through.
+    world.store_fails = Some(StoreError::Full);
+    world.append_newest();
+    world.store_fails = None;
+    world.append_newest();
+    assert!(romeo.stanza().contains("type=\"error\""));
+    world.appends = None;
+    world.tick();
+    assert_eq!(stones(&world, "juliet"), [false]);
+    assert_eq!(stones(&world, "romeo"), [true, false]);
+}
+
+#[test]
 fn a_retraction_is_not_done_before_the_message_is_gone() {
     let mut world = World::archiving(&["juliet"]);
     assert!(world.arrive(origin(1), JULIET, "secret"));

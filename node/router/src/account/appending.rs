@@ -108,6 +108,8 @@ impl Account {
             Reply::Failed(error) => {
                 if !owed.is_empty() {
                     self.offline.append_failed(first, turn.now);
+                    self.retracting
+                        .forget(owed.iter().map(|message| message.position));
                 }
                 Some(store_refusal(&error))
             }

@@ -58,6 +58,13 @@ impl Retracting {
     pub(super) fn is_quiet(&self) -> bool {
         self.waiting.is_empty() && !self.under_way
     }
+
+    /// What was to be at these places was refused, and its sender is told so: what it retracts stays.
+    pub(super) fn forget(&mut self, refused: impl Iterator<Item = Position>) {
+        for position in refused {
+            self.waiting.retain(|it| it.position != Some(position));
+        }
+    }
 }
 
 impl Account {
