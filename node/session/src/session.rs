@@ -108,8 +108,8 @@ impl Session {
         management.is_none_or(|it| it.has_room(&self.config.options))
     }
 
-    /// What becomes of the session when its stream is over (XEP-0198 5). Of one that was ended on purpose, by its client
-    /// or by us, nothing is left; but who was sent away may go on elsewhere, for the shard keeps it.
+    /// What becomes of the session when its stream is over (XEP-0198 5). Of one that was ended on purpose, by its
+    /// client or by us, nothing is left; but who was sent away may go on elsewhere, for the shard keeps it.
     pub fn afterwards(&self) -> Afterwards {
         let management = self.stream.management.as_ref();
         match management.and_then(StreamManagement::window_s) {
