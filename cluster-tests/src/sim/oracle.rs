@@ -328,7 +328,8 @@ impl Oracle {
     }
 
     /// A message is removed from a log: a session has taken it, or its shard keeps it for one. What a former owner
-    /// appended late stands among what its next owner has given out, and goes with it: nobody was told that it is there.
+    /// appended late stands among what its next owner has given out, and goes with it: nobody was told that it is
+    /// there.
     pub(crate) fn trimmed(&mut self, number: u64) {
         let sent = self.sent.get(number as usize);
         let is_kept = sent.is_some_and(|sent| sent.mirrored) || self.given.contains(number);

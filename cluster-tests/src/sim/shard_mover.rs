@@ -294,8 +294,8 @@ impl ShardMover {
     }
 }
 
-/// The messages that a shard keeps itself when this sink takes them: what it puts before a session whose stream can be
-/// resumed is no stream's end that could be, and says so.
+/// The messages that a shard keeps itself when this sink takes them. Only the sink that it has put before a session's
+/// own does not say that it may be resumed.
 fn mirrored(to: &SinkRef, delivered: &Delivered) -> Vec<u64> {
     match to.may_be_resumed() {
         true => Vec::new(),

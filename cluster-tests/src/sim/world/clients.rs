@@ -67,13 +67,15 @@ impl World {
                 self.end_session(at);
             }
             Some(session) if session.bound.is_none() => {}
-            Some(_) if client.ledger.is_some() && self.tends_stream(at, what) => {}
             Some(_) => self.does(at, what),
         }
     }
 
-    /// What clients do while they have a session, whether or not they manage their streams.
+    /// What a client does that has a session.
     fn does(&mut self, at: usize, what: u64) {
+        if self.clients[at].ledger.is_some() && self.tends_stream(at, what) {
+            return;
+        }
         if self.now < CALM_AT {
             match what {
                 0..=69 => self.send_some(at),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rookery_xmpp::jid::Jid;
 
 use super::queue::Rest;
-use crate::carrier::{Delivered, SessionId, ToSession, ToShard};
+use crate::carrier::{Answer, Delivered, SessionId, ToSession, ToShard};
 
 /// What becomes of a session whose stream is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,23 +30,36 @@ impl Afterwards {
 }
 
 /// What the shard must be told at the end of a session that was bound, or was about to hear that it is, and as whom:
-/// what its client has not got, of what was `written` and what was not, and that it is over.
+/// what its client has not got, of what was `written` and what was not, and that it is over. One that was about to hear
+/// that it goes on with an earlier stream leaves that to its shard, which has all of it: its client never heard, and
+/// comes back once more.
 pub fn farewell(
     session: SessionId,
     bound: Option<Arc<Jid>>,
     mut written: Vec<Delivered>,
     rest: Rest,
 ) -> Option<(Arc<Jid>, Vec<ToShard>)> {
-    let mut bound = bound;
+    let (mut bound, mut goes_on) = (bound, false);
     written.extend(rest.unacked);
     for frame in rest.frames {
         match frame {
-            ToSession::Answer { answer, .. } if bound.is_none() => bound = answer.binds().cloned(),
+            ToSession::Answer { answer, .. } if bound.is_none() => {
+                bound = answer.binds().cloned();
+                goes_on = matches!(answer, Answer::Resumed(_));
+            }
             ToSession::Deliver(delivered) => written.push(delivered),
             _ => {}
         }
     }
     let jid = bound?;
+    if goes_on {
+        let detached = ToShard::Detached {
+            session,
+            jid: jid.clone(),
+            receipt: None,
+        };
+        return Some((jid, vec![detached]));
+    }
     let words = ToShard::last_words(session, &jid, written).collect();
     Some((jid, words))
 }
@@ -56,7 +69,7 @@ mod tests {
     use rookery_xmpp::stanza::Kind;
 
     use super::*;
-    use crate::carrier::{Answer, AskId};
+    use crate::carrier::{AskId, Resumed};
     use crate::outbound::tests::{numbered, stanzas};
 
     const SESSION: SessionId = SessionId { node: 1, serial: 2 };
@@ -93,6 +106,28 @@ mod tests {
         };
         let (_, words) = farewell(SESSION, None, Vec::new(), rest).expect("it is bound");
         assert!(matches!(&words[..], [ToShard::Closed { .. }]));
+    }
+
+    #[test]
+    fn one_that_was_about_to_go_on_with_a_stream_leaves_that_to_its_shard() {
+        let resumed = Resumed {
+            jid: jid(),
+            id: "name".to_owned(),
+            max_s: 10,
+            h: 0,
+            acked: 0,
+            seen: Default::default(),
+        };
+        let answer = ToSession::Answer {
+            ask: AskId(1),
+            answer: Answer::Resumed(resumed),
+        };
+        let rest = Rest {
+            frames: [answer].into(),
+            unacked: vec![messages(numbered(1, 1))],
+        };
+        let (_, words) = farewell(SESSION, None, Vec::new(), rest).expect("it is bound");
+        assert!(matches!(&words[..], [ToShard::Detached { .. }]));
     }
 
     #[test]
