@@ -3,7 +3,7 @@
 mod support;
 
 use rookery_router::RouterOptions;
-use rookery_session::carrier::{Answer, Kept};
+use rookery_session::carrier::{Answer, Kept, Origin, SessionId};
 use support::{Client, World};
 
 /// Two accounts that see each other; the second has a stream that can be resumed, under this name. It was sent nothing.
@@ -45,14 +45,14 @@ fn a_client_whose_node_died_is_given_what_it_has_not_got() {
     world.node_dies(&juliet);
     romeo.nothing();
     say(&mut world, &romeo, 3..5);
+    // It comes too late: she was told nothing of it, and says it again.
     world.send(&juliet, "<presence><show>away</show></presence>");
-    romeo.stanzas();
+    romeo.nothing();
     let (back, resumed) = world.resume("juliet", &id, 2).expect("it is resumed");
-    // Stanzas are numbered over all clients here: five of his, and one of hers.
-    assert_eq!((resumed.acked, resumed.h), (2, 6));
+    assert_eq!((resumed.acked, resumed.h), (2, 0));
     assert_eq!(bodies(&back.stanzas()), ["n2", "n3", "n4"]);
     say(&mut world, &romeo, 5..6);
-    assert_eq!(back.delivered()[0].number, 7);
+    assert_eq!(back.delivered()[0].number, 6);
     assert_eq!(bodies(&back.stanzas()), ["n5"]);
 }
 
@@ -248,6 +248,63 @@ fn a_stream_without_a_node_ends_with_the_next_owner_if_its_client_stays_away() {
             "forgotten"
         );
     }
+}
+
+#[test]
+fn a_stream_without_a_node_outlives_the_death_of_its_shards_owner() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..3);
+    world.acknowledge(&juliet, 1);
+    world.node_dies(&juliet);
+    // These are for her log, for nobody has a second copy.
+    say(&mut world, &romeo, 3..5);
+    world.restart();
+    world.announce(&romeo);
+    let (back, resumed) = world.resume("juliet", &id, 2).expect("it is resumed");
+    assert_eq!((resumed.acked, resumed.h), (2, 0));
+    assert_eq!(bodies(&back.stanzas()), ["n2", "n3", "n4"]);
+}
+
+#[test]
+fn a_stream_whose_node_has_begun_to_give_back_what_is_left_is_over() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..3);
+    let mut left = juliet.delivered().into_iter();
+    let first = left.next().expect("there are three");
+    world.leaves_behind(&juliet, first);
+    assert_eq!(world.resume("juliet", &id, 0).err(), Some(None));
+    // The node dies before it has said the rest.
+    world.node_dies(&juliet);
+    let next = world.online_with_log("juliet", "door");
+    assert_eq!(bodies(&next), ["n0", "n1", "n2"]);
+}
+
+#[test]
+fn what_a_former_node_says_is_void_when_the_stream_is_over_as_well() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.leave(&back);
+    romeo.stanzas();
+    world.send(
+        &juliet,
+        "<message to='romeo@localhost' type='chat'><body>m1.</body></message>",
+    );
+    romeo.nothing();
+}
+
+#[test]
+fn what_a_sessions_node_was_not_given_is_not_done() {
+    let (mut world, _romeo, juliet, _) = balcony(defaults());
+    juliet.set_full(true);
+    let origin = |sequence| Origin {
+        session: SessionId { node: 9, serial: 9 },
+        sequence,
+    };
+    assert!(!world.arrive(origin(1), "juliet@localhost", "first"));
+    juliet.set_full(false);
+    world.tick();
+    assert!(juliet.stanza().contains("first"));
+    assert!(world.arrive(origin(1), "juliet@localhost", "first"));
 }
 
 #[test]

@@ -92,8 +92,10 @@ impl Account {
         self.session_gone(turn, &session);
         turn.env.modules.session_ended(self, turn, &session);
         // Others get it, or the log: its node gives back the rest.
-        if let Some(stream) = session.stream.take() {
-            let left = stream.mirror.take_left();
+        if let Some(mut stream) = session.stream.take() {
+            self.remember_left(std::mem::take(&mut stream.former));
+            let (left, receipts) = stream.mirror.take_left();
+            turn.holds(receipts);
             if stream.is_stored {
                 return self.leaves_stored(turn, id, &stream.id, &left);
             }

@@ -10,11 +10,12 @@
 //! The session's node takes what is numbered in order only. So what it did not get (its link was full, or broke) is
 //! given again from there on, with all that follows.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rookery_session::carrier::{
-    Answer, Delivered, Full, Kept, SessionId, Sink, SinkRef, ToSession,
+    Answer, Delivered, Full, Kept, Logged, Receipt, SessionId, Sink, SinkRef, ToSession,
 };
 use rookery_session::{Seen, Unacked};
 
@@ -32,6 +33,8 @@ struct State {
     unacked: Unacked,
     /// Up to where the session's node was given them.
     given: u64,
+    /// The receipts of what it was not given, by the number of the first: until then there is only one copy.
+    ungiven: BTreeMap<u64, Receipt>,
     /// What came last from whom: a shard's next owner is told again of what its former one has delivered.
     seen: Seen,
     /// The sink is to hear first that it goes on with this stream.
@@ -129,15 +132,46 @@ impl Mirror {
         state.give_on();
     }
 
-    /// No node serves the session.
-    pub(super) fn detach(&self) {
-        self.state().sink = None;
+    /// No node serves the session. Gives the receipts of what the last one was not given.
+    pub(super) fn detach(&self) -> Vec<Receipt> {
+        let mut state = self.state();
+        state.sink = None;
+        std::mem::take(&mut state.ungiven).into_values().collect()
     }
 
     /// The session's node did not get what begins with this number.
-    pub(super) fn missed(&self, number: u64) {
+    pub(super) fn missed(&self, number: u64, receipt: Option<Receipt>) {
         let mut state = self.state();
         state.given = state.given.min(number.saturating_sub(1));
+        if number > state.unacked.acked() {
+            state.waits(number, receipt);
+        }
+    }
+
+    /// The session's node gives these back, and they are forgotten with all before them. Gives their places in the log.
+    pub(super) fn take_through(&self, delivered: &Delivered) -> Logged {
+        let mut state = self.state();
+        let stanzas = delivered.batch.recs.len() as u64;
+        let numbers = delivered.number..delivered.number + stanzas;
+        let known = state.unacked.iter().flat_map(|known| {
+            let places = (0..known.batch.recs.len()).map(|at| known.logged.at(at));
+            (known.number..).zip(places)
+        });
+        let known = known.filter(|(number, _)| numbers.contains(number));
+        let places: Vec<u64> = known
+            .map(|(_, place)| place.map_or(0, NonZeroU64::get))
+            .collect();
+        let through = (numbers.end - 1).min(state.unacked.sent());
+        if through > state.unacked.acked() {
+            // That there are as many was just seen.
+            let _ = state.unacked.forget(through as u32);
+            state.count();
+        }
+        // Some may have been acknowledged: then the node knows less, and nothing is known of any of them.
+        match places.len() as u64 == stanzas && places.iter().any(|place| *place != 0) {
+            true => Logged::Each(places.into()),
+            false => Logged::NOT,
+        }
     }
 
     /// Gives on what the session's node was not given, if anything.
@@ -147,8 +181,9 @@ impl Mirror {
 
     /// What the client of a session that is over has not got, and its node cannot give back. What the session was to
     /// get before that, and to hear of its end, still goes through; but behind what is missing there nothing does.
-    pub(super) fn take_left(&self) -> Vec<Delivered> {
+    pub(super) fn take_left(&self) -> (Vec<Delivered>, Vec<Receipt>) {
         let mut state = self.state();
+        let receipts = std::mem::take(&mut state.ungiven).into_values().collect();
         let is_detached = state.sink.is_none();
         let given = if is_detached { 0 } else { state.given };
         let sent = state.unacked.sent();
@@ -158,7 +193,7 @@ impl Mirror {
         let mut left = before.into_delivered();
         left.retain(|delivered| delivered.number > given);
         state.takes_no_more = is_detached || !left.is_empty();
-        left
+        (left, receipts)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -186,6 +221,7 @@ impl State {
             session,
             given: unacked.sent(),
             unacked,
+            ungiven: BTreeMap::new(),
             seen,
             awaits_answer: false,
             takes_no_more: false,
@@ -195,6 +231,9 @@ impl State {
 
     fn count(&mut self) {
         self.bounds.count(&self.unacked);
+        if !self.ungiven.is_empty() {
+            self.ungiven = self.ungiven.split_off(&(self.unacked.acked() + 1));
+        }
     }
 
     fn keep_and_give(&mut self, mut delivered: Delivered) -> Result<(), Delivered> {
@@ -212,17 +251,31 @@ impl State {
         self.count();
         if self.given == before {
             self.give(delivered);
+        } else {
+            self.waits(delivered.number, delivered.receipt);
         }
         Ok(())
     }
 
-    fn give(&mut self, delivered: Delivered) {
-        let through = delivered.number - 1 + delivered.batch.recs.len() as u64;
+    fn give(&mut self, mut delivered: Delivered) {
+        let number = delivered.number;
+        let through = number - 1 + delivered.batch.recs.len() as u64;
         let Some(sink) = self.sink.as_ref().filter(|_| !self.awaits_answer) else {
-            return;
+            return self.waits(number, delivered.receipt);
         };
-        if sink.send(ToSession::Deliver(delivered)).is_ok() {
-            self.given = through;
+        if delivered.receipt.is_none() {
+            delivered.receipt = self.ungiven.remove(&number);
+        }
+        match sink.send(ToSession::Deliver(delivered)) {
+            Err(Full(ToSession::Deliver(delivered))) => self.waits(number, delivered.receipt),
+            _ => self.given = through,
+        }
+    }
+
+    /// The session's node is not given this yet. Where none serves it there will be no second copy.
+    fn waits(&mut self, number: u64, receipt: Option<Receipt>) {
+        if let Some(receipt) = receipt.filter(|_| self.sink.is_some()) {
+            self.ungiven.insert(number, receipt);
         }
     }
 

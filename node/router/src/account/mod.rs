@@ -45,6 +45,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rookery_session::carrier::SessionId;
 use rookery_store::account::{AccountRecord, Loaded};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -85,6 +86,8 @@ pub struct Account {
     retracting: retracting::Retracting,
     /// What came from whom.
     repeats: repeats::Repeats,
+    /// Sessions that were resumed as others, of streams that are over.
+    left: Vec<SessionId>,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
     waiting: Waiting,
@@ -106,6 +109,7 @@ impl Account {
             carbons: carbons::Carbons::default(),
             retracting: retracting::Retracting::default(),
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent),
+            left: Vec::new(),
             busy: 0,
             waiting: Waiting::default(),
             last_used: turn.now,

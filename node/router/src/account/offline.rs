@@ -384,12 +384,13 @@ impl Account {
             .sessions
             .readers(turn.now)
             .find(|s| Some(s.id) == reader);
-        let session = session.map(|session| (session.id, session.sink.clone()));
-        let Some((id, to)) = session else {
+        let session = session.map(|it| (it.id, it.sink.clone(), it.stream.is_some()));
+        let Some((id, to, is_mirrored)) = session else {
             self.offline.draining = false;
             return self.drain_offline(turn);
         };
-        let is_unsure = is_alone(turn, &to) || self.offline.unsure.first().is_some();
+        // What the mirror of a stream has its node may not have.
+        let is_unsure = is_mirrored || is_alone(turn, &to) || self.offline.unsure.first().is_some();
         let places = |entry: &LogEntry| (entry.position, is_archived(entry));
         let places: Vec<_> = entries.iter().filter(|_| is_unsure).map(places).collect();
         entries.retain(|it| !self.is_from_blocked(&it.stanza) && !is_tombstone(&it.stanza));

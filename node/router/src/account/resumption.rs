@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rookery_session::carrier::{
-    Answer, AskId, Bell, Kept, Receipt, ReceiptRef, Resumed, SessionId, SinkRef,
+    Answer, AskId, Bell, Delivered, Kept, Logged, Receipt, ReceiptRef, Resumed, SessionId, SinkRef,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
@@ -29,6 +29,9 @@ use crate::shard::{Request, Turn};
 /// How many earlier ways to a session are known: a client that comes back more often within the time in which a node
 /// says its last words is no client.
 const FORMER_MAX: usize = 16;
+
+/// How many sessions are known of streams that are over, for as long as their nodes may say something.
+const LEFT_MAX: usize = 32;
 
 /// How many may want to resume one stream before it can be: a client tries again some seconds after it was cut off.
 const EARLY_MAX: usize = 4;
@@ -56,6 +59,8 @@ pub(super) struct Stream {
     open: Vec<ReceiptRef>,
     /// The store has a document of it.
     pub(super) is_stored: bool,
+    /// Its node says what its client has not got: it cannot be resumed any more.
+    is_ending: bool,
     /// Its client goes on by another way: what comes by the present one is void.
     is_left: bool,
     /// Those who wanted to resume it before all that was sent by the present way was here.
@@ -95,6 +100,7 @@ impl Stream {
             submitted: 0,
             open: Vec::new(),
             is_stored: false,
+            is_ending: false,
             is_left: false,
             early: Vec::new(),
         }
@@ -273,7 +279,8 @@ impl Account {
             let next_stanza = session.next_stanza;
             Some((next_stanza, session.stream.as_mut()?))
         });
-        let mut named = named.filter(|(_, stream)| enabled && stream.id == id);
+        let is_meant = |stream: &Stream| enabled && stream.id == id && !stream.is_ending;
+        let mut named = named.filter(|(_, stream)| is_meant(stream));
         named.next()
     }
 
@@ -308,6 +315,10 @@ impl Account {
     pub(super) fn acknowledged(&mut self, turn: &mut Turn<'_>, id: SessionId, acked: u64) {
         if let Some(stream) = self.sessions.get(id).and_then(|it| it.stream.as_ref()) {
             stream.mirror.acknowledged(acked);
+            if let Some(session) = self.sessions.get_mut(id) {
+                // There is room again for what it could not be given.
+                session.behind_until = Timestamp(0);
+            }
             self.drain_offline(turn);
         }
     }
@@ -316,14 +327,40 @@ impl Account {
     pub(super) fn detached(&mut self, turn: &mut Turn<'_>, id: SessionId) {
         let window = Duration::from_secs(u64::from(turn.options.resume_s));
         let session = self.sessions.get_mut(id);
-        match session.and_then(|session| session.stream.as_mut()) {
-            Some(stream) => {
-                stream.mirror.detach();
-                stream.ends = Some(turn.now.plus(window));
-                self.resumes_early(turn, id);
-            }
-            None => self.session_ended(turn, id),
+        let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
+            return self.session_ended(turn, id);
+        };
+        turn.holds(stream.mirror.detach());
+        if stream.is_ending {
+            return self.session_ended(turn, id);
         }
+        stream.ends = Some(turn.now.plus(window));
+        self.resumes_early(turn, id);
+        self.store_stream(turn, id);
+    }
+
+    /// The node of a session gives back what its client has not got: these stanzas first. Gives them with their places
+    /// in the log, which the node does not know.
+    pub(super) fn stream_ends(&mut self, id: SessionId, delivered: &Delivered) -> Delivered {
+        let mut left = delivered.clone();
+        let session = self.sessions.get_mut(id);
+        if let Some(stream) = session.and_then(|session| session.stream.as_mut())
+            && delivered.number != 0
+        {
+            stream.is_ending = true;
+            let places = stream.mirror.take_through(delivered);
+            if left.logged == Logged::NOT {
+                left.logged = places;
+            }
+        }
+        left
+    }
+
+    /// What the nodes of these sessions still say is void, also when their stream is over.
+    pub(super) fn remember_left(&mut self, former: Vec<SessionId>) {
+        self.left.extend(former);
+        let too_many = self.left.len().saturating_sub(LEFT_MAX);
+        self.left.drain(..too_many);
     }
 
     /// A session binds that was to go on with a stream, and never heard that it does: the stream waits once more.
@@ -349,7 +386,7 @@ impl Account {
             }
             None => {
                 let mut streams = self.sessions.iter().filter_map(|it| it.stream.as_ref());
-                streams.any(|stream| stream.former.contains(&id))
+                streams.any(|stream| stream.former.contains(&id)) || self.left.contains(&id)
             }
         }
     }
@@ -357,22 +394,31 @@ impl Account {
     /// Whether the client of a session goes on by another way, or has.
     pub(super) fn is_left_behind(&self, id: SessionId) -> bool {
         match self.sessions.get(id) {
-            Some(session) => session.stream.as_ref().is_some_and(|it| it.is_left),
+            Some(session) => {
+                let stream = session.stream.as_ref();
+                stream.is_some_and(|it| it.is_left || it.ends.is_some())
+            }
             None => self.is_former(id),
         }
     }
 
     /// Ends what waited for its client for too long, and gives on what did not get through.
     pub(super) fn look_after_streams(&mut self, turn: &mut Turn<'_>) {
-        let mut over = Vec::new();
+        let (mut over, mut unstored) = (Vec::new(), Vec::new());
         for session in self.sessions.iter() {
             let Some(stream) = &session.stream else {
                 continue;
             };
             stream.mirror.give_on();
+            if stream.ends.is_some() && !stream.is_stored {
+                unstored.push(session.id);
+            }
             if stream.ends.is_some_and(|ends| ends <= turn.now) {
                 over.push(session.id);
             }
+        }
+        for id in unstored {
+            self.store_stream(turn, id);
         }
         for id in over {
             self.session_ended(turn, id);

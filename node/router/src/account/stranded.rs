@@ -26,7 +26,7 @@ use super::mirror::Mirror;
 use super::mirror_bounds::Bounds;
 use super::resumption::Stream;
 use super::{Account, Session};
-use crate::shard::{Request, Then, Turn};
+use crate::shard::{Reply, Request, Then, Turn};
 
 /// The namespace of the documents; another form gets another one.
 const NS: &str = "urn:rookery:stream:1";
@@ -203,6 +203,27 @@ impl Account {
         self.sessions.iter().filter_map(waits)
     }
 
+    /// No node serves the session: its stream goes into the store, for this node may be the next that is lost.
+    pub(super) fn store_stream(&mut self, turn: &mut Turn<'_>, id: SessionId) {
+        let stranded = self.stranded().find(|stranded| stranded.session == id);
+        let (Some(stranded), Some(session)) = (stranded, self.sessions.get_mut(id)) else {
+            return;
+        };
+        if let Some(stream) = &mut session.stream {
+            stream.is_stored = true;
+        }
+        let request = put(turn.shard, &stranded);
+        self.request_beside(turn, request, move |account, _, reply| {
+            let session = account.sessions.get_mut(id);
+            if let Some(stream) = session.and_then(|session| session.stream.as_mut())
+                && !matches!(reply, Reply::Done)
+            {
+                // The next tick tries again.
+                stream.is_stored = false;
+            }
+        });
+    }
+
     /// A stream that a former owner of the shard has left in the store. If its place is taken, what its client has not
     /// got is for others; if a node has announced it, it has gone on.
     pub(super) fn take_back(&mut self, turn: &mut Turn<'_>, stranded: &Stranded) {
@@ -247,6 +268,16 @@ impl Account {
         let key = stream.to_owned();
         let forget = move |turn: &mut Turn<'_>, _| forget(turn, key);
         turn.request(Request::Settled(bell), Then::Free(Box::new(forget)));
+    }
+}
+
+/// Keeps a stream as a document of its shard.
+pub(crate) fn put(shard: ShardId, stranded: &Stranded) -> Request {
+    Request::PutDocument {
+        owner: owner(shard),
+        collection: COLLECTION,
+        key: stranded.stream().to_owned(),
+        document: stranded.to_bytes(),
     }
 }
 

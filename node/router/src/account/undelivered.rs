@@ -43,7 +43,7 @@ impl Account {
         if let Some(stream) = session.and_then(|it| it.stream.as_ref())
             && delivered.number != 0
         {
-            return stream.mirror.missed(delivered.number);
+            return stream.mirror.missed(delivered.number, turn.receipt.clone());
         }
         if self.find_other_ways(turn, id, delivered) {
             let error = StreamError::new(StreamCondition::ResourceConstraint)
@@ -58,7 +58,8 @@ impl Account {
         if self.is_former(id) {
             return;
         }
-        self.find_other_ways(turn, id, delivered);
+        let delivered = self.stream_ends(id, delivered);
+        self.find_other_ways(turn, id, &delivered);
         self.drain_offline(turn);
     }
 

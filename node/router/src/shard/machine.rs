@@ -85,13 +85,9 @@ impl Shard {
             Slot::Loading(_) => None,
         });
         let stranded = ready.flat_map(|account| account.stranded());
-        let put = stranded.map(|stranded| Request::PutDocument {
-            owner: stranded::owner(self.id),
-            collection: stranded::COLLECTION,
-            key: stranded.stream().to_owned(),
-            document: stranded.to_bytes(),
-        });
-        put.collect()
+        stranded
+            .map(|stranded| stranded::put(self.id, &stranded))
+            .collect()
     }
 
     /// Handles one input; what must be done is appended to `effects`.

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_session::carrier::{Answer, AskId, Delivered, Origin, Receipt, ShardId, SinkRef};
+use rookery_session::carrier::{Answer, AskId, Bell, Delivered, Origin, Receipt, ShardId, SinkRef};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::entropy::Entropy;
@@ -175,6 +175,17 @@ impl Turn<'_> {
             jid: jid.clone(),
             delivered,
         });
+    }
+
+    /// What follows holds these receipts as well.
+    pub(crate) fn holds(&mut self, receipts: Vec<Receipt>) {
+        if receipts.is_empty() {
+            return;
+        }
+        let held = self.receipt.take();
+        let held = held.unwrap_or_else(|| Bell::with_receipt().1);
+        receipts.into_iter().for_each(|receipt| held.carry(receipt));
+        self.receipt = Some(held);
     }
 
     /// The stanza that is being handled has this form now.
