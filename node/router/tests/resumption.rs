@@ -215,7 +215,8 @@ fn a_stream_without_a_node_is_resumed_with_the_next_owner_of_its_shard() {
     assert_eq!((resumed.acked, resumed.h), (2, 0));
     assert_eq!(bodies(&back.stanzas()), ["n2", "n3"]);
     romeo.stanzas();
-    // It has gone on: the owner after that finds nothing.
+    // It has gone on, and its client has got what was under way: the owner after that finds nothing.
+    world.acknowledge(&back, 4);
     world.restart();
     assert_eq!(world.resume("juliet", &id, 4).err(), Some(None));
 }
@@ -263,6 +264,33 @@ fn a_stream_without_a_node_outlives_the_death_of_its_shards_owner() {
     let (back, resumed) = world.resume("juliet", &id, 2).expect("it is resumed");
     assert_eq!((resumed.acked, resumed.h), (2, 0));
     assert_eq!(bodies(&back.stanzas()), ["n2", "n3", "n4"]);
+}
+
+#[test]
+fn what_a_stream_had_on_its_way_to_another_node_outlives_its_shards_owner() {
+    for node_is_first in [true, false] {
+        let (mut world, romeo, juliet, id) = balcony(defaults());
+        say(&mut world, &romeo, 0..4);
+        let (back, _) = world.resume("juliet", &id, 1).expect("it is resumed");
+        // Her new node was given one of the three, when the owner of her shard died.
+        let unacked = back.delivered().into_iter().take(1).collect();
+        back.stanzas();
+        let kept = Kept {
+            id: id.clone(),
+            acked: 1,
+            unacked,
+            ..Kept::default()
+        };
+        world.restart();
+        if !node_is_first {
+            world.announce(&romeo);
+        }
+        world.hold = node_is_first;
+        world.announce_kept(&back, kept);
+        world.release();
+        world.tick();
+        assert_eq!(bodies(&back.stanzas()), ["n2", "n3"], "{node_is_first}");
+    }
 }
 
 #[test]

@@ -274,6 +274,26 @@ pub struct Delivered {
     pub logged: Logged,
 }
 
+impl Delivered {
+    /// Takes the first stanzas out; how many bytes they had.
+    pub fn drop_first(&mut self, stanzas: usize) -> usize {
+        let before = self.batch.stanza_bytes();
+        self.batch.recs.drain(..stanzas);
+        match &mut self.origins {
+            Origins::None => {}
+            Origins::Run(first) => *first = first.plus(stanzas),
+            Origins::Each(each) => *each = each[stanzas..].into(),
+        }
+        self.logged = self.logged.behind(stanzas);
+        for number in [&mut self.arrival, &mut self.number] {
+            if *number != 0 {
+                *number += stanzas as u64;
+            }
+        }
+        before - self.batch.stanza_bytes()
+    }
+}
+
 impl From<Batch> for Delivered {
     /// Stanzas that nobody sends a second time.
     fn from(batch: Batch) -> Self {
@@ -421,6 +441,16 @@ pub struct Kept {
     pub unacked: Vec<Delivered>,
     /// What came of whom: the former owner of the shard may have delivered what the next is told of again.
     pub seen: Seen,
+}
+
+impl Kept {
+    /// The number of the last numbered stanza that is known.
+    pub fn sent(&self) -> u64 {
+        let last = self.unacked.last();
+        last.map_or(self.acked, |last| {
+            last.number - 1 + last.batch.recs.len() as u64
+        })
+    }
 }
 
 /// What became of stanzas that were given to a [`Sink`].

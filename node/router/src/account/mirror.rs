@@ -70,6 +70,32 @@ impl Mirror {
         }
     }
 
+    /// The number of the last that it has.
+    pub(super) fn sent(&self) -> u64 {
+        self.state().unacked.sent()
+    }
+
+    /// How many its client has got.
+    pub(super) fn acked(&self) -> u64 {
+        self.state().unacked.acked()
+    }
+
+    /// Keeps of these what comes behind all that it has: the session's node was not given it.
+    pub(super) fn adopt(&self, unacked: &[Delivered]) {
+        let mut state = self.state();
+        for delivered in unacked {
+            let mut delivered = delivered.clone();
+            let known = (state.unacked.sent() + 1).saturating_sub(delivered.number);
+            if known < delivered.batch.recs.len() as u64 {
+                delivered.drop_first(known as usize);
+                state.seen.note(&delivered);
+                state.unacked.keep(&delivered);
+            }
+        }
+        state.count();
+        state.give_on();
+    }
+
     /// What is to be known of it by whoever goes on with it: how many its client has got, what it has not, and what
     /// came of whom.
     pub(super) fn shown(&self) -> (u64, Vec<Delivered>, Seen) {
@@ -108,6 +134,11 @@ impl Mirror {
     pub(super) fn may_have(&self, h: u32) -> bool {
         let state = self.state();
         u64::from(h.wrapping_sub(state.unacked.acked() as u32)) <= state.unacked.stanzas()
+    }
+
+    /// Whether that is all there is, modulo 2^32.
+    pub(super) fn is_all(&self, h: u32) -> bool {
+        self.state().unacked.sent() as u32 == h
     }
 
     /// What came of whom.

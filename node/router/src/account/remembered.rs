@@ -103,11 +103,13 @@ impl Account {
             }
             return;
         }
-        if let Some(kept) = kept
-            && !self.is_latest(turn, state, &kept.id)
-        {
-            return turn.close(&sink, resumed_elsewhere());
-        }
+        let before = match kept {
+            Some(kept) => match self.before(turn, state, &kept.id) {
+                Ok(before) => before,
+                Err(Earlier) => return turn.close(&sink, resumed_elsewhere()),
+            },
+            None => None,
+        };
         let taken = jid
             .resource()
             .is_some_and(|resource| self.sessions.by_resource(resource).is_some());
@@ -121,7 +123,10 @@ impl Account {
         }
         let mut session = Session::new(jid, sink, address, turn.now);
         if let Some(kept) = kept {
-            let stream = Stream::again(kept, session.sink.clone(), turn);
+            let mut stream = Stream::again(kept, session.sink.clone(), turn);
+            if let Some(before) = before.and_then(|before| before.stream) {
+                stream.follows(&before);
+            }
             session.sink = stream.mirror.clone();
             session.next_stanza = kept.next_stanza;
             session.stream = Some(stream);
@@ -134,19 +139,32 @@ impl Account {
         self.drain_offline(turn);
     }
 
-    /// Whether a session with this state has the stream of this name now. Its client may have resumed it when the shard
-    /// had its former owner, and the node of before has not heard of that: the session that it announced then goes.
-    fn is_latest(&mut self, turn: &mut Turn<'_>, state: &[u8], stream: &str) -> bool {
+    /// What a session with this state, which has the stream of this name now, was before, where that is known here. Its
+    /// client may have resumed it when the shard had its former owner, and the node of before has not heard of that,
+    /// or it was stored on its way: that session then goes.
+    fn before(
+        &mut self,
+        turn: &mut Turn<'_>,
+        state: &[u8],
+        stream: &str,
+    ) -> Result<Option<Session>, Earlier> {
         let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == stream);
         let Some(known) = self.sessions.iter().find(named).map(|known| known.id) else {
-            return true;
+            return Ok(None);
         };
         let state = Element::parse(state);
         let is_former = state.is_ok_and(|state| former(&state).any(|former| former == known));
-        if is_former && let Some(known) = self.sessions.remove(known) {
-            turn.env.modules.session_ended(self, turn, &known);
+        if !is_former {
+            return Err(Earlier);
+        }
+        let known = self.sessions.remove(known);
+        if let Some(known) = &known {
+            turn.env.modules.session_ended(self, turn, known);
             turn.close(&known.sink, resumed_elsewhere());
         }
-        is_former
+        Ok(known)
     }
 }
+
+/// The stream has gone on since as another session.
+struct Earlier;

@@ -23,8 +23,8 @@ use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::mirror::{Mirror, MirrorRef};
 use super::mirror_bounds::Bounds;
-use super::{Account, Session, stranded};
-use crate::shard::{Request, Turn};
+use super::{Account, Session, Stranded, stranded};
+use crate::shard::{Reply, Request, Turn};
 
 /// How many earlier ways to a session are known: a client that comes back more often within the time in which a node
 /// says its last words is no client.
@@ -35,6 +35,9 @@ const LEFT_MAX: usize = 32;
 
 /// How many may want to resume one stream before it can be: a client tries again some seconds after it was cut off.
 const EARLY_MAX: usize = 4;
+
+/// How often a stream is stored before it goes on: once, and again for what came meanwhile.
+const STORED_TIMES_MAX: u32 = 3;
 
 /// Room that is not worth giving back.
 const OPEN_MIN: usize = 4;
@@ -49,7 +52,7 @@ pub(super) struct Stream {
     first: u64,
     h: u32,
     /// When it ends without its client, if no node serves it.
-    ends: Option<Timestamp>,
+    pub(super) ends: Option<Timestamp>,
     /// The sessions that it was before, the last one last.
     pub(super) former: Vec<SessionId>,
     /// Of the present way: what its node has sent to the former owner of the shard ends before this number, and comes
@@ -59,6 +62,10 @@ pub(super) struct Stream {
     open: Vec<ReceiptRef>,
     /// The store has a document of it.
     pub(super) is_stored: bool,
+    /// The number of the last stanza that is in it.
+    stored_through: u64,
+    /// The number of the last stanza that the session's node had when it was announced.
+    pub(super) announced: u64,
     /// Its node says what its client has not got: it cannot be resumed any more.
     is_ending: bool,
     /// Its client goes on by another way: what comes by the present one is void.
@@ -100,6 +107,8 @@ impl Stream {
             submitted: 0,
             open: Vec::new(),
             is_stored: false,
+            stored_through: 0,
+            announced: 0,
             is_ending: false,
             is_left: false,
             early: Vec::new(),
@@ -111,6 +120,7 @@ impl Stream {
         let mirror = Arc::new(Mirror::again(sink, kept, Bounds::now(turn)));
         Self {
             submitted: kept.submitted,
+            announced: kept.sent(),
             ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
         }
     }
@@ -120,16 +130,15 @@ impl Stream {
         Self {
             ends: Some(ends),
             is_stored: true,
+            stored_through: kept.sent(),
             ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
         }
     }
 
-    /// If it waits for its client, and no node serves it: until when, and what is to be known of it, if this is the
-    /// number of the next stanza.
-    pub(super) fn waits(&self, next_stanza: u64) -> Option<(Timestamp, Kept)> {
-        let ends = self.ends?;
+    /// What is to be known of it, if this is the number of the next stanza.
+    pub(super) fn kept(&self, next_stanza: u64) -> Kept {
         let (acked, unacked, seen) = self.mirror.shown();
-        let kept = Kept {
+        Kept {
             id: self.id.clone(),
             next_stanza,
             submitted: 0,
@@ -137,8 +146,22 @@ impl Stream {
             acked,
             unacked,
             seen,
-        };
-        Some((ends, kept))
+        }
+    }
+
+    /// The store has a document of it, with all up to this number.
+    pub(super) fn is_stored_through(&mut self, number: u64) {
+        self.is_stored = true;
+        self.stored_through = number;
+    }
+
+    /// What this one was before has what its node may not have been given.
+    pub(super) fn follows(&mut self, before: &Self) {
+        let (_, unacked, _) = before.mirror.shown();
+        self.mirror.adopt(&unacked);
+        if before.is_stored {
+            self.is_stored_through(before.stored_through);
+        }
     }
 
     /// Its node is there again.
@@ -223,11 +246,41 @@ impl Account {
         stream.is_left = stream.mirror.may_have(resuming.h);
         let open: Vec<_> = stream.open.iter().filter_map(ReceiptRef::upgrade).collect();
         if open.is_empty() {
-            return self.go_on_by(turn, &resuming);
+            return self.store_and_go_on(turn, resuming, STORED_TIMES_MAX);
         }
         let bell = Bell::behind(open);
         self.request_beside(turn, Request::Settled(bell), move |account, turn, _| {
-            account.go_on_by(turn, &resuming);
+            account.store_and_go_on(turn, resuming, STORED_TIMES_MAX);
+        });
+    }
+
+    /// On its way from one node to another a stream has no second copy: so it is in the store until its client has got
+    /// what was under way. A store that refuses does not stop it.
+    fn store_and_go_on(&mut self, turn: &mut Turn<'_>, resuming: Resuming, times: u32) {
+        let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
+            return resuming.refused(turn, None);
+        };
+        let (kept, through) = (stream.kept(next_stanza), stream.mirror.sent());
+        let has_all = stream.mirror.is_all(resuming.h);
+        let is_stored = stream.is_stored && stream.stored_through >= through;
+        if has_all || is_stored || times == 0 || !stream.mirror.may_have(resuming.h) {
+            return self.go_on_by(turn, &resuming);
+        }
+        let ends = turn.now.plus(window(turn));
+        let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == resuming.id);
+        let session = self.sessions.iter().find(named);
+        let stranded = session.map(|session| Stranded::of(session, kept, ends));
+        let Some(stranded) = stranded else { return };
+        let request = stranded::put(turn.shard, &stranded);
+        self.request_beside(turn, request, move |account, turn, reply| {
+            let is_done = matches!(reply, Reply::Done);
+            if let Some((_, stream)) = account.stream_named(&resuming.id)
+                && is_done
+            {
+                stream.is_stored_through(through);
+            }
+            let times = if is_done { times - 1 } else { 0 };
+            account.store_and_go_on(turn, resuming, times);
         });
     }
 
@@ -246,7 +299,6 @@ impl Account {
         let other = |sink: &SinkRef| sink.session() != from.session();
         let before = stream.mirror.attach(from.clone()).filter(other);
         stream.goes_on(had);
-        let was_stored = std::mem::take(&mut stream.is_stored);
         let (mirror, id) = (stream.mirror.clone(), stream.id.clone());
         let named = |it: &&mut Session| it.stream.as_ref().is_some_and(|it| it.id == id);
         let session = self.sessions.iter_mut().find(named);
@@ -263,13 +315,24 @@ impl Account {
         let to: SinkRef = mirror;
         turn.answer(&to, resuming.ask, answer);
         turn.remember(session);
-        if was_stored {
-            stranded::forget(turn, resuming.id.clone());
-        }
         if let Some(before) = before {
             turn.close(&before, resumed_elsewhere());
         }
+        self.forget_if_got(turn, from.session());
         self.drain_offline(turn);
+    }
+
+    /// The document of a stream that is served is not needed any more when its client has got all that is in it.
+    fn forget_if_got(&mut self, turn: &mut Turn<'_>, id: SessionId) {
+        let session = self.sessions.get_mut(id);
+        if let Some(stream) = session.and_then(|session| session.stream.as_mut())
+            && stream.is_stored
+            && stream.ends.is_none()
+            && stream.mirror.acked() >= stream.stored_through
+        {
+            stream.is_stored = false;
+            stranded::forget(turn, stream.id.clone());
+        }
     }
 
     /// A stream of this account by its name, and the number of the next stanza of its session.
@@ -319,13 +382,14 @@ impl Account {
                 // There is room again for what it could not be given.
                 session.behind_until = Timestamp(0);
             }
+            self.forget_if_got(turn, id);
             self.drain_offline(turn);
         }
     }
 
     /// The session's node does not serve it any more: it waits for its client, if that can come back.
     pub(super) fn detached(&mut self, turn: &mut Turn<'_>, id: SessionId) {
-        let window = Duration::from_secs(u64::from(turn.options.resume_s));
+        let ends = turn.now.plus(window(turn));
         let session = self.sessions.get_mut(id);
         let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
             return self.session_ended(turn, id);
@@ -334,7 +398,7 @@ impl Account {
         if stream.is_ending {
             return self.session_ended(turn, id);
         }
-        stream.ends = Some(turn.now.plus(window));
+        stream.ends = Some(ends);
         self.resumes_early(turn, id);
         self.store_stream(turn, id);
     }
@@ -424,6 +488,11 @@ impl Account {
             self.session_ended(turn, id);
         }
     }
+}
+
+/// How long a client may stay away.
+fn window(turn: &Turn<'_>) -> Duration {
+    Duration::from_secs(u64::from(turn.options.resume_s))
 }
 
 /// What the client of a former way is told.

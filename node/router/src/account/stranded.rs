@@ -58,6 +58,18 @@ pub(crate) struct Stranded {
 }
 
 impl Stranded {
+    /// A session with what is known of its stream.
+    pub(super) fn of(session: &Session, kept: Kept, ends: Timestamp) -> Self {
+        Self {
+            session: session.id,
+            jid: session.jid.clone(),
+            address: session.address,
+            ends,
+            state: session.remembered(),
+            kept,
+        }
+    }
+
     /// As a document.
     pub(crate) fn to_bytes(&self) -> Bytes {
         let kept = &self.kept;
@@ -190,15 +202,9 @@ impl Account {
     /// The streams that wait for their clients, and no node serves.
     pub(crate) fn stranded(&self) -> impl Iterator<Item = Stranded> {
         let waits = |session: &Session| {
-            let (ends, kept) = session.stream.as_ref()?.waits(session.next_stanza)?;
-            Some(Stranded {
-                session: session.id,
-                jid: session.jid.clone(),
-                address: session.address,
-                ends,
-                state: session.remembered(),
-                kept,
-            })
+            let stream = session.stream.as_ref()?;
+            let kept = stream.kept(session.next_stanza);
+            Some(Stranded::of(session, kept, stream.ends?))
         };
         self.sessions.iter().filter_map(waits)
     }
@@ -210,7 +216,7 @@ impl Account {
             return;
         };
         if let Some(stream) = &mut session.stream {
-            stream.is_stored = true;
+            stream.is_stored_through(stranded.kept.sent());
         }
         let request = put(turn.shard, &stranded);
         self.request_beside(turn, request, move |account, _, reply| {
@@ -230,9 +236,10 @@ impl Account {
         let Stranded {
             session, jid, kept, ..
         } = stranded;
-        let named = |it: &Session| it.stream.as_ref().is_some_and(|it| it.id == kept.id);
-        if self.sessions.iter().any(named) {
-            return;
+        let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == kept.id);
+        let known = self.sessions.iter().find(named).map(|known| known.id);
+        if let Some(known) = known {
+            return self.take_back_into(turn, known, stranded);
         }
         let resource = jid.resource().unwrap_or_default();
         if self.sessions.by_resource(resource).is_some() || !self.record.enabled {
@@ -248,6 +255,29 @@ impl Account {
         self.sessions.begins_to_read(*session);
         turn.env.modules.session_bound(self, turn, *session);
         self.drain_offline(turn);
+    }
+
+    /// A node has announced the stream: it may not have been given all that is in the store.
+    fn take_back_into(&mut self, turn: &mut Turn<'_>, id: SessionId, stranded: &Stranded) {
+        let session = self.sessions.get_mut(id);
+        let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
+            return;
+        };
+        stream.is_stored_through(stranded.kept.sent());
+        let announced = stream.announced;
+        if stream.mirror.sent() == announced {
+            return stream.mirror.adopt(&stranded.kept.unacked);
+        }
+        // Their numbers are others' now.
+        let unacked = stranded.kept.unacked.iter();
+        let missing: Vec<_> = unacked.filter(|it| it.number > announced).collect();
+        for delivered in missing {
+            let delivered = Delivered {
+                number: 0,
+                ..delivered.clone()
+            };
+            self.left(turn, id, &delivered);
+        }
     }
 
     /// What the client of a stream has not got finds other ways; when it has, the stream's document is not needed any

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use rookery_xmpp::stanza::Batch;
 
-use crate::carrier::{Delivered, Origins};
+use crate::carrier::Delivered;
 
 /// A queue of sent stanzas. Bounded by its user, who asks for its size.
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ impl Unacked {
             };
             let stanzas = delivered.batch.recs.len();
             if stanzas > left {
-                self.bytes -= drop_first(delivered, left);
+                self.bytes -= delivered.drop_first(left);
                 return Ok(());
             }
             self.bytes -= delivered.batch.stanza_bytes();
@@ -147,30 +147,12 @@ fn copied(batch: &Batch) -> Batch {
     }
 }
 
-/// Takes the first stanzas out of a delivery; how many bytes they had.
-fn drop_first(delivered: &mut Delivered, stanzas: usize) -> usize {
-    let before = delivered.batch.stanza_bytes();
-    delivered.batch.recs.drain(..stanzas);
-    match &mut delivered.origins {
-        Origins::None => {}
-        Origins::Run(first) => *first = first.plus(stanzas),
-        Origins::Each(each) => *each = each[stanzas..].into(),
-    }
-    delivered.logged = delivered.logged.behind(stanzas);
-    for number in [&mut delivered.arrival, &mut delivered.number] {
-        if *number != 0 {
-            *number += stanzas as u64;
-        }
-    }
-    before - delivered.batch.stanza_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use rookery_xmpp::stanza::parse_rec;
 
     use super::*;
-    use crate::carrier::{Origin, SessionId};
+    use crate::carrier::{Origin, Origins, SessionId};
 
     fn delivered(bodies: &[&str], sequence: u64) -> Delivered {
         let mut buf = b"in front".to_vec();
