@@ -49,6 +49,23 @@ impl Seen {
         }
     }
 
+    /// These stanzas have not come after all.
+    pub fn forget(&mut self, delivered: &Delivered) {
+        for at in 0..delivered.batch.recs.len() {
+            let origin = delivered.origins.at(at);
+            let known = origin.and_then(|origin| {
+                let known = self
+                    .0
+                    .iter_mut()
+                    .find(|(known, _)| *known == origin.session)?;
+                Some((origin, &mut known.1))
+            });
+            if let Some((origin, newest)) = known {
+                newest.remove(origin.sequence);
+            }
+        }
+    }
+
     /// What is known, to be told to another node: sessions, the one that was heard of last behind the others, each with
     /// the number behind the last that came, and with those of the 64 before it that came.
     pub fn told(&self) -> impl ExactSizeIterator<Item = (SessionId, u64, u64)> {
@@ -140,6 +157,13 @@ impl Newest {
         }
     }
 
+    /// A number has not come.
+    fn remove(&mut self, number: u64) {
+        if let Some(back @ 1..=EXACT) = self.next.checked_sub(number) {
+            self.came &= !(1 << (back - 1));
+        }
+    }
+
     /// A number came.
     fn add(&mut self, number: u64) {
         if number >= self.next {
@@ -208,6 +232,22 @@ mod tests {
         assert_eq!(seen.repeats(origin(1, 11), 4), 2);
         assert_eq!(seen.repeats(origin(1, 12), 3), 3);
         assert_eq!(seen.repeats(origin(1, 20), 1), 0);
+    }
+
+    #[test]
+    fn what_has_not_come_after_all_is_new() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.repeats(origin(1, 7), 3), 0);
+        let batch = Batch {
+            buf: Bytes::new(),
+            recs: vec![Rec::default(); 2],
+        };
+        seen.forget(&Delivered {
+            origins: Origins::Run(origin(1, 8)),
+            ..Delivered::from(batch)
+        });
+        assert!(!seen.is_new(origin(1, 7)));
+        assert!(seen.is_new(origin(1, 8)) && seen.is_new(origin(1, 9)));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What a session's node has kept of a stream that can be resumed.
 
+use std::num::NonZeroU64;
+
 use rookery_session::Seen;
-use rookery_session::carrier::{Delivered, Kept, Origins};
+use rookery_session::carrier::{Delivered, Kept, Logged, Origins};
 
 use super::ids::{SESSION, origin_size, read_origin, read_session, write_origin, write_session};
 use super::out::{Counter, length};
@@ -69,24 +71,33 @@ pub(super) fn write_numbered(delivered: &Delivered, out: &mut impl Out) {
     batch::write(&delivered.batch, out);
     for at in 0..delivered.batch.recs.len() {
         write_origin(delivered.origins.at(at), out);
+        out.u64(delivered.logged.at(at).map_or(0, NonZeroU64::get));
     }
 }
 
 /// Bytes of that.
 pub(super) fn numbered_size(delivered: &Delivered) -> usize {
     let origins = (0..delivered.batch.recs.len()).map(|at| origin_size(delivered.origins.at(at)));
-    8 + 8 + batch::size(&delivered.batch) + origins.sum::<usize>()
+    let places = 8 * delivered.batch.recs.len();
+    8 + 8 + batch::size(&delivered.batch) + origins.sum::<usize>() + places
 }
 
 pub(super) fn read_numbered(input: &mut Reader) -> Result<Delivered, Malformed> {
     let (number, arrival) = (input.u64()?, input.u64()?);
     let batch = batch::read(input)?;
-    let origins = batch.recs.iter().map(|_| read_origin(input));
-    let origins = Origins::Each(origins.collect::<Result<_, _>>()?);
+    let each = batch.recs.iter();
+    let each = each.map(|_| Ok((read_origin(input)?, input.u64()?)));
+    let each = each.collect::<Result<Vec<_>, Malformed>>()?;
+    let (origins, places): (Vec<_>, Vec<_>) = each.into_iter().unzip();
+    let logged = match places.iter().all(|place| *place == 0) {
+        true => Logged::NOT,
+        false => Logged::Each(places.into()),
+    };
     Ok(Delivered {
-        origins,
+        origins: Origins::Each(origins.into()),
         arrival,
         number,
+        logged,
         ..Delivered::from(batch)
     })
 }

@@ -147,6 +147,7 @@ const LEFT: u8 = 10;
 const ACKED: u8 = 11;
 const DETACHED: u8 = 12;
 const ANNOUNCE_KEPT: u8 = 13;
+const LEFT_NUMBERED: u8 = 14;
 
 impl Frame for Up {
     fn write(&self, out: &mut impl Out) {
@@ -301,6 +302,16 @@ impl Up {
 
     fn write_left(&self, session: SessionId, jid: &Jid, left: &Delivered, out: &mut impl Out) {
         let text = jid.as_str();
+        if left.number != 0 {
+            out.u8(LEFT_NUMBERED);
+            let size = 2 + SESSION + 8 + 4 + text.len() + kept::numbered_size(left);
+            out.u32(length(size));
+            out.u16(self.shard.0);
+            write_session(session, out);
+            out.u64(self.token);
+            out.text(text);
+            return kept::write_numbered(left, out);
+        }
         let origins = || (0..left.batch.recs.len()).map(|at| left.origins.at(at));
         let origins_bytes: usize = origins().map(origin_size).sum();
         out.u8(LEFT);
@@ -386,10 +397,18 @@ impl UpIn {
                 number: input.u64()?,
                 jid: input.shared_jid()?,
             }),
-            LEFT => {
+            LEFT | LEFT_NUMBERED => {
                 let session = read_session(input)?;
                 let token = input.u64()?;
-                let left = LeftBehind::read(session, input)?;
+                let jid = input.shared_jid()?;
+                let left = LeftBehind {
+                    session,
+                    jid,
+                    delivered: match kind {
+                        LEFT_NUMBERED => kept::read_numbered(input)?,
+                        _ => read_left(input)?,
+                    },
+                };
                 Ok(Self::Left(shard, token, Box::new(left)))
             }
             ANNOUNCE | ANNOUNCE_KEPT => Ok(Self::Announce {
@@ -498,24 +517,19 @@ impl Announced {
     }
 }
 
-impl LeftBehind {
-    fn read(session: SessionId, input: &mut Reader) -> Result<Self, Malformed> {
-        let jid = input.shared_jid()?;
-        let arrival = input.u64()?;
-        let batch = batch::read(input)?;
-        let origins = batch.recs.iter().map(|_| read_origin(input));
-        let origins = Origins::Each(origins.collect::<Result<_, _>>()?);
-        Ok(Self {
-            session,
-            jid,
-            delivered: Delivered {
-                origins,
-                arrival,
-                ..Delivered::from(batch)
-            },
-        })
-    }
+fn read_left(input: &mut Reader) -> Result<Delivered, Malformed> {
+    let arrival = input.u64()?;
+    let batch = batch::read(input)?;
+    let origins = batch.recs.iter().map(|_| read_origin(input));
+    let origins = Origins::Each(origins.collect::<Result<_, _>>()?);
+    Ok(Delivered {
+        origins,
+        arrival,
+        ..Delivered::from(batch)
+    })
+}
 
+impl LeftBehind {
     fn into_input(mut self, receipt: Option<Receipt>) -> ShardInput {
         self.delivered.receipt = receipt;
         ShardInput::Session(ToShard::Left {

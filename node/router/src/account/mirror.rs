@@ -141,9 +141,14 @@ impl Mirror {
         self.state().unacked.sent() as u32 == h
     }
 
-    /// What came of whom.
+    /// What came of whom that its client has got: the rest its node sees when it is given that.
     pub(super) fn seen(&self) -> Seen {
-        self.state().seen.clone()
+        let state = self.state();
+        let mut seen = state.seen.clone();
+        for delivered in state.unacked.iter() {
+            seen.forget(delivered);
+        }
+        seen
     }
 
     /// The session goes on by another way, which is told so first. The way before.

@@ -55,7 +55,7 @@ const LATE: Duration = Duration::from_secs(60);
 
 /// What the account knows of its log.
 pub(crate) struct Offline {
-    epoch: u32,
+    pub(super) epoch: u32,
     next_sequence: u64,
     /// The log owes nothing up to here.
     pub(super) cursor: Option<Position>,
@@ -63,6 +63,8 @@ pub(crate) struct Offline {
     pub(super) read: Option<Position>,
     /// What that is.
     pub(super) unsure: Unsure,
+    /// Something came back while a page was read or given: behind that it is read again.
+    pub(super) reread: Option<Option<Position>>,
     /// Entries that are only archived, above the cursor as it was last kept.
     pub(super) passed: u64,
     /// The cursor is being kept.
@@ -142,6 +144,7 @@ impl Offline {
             cursor: loaded.delivered,
             read: loaded.delivered,
             unsure: Unsure::default(),
+            reread: None,
             passed: 0,
             keeping: false,
             stored: loaded.owed,
@@ -206,10 +209,18 @@ impl Offline {
         self.to_be_read |= self.may_be_more;
     }
 
+    /// All up to there was read and given, but for what came back meanwhile.
+    fn read_through(&mut self, last: Option<Position>) {
+        self.read = match self.reread.take() {
+            Some(behind) => self.read.min(behind),
+            None => self.read.max(last),
+        };
+    }
+
     /// A page was given to a session that is not sure to have it.
     fn given_unsure(&mut self, page: Given, entries: &[(Position, bool)], now: Timestamp) {
         self.draining = false;
-        self.read = self.read.max(Some(page.last));
+        self.read_through(Some(page.last));
         self.stored = self.stored.saturating_sub(page.entries);
         self.to_be_read |= self.may_be_more;
         for (position, is_archived) in entries {
@@ -337,6 +348,7 @@ impl Account {
 
     fn read_offline_page(&mut self, turn: &mut Turn<'_>) {
         self.offline.draining = true;
+        self.offline.reread = None;
         let appended = self.offline.appended;
         let oldest = self.offline.under_way.front().copied();
         let query = LogQuery {
@@ -348,6 +360,10 @@ impl Account {
             Reply::Log(entries) if !entries.is_empty() => account.give_page(turn, entries),
             Reply::Log(_) => {
                 account.offline.draining = false;
+                if account.offline.reread.is_some() {
+                    account.offline.read_through(None);
+                    return account.drain_offline(turn);
+                }
                 if oldest.is_some() && account.offline.under_way.front().copied() == oldest {
                     // The end of that append goes on.
                     return;
@@ -376,7 +392,7 @@ impl Account {
         let Some(given) = Given::of(&entries) else {
             // All of it was given before.
             self.offline.draining = false;
-            self.offline.read = self.offline.read.max(last);
+            self.offline.read_through(last);
             return self.drain_offline(turn);
         };
         let reader = self.offline.reader;

@@ -149,6 +149,11 @@ impl Stream {
         }
     }
 
+    /// Whether its node has begun to say what its client has not got.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
     /// The store has a document of it, with all up to this number.
     pub(super) fn is_stored_through(&mut self, number: u64) {
         self.is_stored = true;

@@ -94,7 +94,8 @@ impl Session {
 
     /// Whether messages for the bare JID may go here.
     pub fn takes_messages(&self) -> bool {
-        self.availability.as_ref().is_some_and(|a| a.priority >= 0)
+        let is_ending = self.stream.as_ref().is_some_and(Stream::is_ending);
+        !is_ending && self.availability.as_ref().is_some_and(|a| a.priority >= 0)
     }
 
     /// Whether it reads too slowly to be given messages now.

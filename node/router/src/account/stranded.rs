@@ -10,6 +10,7 @@
 //! gone on, or what its client has not got is in the log.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -154,6 +155,9 @@ fn unacked(delivered: &Delivered, at: usize) -> Element {
             .with_attr("session", text(origin.session))
             .with_attr("sequence", origin.sequence.to_string());
     }
+    if let Some(place) = delivered.logged.at(at) {
+        unacked = unacked.with_attr("place", place.to_string());
+    }
     let rec = delivered.batch.recs[at];
     match Element::parse(rec.bytes(&delivered.batch.buf)) {
         Ok(stanza) => unacked.with_child(stanza),
@@ -174,6 +178,7 @@ fn read_unacked(unacked: &Element) -> Option<Delivered> {
         origins: Origins::from(origin),
         arrival: number("arrival")?,
         number: number("number")?,
+        logged: number("place").and_then(NonZeroU64::new).into(),
         ..Delivered::from(Batch { buf, recs })
     })
 }
@@ -323,6 +328,7 @@ pub(crate) fn forget(turn: &mut Turn<'_>, stream: String) {
 
 #[cfg(test)]
 mod tests {
+    use rookery_session::carrier::Logged;
     use rookery_xmpp::stanza::Rec;
 
     use super::*;
@@ -347,6 +353,7 @@ mod tests {
             }),
             arrival: 70,
             number: 8,
+            logged: Logged::Each([3, 9].into()),
             ..Delivered::from(Batch { buf, recs })
         }
     }
@@ -388,6 +395,7 @@ mod tests {
                 (8 + at as u64, 70 + at as u64)
             );
             assert_eq!(stanza.origins.at(0), before.origins.at(at));
+            assert_eq!(stanza.logged.at(0), before.logged.at(at));
         }
     }
 

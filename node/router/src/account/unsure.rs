@@ -135,9 +135,14 @@ impl Offline {
     /// A session did not get what lies there, and nobody else has: it waits.
     pub(super) fn takes_back(&mut self, position: Position) -> bool {
         if !self.unsure.take_back(position) {
-            return false;
+            // What a former owner gave may wait already.
+            return position.epoch() < self.epoch && Some(position) > self.read;
         }
-        self.read = self.read.min(position.previous());
+        let behind = position.previous();
+        self.read = self.read.min(behind);
+        if self.draining {
+            self.reread = Some(self.reread.map_or(behind, |known| known.min(behind)));
+        }
         self.stored += 1;
         true
     }

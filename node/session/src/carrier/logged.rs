@@ -3,7 +3,8 @@
 use std::num::NonZeroU64;
 
 /// The places of the stanzas of one delivery in the account's log, packed, where the log owes them until the client
-/// has got them. They mean nothing outside the process of the shard: between nodes a session's node has a copy.
+/// has got them. Where a stream can be resumed they travel with its stanzas, for the next owner of the shard; other
+/// sessions' nodes are not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Logged {
     /// One behind the other, from there on; 0 if the log does not owe them.

@@ -182,6 +182,11 @@ pub(super) fn ups() -> Vec<Up> {
             ..Delivered::from(some_batch())
         }),
     }));
+    bodies.push(UpBody::Session(ToShard::Left {
+        session: SESSION,
+        jid: shared("a@b/c"),
+        delivered: Box::new(some_numbered()),
+    }));
     bodies.push(UpBody::Session(ToShard::Closed {
         session: SESSION,
         jid: shared("a@b/c"),
