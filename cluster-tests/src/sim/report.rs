@@ -11,7 +11,7 @@ use super::clock::{Micros, SECOND};
 use super::faults::Scheduled;
 use super::oracle::Tally;
 use super::planted::{self, Planted};
-use super::world::{self, World};
+use super::world::{self, Asked, World};
 
 /// What to run.
 #[derive(Args)]
@@ -28,9 +28,22 @@ pub(crate) struct Options {
     /// Only these faults of the seed, by number and with commas, or `none`: what a shrunk run has left.
     #[arg(long)]
     faults: Option<String>,
+    /// No client manages its stream (XEP-0198); otherwise half of them do.
+    #[arg(long)]
+    unmanaged: bool,
     /// Print everything that happens.
     #[arg(long)]
     trace: bool,
+}
+
+impl Options {
+    fn asked(&self, planted: Option<Planted>, trace: bool) -> Asked {
+        Asked {
+            planted,
+            unmanaged: self.unmanaged,
+            trace,
+        }
+    }
 }
 
 /// Runs what is asked for.
@@ -75,18 +88,12 @@ struct Ran {
 }
 
 /// Runs one seed with some of its faults.
-fn run_seed(seed: u64, faults: &[Scheduled], planted: Option<Planted>, trace: bool) -> Ran {
-    run_until(seed, faults, planted, trace, world::RUN)
+fn run_seed(seed: u64, faults: &[Scheduled], asked: Asked) -> Ran {
+    run_until(seed, faults, asked, world::RUN)
 }
 
-fn run_until(
-    seed: u64,
-    faults: &[Scheduled],
-    planted: Option<Planted>,
-    trace: bool,
-    until: Micros,
-) -> Ran {
-    let run = || World::new(seed, faults.to_vec(), planted, trace).run(until);
+fn run_until(seed: u64, faults: &[Scheduled], asked: Asked, until: Micros) -> Ran {
+    let run = || World::new(seed, faults.to_vec(), asked).run(until);
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(outcomes) => Ran {
             failure: outcomes.violation,
@@ -109,7 +116,11 @@ fn run_seeds(options: &Options) -> bool {
     let begun = Instant::now();
     let seeds: Vec<_> = (options.from..options.from + options.seeds).collect();
     let ran = over_cores(&seeds, |seed| {
-        run_seed(seed, &chosen(seed, options), None, options.trace)
+        run_seed(
+            seed,
+            &chosen(seed, options),
+            options.asked(None, options.trace),
+        )
     });
     let took = begun.elapsed();
     let mut total = Tally::default();
@@ -130,7 +141,11 @@ fn repeats(options: &Options, ran: &[Ran]) -> bool {
     let Some(first) = ran.first() else {
         return true;
     };
-    let again = run_seed(options.from, &chosen(options.from, options), None, false);
+    let again = run_seed(
+        options.from,
+        &chosen(options.from, options),
+        options.asked(None, false),
+    );
     let same = again.hash == first.hash;
     if !same {
         say(&format!("seed {} did not repeat itself", options.from));
@@ -167,9 +182,11 @@ fn over_cores<T: Send>(all: &[u64], work: impl Fn(u64) -> T + Sync) -> Vec<T> {
 fn hunt(options: &Options, bug: Planted, name: &str, first: u64) -> bool {
     for seed in first..first + options.seeds {
         let faults = chosen(seed, options);
-        let ran = run_seed(seed, &faults, Some(bug), options.trace);
+        let ran = run_seed(seed, &faults, options.asked(Some(bug), options.trace));
         if let Some(failure) = ran.failure
-            && run_seed(seed, &faults, None, false).failure.is_none()
+            && run_seed(seed, &faults, options.asked(None, false))
+                .failure
+                .is_none()
         {
             say(&format!("planted {name}: found by seed {seed}: {failure}"));
             return true;
@@ -202,15 +219,20 @@ fn numbers(all: usize, options: &Options) -> Vec<usize> {
 /// Prints a failure, what of its faults is enough for one, and the command that repeats it.
 fn explain(seed: u64, failure: &str, options: &Options, shrinks: bool) {
     say(&format!("seed {seed}: {failure}"));
+    let unmanaged = if options.unmanaged {
+        " --unmanaged"
+    } else {
+        ""
+    };
     if !shrinks {
         return say(&format!(
-            "  again: cluster-tests sim --seeds 1 --from {seed} --trace"
+            "  again: cluster-tests sim --seeds 1 --from {seed}{unmanaged} --trace"
         ));
     }
     let faults = world::faults_of(seed);
     let run = |some: &[usize]| {
         let some: Vec<_> = some.iter().map(|at| faults[*at]).collect();
-        run_seed(seed, &some, None, false).failure
+        run_seed(seed, &some, options.asked(None, false)).failure
     };
     let left = shrink(numbers(faults.len(), options), |some| run(some).is_some());
     for at in &left {
@@ -229,7 +251,7 @@ fn explain(seed: u64, failure: &str, options: &Options, shrinks: bool) {
         left.push("none".to_owned());
     }
     say(&format!(
-        "  again: cluster-tests sim --seeds 1 --from {seed} --faults={} --trace",
+        "  again: cluster-tests sim --seeds 1 --from {seed} --faults={}{unmanaged} --trace",
         left.join(",")
     ));
 }
@@ -317,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_seed_repeats_its_run_byte_for_byte_and_another_does_not() {
-        let hash = |seed| run_until(seed, &world::faults_of(seed), None, false, SHORT).hash;
+        let hash = |seed| run_until(seed, &world::faults_of(seed), Asked::default(), SHORT).hash;
         let first = hash(2);
         assert!(first.is_some());
         assert_eq!(first, hash(2));
@@ -340,8 +362,11 @@ mod tests {
     #[test]
     fn a_planted_bug_is_found() {
         let found = (1..9).any(|seed| {
-            let planted = Some(Planted::TrimTooEarly);
-            let ran = run_until(seed, &world::faults_of(seed), planted, false, SHORT);
+            let asked = Asked {
+                planted: Some(Planted::TrimTooEarly),
+                ..Asked::default()
+            };
+            let ran = run_until(seed, &world::faults_of(seed), asked, SHORT);
             ran.failure.is_some()
         });
         assert!(found);

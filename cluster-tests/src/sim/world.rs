@@ -111,8 +111,21 @@ pub(super) enum Event {
     Greet,
 }
 
+/// How a seed is to be run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked {
+    /// With this bug.
+    pub(crate) planted: Option<Planted>,
+    /// No client manages its stream (XEP-0198).
+    pub(crate) unmanaged: bool,
+    /// Everything that happens is printed.
+    pub(crate) trace: bool,
+}
+
 /// The cluster, its clients and who judges them.
 pub(crate) struct World {
+    /// Half of the clients manage their streams.
+    manages: bool,
     pub(super) now: Micros,
     pub(super) dice: Dice,
     pub(super) journal: Journal,
@@ -153,18 +166,14 @@ pub(crate) struct Outcomes {
 
 impl World {
     /// A cluster that is about to start.
-    pub(crate) fn new(
-        seed: u64,
-        faults: Vec<Scheduled>,
-        planted: Option<Planted>,
-        trace: bool,
-    ) -> Self {
+    pub(crate) fn new(seed: u64, faults: Vec<Scheduled>, asked: Asked) -> Self {
         let mut dice = Dice::new(seed, 3);
-        let settings = settings(seed, planted, &mut dice);
+        let settings = settings(seed, asked.planted, &mut dice);
         let oracle = Oracle::new();
         let mut world = Self {
             now: 0,
-            journal: Journal::new(trace),
+            manages: !asked.unmanaged,
+            journal: Journal::new(asked.trace),
             network: Network::new(Dice::new(seed, 4)),
             connections: Connections::default(),
             processes: BTreeMap::new(),

@@ -294,6 +294,59 @@ fn what_a_stream_had_on_its_way_to_another_node_outlives_its_shards_owner() {
 }
 
 #[test]
+fn a_node_knows_more_of_a_stream_than_the_store_does() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    say(&mut world, &romeo, 0..2);
+    let unacked = juliet.delivered();
+    world.node_dies(&juliet);
+    world.restart();
+    world.announce(&romeo);
+    // The document is read, and then her node is there, which was given more.
+    world.tick();
+    let kept = Kept {
+        id,
+        next_stanza: 90,
+        h: 3,
+        unacked,
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    juliet.stanzas();
+    say(&mut world, &romeo, 2..3);
+    assert_eq!(juliet.delivered()[0].number, 3);
+    assert_eq!(bodies(&juliet.stanzas()), ["n2"]);
+}
+
+#[test]
+fn what_a_session_sent_is_void_when_its_stream_has_gone_on_before_it_was_announced() {
+    let (mut world, romeo, juliet, id) = balcony(defaults());
+    world.node_dies(&juliet);
+    world.restart();
+    world.announce(&romeo);
+    let (_back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    romeo.stanzas();
+    // She had resumed it once before, with the former owner, of which the store knows nothing.
+    let between = world.bind_nowhere("juliet", "balcony");
+    world.announce_kept(
+        &between,
+        Kept {
+            id,
+            ..Kept::default()
+        },
+    );
+    assert!(
+        between
+            .closed_with()
+            .is_some_and(|error| error.contains("conflict"))
+    );
+    world.send(
+        &between,
+        "<message to='romeo@localhost' type='chat'><body>m1.</body></message>",
+    );
+    romeo.nothing();
+}
+
+#[test]
 fn a_stream_whose_node_has_begun_to_give_back_what_is_left_is_over() {
     let (mut world, romeo, juliet, id) = balcony(defaults());
     say(&mut world, &romeo, 0..3);

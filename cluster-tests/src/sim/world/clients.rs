@@ -45,8 +45,7 @@ impl World {
                 session: None,
                 deaf_until: 0,
                 away_until: 0,
-                ledger: (client as u64 + self.seed)
-                    .is_multiple_of(2)
+                ledger: (self.manages && (client as u64 + self.seed).is_multiple_of(2))
                     .then(Ledger::default),
             });
             let at = 2 * SECOND + self.dice.below(SECOND);

@@ -88,6 +88,8 @@ pub struct Account {
     repeats: repeats::Repeats,
     /// Sessions that were resumed as others, of streams that are over.
     left: Vec<SessionId>,
+    /// Sessions that were announced when their streams had gone on already.
+    outrun: Vec<SessionId>,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
     waiting: Waiting,
@@ -110,6 +112,7 @@ impl Account {
             retracting: retracting::Retracting::default(),
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent),
             left: Vec::new(),
+            outrun: Vec::new(),
             busy: 0,
             waiting: Waiting::default(),
             last_used: turn.now,

@@ -74,7 +74,7 @@ pub(crate) struct Offline {
     /// An append failed that may have come through all the same: there may be more than is known.
     may_be_more: bool,
     /// The log is to be read until it is empty, whatever is known of it.
-    to_be_read: bool,
+    pub(super) to_be_read: bool,
     /// The first position of an append that failed: what is below the cursor from there on may have come since.
     pub(super) doubtful: Option<Position>,
     /// When the last of them failed.
@@ -387,6 +387,9 @@ impl Account {
             PAGE_MESSAGES.min(2 * self.offline.page)
         };
         entries.truncate(fit);
+        // What a former owner appended late is not among those that are counted: more may wait than is known then.
+        let epoch = self.offline.epoch;
+        self.offline.to_be_read |= entries.iter().any(|it| it.position.epoch() < epoch);
         let last = entries.last().map(|entry| entry.position);
         entries.retain(|entry| !self.offline.unsure.has(entry.position));
         let Some(given) = Given::of(&entries) else {

@@ -98,15 +98,19 @@ impl Account {
     ) {
         if let Some(known) = self.sessions.get_mut(sink.session()) {
             match &mut known.stream {
-                Some(stream) => stream.reattach(sink),
-                None => known.sink = sink,
+                // The store has it as it was once, and its node knows what came since.
+                Some(stream) if stream.is_from_store && kept.is_some() => {}
+                Some(stream) => return stream.reattach(sink),
+                None => return known.sink = sink,
             }
-            return;
         }
         let before = match kept {
-            Some(kept) => match self.before(turn, state, &kept.id) {
+            Some(kept) => match self.before(turn, state, (sink.session(), &kept.id)) {
                 Ok(before) => before,
-                Err(Earlier) => return turn.close(&sink, resumed_elsewhere()),
+                Err(Earlier) => {
+                    self.is_outrun(sink.session());
+                    return turn.close(&sink, resumed_elsewhere());
+                }
             },
             None => None,
         };
@@ -146,7 +150,7 @@ impl Account {
         &mut self,
         turn: &mut Turn<'_>,
         state: &[u8],
-        stream: &str,
+        (id, stream): (SessionId, &str),
     ) -> Result<Option<Session>, Earlier> {
         let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == stream);
         let Some(known) = self.sessions.iter().find(named).map(|known| known.id) else {
@@ -154,13 +158,15 @@ impl Account {
         };
         let state = Element::parse(state);
         let is_former = state.is_ok_and(|state| former(&state).any(|former| former == known));
-        if !is_former {
+        if !is_former && known != id {
             return Err(Earlier);
         }
         let known = self.sessions.remove(known);
         if let Some(known) = &known {
             turn.env.modules.session_ended(self, turn, known);
-            turn.close(&known.sink, resumed_elsewhere());
+            if known.id != id {
+                turn.close(&known.sink, resumed_elsewhere());
+            }
         }
         Ok(known)
     }

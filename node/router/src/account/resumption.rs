@@ -64,6 +64,8 @@ pub(super) struct Stream {
     pub(super) is_stored: bool,
     /// The number of the last stanza that is in it.
     stored_through: u64,
+    /// It was taken from the store, and no node has said more of it.
+    pub(super) is_from_store: bool,
     /// The number of the last stanza that the session's node had when it was announced.
     pub(super) announced: u64,
     /// Its node says what its client has not got: it cannot be resumed any more.
@@ -108,6 +110,7 @@ impl Stream {
             open: Vec::new(),
             is_stored: false,
             stored_through: 0,
+            is_from_store: false,
             announced: 0,
             is_ending: false,
             is_left: false,
@@ -131,6 +134,7 @@ impl Stream {
             ends: Some(ends),
             is_stored: true,
             stored_through: kept.sent(),
+            is_from_store: true,
             ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
         }
     }
@@ -179,6 +183,7 @@ impl Stream {
     fn goes_on(&mut self, had: u32) {
         (self.first, self.h, self.ends) = (0, had, None);
         (self.submitted, self.is_left) = (0, false);
+        self.is_from_store = false;
     }
 
     fn opens(&mut self, receipt: &Receipt) {
@@ -432,6 +437,14 @@ impl Account {
         self.left.drain(..too_many);
     }
 
+    /// What the client of this session has sent is void, for it says it again by another way. What its node gives back
+    /// is not: nobody else may have that.
+    pub(super) fn is_outrun(&mut self, id: SessionId) {
+        self.outrun.push(id);
+        let too_many = self.outrun.len().saturating_sub(LEFT_MAX);
+        self.outrun.drain(..too_many);
+    }
+
     /// A session binds that was to go on with a stream, and never heard that it does: the stream waits once more.
     pub(super) fn gives_back_stream(&mut self, turn: &mut Turn<'_>, id: SessionId) {
         let session = self.sessions.get_mut(id);
@@ -467,7 +480,7 @@ impl Account {
                 let stream = session.stream.as_ref();
                 stream.is_some_and(|it| it.is_left || it.ends.is_some())
             }
-            None => self.is_former(id),
+            None => self.is_former(id) || self.outrun.contains(&id),
         }
     }
 

@@ -136,7 +136,9 @@ impl Offline {
     pub(super) fn takes_back(&mut self, position: Position) -> bool {
         if !self.unsure.take_back(position) {
             // What a former owner gave may wait already.
-            return position.epoch() < self.epoch && Some(position) > self.read;
+            let waits = position.epoch() < self.epoch && Some(position) > self.read;
+            self.to_be_read |= waits;
+            return waits;
         }
         let behind = position.previous();
         self.read = self.read.min(behind);

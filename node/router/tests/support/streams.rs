@@ -1,6 +1,7 @@
 //! Clients whose streams can be resumed.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use rookery_router::shard::Input;
 use rookery_router::shard::Reply;
@@ -63,6 +64,16 @@ impl World {
             question,
         }));
         Asking(mailbox)
+    }
+
+    /// A session that the shard has not heard of.
+    pub(crate) fn bind_nowhere(&mut self, name: &str, resource: &str) -> Client {
+        let mailbox = self.mailbox();
+        Client {
+            id: mailbox.id,
+            jid: Arc::new(jid(&format!("{name}@localhost/{resource}"))),
+            mailbox,
+        }
     }
 
     /// The shard is given up, and leaves to its next owner what no node announces.
