@@ -1,7 +1,7 @@
 //! `storm`: all clients are connected, all connections break at once, and all come back at once, as after the
 //! restart of a load balancer. What is measured is the way back: TCP, TLS, SASL, bind and presence; a client that
-//! is refused tries again until the storm is over. With `--resume` they go on with their streams (XEP-0198 5) instead of
-//! binding anew; one that cannot is a failure.
+//! is refused tries again until the storm is over. With `--resume` they go on with their streams (XEP-0198 5) instead
+//! of binding anew; one that cannot is a failure.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -400,15 +400,7 @@ impl UpIn {
             LEFT | LEFT_NUMBERED => {
                 let session = read_session(input)?;
                 let token = input.u64()?;
-                let jid = input.shared_jid()?;
-                let left = LeftBehind {
-                    session,
-                    jid,
-                    delivered: match kind {
-                        LEFT_NUMBERED => kept::read_numbered(input)?,
-                        _ => read_left(input)?,
-                    },
-                };
+                let left = LeftBehind::read(session, kind, input)?;
                 Ok(Self::Left(shard, token, Box::new(left)))
             }
             ANNOUNCE | ANNOUNCE_KEPT => Ok(Self::Announce {
@@ -530,6 +522,17 @@ fn read_left(input: &mut Reader) -> Result<Delivered, Malformed> {
 }
 
 impl LeftBehind {
+    fn read(session: SessionId, kind: u8, input: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self {
+            session,
+            jid: input.shared_jid()?,
+            delivered: match kind {
+                LEFT_NUMBERED => kept::read_numbered(input)?,
+                _ => read_left(input)?,
+            },
+        })
+    }
+
     fn into_input(mut self, receipt: Option<Receipt>) -> ShardInput {
         self.delivered.receipt = receipt;
         ShardInput::Session(ToShard::Left {

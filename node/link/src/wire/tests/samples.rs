@@ -173,19 +173,17 @@ pub(super) fn ups() -> Vec<Up> {
         frame.origin = Some(ORIGIN);
         bodies.push(UpBody::Peer(frame));
     }
-    bodies.push(UpBody::Session(ToShard::Left {
-        session: SESSION,
-        jid: shared("a@b/c"),
-        delivered: Box::new(Delivered {
-            origins: Origins::Each(some_batch().recs.iter().map(|_| Some(ORIGIN)).collect()),
-            arrival: 1 << 33,
-            ..Delivered::from(some_batch())
-        }),
-    }));
-    bodies.push(UpBody::Session(ToShard::Left {
-        session: SESSION,
-        jid: shared("a@b/c"),
-        delivered: Box::new(some_numbered()),
+    let unnumbered = Delivered {
+        origins: Origins::Each(some_batch().recs.iter().map(|_| Some(ORIGIN)).collect()),
+        arrival: 1 << 33,
+        ..Delivered::from(some_batch())
+    };
+    bodies.extend([unnumbered, some_numbered()].map(|delivered| {
+        UpBody::Session(ToShard::Left {
+            session: SESSION,
+            jid: shared("a@b/c"),
+            delivered: Box::new(delivered),
+        })
     }));
     bodies.push(UpBody::Session(ToShard::Closed {
         session: SESSION,
