@@ -195,11 +195,7 @@ pub(super) fn ups() -> Vec<Up> {
         jid: shared("a@b/c"),
         receipt: None,
     }));
-    bodies.push(UpBody::Session(ToShard::Acked {
-        session: SESSION,
-        jid: shared("a@b/c"),
-        acked: 1 << 41,
-    }));
+    bodies.push(acked());
     bodies.extend([UpBody::Again(7), UpBody::Fence, UpBody::AllAnnounced]);
     for (address, state) in [("192.0.2.1", &b"<session/>"[..]), ("2001:db8::1", b"")] {
         bodies.push(UpBody::Announce(Announced {
@@ -219,6 +215,14 @@ pub(super) fn ups() -> Vec<Up> {
     let mut ups: Vec<_> = bodies.into_iter().map(up).collect();
     ups.push(Up::new(ShardId(0), UpBody::NotTaken(u64::MAX)));
     ups
+}
+
+fn acked() -> UpBody {
+    UpBody::Session(ToShard::Acked {
+        session: SESSION,
+        jid: shared("a@b/c"),
+        acked: 1 << 41,
+    })
 }
 
 /// Stanzas that are numbered, each with its origin.
