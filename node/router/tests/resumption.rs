@@ -269,7 +269,7 @@ fn a_stream_without_a_node_outlives_the_death_of_its_shards_owner() {
 #[test]
 fn what_a_stream_had_on_its_way_to_another_node_outlives_its_shards_owner() {
     for node_is_first in [true, false] {
-        let (mut world, romeo, juliet, id) = balcony(defaults());
+        let (mut world, romeo, _juliet, id) = balcony(defaults());
         say(&mut world, &romeo, 0..4);
         let (back, _) = world.resume("juliet", &id, 1).expect("it is resumed");
         // Her new node was given one of the three, when the owner of her shard died.
