@@ -4,7 +4,8 @@ mod support;
 
 use rookery_router::RouterOptions;
 use rookery_session::carrier::{Origin, SessionId};
-use support::{Client, World};
+use support::World;
+use support::streams::{bodies, say};
 
 /// A process with two accounts, and what it archives.
 fn process(archives: bool) -> World {
@@ -14,23 +15,6 @@ fn process(archives: bool) -> World {
     };
     world.alone = true;
     world
-}
-
-fn say(world: &mut World, from: &Client, texts: std::ops::Range<u32>) {
-    for n in texts {
-        let message =
-            format!("<message to='juliet@localhost' type='chat'><body>n{n}.</body></message>");
-        world.send(from, &message);
-    }
-}
-
-/// The bodies of what came.
-fn bodies(stanzas: &[String]) -> Vec<&str> {
-    stanzas
-        .iter()
-        .filter_map(|stanza| stanza.split_once("<body>")?.1.split_once('.'))
-        .map(|(body, _)| body)
-        .collect()
 }
 
 /// What the next session of hers is given after the process has died.

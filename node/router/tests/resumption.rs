@@ -4,6 +4,7 @@ mod support;
 
 use rookery_router::RouterOptions;
 use rookery_session::carrier::{Answer, Kept, Origin, SessionId};
+use support::streams::{bodies, say};
 use support::{Client, World};
 
 /// Two accounts that see each other; the second has a stream that can be resumed, under this name. It was sent nothing.
@@ -16,21 +17,15 @@ fn balcony(options: RouterOptions) -> (World, Client, Client, String) {
     (world, romeo, juliet, id)
 }
 
-fn say(world: &mut World, from: &Client, texts: std::ops::Range<u32>) {
-    for n in texts {
-        let message =
-            format!("<message to='juliet@localhost' type='chat'><body>n{n}.</body></message>");
-        world.send(from, &message);
+/// What her node has kept of a stream of which two stanzas are on their way to the next owner.
+fn two_on_their_way(id: &str) -> Kept {
+    Kept {
+        id: id.to_owned(),
+        next_stanza: 40,
+        submitted: 42,
+        h: 7,
+        ..Kept::default()
     }
-}
-
-/// The bodies of what came.
-fn bodies(stanzas: &[String]) -> Vec<&str> {
-    stanzas
-        .iter()
-        .filter_map(|stanza| stanza.split_once("<body>")?.1.split_once('.'))
-        .map(|(body, _)| body)
-        .collect()
 }
 
 fn defaults() -> RouterOptions {
@@ -150,14 +145,7 @@ fn a_client_is_told_of_what_it_has_sent_when_that_is_dealt_with() {
 fn what_is_on_its_way_to_the_next_owner_is_here_before_the_stream_goes_on() {
     let (mut world, _romeo, juliet, id) = balcony(defaults());
     world.restart();
-    let kept = Kept {
-        id: id.clone(),
-        next_stanza: 40,
-        submitted: 42,
-        h: 7,
-        ..Kept::default()
-    };
-    world.announce_kept(&juliet, kept);
+    world.announce_kept(&juliet, two_on_their_way(&id));
     let early = world.asks_to_resume("juliet", &id, 0);
     let message = "<message to='romeo@localhost' type='chat'><body>m1.</body></message>";
     world.send_as(&juliet, 40, message);
@@ -404,14 +392,7 @@ fn who_resumes_before_the_store_has_answered_waits_and_hears_if_it_cannot() {
 fn what_is_on_its_way_from_a_node_that_died_is_not_waited_for() {
     let (mut world, _romeo, juliet, id) = balcony(defaults());
     world.restart();
-    let kept = Kept {
-        id: id.clone(),
-        next_stanza: 40,
-        submitted: 42,
-        h: 7,
-        ..Kept::default()
-    };
-    world.announce_kept(&juliet, kept);
+    world.announce_kept(&juliet, two_on_their_way(&id));
     let early = world.asks_to_resume("juliet", &id, 0);
     assert!(early.answer().is_none());
     world.node_dies(&juliet);

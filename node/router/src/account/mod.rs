@@ -21,6 +21,7 @@ mod iq;
 mod mirror;
 mod mirror_bounds;
 mod offline;
+mod open;
 mod operator;
 mod presence;
 mod reading;

@@ -25,6 +25,8 @@ use rookery_session::Seen;
 use rookery_session::carrier::{Origin, Receipt, ReceiptRef, SessionId};
 use rookery_store::log::{Marks, Origin as Stored, Position, Recent};
 
+use super::open::make_room;
+
 /// What an account has received, as far as it can come again.
 pub(super) struct Repeats {
     seen: Seen,
@@ -75,13 +77,7 @@ impl Repeats {
     }
 
     fn opens(&mut self, origin: Origin, receipt: &Receipt) {
-        if self.open.len() == self.open.capacity() {
-            self.open.retain(|(_, known)| !known.is_settled());
-            // Room for as many again, so that each is looked at twice at most for one that is added.
-            let left = self.open.len().max(OPEN_MIN);
-            self.open.shrink_to(2 * left);
-            self.open.reserve(left);
-        }
+        make_room(&mut self.open, |(_, known)| known.is_settled());
         self.open.push((origin, receipt.downgrade()));
     }
 
@@ -92,9 +88,6 @@ impl Repeats {
         first.upgrade()
     }
 }
-
-/// Room that is not worth giving back.
-const OPEN_MIN: usize = 4;
 
 /// An origin as logs keep it.
 pub(super) fn stored(origin: Origin) -> Stored {

@@ -23,6 +23,7 @@ use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::mirror::{Mirror, MirrorRef};
 use super::mirror_bounds::Bounds;
+use super::open::make_room;
 use super::{Account, Session, Stranded, stranded};
 use crate::shard::{Reply, Request, Turn};
 
@@ -38,9 +39,6 @@ const EARLY_MAX: usize = 4;
 
 /// How often a stream is stored before it goes on: once, and again for what came meanwhile.
 const STORED_TIMES_MAX: u32 = 3;
-
-/// Room that is not worth giving back.
-const OPEN_MIN: usize = 4;
 
 /// A stream that can be resumed.
 pub(super) struct Stream {
@@ -187,13 +185,7 @@ impl Stream {
     }
 
     fn opens(&mut self, receipt: &Receipt) {
-        if self.open.len() == self.open.capacity() {
-            self.open.retain(|known| !known.is_settled());
-            // Room for as many again, so that each is looked at twice at most for one that is added.
-            let left = self.open.len().max(OPEN_MIN);
-            self.open.shrink_to(2 * left);
-            self.open.reserve(left);
-        }
+        make_room(&mut self.open, ReceiptRef::is_settled);
         self.open.push(receipt.downgrade());
     }
 

@@ -9,7 +9,7 @@
 
 pub(crate) mod archive;
 mod client;
-mod streams;
+pub(crate) mod streams;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};

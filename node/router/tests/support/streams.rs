@@ -152,3 +152,21 @@ impl World {
         }));
     }
 }
+
+/// A client writes to the account juliet: n1, n2 …
+pub(crate) fn say(world: &mut World, from: &Client, texts: std::ops::Range<u32>) {
+    for n in texts {
+        let message =
+            format!("<message to='juliet@localhost' type='chat'><body>n{n}.</body></message>");
+        world.send(from, &message);
+    }
+}
+
+/// The bodies of what came.
+pub(crate) fn bodies(stanzas: &[String]) -> Vec<&str> {
+    stanzas
+        .iter()
+        .filter_map(|stanza| stanza.split_once("<body>")?.1.split_once('.'))
+        .map(|(body, _)| body)
+        .collect()
+}
