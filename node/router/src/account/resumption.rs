@@ -349,13 +349,22 @@ impl Account {
         named.next()
     }
 
-    /// The session has sent what holds the turn's receipt.
-    pub(super) fn notes_receipt(&mut self, turn: &Turn<'_>, id: SessionId) {
-        if let Some(session) = self.sessions.get_mut(id)
-            && let (Some(stream), Some(receipt)) = (&mut session.stream, &turn.receipt)
-        {
+    /// Whether what a session sends counts: not if its client goes on by another way, or has, for it says it again
+    /// there. What the turn holds a receipt of is under way then.
+    pub(super) fn takes_from(&mut self, turn: &Turn<'_>, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return !self.is_former(id) && !self.outrun.contains(&id);
+        };
+        let Some(stream) = &mut session.stream else {
+            return true;
+        };
+        if stream.is_left || stream.ends.is_some() {
+            return false;
+        }
+        if let Some(receipt) = &turn.receipt {
             stream.opens(receipt);
         }
+        true
     }
 
     /// Whoever wanted to resume before all was here may do so now, if it is.
@@ -462,17 +471,6 @@ impl Account {
                 let mut streams = self.sessions.iter().filter_map(|it| it.stream.as_ref());
                 streams.any(|stream| stream.former.contains(&id)) || self.left.contains(&id)
             }
-        }
-    }
-
-    /// Whether the client of a session goes on by another way, or has.
-    pub(super) fn is_left_behind(&self, id: SessionId) -> bool {
-        match self.sessions.get(id) {
-            Some(session) => {
-                let stream = session.stream.as_ref();
-                stream.is_some_and(|it| it.is_left || it.ends.is_some())
-            }
-            None => self.is_former(id) || self.outrun.contains(&id),
         }
     }
 

@@ -25,11 +25,9 @@ impl Account {
         let Work::Submit { session: id, .. } = work else {
             return;
         };
-        if self.is_left_behind(id) {
-            // Its client was told that this was not received, and sends it again.
+        if !self.takes_from(turn, id) {
             return;
         }
-        self.notes_receipt(turn, id);
         while let Work::Submit {
             session,
             from,
