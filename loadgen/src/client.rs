@@ -5,6 +5,7 @@
 mod connector;
 mod error;
 mod framer;
+mod managed;
 mod scram;
 mod session;
 pub(crate) mod stanza;
@@ -14,6 +15,7 @@ mod wire;
 pub(crate) use connector::{Connector, Mechanism, Sources, TlsMode};
 pub(crate) use error::ClientError;
 pub(crate) use framer::Frame;
+pub(crate) use managed::{Managed, REQUEST};
 pub(crate) use scram::SaltedPasswords;
 pub(crate) use session::{Resumable, Session, TlsWire};
 pub(crate) use tls::connector as tls_connector;

@@ -165,6 +165,11 @@ impl Tracker {
     /// overtaken before was lost before.
     pub(crate) fn doubt(&mut self, sent: u32) {
         self.doubtful.extend(self.next..sent);
+        self.may_repeat(sent);
+    }
+
+    /// What was sent so far may come again, for it was sent again, or its recipient could not say that it had come.
+    pub(crate) fn may_repeat(&mut self, sent: u32) {
         self.again_below = sent;
     }
 

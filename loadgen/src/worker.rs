@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::client::{ClientError, Connector, Session};
+use crate::client::{ClientError, Connector, Resumable, Session};
 use crate::measure::{Outcome, process};
 use crate::options::{Cli, Common};
 
@@ -83,6 +83,14 @@ pub(crate) struct Worker {
     start: Cell<Option<oneshot::Receiver<()>>>,
     reported: Cell<Option<Instant>>,
     begun: Cell<Option<(Instant, u64)>>,
+}
+
+/// How a client whose stream is managed is back.
+pub(crate) enum Returned {
+    /// With its stream, on which the server has got so many stanzas.
+    Resumed(Session, u32),
+    /// As a new session.
+    Anew(Session),
 }
 
 impl Worker {
@@ -220,13 +228,44 @@ impl Worker {
         if !self.reconnects {
             return self.connector.login(account, place, RESOURCE).await;
         }
+        self.at_one_of(|step| self.connector.login(account, place + step, RESOURCE))
+            .await
+    }
+
+    /// Has one of a pair go on with its stream at the next target, or at the first behind that which lets it. Where the
+    /// server says that it has the stream no more, it logs in anew and is available.
+    pub(crate) async fn resume_again(
+        &self,
+        account: u32,
+        stream: &Resumable,
+    ) -> Result<Returned, ClientError> {
+        let connector = &self.connector;
+        let place = connector.place_in_pair(account) + 1;
+        self.at_one_of(|step| async move {
+            match connector.resume(account, place + step, stream).await {
+                Ok((session, h)) => Ok(Returned::Resumed(session, h)),
+                Err(error) if error.is_of_no_stream() => {
+                    let mut session = connector.login(account, place + step, RESOURCE).await?;
+                    session.announce().await?;
+                    Ok(Returned::Anew(session))
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .await
+    }
+
+    /// Tries all targets in turn, until one does it or the time is up.
+    async fn at_one_of<T, F: Future<Output = Result<T, ClientError>>>(
+        &self,
+        mut step: impl FnMut(u32) -> F,
+    ) -> Result<T, ClientError> {
         let until = Instant::now() + RETURN_MAX;
         loop {
             let mut last = ClientError::TimedOut("the return");
-            for step in 0..self.connector.targets.len() as u32 {
-                let login = Box::pin(self.connector.login(account, place + step, RESOURCE));
-                match timeout(RETURN_TRY_MAX, login).await {
-                    Ok(Ok(session)) => return Ok(session),
+            for target in 0..self.connector.targets.len() as u32 {
+                match timeout(RETURN_TRY_MAX, Box::pin(step(target))).await {
+                    Ok(Ok(back)) => return Ok(back),
                     Ok(Err(error)) => last = error,
                     Err(_) => {}
                 }

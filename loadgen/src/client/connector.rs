@@ -16,6 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::error::ClientError;
 use super::framer::Framer;
+use super::managed::{NS, h_of};
 use super::scram::{Hash, SaltedPasswords, Scram};
 use super::session::{Resumable, STEP, Session, TlsWire};
 use super::stanza::{self, condition, contains, escape};
@@ -140,13 +141,13 @@ impl Connector {
             .map_err(|_| ClientError::TimedOut("the login"))?
     }
 
-    /// Logs in and goes on with this stream (XEP-0198 5), of whose stanzas nothing was read.
+    /// Logs in and goes on with this stream (XEP-0198 5). Gives how many stanzas the server has got on it as well.
     pub(crate) async fn resume(
         &self,
         account: u32,
         ordinal: u32,
         stream: &Resumable,
-    ) -> Result<Session, ClientError> {
+    ) -> Result<(Session, u32), ClientError> {
         timeout(STEP, Box::pin(self.resume_steps(account, ordinal, stream)))
             .await
             .map_err(|_| ClientError::TimedOut("the resumption"))?
@@ -203,25 +204,30 @@ impl Connector {
         account: u32,
         ordinal: u32,
         stream: &Resumable,
-    ) -> Result<Session, ClientError> {
+    ) -> Result<(Session, u32), ClientError> {
         let mut wire = self.authenticated(account, ordinal).await?;
         let previd = escape(&stream.id);
-        let resume = format!("<resume xmlns='urn:xmpp:sm:3' previd='{previd}' h='0'/>");
+        let resume = format!(
+            "<resume xmlns='{NS}' previd='{previd}' h='{}'/>",
+            stream.came
+        );
         wire.send(resume.as_bytes()).await?;
         let answer = wire.element().await?;
-        if !stanza::is(&answer, "resumed") {
+        let h = stanza::is(&answer, "resumed").then(|| h_of(&answer));
+        let Some(h) = h.flatten() else {
             return Err(ClientError::Refused {
                 what: "resume",
                 condition: condition(&answer),
             });
-        }
-        Ok(Session {
+        };
+        let session = Session {
             wire,
             jid: stream.jid.clone(),
             account,
             target: self.target_of(ordinal),
             stream: Some(stream.clone()),
-        })
+        };
+        Ok((session, h))
     }
 
     /// A stream on which nothing but to bind, or to resume, is left to do.

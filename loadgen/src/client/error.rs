@@ -75,6 +75,11 @@ impl ClientError {
         )
     }
 
+    /// Whether the server says that it has the stream no more (XEP-0198 5).
+    pub(crate) fn is_of_no_stream(&self) -> bool {
+        matches!(self, Self::Refused { what: "resume", condition } if condition.starts_with("item-not-found"))
+    }
+
     /// Whether nothing came in time.
     pub(crate) fn is_silence(&self) -> bool {
         matches!(self, Self::TimedOut(_))

@@ -35,6 +35,8 @@ pub(crate) struct Resumable {
     pub(crate) id: String,
     /// The full JID of its session.
     pub(crate) jid: String,
+    /// How many stanzas have come on it.
+    pub(crate) came: u32,
 }
 
 impl Session {
@@ -57,8 +59,11 @@ impl Session {
             }
         };
         let id = stanza::attribute(&enabled, "id").ok_or(ClientError::NotOffered("resumption"))?;
-        let (id, jid) = (stanza::unescape(id), self.jid.clone());
-        self.stream = Some(Resumable { id, jid });
+        self.stream = Some(Resumable {
+            id: stanza::unescape(id),
+            jid: self.jid.clone(),
+            came: 0,
+        });
         Ok(())
     }
 

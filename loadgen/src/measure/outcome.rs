@@ -37,6 +37,8 @@ pub(crate) struct Outcome {
     pub(crate) timeline: Vec<Bin>,
     /// CPU time of the worker while measuring, in µs.
     pub(crate) client_cpu_us: u64,
+    /// How often something happened, in words.
+    pub(crate) counts: BTreeMap<String, u64>,
     /// Facts of the workload in words, e.g. the time that collecting took.
     pub(crate) notes: BTreeMap<String, f64>,
 }
@@ -98,12 +100,29 @@ impl Outcome {
 
     /// Takes how long a client needed to come back. It is no operation: nobody asked for it.
     pub(crate) fn returned(&mut self, took: Duration) {
-        entry(&mut self.latencies, "return").record(took);
+        self.also("return", took);
+    }
+
+    /// Takes how long something took that goes beside operations.
+    pub(crate) fn also(&mut self, kind: &str, latency: Duration) {
+        entry(&mut self.latencies, kind).record(latency);
+    }
+
+    /// Counts something that is worth a note.
+    pub(crate) fn count(&mut self, name: &str) {
+        *entry(&mut self.counts, name) += 1;
     }
 
     /// Counts a failed operation.
     pub(crate) fn fail(&mut self, reason: String) {
         *self.failures.entry(reason).or_default() += 1;
+    }
+
+    /// The notes, with what was counted.
+    pub(crate) fn facts(&self) -> BTreeMap<String, f64> {
+        let counts = self.counts.iter();
+        let counts = counts.map(|(name, count)| (name.clone(), *count as f64));
+        self.notes.clone().into_iter().chain(counts).collect()
     }
 
     /// Takes another worker's result.
@@ -128,6 +147,9 @@ impl Outcome {
             ours.operations += share.operations;
             ours.latency.merge(&share.latency);
             ours.disconnects += share.disconnects;
+        }
+        for (name, count) in other.counts {
+            *self.counts.entry(name).or_default() += count;
         }
         for (name, value) in other.notes {
             let ours = self.notes.entry(name).or_default();

@@ -138,7 +138,7 @@ impl Summary {
                 outcome.operations as f64,
             ),
             machine: measured.end.machine_since(&measured.begin),
-            notes: outcome.notes.clone(),
+            notes: outcome.facts(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::pairs::{Pair, Traffic, drive, message_head};
+use super::pairs::{Line, Pair, Traffic, drive, message_head};
 use crate::client::Session;
 use crate::measure::Outcome;
 use crate::options::Common;
@@ -14,6 +14,11 @@ pub(crate) struct Messages {
     /// What they send.
     #[command(flatten)]
     traffic: Traffic,
+    /// Clients manage their streams (XEP-0198), count acknowledgements, and when their connection ends go on with the
+    /// stream at the next target: nothing may be lost, doubled or reordered. Who cannot resume binds anew and sends
+    /// again what was not acknowledged, which may then come twice.
+    #[arg(long)]
+    resume: bool,
     /// Common options.
     #[command(flatten)]
     pub(crate) common: Common,
@@ -30,26 +35,31 @@ impl Messages {
             let (Some(sender), Some(recipient)) = (sessions.next(), sessions.next()) else {
                 break;
             };
-            pairs.push(pair(worker, number, sender, recipient).await?);
+            pairs.push(self.pair(worker, number, sender, recipient).await?);
         }
         drive(worker, &self.traffic, pairs).await
     }
-}
 
-async fn pair(
-    worker: &Worker,
-    number: u32,
-    mut sender: Session,
-    mut recipient: Session,
-) -> anyhow::Result<Pair> {
-    sender.announce().await?;
-    recipient.announce().await?;
-    Ok(Pair {
-        number,
-        head: message_head(&recipient.jid),
-        targets: [worker.target(&sender), worker.target(&recipient)],
-        from: sender.jid.into_bytes(),
-        sender: sender.wire,
-        recipient: recipient.wire,
-    })
+    async fn pair(
+        &self,
+        worker: &Worker,
+        number: u32,
+        mut sender: Session,
+        mut recipient: Session,
+    ) -> anyhow::Result<Pair> {
+        sender.announce().await?;
+        recipient.announce().await?;
+        if self.resume {
+            sender.enable().await?;
+            recipient.enable().await?;
+        }
+        Ok(Pair {
+            number,
+            head: message_head(&recipient.jid),
+            targets: [worker.target(&sender), worker.target(&recipient)],
+            from: sender.jid.into_bytes(),
+            sender: Line::new(sender.wire, sender.stream),
+            recipient: Line::new(recipient.wire, recipient.stream),
+        })
+    }
 }

@@ -5,7 +5,10 @@
 //! from then: a server (or client) that stalls delays the sending and is charged for it.
 //!
 //! Where clients come back (`--reconnect`), a pair stands still while one of the two is away, and what was under way
-//! when it went may be lost.
+//! when it went may be lost. Where their streams are managed, nothing may be.
+
+mod line;
+mod returning;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -17,12 +20,14 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::client::{ClientError, Frame, TlsWire, checked, stanza};
+use crate::client::{ClientError, stanza};
 use crate::measure::Outcome;
 use crate::options::Timing;
 use crate::oracle::{Body, STAMP_BYTES, Stamp, Tracker};
 use crate::pace::{Schedule, Slot, hand_out};
 use crate::worker::Worker;
+
+pub(crate) use self::line::Line;
 
 /// How pairs send.
 #[derive(Debug, clap::Args)]
@@ -50,9 +55,9 @@ pub(crate) struct Pair {
     /// The number of the pair, unique over all workers.
     pub(crate) number: u32,
     /// Sends.
-    pub(crate) sender: TlsWire,
+    pub(crate) sender: Line,
     /// Receives.
-    pub(crate) recipient: TlsWire,
+    pub(crate) recipient: Line,
     /// The start tag up to the value of the id.
     pub(crate) head: Vec<u8>,
     /// What `from` must be when a message arrives.
@@ -123,6 +128,14 @@ struct Shared {
 }
 
 impl Shared {
+    /// Takes how long it was until the server has answered for a message.
+    fn acknowledged(&self, due_ns: u64, now: Instant) {
+        if self.begin.get().is_some() && now < self.stop {
+            let latency = Duration::from_nanos(self.worker.ns_of(now).saturating_sub(due_ns));
+            self.outcome.borrow_mut().also("acknowledgement", latency);
+        }
+    }
+
     fn record(&self, due_ns: u64, now: Instant, target: &str) {
         let Some(begin) = self.begin.get().filter(|_| now < self.stop) else {
             return;
@@ -136,6 +149,7 @@ impl Shared {
     }
 }
 
+/// One pair at work.
 struct Running {
     pair: Pair,
     shared: Rc<Shared>,
@@ -155,54 +169,6 @@ impl Running {
         }
     }
 
-    async fn run(mut self) {
-        let failure = loop {
-            let Err((end, error)) = self.exchange().await else {
-                break None;
-            };
-            if error.is_disconnect() {
-                let target = &self.pair.targets[end as usize];
-                self.shared.outcome.borrow_mut().disconnect(target);
-            }
-            if !self.shared.worker.reconnects || !error.is_disconnect() {
-                break Some(error);
-            }
-            self.tracker.doubt(self.sent);
-            if let Err(error) = self.come_back(end).await {
-                break Some(error);
-            }
-        };
-        let mut outcome = self.shared.outcome.borrow_mut();
-        outcome.sent += u64::from(self.sent);
-        outcome.received += self.tracker.received();
-        outcome.in_doubt += self.tracker.in_doubt();
-        outcome.faults += self.tracker.finish(self.sent);
-        if let Some(error) = failure {
-            outcome.fail(error.to_string());
-        }
-    }
-
-    async fn come_back(&mut self, end: End) -> Result<(), ClientError> {
-        let worker = &self.shared.worker;
-        let began = Instant::now();
-        let account = 2 * self.pair.number + end as u32;
-        let mut session = Box::pin(worker.login_again(account)).await?;
-        session.announce().await?;
-        self.pair.targets[end as usize] = worker.target(&session);
-        match end {
-            End::Sender => {
-                self.pair.from = session.jid.into_bytes();
-                self.pair.sender = session.wire;
-            }
-            End::Recipient => {
-                self.pair.head = message_head(&session.jid);
-                self.pair.recipient = session.wire;
-            }
-        }
-        self.shared.outcome.borrow_mut().returned(began.elapsed());
-        Ok(())
-    }
-
     async fn exchange(&mut self) -> Result<(), Failure> {
         let stop = self.shared.stop;
         let mut timer = Box::pin(sleep_until(stop));
@@ -214,7 +180,7 @@ impl Running {
             self.send_due();
             let now = Instant::now();
             if now >= stop {
-                let answered = self.answered() >= self.sent;
+                let answered = self.answered() >= self.sent && self.pair.sender.is_acknowledged();
                 let until = *last_call.get_or_insert(now + STRAGGLERS_WAIT);
                 let until = if answered {
                     until.min(now + DOUBLES_WAIT)
@@ -234,52 +200,48 @@ impl Running {
     /// Takes all that arrived at the recipient.
     fn absorb_messages(&mut self) -> Result<(), ClientError> {
         let now = Instant::now();
-        while let Some(frame) = self.pair.recipient.next()? {
-            match frame {
-                Frame::Stanza(bytes) if stanza::is(bytes, "message") => {
-                    let (number, from) = (self.pair.number, &self.pair.from);
-                    let (body, run) = (self.shared.body, self.shared.worker.share.run);
-                    let judged = judge(bytes, from, number, body, run);
-                    match judged {
-                        Verdict::Foreign => {}
-                        Verdict::WrongSender => self.tracker.faults.wrong_sender += 1,
-                        Verdict::Altered => self.tracker.faults.altered += 1,
-                        Verdict::Ours(stamp) => {
-                            if self.tracker.receive(stamp.serial) {
-                                let [_, target] = &self.pair.targets;
-                                self.shared.record(stamp.due_ns, now, target);
-                            }
-                        }
+        let (number, from) = (self.pair.number, &self.pair.from);
+        let (body, run) = (self.shared.body, self.shared.worker.share.run);
+        let (tracker, shared) = (&mut self.tracker, &self.shared);
+        let [_, target] = &self.pair.targets;
+        self.pair.recipient.absorb(|bytes| {
+            if !stanza::is(bytes, "message") {
+                return;
+            }
+            match judge(bytes, from, number, body, run) {
+                Verdict::Foreign => {}
+                Verdict::WrongSender => tracker.faults.wrong_sender += 1,
+                Verdict::Altered => tracker.faults.altered += 1,
+                Verdict::Ours(stamp) => {
+                    if tracker.receive(stamp.serial) {
+                        shared.record(stamp.due_ns, now, target);
                     }
                 }
-                Frame::Stanza(bytes) => drop(checked(bytes)?),
-                Frame::Open(_) => {}
-                Frame::Close => return Err(ClientError::Closed),
             }
-        }
+        })?;
         Ok(())
     }
 
     /// Takes all that arrived at the sender.
     fn absorb_errors(&mut self) -> Result<(), ClientError> {
-        while let Some(frame) = self.pair.sender.next()? {
-            match frame {
-                Frame::Stanza(bytes) if stanza::is(bytes, "message") => {
-                    if stanza::has_type(bytes, "error")
-                        && let Some(serial) = serial_of(bytes)
-                    {
-                        self.tracker.bounce(serial);
-                    }
-                }
-                Frame::Stanza(bytes) => drop(checked(bytes)?),
-                Frame::Open(_) => {}
-                Frame::Close => return Err(ClientError::Closed),
+        let now = Instant::now();
+        let tracker = &mut self.tracker;
+        let acknowledged = self.pair.sender.absorb(|bytes| {
+            if stanza::is(bytes, "message")
+                && stanza::has_type(bytes, "error")
+                && let Some(serial) = serial_of(bytes)
+            {
+                tracker.bounce(serial);
             }
+        })?;
+        for stamp in acknowledged {
+            self.shared.acknowledged(stamp.due_ns, now);
         }
         Ok(())
     }
 
     fn send_due(&mut self) {
+        let before = self.sent;
         if self.shared.window == 0 {
             let due = self.slot.take();
             due.into_iter().for_each(|due_ns| self.push(due_ns));
@@ -288,6 +250,9 @@ impl Running {
             while self.sent - self.answered() < self.shared.window {
                 self.push(due_ns);
             }
+        }
+        if self.sent > before {
+            self.pair.sender.ask();
         }
     }
 
@@ -299,9 +264,14 @@ impl Running {
             serial: self.sent,
             due_ns,
         };
-        let out = self.pair.sender.out();
-        write_message(stamp, &self.pair.head, self.shared.body, out);
+        self.write(stamp);
+        self.pair.sender.sent(stamp);
         self.sent += 1;
+    }
+
+    fn write(&mut self, stamp: Stamp) {
+        let out = self.pair.sender.wire.out();
+        write_message(stamp, &self.pair.head, self.shared.body, out);
     }
 
     fn answered(&self) -> u32 {
@@ -320,15 +290,19 @@ impl Running {
         timer: &mut Pin<Box<Sleep>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
-        if let Poll::Ready(Err(error)) = self.pair.sender.poll_flush(cx) {
+        if let Poll::Ready(Err(error)) = self.pair.sender.wire.poll_flush(cx) {
             return Poll::Ready(Err((End::Sender, error)));
+        }
+        // What it says are acknowledgements.
+        if let Poll::Ready(Err(error)) = self.pair.recipient.wire.poll_flush(cx) {
+            return Poll::Ready(Err((End::Recipient, error)));
         }
         let mut woken = false;
         let Pair {
             sender, recipient, ..
         } = &mut self.pair;
-        for (end, wire) in [(End::Recipient, recipient), (End::Sender, sender)] {
-            match wire.poll_fill(cx) {
+        for (end, line) in [(End::Recipient, recipient), (End::Sender, sender)] {
+            match line.wire.poll_fill(cx) {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err((end, error))),
                 Poll::Ready(Ok(())) => woken = true,
                 Poll::Pending => {}

@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use super::pairs::{Pair, Traffic, drive};
+use super::pairs::{Line, Pair, Traffic, drive};
 use crate::measure::Outcome;
 use crate::options::Common;
 use crate::worker::{RESOURCE, Worker};
@@ -38,8 +38,8 @@ impl Relay {
             let to = format!("{}/{RESOURCE}", connector.bare_jid(2 * number + 1));
             pairs.push(Pair {
                 number,
-                sender,
-                recipient,
+                sender: Line::new(sender, None),
+                recipient: Line::new(recipient, None),
                 head: format!("<message from='{from}' to='{to}' type='chat' id='").into_bytes(),
                 from: from.into_bytes(),
                 targets: [target.clone(), target],

@@ -127,7 +127,8 @@ impl Weather<'_> {
         let connector = &self.worker.connector;
         if let Some(stream) = stream {
             // On another node, where there is one.
-            return connector.resume(account, account + round + 1, stream).await;
+            let resumed = connector.resume(account, account + round + 1, stream).await;
+            return resumed.map(|(session, _)| session);
         }
         let mut session = connector.login(account, account, RESOURCE).await?;
         session.announce().await?;
