@@ -115,6 +115,17 @@ impl Cluster {
         self.nodes.iter().filter(move |node| node.role == role)
     }
 
+    /// The names of all nodes: one of each role, the next of each role, and so on.
+    pub(crate) fn in_turn(&self) -> Vec<String> {
+        let roles = [Role::Connection, Role::Router, Role::Control];
+        let names = |role| self.of(role).map(|node| node.name.clone());
+        let lists: Vec<Vec<String>> = roles.map(|role| names(role).collect()).into();
+        let most = lists.iter().map(Vec::len).max().unwrap_or_default();
+        (0..most)
+            .flat_map(|turn| lists.iter().filter_map(move |list| list.get(turn).cloned()))
+            .collect()
+    }
+
     /// The place of a node in the list.
     pub(crate) fn find(&self, name: &str) -> Result<usize> {
         let found = self.nodes.iter().position(|node| node.name == name);

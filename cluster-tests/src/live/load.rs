@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::cluster::Cluster;
-use crate::suite::wait_for;
+use crate::suite::{now, wait_for};
 
 /// A load generator that runs; dropped, it is killed.
 pub(crate) struct Load {
@@ -105,7 +105,7 @@ impl Load {
         let output = std::fs::File::create(folder.join("output"))?;
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(loadgen);
-        command.args(words).args(["--limit", "300"]);
+        command.args(words).args(["--limit", LIMIT_SECONDS]);
         for target in cluster.targets() {
             command.args(["--target", &target]);
         }
@@ -141,6 +141,15 @@ impl Load {
         Ok(())
     }
 
+    /// Whether it is over by then.
+    pub(crate) fn ends_within(&mut self, time: Duration) -> Result<bool> {
+        let until = now() + time;
+        wait_for("a moment", time * 2, || match self.child.try_wait() {
+            Ok(Some(_)) | Err(_) => Some(true),
+            Ok(None) => (now() >= until).then_some(false),
+        })
+    }
+
     /// Waits for its end and gives its report, whatever that says.
     pub(crate) fn finish(mut self) -> Result<Report> {
         let status = wait_for("the load's end", END_MAX, || {
@@ -169,4 +178,6 @@ impl Drop for Load {
 
 /// Hundreds of accounts are registered first.
 const MEASURING_MAX: Duration = Duration::from_secs(120);
-const END_MAX: Duration = Duration::from_secs(300);
+/// The longest takes ten minutes.
+const LIMIT_SECONDS: &str = "900";
+const END_MAX: Duration = Duration::from_secs(900);

@@ -20,7 +20,6 @@ use serde_json::json;
 use self::scene::Scene;
 use self::speaker::{Part, Speaker};
 use super::cluster::Cluster;
-use super::node::Role;
 use super::stage::{Ground, Stage, Tools};
 use crate::suite::{Suite, now, say, wait_for};
 
@@ -154,7 +153,7 @@ impl Demo {
         let every = Duration::from_secs_f32(self.every);
         let end = began + Duration::from_secs_f32(self.minutes * 60.0);
         let mut due = began + every / 2;
-        for name in victims(&stage.cluster).into_iter().cycle() {
+        for name in stage.cluster.in_turn().into_iter().cycle() {
             if due >= end {
                 break;
             }
@@ -205,17 +204,6 @@ impl Demo {
         ));
         Ok(())
     }
-}
-
-/// All nodes: one of each role, the next of each role, and so on.
-fn victims(cluster: &Cluster) -> Vec<String> {
-    let roles = [Role::Connection, Role::Router, Role::Control];
-    let names = |role| cluster.of(role).map(|node| node.name.clone());
-    let lists: Vec<Vec<String>> = roles.map(|role| names(role).collect()).into();
-    let most = lists.iter().map(Vec::len).max().unwrap_or_default();
-    (0..most)
-        .flat_map(|turn| lists.iter().filter_map(move |list| list.get(turn).cloned()))
-        .collect()
 }
 
 /// Lets time pass; fails if a client ends meanwhile.

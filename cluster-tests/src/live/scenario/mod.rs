@@ -5,6 +5,7 @@ mod carbons;
 mod connection;
 mod control;
 mod database;
+mod each;
 mod membership;
 mod partition;
 mod plain;
@@ -42,6 +43,8 @@ pub(crate) const ALL: &[&Scenario] = &[
     &connection::KILL,
     &control::KILL_FOLLOWER,
     &control::KILL_LEADER,
+    &each::SOME,
+    &each::MILLION,
     &router::KILL,
     &router::STOP,
     &router::RESTART,
