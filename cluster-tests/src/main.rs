@@ -10,6 +10,7 @@ mod crash;
 mod hostile;
 mod live;
 mod load;
+mod phone;
 mod resumption;
 mod server;
 mod sim;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
                 hostile::NAMES,
                 resumption::NAMES,
                 streams::NAMES,
+                phone::NAMES,
                 crash::NAMES,
                 backup::NAMES,
                 cql::NAMES,
@@ -99,7 +101,7 @@ fn main() -> ExitCode {
         Part::Clients { python, npm } => suite.run(&clients::tests(&python, &npm)),
         Part::Hostile => suite.run(&hostile::tests()),
         Part::Streams => suite.run(
-            &[streams::tests(), resumption::tests()]
+            &[streams::tests(), resumption::tests(), phone::tests()]
                 .into_iter()
                 .flatten()
                 .collect::<Vec<_>>(),
