@@ -66,6 +66,9 @@ rookery_xmpp::options! {
         pub waiting_stanzas_max: u32 = 2000, "stanzas";
         /// Bytes that wait for one account, for the same reason.
         pub waiting_bytes_max: u32 = 4_194_304, "bytes";
+        /// How long an account is tried to be read whose sessions a former owner of its shard had bound. Then they end,
+        /// so it is longer than a database that is restarted takes, and shorter than people wait.
+        pub load_retry_ms: u64 = 30_000, "ms";
         /// How long an account without sessions stays in memory after its last use. Longer than frames are kept by
         /// their senders: it knows which of them it has seen.
         pub account_idle_s: u32 = 300, "s";

@@ -2,7 +2,8 @@
 
 mod support;
 
-use rookery_session::carrier::{Origin, SessionId};
+use rookery_session::carrier::{Answer, Origin, Question, SessionId};
+use rookery_store::StoreError;
 use support::World;
 
 fn origin(sequence: u64) -> Origin {
@@ -75,6 +76,47 @@ fn a_session_whose_resource_was_taken_meanwhile_is_closed() {
     let error = old.closed_with().expect("it is closed");
     assert!(error.contains("conflict"), "{error}");
     assert_eq!(new.closed_with(), None);
+}
+
+#[test]
+fn sessions_whose_account_cannot_be_read_at_once_go_on_when_it_can() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let juliet = world.online("juliet", "balcony");
+    world.restart();
+    world.store_fails = Some(StoreError::Unavailable("it starts".into()));
+    world.reads_fail = true;
+    world.announce(&juliet);
+    world.arrive(origin(0), "juliet@localhost", "early");
+    // Who asks hears at once that it cannot be told.
+    let asked = Question::Credentials {
+        account: support::jid("juliet@localhost"),
+    };
+    assert!(matches!(world.ask(asked), Some(Answer::Unavailable)));
+    world.tick();
+    juliet.nothing();
+    assert_eq!(juliet.closed_with(), None);
+    world.store_fails = None;
+    world.tick();
+    assert!(juliet.stanza().contains("early"));
+    assert_eq!(juliet.closed_with(), None);
+}
+
+#[test]
+fn sessions_whose_account_cannot_be_read_for_long_end() {
+    let mut world = World::with(&["juliet"]);
+    let juliet = world.online("juliet", "balcony");
+    world.restart();
+    world.store_fails = Some(StoreError::Unavailable("it is gone".into()));
+    world.reads_fail = true;
+    world.announce(&juliet);
+    for _ in 0..29 {
+        world.tick();
+    }
+    assert_eq!(juliet.closed_with(), None);
+    world.tick();
+    world.tick();
+    let error = juliet.closed_with().expect("it is closed");
+    assert!(error.contains("cannot be read"), "{error}");
 }
 
 #[test]

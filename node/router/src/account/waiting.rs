@@ -24,9 +24,14 @@ impl Waiting {
         if full && !self.queue.is_empty() && work.may_be_refused() {
             return Err(work);
         }
+        self.keep(work);
+        Ok(())
+    }
+
+    /// Adds at the end what had been let in before.
+    pub(crate) fn keep(&mut self, work: Work) {
         self.count(&work);
         self.queue.push_back(work);
-        Ok(())
     }
 
     /// Puts the rest of a batch back in front, because the account became busy in its middle.

@@ -10,10 +10,11 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::jid::Jid;
 
+use super::loading::Loading;
 use super::streams::Streams;
 use super::turn::Outbox;
 use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Then, Turn};
-use crate::account::{Account, Waiting, Work, absent, stranded};
+use crate::account::{Account, Work, absent, stranded};
 use crate::environment::Environment;
 use crate::modules::registration;
 
@@ -30,8 +31,8 @@ pub struct Shard {
 
 /// An account in memory, or on its way there.
 enum Slot {
-    /// The store was asked; this waits.
-    Loading(Waiting),
+    /// The store was asked.
+    Loading(Loading),
     /// Here.
     Ready(Box<Account>),
 }
@@ -221,7 +222,7 @@ impl Accounts<'_> {
     ) {
         match self.map.get_mut(jid.bare_str()) {
             Some(Slot::Ready(account)) => account.work(turn, work(jid)),
-            Some(Slot::Loading(waiting)) => wait(turn, waiting, work(jid)),
+            Some(Slot::Loading(loading)) => loading.wait(turn, work(jid)),
             None => {
                 let account = jid.to_bare();
                 let work = work(jid);
@@ -325,16 +326,13 @@ impl Accounts<'_> {
     fn work(&mut self, turn: &mut Turn<'_>, account: &Jid, work: Work) {
         match self.map.get_mut(account.as_str()) {
             Some(Slot::Ready(ready)) => ready.work(turn, work),
-            Some(Slot::Loading(waiting)) => wait(turn, waiting, work),
+            Some(Slot::Loading(loading)) => loading.wait(turn, work),
             None => {
                 let key: Box<str> = account.as_str().into();
-                let mut waiting = Waiting::default();
-                wait(turn, &mut waiting, work);
-                self.map.insert(key, Slot::Loading(waiting));
-                turn.request(
-                    Request::Load(account.clone()),
-                    Then::Load(Arc::new(account.clone())),
-                );
+                let mut loading = Loading::new(turn);
+                loading.wait(turn, work);
+                self.map.insert(key, Slot::Loading(loading));
+                load(turn, account);
             }
         }
     }
@@ -365,26 +363,33 @@ impl Accounts<'_> {
 
     /// The store answered a load: the account works off what waited, or is answered for as absent.
     fn loaded(&mut self, turn: &mut Turn<'_>, jid: &Arc<Jid>, reply: Reply) {
-        let Some(Slot::Loading(waiting)) = self.map.swap_remove(jid.as_str()) else {
+        let Some(Slot::Loading(loading)) = self.map.swap_remove(jid.as_str()) else {
             return;
         };
-        match reply {
+        let slot = match reply {
             Reply::Loaded(Some(loaded)) => {
                 let mut account = Box::new(Account::new(turn, jid.clone(), *loaded));
-                for work in waiting {
+                for work in loading.into_waiting() {
                     account.work(turn, work);
                 }
-                self.map.insert(jid.as_str().into(), Slot::Ready(account));
+                Slot::Ready(account)
             }
-            Reply::Loaded(None) => waiting.for_each(|work| absent::answer(turn, work)),
+            Reply::Loaded(None) => {
+                let waiting = loading.into_waiting();
+                return waiting.for_each(|work| absent::answer(turn, work));
+            }
             other => {
                 let error = match other {
                     Reply::Failed(error) => error,
                     _ => StoreError::Invalid("reply"),
                 };
-                waiting.for_each(|work| absent::unavailable(turn, work, &error));
+                match loading.fails(turn, &error) {
+                    Some(loading) => Slot::Loading(loading),
+                    None => return,
+                }
             }
-        }
+        };
+        self.map.insert(jid.as_str().into(), slot);
     }
 
     fn streams_read(&mut self, turn: &mut Turn<'_>, reply: Reply) {
@@ -404,12 +409,19 @@ impl Accounts<'_> {
             self.streams.forget();
         }
         let idle = Duration::from_secs(u64::from(turn.options.account_idle_s));
-        self.map.retain(|_, slot| match slot {
+        self.map.retain(|account, slot| match slot {
             Slot::Ready(account) => {
                 account.tick(turn, idle);
                 !account.is_idle(turn.now, idle)
             }
-            Slot::Loading(_) => true,
+            Slot::Loading(loading) => {
+                if loading.asks_again()
+                    && let Ok(account) = Jid::parse(account)
+                {
+                    load(turn, &account);
+                }
+                true
+            }
         });
     }
 }
@@ -432,9 +444,8 @@ fn arrival(frame: PeerFrame) -> Work {
     }
 }
 
-/// Lets work wait for an account that is being loaded.
-fn wait(turn: &mut Turn<'_>, waiting: &mut Waiting, work: Work) {
-    if let Err(work) = waiting.push(work, &turn.options) {
-        absent::overloaded(turn, work);
-    }
+/// Has an account read.
+fn load(turn: &mut Turn<'_>, account: &Jid) {
+    let request = Request::Load(account.clone());
+    turn.request(request, Then::Load(Arc::new(account.clone())));
 }

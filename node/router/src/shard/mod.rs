@@ -3,6 +3,7 @@
 mod actor;
 mod effect;
 mod gate;
+mod loading;
 mod machine;
 mod perform;
 mod standing;

@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) reserved: i64,
     /// What the store answers to everything that writes; `None` lets it work.
     pub(crate) store_fails: Option<StoreError>,
+    /// It fails reads too.
+    pub(crate) reads_fail: bool,
     /// Appends come through, and their answers are lost.
     pub(crate) answers_lost: bool,
     /// Writes are held back until [`World::release`].
@@ -114,6 +116,7 @@ impl World {
             throttle: None,
             reserved: 0,
             store_fails: None,
+            reads_fail: false,
             answers_lost: false,
             hold: false,
             hold_undelivered: false,
@@ -545,7 +548,11 @@ impl World {
                 | Request::ReadLog(..)
                 | Request::LogUsage(_)
         );
-        if let Some(error) = self.store_fails.clone().filter(|_| !reads) {
+        if let Some(error) = self
+            .store_fails
+            .clone()
+            .filter(|_| !reads || self.reads_fail)
+        {
             return Reply::Failed(error);
         }
         let store: &dyn Store = &*self.store;
