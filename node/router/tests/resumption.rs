@@ -4,6 +4,7 @@ mod support;
 
 use rookery_router::RouterOptions;
 use rookery_session::carrier::{Answer, Kept, Origin, SessionId};
+use rookery_store::StoreError;
 use support::streams::{bodies, say};
 use support::{Client, World};
 
@@ -66,6 +67,31 @@ fn who_does_not_come_back_in_time_is_unavailable_and_the_log_has_the_rest() {
     world.tick();
     assert!(romeo.stanza().contains("unavailable"));
     assert_eq!(world.resume("juliet", &id, 1).err(), Some(None));
+    assert_eq!(bodies(&world.online_with_log("juliet", "door")), ["n1"]);
+}
+
+#[test]
+fn what_was_acknowledged_is_put_into_the_log_as_soon_as_the_store_takes_it() {
+    let options = RouterOptions {
+        resume_s: 2,
+        ..defaults()
+    };
+    let (mut world, romeo, juliet, _) = balcony(options);
+    say(&mut world, &romeo, 0..2);
+    world.acknowledge(&juliet, 1);
+    world.node_dies(&juliet);
+    world.tick();
+    world.store_fails = Some(StoreError::Unavailable("it starts".into()));
+    world.tick();
+    world.tick();
+    // An error would reach nobody if he were gone.
+    let told = romeo.stanzas();
+    assert!(
+        told.iter().all(|it| !it.contains("type=\"error\"")),
+        "{told:#?}"
+    );
+    world.store_fails = None;
+    world.tick();
     assert_eq!(bodies(&world.online_with_log("juliet", "door")), ["n1"]);
 }
 

@@ -1,7 +1,8 @@
 //! Messages on their way into the log: those that wait for a reader, and those that are archived.
 //!
 //! What one frame asks for is one append, and its receipt waits for that. Where the store refuses, what waits is
-//! bounced; what is only archived was delivered or sent on already, and the store is asked again each second.
+//! bounced. What is only archived was delivered or sent on already, and what comes back from a session was
+//! acknowledged to its sender: for these the store is asked again each second.
 
 use std::sync::Arc;
 
@@ -32,12 +33,19 @@ pub(super) struct Kept {
     pub(super) marks: Marks,
     /// Sessions of this process are given it at once.
     pub(super) is_given: bool,
+    /// Its sender was told that it has arrived, and may be gone.
+    pub(super) is_told: bool,
 }
 
 impl Kept {
     /// Whether it waits for a reader.
     fn waits(&self) -> bool {
         self.marks.contains(Marks::OWED) && !self.is_given
+    }
+
+    /// Whether an error is a fair answer to its sender. What was sent on, delivered or acknowledged is past that.
+    fn may_be_refused(&self) -> bool {
+        self.waits() && !self.is_told
     }
 }
 
@@ -49,7 +57,7 @@ pub(super) struct Appending {
     kept: Vec<Kept>,
 }
 
-/// What was sent on or delivered already, and must be archived still: the store is asked until it has it.
+/// What was sent on, delivered or acknowledged already, and must be in the log: the store is asked until it has it.
 pub(super) struct Again {
     append: Appending,
     /// Of whom it was sent: acknowledged means archived.
@@ -88,46 +96,50 @@ impl Account {
     }
 
     fn appended(&mut self, turn: &mut Turn<'_>, append: Appending, reply: Reply) {
+        let refusal = match reply {
+            Reply::Done => return self.is_in_log(turn, append),
+            Reply::Failed(error) => error,
+            _ => StoreError::Invalid("reply"),
+        };
         let Appending {
             first,
             received,
             kept,
         } = append;
-        let (owed, archived): (Vec<_>, Vec<_>) = kept.into_iter().partition(Kept::waits);
-        self.offline.appending -= owed.len() as u64;
-        let refusal = match reply {
-            Reply::Done => {
-                self.offline.stored += owed.len() as u64;
-                self.offline.appended += 1;
-                self.archived(&archived);
-                let in_both = |message: &&Kept| message.marks.contains(Marks::ARCHIVED);
-                let came = archived.iter().chain(&owed).filter(in_both).count();
-                self.archive_grew(turn, came as u64);
-                None
-            }
-            Reply::Failed(error) => {
-                if !owed.is_empty() {
-                    self.offline.append_failed(first, turn.now);
-                    self.retracting
-                        .forget(owed.iter().map(|message| message.position));
-                }
-                Some(store_refusal(&error))
-            }
-            _ => Some(store_refusal(&StoreError::Invalid("reply"))),
+        let (refused, again): (Vec<_>, Vec<_>) = kept.into_iter().partition(Kept::may_be_refused);
+        self.offline.appending -= refused.len() as u64;
+        if !refused.is_empty() {
+            self.offline.append_failed(first, turn.now);
+            let positions = refused.iter().map(|message| message.position);
+            self.retracting.forget(positions);
+            bounce_all(turn, &refused, &store_refusal(&refusal));
+        }
+        if again.is_empty() {
+            return self.is_over(turn, first);
+        }
+        let append = Appending {
+            first,
+            received,
+            kept: again,
         };
-        let again = refusal.is_some() && !archived.is_empty();
-        if let Some(refusal) = refusal {
-            bounce_all(turn, &owed, &refusal);
-        }
-        if again {
-            let append = Appending {
-                first,
-                received,
-                kept: archived,
-            };
-            let receipt = turn.receipt.clone();
-            return self.offline.again.push(Again { append, receipt });
-        }
+        let receipt = turn.receipt.clone();
+        self.offline.again.push(Again { append, receipt });
+    }
+
+    fn is_in_log(&mut self, turn: &mut Turn<'_>, append: Appending) {
+        let (owed, archived): (Vec<_>, Vec<_>) = append.kept.into_iter().partition(Kept::waits);
+        self.offline.appending -= owed.len() as u64;
+        self.offline.stored += owed.len() as u64;
+        self.offline.appended += 1;
+        self.archived(&archived);
+        let in_both = |message: &&Kept| message.marks.contains(Marks::ARCHIVED);
+        let came = archived.iter().chain(&owed).filter(in_both).count();
+        self.archive_grew(turn, came as u64);
+        self.is_over(turn, append.first);
+    }
+
+    /// An append is under way no more.
+    fn is_over(&mut self, turn: &mut Turn<'_>, first: Position) {
         self.offline.under_way.retain(|other| *other != first);
         self.offline.move_along();
         if self.offline.passed >= PASSED_MAX {
@@ -135,8 +147,8 @@ impl Account {
         }
     }
 
-    /// Has the store asked again for what it refused to archive.
-    pub(super) fn archive_again(&mut self, turn: &mut Turn<'_>) {
+    /// Has the store asked again for what it refused and nobody else can be asked for.
+    pub(super) fn append_again(&mut self, turn: &mut Turn<'_>) {
         for Again { append, receipt } in std::mem::take(&mut self.offline.again) {
             turn.receipt = receipt;
             self.append(turn, append);

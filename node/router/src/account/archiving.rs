@@ -236,6 +236,7 @@ impl Account {
             origin: turn.origin_of(buf),
             marks,
             is_given: true,
+            is_told: false,
         });
         if marks.contains(Marks::OWED) {
             let is_archived = marks.contains(Marks::ARCHIVED);

@@ -265,7 +265,7 @@ impl Account {
 
     /// A second went by: what a slow session left in the log is tried again.
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>, idle: Duration) {
-        self.archive_again(turn);
+        self.append_again(turn);
         self.retract_again(turn);
         self.look_after_streams(turn);
         self.clear_sure(turn);

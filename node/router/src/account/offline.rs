@@ -81,6 +81,8 @@ pub(crate) struct Offline {
     doubted: Timestamp,
     /// Waiting messages on their way into it.
     pub(super) appending: u64,
+    /// The senders of what is put aside now were told that it has arrived.
+    pub(super) is_told: bool,
     /// What is only archived and not yet durable: entries and bytes.
     pub(super) archiving: (u64, usize),
     /// What is to be archived and was refused by the store.
@@ -153,6 +155,7 @@ impl Offline {
             doubtful: None,
             doubted: Timestamp(0),
             appending: 0,
+            is_told: false,
             archiving: (0, 0),
             again: Vec::new(),
             under_way: VecDeque::new(),
@@ -318,6 +321,7 @@ impl Account {
                     origin: turn.origin_of(buf),
                     marks,
                     is_given: false,
+                    is_told: self.offline.is_told,
                 });
                 Some(position)
             }

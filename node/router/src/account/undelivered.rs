@@ -59,7 +59,9 @@ impl Account {
             return;
         }
         let delivered = self.stream_ends(id, delivered);
+        self.offline.is_told = true;
         self.find_other_ways(turn, id, &delivered);
+        self.offline.is_told = false;
         self.drain_offline(turn);
     }
 
