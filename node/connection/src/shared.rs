@@ -50,7 +50,7 @@ struct Places {
     admission: Admission,
     present: HashMap<u64, Present>,
     /// Sessions whose clients are lost, and may come back.
-    waiting: HashMap<u64, Arc<Inbox>>,
+    waiting: HashMap<u64, Present>,
     /// Nobody comes in any more.
     closed: bool,
 }
@@ -153,15 +153,21 @@ impl Shared {
         // Under the lock, so that nobody comes in between by the list before.
         let places = self.places();
         self.bans.store(bans.clone());
-        let banned = places.present.values().filter(|present| {
+        let is_banned = |present: &&Present| {
             let account = present.account.as_deref();
             bans.bans_address(present.address, now)
                 || account.is_some_and(|jid| bans.bans_account(jid, now))
-        });
-        let banned: Vec<_> = banned.map(|present| present.inbox.clone()).collect();
+        };
+        let banned = |all: &HashMap<u64, Present>| -> Vec<_> {
+            let banned = all.values().filter(is_banned);
+            banned.map(|present| present.inbox.clone()).collect()
+        };
+        let (present, waiting) = (banned(&places.present), banned(&places.waiting));
         drop(places);
-        banned.iter().for_each(|inbox| turn_away(inbox));
-        banned.len()
+        present.iter().for_each(|inbox| turn_away(inbox));
+        // They have nobody who could be told.
+        waiting.iter().for_each(|inbox| inbox.cut());
+        present.len() + waiting.len()
     }
 
     /// Whether nobody may use this account now.
@@ -200,7 +206,9 @@ impl Shared {
 
     /// Those whose clients are lost.
     pub(crate) fn waiting(&self) -> Vec<Arc<Inbox>> {
-        self.places().waiting.values().cloned().collect()
+        let places = self.places();
+        let waiting = places.waiting.values();
+        waiting.map(|waiting| waiting.inbox.clone()).collect()
     }
 
     /// Completes when nobody is here, and no client is waited for.
@@ -266,7 +274,13 @@ impl Seat {
     pub(crate) fn waits(&self) -> Waiting {
         let serial = self.inbox.session().serial;
         let mut places = self.shared.places();
-        places.waiting.insert(serial, self.inbox.clone());
+        let account = places.present.get(&serial);
+        let waiting = Present {
+            inbox: self.inbox.clone(),
+            address: self.address,
+            account: account.and_then(|present| present.account.clone()),
+        };
+        places.waiting.insert(serial, waiting);
         let is_closed = places.closed;
         let are_too_many = places.waiting.len() > self.shared.options.sessions_waiting_max;
         drop(places);

@@ -110,6 +110,11 @@ rookery_xmpp::options! {
         /// Entries that one query may look at. One that looks for what is rare gets what was found within them, and
         /// goes on behind.
         pub scan_entries_max: u32 = 5_000, "entries";
+        /// Entries that the queries of one account may look at a second and not give: a client that looks for what it
+        /// wrote with somebody years ago needs many, and whoever has many accounts could keep the machine busy with it.
+        pub search_entries_per_s: u32 = 2_000, "entries/s";
+        /// The same, at once: twenty queries that find nothing.
+        pub search_entries_burst: u32 = 100_000, "entries";
         /// How far back a retraction (XEP-0424) reaches in an archive: so many entries are looked through for the
         /// message. What is older stays.
         pub retract_entries_max: u32 = 10_000, "entries";

@@ -217,6 +217,34 @@ fn queries_that_are_under_way_are_counted() {
 }
 
 #[test]
+fn who_searches_much_and_finds_nothing_waits() {
+    let (mut world, juliet) = filled();
+    world.set_archive(ArchiveOptions {
+        search_entries_per_s: 20,
+        search_entries_burst: 50,
+        ..ArchiveOptions::default()
+    });
+    let nobody = [("with", "nurse@localhost")];
+    for _ in 0..2 {
+        assert!(query(&mut world, &juliet, &nobody, "").is_complete());
+    }
+    world.send(
+        &juliet,
+        "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'/></iq>",
+    );
+    let refused = juliet.stanza();
+    assert!(
+        refused.contains("resource-constraint") && refused.contains("type=\"wait\""),
+        "{refused}"
+    );
+    (0..2).for_each(|_| world.tick());
+    // What is found costs nothing.
+    for _ in 0..5 {
+        assert_eq!(query(&mut world, &juliet, &[], "").bodies.len(), 40);
+    }
+}
+
+#[test]
 fn what_is_on_its_way_into_the_log_is_not_passed_over() {
     let (mut world, juliet) = filled();
     let romeo = world.online("romeo", "garden");

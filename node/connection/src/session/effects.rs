@@ -34,7 +34,7 @@ impl SessionActor {
         match self.machine.afterwards() {
             Afterwards::Waits(window_s) => {
                 let window = Duration::from_secs(window_s.into());
-                self.link.wait_for_client(window, self.seat.waits());
+                self.link.wait_for_client(window, || self.seat.waits());
             }
             Afterwards::StaysAtShard => self.link.leave_to_shard(),
             Afterwards::Ends => self.link.detach(self.machine.take_written()),

@@ -191,10 +191,11 @@ impl ShardLink {
 
     /// The client is lost, and may come back within this time: the session goes on without it, in this place. Its shard
     /// hears of nothing but its end.
-    pub(crate) fn wait_for_client(&mut self, window: Duration, place: Waiting) {
+    pub(crate) fn wait_for_client(&mut self, window: Duration, place: impl FnOnce() -> Waiting) {
         if std::mem::replace(&mut self.detached, true) {
             return;
         }
+        let place = place();
         let left_over = self.take_left_over();
         let mut waiting = Self::new(self.routers.clone(), self.inbox.clone());
         waiting.bound = self.bound.take();

@@ -27,6 +27,7 @@ use rookery_xmpp::stanza_error::StanzaError;
 
 use super::Account;
 use super::appending::Kept;
+use super::budget::Budget;
 use super::carbons::Given;
 use super::offline::{is_kept, store_refusal};
 use super::retention::Size;
@@ -43,6 +44,8 @@ pub(crate) struct Archiving {
     pub(crate) preferences: Option<Box<Preferences>>,
     /// Queries that are under way.
     pub(crate) queries: u32,
+    /// Entries that they looked at for nothing.
+    pub(crate) searched: Budget,
     /// How much it holds.
     pub(super) size: Size,
 }

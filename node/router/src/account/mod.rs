@@ -15,8 +15,8 @@ mod appending;
 mod archiving;
 mod arrive;
 mod bind;
+pub(crate) mod budget;
 mod carbons;
-mod fanout;
 mod iq;
 mod mirror;
 mod mirror_bounds;
@@ -82,7 +82,7 @@ pub struct Account {
     pub(crate) offline: offline::Offline,
     /// What it archives, and who asks for it.
     pub(crate) archiving: archiving::Archiving,
-    fanout: fanout::Fanout,
+    fanout: budget::Budget,
     carbons: carbons::Carbons,
     retracting: retracting::Retracting,
     /// What came from whom.
@@ -108,7 +108,7 @@ impl Account {
             roster: Roster::new(loaded.roster),
             sessions: Sessions::new(turn.epoch),
             slots: Slots::default(),
-            fanout: fanout::Fanout::default(),
+            fanout: budget::Budget::default(),
             carbons: carbons::Carbons::default(),
             retracting: retracting::Retracting::default(),
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent),

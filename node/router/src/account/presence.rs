@@ -39,7 +39,9 @@ impl Account {
                 .with_text("a priority is a number from -128 to 127");
             return self.refuse(turn, id, buf, rec, &error);
         };
-        if !self.fanout.is_open(turn.now, &turn.options) {
+        let options = &turn.options;
+        let limits = (options.presence_fanout_per_s, options.presence_fanout_burst);
+        if !self.fanout.is_open(turn.now, limits) {
             let error = StanzaError::new(Condition::ResourceConstraint)
                 .with_text("presence changes too often for so many contacts");
             return self.refuse(turn, id, buf, rec, &error);

@@ -18,16 +18,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_session::carrier::Receipt;
-use rookery_store::StoreError;
 use rookery_store::log::{Key, LogEntry, LogSearch, Marks, Position};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Flags, Rec, parse_rec};
-use rookery_xmpp::stanza_error::StanzaError;
+use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::Account;
-use super::offline::store_refusal;
 use crate::modules::retraction::{Retraction, is_tombstone, tombstone};
 use crate::shard::{Reply, Request, Turn};
 
@@ -76,7 +74,9 @@ impl Account {
     ) -> Result<Option<Retraction>, StanzaError> {
         let found = Retraction::find(buf, rec);
         match found.is_some() && self.retracting.waiting.len() >= WAITING_MAX {
-            true => Err(store_refusal(&StoreError::Busy)),
+            true => Err(StanzaError::new(Condition::ResourceConstraint)
+                .with_type(ErrorType::Wait)
+                .with_text("other retractions wait to be carried out")),
             false => Ok(found),
         }
     }

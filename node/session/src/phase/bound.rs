@@ -111,8 +111,11 @@ impl Bound {
                 cx.disarm(Timer::Ack);
                 ask(cx);
             }
-            _ => {
-                let text = "stream management is not enabled";
+            (_, management) => {
+                let text = match management {
+                    Some(_) => "stream management has no such element",
+                    None => "stream management is not enabled",
+                };
                 return cx.end(StreamCondition::UnsupportedStanzaType, text);
             }
         }

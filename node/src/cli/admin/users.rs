@@ -111,7 +111,9 @@ impl UsersCommand {
                     })
                     .await?;
                 Ok(Shown::done(
-                    format!("{jid} has a new password"),
+                    format!(
+                        "{jid} has a new password; its sessions stay until `sessions close {jid}`"
+                    ),
                     json!({"jid": jid}),
                 ))
             }

@@ -93,11 +93,11 @@ impl Module for Archive {
 fn set_query(account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
     let options = turn.env.archive.load_full();
     if account.archiving.queries >= options.queries_max {
-        return Outcome::Error(
-            StanzaError::new(Condition::ResourceConstraint)
-                .with_type(ErrorType::Wait)
-                .with_text("other queries of this account are under way"),
-        );
+        return later("other queries of this account are under way");
+    }
+    let limits = (options.search_entries_per_s, options.search_entries_burst);
+    if !account.archiving.searched.is_open(turn.now, limits) {
+        return later("this account has searched much, and may go on in some seconds");
     }
     match Query::read(&iq.payload, &options) {
         Ok(query) => {
@@ -107,6 +107,15 @@ fn set_query(account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
         }
         Err(error) => Outcome::Error(error),
     }
+}
+
+/// The client may ask again.
+fn later(text: &str) -> Outcome {
+    Outcome::Error(
+        StanzaError::new(Condition::ResourceConstraint)
+            .with_type(ErrorType::Wait)
+            .with_text(text),
+    )
 }
 
 /// XEP-0313 5: the first and the last entry.

@@ -251,6 +251,8 @@ impl Search {
 
     /// Gives the session its page, if it is still here.
     fn conclude(self, account: &mut Account, turn: &mut Turn<'_>, mut page: Page) {
+        let for_nothing = self.looked_at.saturating_sub(page.entries.len());
+        account.archiving.searched.charge(for_nothing);
         // A page that is the last has all that is behind its last entry as well.
         let last = page.entries.last().filter(|_| !page.complete);
         let last = last.map(|entry| entry.position).or(page.reached);
