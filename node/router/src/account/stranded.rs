@@ -30,7 +30,7 @@ use super::{Account, Session};
 use crate::shard::{Reply, Request, Then, Turn};
 
 /// The namespace of the documents; another form gets another one.
-const NS: &str = "urn:rookery:stream:1";
+const NS: &str = "urn:rookery:stream:2";
 
 /// Their collection.
 pub(crate) const COLLECTION: &str = "streams";
@@ -141,7 +141,8 @@ impl Stranded {
     }
 }
 
-/// `<unacked number='…' arrival='…' session='…' sequence='…'>` around one stanza.
+/// `<unacked number='…' arrival='…' session='…' sequence='…'>` with the text of one stanza: as an element it would be
+/// deeper here than where it was allowed.
 fn unacked(delivered: &Delivered, at: usize) -> Element {
     let behind = |first: u64| match first {
         0 => 0,
@@ -159,15 +160,13 @@ fn unacked(delivered: &Delivered, at: usize) -> Element {
         unacked = unacked.with_attr("place", place.to_string());
     }
     let rec = delivered.batch.recs[at];
-    match Element::parse(rec.bytes(&delivered.batch.buf)) {
-        Ok(stanza) => unacked.with_child(stanza),
-        Err(_) => unacked,
-    }
+    let stanza = rec.bytes(&delivered.batch.buf);
+    unacked.with_text(&String::from_utf8_lossy(stanza))
 }
 
 fn read_unacked(unacked: &Element) -> Option<Delivered> {
     let number = |name| unacked.attr(name)?.parse::<u64>().ok();
-    let buf = unacked.elements().next()?.to_bytes();
+    let buf = Bytes::from(unacked.text());
     let recs = vec![parse_rec(&buf)?];
     let origin = unacked.attr("session").and_then(session);
     let origin = origin.and_then(|session| {
@@ -329,6 +328,7 @@ pub(crate) fn forget(turn: &mut Turn<'_>, stream: String) {
 #[cfg(test)]
 mod tests {
     use rookery_session::carrier::Logged;
+    use rookery_xmpp::element::DEPTH_MAX;
     use rookery_xmpp::stanza::Rec;
 
     use super::*;
@@ -338,7 +338,14 @@ mod tests {
     }
 
     fn delivered() -> Delivered {
-        let first = "<message from=\"a@b/c\"><body>1 &amp; 2</body></message>";
+        // As deep as it may be.
+        let deep = |tag: &str| tag.repeat(DEPTH_MAX - 2);
+        let first = format!(
+            "<message from=\"a@b/c\"><body>1 &amp; 2&#13;</body>{}{}</message>",
+            deep("<x>"),
+            deep("</x>")
+        );
+        let first = first.as_str();
         let second = "<presence><x xmlns=\"y\"/></presence>";
         let buf = Bytes::from(format!("{first}{second}"));
         let at = |start: usize, text: &str| -> Rec {
@@ -404,7 +411,7 @@ mod tests {
         for document in [
             "",
             "<stream/>",
-            "<stream xmlns=\"urn:rookery:stream:1\" id=\"1\"/>",
+            "<stream xmlns=\"urn:rookery:stream:2\" id=\"1\"/>",
         ] {
             assert!(Stranded::parse(document.as_bytes()).is_none(), "{document}");
         }
