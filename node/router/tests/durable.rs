@@ -167,6 +167,41 @@ fn a_client_that_is_behind_gets_everything_once_and_in_order() {
 }
 
 #[test]
+fn what_a_stream_has_of_the_log_is_not_given_to_it_again_when_the_process_has_started_again() {
+    for archives in [false, true] {
+        let mut world = process(archives);
+        let romeo = world.online("romeo", "orchard");
+        let juliet = world.online("juliet", "balcony");
+        let id = world.enable(&juliet);
+        say(&mut world, &romeo, 0..3);
+        world.acknowledge(&juliet, 1);
+        (0..3).for_each(|_| world.tick());
+        world.node_dies(&juliet);
+        say(&mut world, &romeo, 3..4);
+        for _ in 0..2 {
+            world.hand_over();
+            world.alone = true;
+        }
+        let romeo = world.online("romeo", "garden");
+        say(&mut world, &romeo, 4..5);
+        let (back, _) = world.resume("juliet", &id, 1).expect("it is resumed");
+        let given = bodies(&back.stanzas()).join(" ");
+        assert_eq!(given, "n1 n2 n3 n4", "archived: {archives}");
+        world.acknowledge(&back, 5);
+        (0..3).for_each(|_| world.tick());
+        let waits = world.log("juliet");
+        let owed = waits
+            .iter()
+            .filter(|it| Some(it.position) > world.delivered("juliet"));
+        assert_eq!(owed.count(), 0, "archived: {archives}");
+        assert!(
+            bodies(&after_a_crash(&mut world)).is_empty(),
+            "archived: {archives}"
+        );
+    }
+}
+
+#[test]
 fn what_is_only_a_state_does_not_touch_the_disk() {
     let mut world = process(false);
     let romeo = world.online("romeo", "orchard");

@@ -395,7 +395,8 @@ impl Account {
         let epoch = self.offline.epoch;
         self.offline.to_be_read |= entries.iter().any(|it| it.position.epoch() < epoch);
         let last = entries.last().map(|entry| entry.position);
-        entries.retain(|entry| !self.offline.unsure.has(entry.position));
+        let unsure = &mut self.offline.unsure;
+        entries.retain(|entry| !unsure.knows(entry.position, is_archived(entry)));
         let Some(given) = Given::of(&entries) else {
             // All of it was given before.
             self.offline.draining = false;

@@ -26,7 +26,7 @@ use rookery_xmpp::stanza::{Batch, parse_rec};
 use super::mirror::Mirror;
 use super::mirror_bounds::Bounds;
 use super::resumption::Stream;
-use super::{Account, Session};
+use super::{Account, Session, unsure};
 use crate::shard::{Reply, Request, Then, Turn};
 
 /// The namespace of the documents; another form gets another one.
@@ -257,8 +257,19 @@ impl Account {
         taken.recall(&stranded.state);
         self.sessions.insert(taken);
         self.sessions.begins_to_read(*session);
+        self.were_given(turn, &kept.unacked);
         turn.env.modules.session_bound(self, turn, *session);
         self.drain_offline(turn);
+    }
+
+    /// What a stream has of the log is not given to it again.
+    fn were_given(&mut self, turn: &Turn<'_>, unacked: &[Delivered]) {
+        for delivered in unacked {
+            let places = (0..delivered.batch.recs.len()).filter_map(|at| delivered.logged.at(at));
+            for position in places.filter_map(unsure::position) {
+                self.offline.was_given(position, turn.now);
+            }
+        }
     }
 
     /// A node has announced the stream: it may not have been given all that is in the store.

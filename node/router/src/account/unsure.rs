@@ -68,6 +68,16 @@ impl Unsure {
         found.is_ok()
     }
 
+    /// Whether this, which was read just now, was given.
+    pub(super) fn knows(&mut self, position: Position, is_archived: bool) -> bool {
+        let found = self.given.binary_search_by_key(&position, |it| it.position);
+        let given = found.ok().and_then(|at| self.given.get_mut(at));
+        given.is_some_and(|given| {
+            given.is_archived = is_archived;
+            true
+        })
+    }
+
     /// Nobody has got this. False if that is not known.
     fn take_back(&mut self, position: Position) -> bool {
         let found = self.given.binary_search_by_key(&position, |it| it.position);
@@ -130,6 +140,17 @@ impl Offline {
             self.read = Some(position);
         }
         self.unsure.push(position, now, is_archived);
+    }
+
+    /// A former owner of the shard gave what lies there to a session that has it still.
+    pub(super) fn was_given(&mut self, position: Position, now: Timestamp) {
+        if Some(position) <= self.cursor || self.unsure.has(position) {
+            return;
+        }
+        self.unsure.push(position, now, false);
+        self.stored = self.stored.saturating_sub(1);
+        // What it is, is seen then.
+        self.to_be_read = true;
     }
 
     /// A session did not get what lies there, and nobody else has: it waits.
