@@ -75,6 +75,13 @@ impl Inbox {
         self.queue().close()
     }
 
+    /// Refuses everything from now on, and shows what is kept.
+    pub(crate) fn stop(&self) -> Rest {
+        let frames = self.queue().stop();
+        let unacked = Vec::new();
+        Rest { frames, unacked }
+    }
+
     /// Drops what nobody will write. Whether the shard has ended the session.
     pub(crate) fn drop_frames(&self) -> bool {
         let frames = self.queue().drop_frames();

@@ -4,6 +4,8 @@
 //!   session was ended by the server, or its connection node died, unless it was told that it is acknowledged; and not
 //!   where it was with a session whose stream cannot be resumed and whose node died with it, or before the session's
 //!   last words had reached a shard.
+//!   Nor where it was kept for a stream that can be resumed by the client's node and by the shard's owner, and the one
+//!   was gone before the other had heard of it: what is kept twice outlives one of both.
 //! * **Acknowledged** (XEP-0198) is no message that is nowhere yet. What a client was told, by `<a/>`, `<resumed/>` or
 //!   `<failed/>`, never goes back and never exceeds what it has sent; the rest it sends again: on the stream that goes
 //!   on as the same message, on a new one as another.
@@ -36,7 +38,7 @@ use std::ops::RangeInclusive;
 use rookery_session::carrier::{SessionId, ShardId};
 use rookery_xmpp::jid::Jid;
 
-use super::clock::Micros;
+use super::clock::{Micros, SECOND};
 use super::message::Received;
 use budgets::Budgets;
 pub(crate) use given::Given;
@@ -56,6 +58,8 @@ pub(crate) struct Oracle {
     /// When sessions were ended from the server's side.
     ended: BTreeMap<SessionId, Micros>,
     given: Given,
+    /// The newest epoch of each shard.
+    epochs: BTreeMap<ShardId, u32>,
     pub(crate) owners: Owners,
     pub(crate) registrations: Registrations,
     pub(crate) budgets: Budgets,
@@ -105,6 +109,9 @@ struct Sent {
     stored: bool,
     /// It was in the queue of a session whose node died.
     unread: bool,
+    /// When a session's node died that kept it: from then on its shard alone does, until it knows that and has stored
+    /// it, or the client is back.
+    alone: Option<Micros>,
     /// A session of this node ended with it in its queue, and no shard has heard of that yet.
     left: Option<u32>,
     /// The epochs under which its recipient's shard was given it, and when first.
@@ -136,6 +143,7 @@ impl Oracle {
             arrived: BTreeSet::new(),
             ended: BTreeMap::new(),
             given: Given::default(),
+            epochs: BTreeMap::new(),
             owners: Owners::default(),
             registrations: Registrations::default(),
             budgets: Budgets::default(),
@@ -179,6 +187,7 @@ impl Oracle {
             appended: false,
             stored: false,
             unread: false,
+            alone: None,
             left: None,
             came: Vec::new(),
             due: posting.due,
@@ -251,7 +260,16 @@ impl Oracle {
     }
 
     /// A shard, one of so many, has acted under an epoch upon these messages.
-    pub(crate) fn acted(&mut self, shard: ShardId, shards: u16, epoch: u32, messages: &[u64]) {
+    pub(crate) fn acted(
+        &mut self,
+        (shard, shards): (ShardId, u16),
+        epoch: u32,
+        messages: &[u64],
+        now: Micros,
+    ) {
+        if self.epochs.insert(shard, epoch) != Some(epoch) {
+            self.loses_what_was_alone((shard, shards), now);
+        }
         for number in messages {
             let Some(sent) = self.sent.get_mut(*number as usize) else {
                 continue;
@@ -260,6 +278,16 @@ impl Oracle {
             let is_known = sent.came.last().is_some_and(|(known, _)| *known == epoch);
             if ShardId::of(&sent.recipient, shards) == shard && !is_known {
                 sent.came.push((epoch, self.given.moment()));
+            }
+        }
+    }
+
+    /// Both copies of what a session's node and its shard keep are gone if both die together.
+    fn loses_what_was_alone(&mut self, (shard, shards): (ShardId, u16), now: Micros) {
+        for sent in &mut self.sent {
+            let is_there = ShardId::of(&sent.recipient, shards) == shard;
+            if let Some(at) = sent.alone.take_if(|_| is_there) {
+                sent.unread |= now < at + ALONE_WITHIN;
             }
         }
     }
@@ -358,6 +386,15 @@ impl Oracle {
         }
     }
 
+    /// The node of a session has died that kept these messages, as its shard does.
+    pub(crate) fn alone(&mut self, numbers: &[u64], now: Micros) {
+        for number in numbers {
+            if let Some(sent) = self.sent.get_mut(*number as usize) {
+                sent.alone = Some(now);
+            }
+        }
+    }
+
     /// The server has ended a session, or its node has died.
     pub(crate) fn ended(&mut self, session: SessionId, now: Micros) {
         self.ended.entry(session).or_insert(now);
@@ -413,6 +450,10 @@ impl Oracle {
         ended.is_none_or(|at| *at < sent.at)
     }
 }
+
+/// Within this time a shard hears that a session's node has died, and stores what it keeps for it: a lease, and some
+/// attempts to dial.
+const ALONE_WITHIN: Micros = 8 * SECOND;
 
 #[cfg(test)]
 mod tests;

@@ -274,7 +274,10 @@ impl Session {
     /// The session is over: its shard gets back what its client has not read, and hears of it behind everything else.
     fn leave(&mut self, process: &Process, afterwards: Afterwards) -> Departed {
         let written = self.stream.take_written();
-        let mut rest = self.inbox.close();
+        let mut rest = match afterwards {
+            Afterwards::StaysAtShard => self.inbox.stop(),
+            _ => self.inbox.close(),
+        };
         let was_closed = rest
             .frames
             .iter()
@@ -307,12 +310,14 @@ impl Session {
         }
     }
 
-    /// The node has died, and with it the session. Gives the numbers of the messages that its client has not read, and
-    /// that nobody else has.
-    pub(crate) fn cut(mut self) -> Vec<u64> {
-        let mut unread: Vec<_> = self.inbox.close().frames.iter().flat_map(lonely).collect();
+    /// The node has died, and with it the session. Gives the numbers of the messages that its client has not read: of
+    /// those that nobody else has, and of those that its shard keeps.
+    pub(crate) fn cut(mut self) -> (Vec<u64>, Vec<u64>) {
+        let rest = self.inbox.close();
+        let mut unread: Vec<_> = rest.frames.iter().flat_map(lonely).collect();
         unread.extend(self.stream.take_written().iter().flat_map(numbers));
-        unread
+        let kept = rest.unacked.iter().flat_map(numbers).collect();
+        (unread, kept)
     }
 
     fn next_of_backlog(&mut self) -> Option<ToShard> {

@@ -368,7 +368,8 @@ impl World {
                         );
                     }
                     self.oracle.owners.acted(shard, epoch, node, self.now);
-                    self.oracle.acted(shard, SHARDS, epoch, &messages);
+                    self.oracle
+                        .acted((shard, SHARDS), epoch, &messages, self.now);
                 }
                 Word::Bounced(number) => self.oracle.bounced(number),
                 Word::Mirrored(numbers) => self.oracle.mirrored(&numbers),

@@ -80,6 +80,11 @@ impl Inbox {
         self.queue().close()
     }
 
+    /// Refuses everything from now on, and shows what is kept until the shard has heard that the session stays there.
+    pub(crate) fn stop(&self) {
+        drop(self.queue().stop());
+    }
+
     /// Drops what waits to be written: nobody will write it here, and it is kept. Whether the shard has ended the
     /// session.
     pub(crate) fn drop_frames(&self) -> bool {

@@ -292,6 +292,16 @@ impl Delivered {
         }
         before - self.batch.stanza_bytes()
     }
+
+    /// Keeps of a page of the log, of which nothing has an arrival or a number, what stays.
+    pub fn retain(&mut self, stays: &[bool]) {
+        let origins = (0..self.batch.recs.len()).map(|at| self.origins.at(at));
+        let left = origins.zip(stays).filter(|(_, stays)| **stays);
+        self.origins = Origins::Each(left.map(|(origin, _)| origin).collect());
+        self.logged = self.logged.filtered(stays.iter().copied());
+        let mut stays = stays.iter();
+        self.batch.recs.retain(|_| stays.next() == Some(&true));
+    }
 }
 
 impl From<Batch> for Delivered {
@@ -431,7 +441,10 @@ pub struct Kept {
     pub id: String,
     /// The number of the oldest of its client's stanzas that has not been dealt with.
     pub next_stanza: u64,
-    /// The number behind the last that is on its way to the shard: all between the two come again.
+    /// The number behind the last of those that have not been dealt with: they come again.
+    pub again: u64,
+    /// The number behind the last that was on its way to the shard. What is behind those that come again has been dealt
+    /// with.
     pub submitted: u64,
     /// How many of the client's stanzas have been dealt with, modulo 2^32.
     pub h: u32,

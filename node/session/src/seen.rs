@@ -3,9 +3,13 @@
 //! Frames are sent again when the owner of a shard is gone before it could say what it had done. Of one
 //! session's stanzas for one recipient the numbers only grow on every way. But there are two ways to a session,
 //! directly and through the log, and neither waits for the other: so it is known of the last [`EXACT`] numbers which
-//! of them came.
+//! of them came. A message that another session gives back at its end may have come long before.
+
+mod came;
 
 use std::collections::VecDeque;
+
+use came::{Came, EXACT};
 
 use crate::carrier::{Delivered, Origin, Origins, SessionId};
 
@@ -14,12 +18,12 @@ use crate::carrier::{Delivered, Origin, Origins, SessionId};
 pub struct Seen(VecDeque<(SessionId, Newest)>);
 
 /// The numbers that came last from one session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Newest {
     /// The one behind the last that came.
     next: u64,
-    /// Whether the number came that is n + 1 before that: bit n.
-    came: u64,
+    /// Which of those before that came.
+    came: Came,
 }
 
 impl Seen {
@@ -67,18 +71,33 @@ impl Seen {
     }
 
     /// What is known, to be told to another node: sessions, the one that was heard of last behind the others, each with
-    /// the number behind the last that came, and with those of the 64 before it that came.
-    pub fn told(&self) -> impl ExactSizeIterator<Item = (SessionId, u64, u64)> {
-        let told = |(session, newest): &(SessionId, Newest)| (*session, newest.next, newest.came);
-        self.0.iter().map(told)
+    /// the number behind the last that came, and with those of the 64 before it that came; then the same of those
+    /// before, if any of them came.
+    pub fn told(&self) -> Vec<(SessionId, u64, u64)> {
+        let told = |(session, newest): &(SessionId, Newest)| {
+            let (session, next) = (*session, newest.next);
+            let words = newest.came.words().into_iter().enumerate();
+            let words = words.filter(|(at, came)| *at == 0 || *came != 0);
+            words.map(move |(at, came)| (session, next.saturating_sub(64 * at as u64), came))
+        };
+        self.0.iter().flat_map(told).collect()
     }
 
     /// What another node has told, as far as so much is remembered.
     pub fn heard(told: impl IntoIterator<Item = (SessionId, u64, u64)>) -> Self {
-        let heard = told
-            .into_iter()
-            .map(|(session, next, came)| (session, Newest { next, came }));
-        Self(heard.take(SESSIONS_MAX).collect())
+        let mut heard = Self::default();
+        for (session, next, came) in told {
+            let last = heard.0.back_mut().filter(|(last, _)| *last == session);
+            if let Some((_, newest)) = last {
+                let before = newest.next.saturating_sub(next) / 64;
+                newest.came.put(before as usize, came);
+            } else if heard.0.len() < SESSIONS_MAX {
+                let mut newest = Newest::before(next);
+                newest.came.put(0, came);
+                heard.0.push_back((session, newest));
+            }
+        }
+        heard
     }
 
     /// Takes out of a delivery what has been seen. What lay in a log is there for the very reason that somebody may
@@ -97,16 +116,9 @@ impl Seen {
                 let news = each.iter().copied();
                 let news = news.map(|origin| origin.is_none_or(|origin| self.is_news(origin)));
                 let news: Vec<bool> = news.collect();
-                if news.iter().all(|is_new| *is_new) {
-                    return;
+                if !news.iter().all(|is_new| *is_new) {
+                    delivered.retain(&news);
                 }
-                let recs = std::mem::take(&mut delivered.batch.recs);
-                let all = recs.into_iter().zip(each.iter().copied()).zip(&news);
-                let new = all.filter_map(|(it, is_new)| is_new.then_some(it));
-                let (recs, origins): (Vec<_>, Vec<_>) = new.unzip();
-                delivered.batch.recs = recs;
-                *each = origins.into();
-                delivered.logged = delivered.logged.filtered(news);
             }
         }
     }
@@ -135,10 +147,7 @@ impl Seen {
                 if self.0.len() == SESSIONS_MAX {
                     self.0.pop_front();
                 }
-                let newest = Newest {
-                    next: origin.sequence,
-                    came: 0,
-                };
+                let newest = Newest::before(origin.sequence);
                 self.0.push_back((origin.session, newest));
             }
         }
@@ -148,11 +157,17 @@ impl Seen {
 }
 
 impl Newest {
+    /// None came before this number.
+    fn before(next: u64) -> Self {
+        let came = Came::default();
+        Self { next, came }
+    }
+
     /// Whether a number came, if that is known.
-    fn has(self, number: u64) -> Option<bool> {
+    fn has(&self, number: u64) -> Option<bool> {
         match self.next.checked_sub(number) {
             None | Some(0) => Some(false),
-            Some(back @ 1..=EXACT) => Some(self.came >> (back - 1) & 1 == 1),
+            Some(back @ 1..=EXACT) => Some(self.came.has(back)),
             Some(_) => None,
         }
     }
@@ -160,27 +175,21 @@ impl Newest {
     /// A number has not come.
     fn remove(&mut self, number: u64) {
         if let Some(back @ 1..=EXACT) = self.next.checked_sub(number) {
-            self.came &= !(1 << (back - 1));
+            self.came.set(back, false);
         }
     }
 
     /// A number came.
     fn add(&mut self, number: u64) {
         if number >= self.next {
-            let ahead = (number - self.next).saturating_add(1);
-            let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-            self.came = self.came.checked_shl(ahead).unwrap_or(0);
+            self.came.shift((number - self.next).saturating_add(1));
             self.next = number.saturating_add(1);
         }
         if let Some(back @ 1..=EXACT) = self.next.checked_sub(number) {
-            self.came |= 1 << (back - 1);
+            self.came.set(back, true);
         }
     }
 }
-
-/// How many numbers before the last of a session are known one by one. What is sent again is what was under way when
-/// an owner died, so more of one session to one recipient would have to be.
-const EXACT: u64 = 64;
 
 /// How many sessions are remembered. What is sent again is seconds old, so this many would have to
 /// write to one account within seconds to make a repeat pass.
@@ -257,8 +266,8 @@ mod tests {
         assert!(seen.is_new(origin(1, 100 + EXACT)));
         assert!(seen.is_new(origin(1, 101)) && !seen.is_new(origin(1, 101)));
         assert!(!seen.is_new(origin(1, 100)), "it is not known any more");
-        assert!(seen.is_new(origin(1, 1_000)) && !seen.is_new(origin(1, 102)));
-        assert!(seen.is_new(origin(1, 999)));
+        assert!(seen.is_new(origin(1, 9_000)) && !seen.is_new(origin(1, 102)));
+        assert!(seen.is_new(origin(1, 8_999)));
     }
 
     #[test]
@@ -270,12 +279,26 @@ mod tests {
         // What came in a page is not given directly after it, nor again in the next one.
         assert_eq!(seen.repeats(origin(1, 9), 2), 1);
         assert_eq!(left(&mut seen, &[6, 9, 10, 11]), [Some(11), None]);
-        assert!(seen.is_new(origin(1, 500)));
+        assert!(seen.is_new(origin(1, 12 + EXACT)));
         assert_eq!(
             left(&mut seen, &[11]),
             [Some(11), None],
             "it is too old to know"
         );
+    }
+
+    #[test]
+    fn another_node_is_told_all_that_is_known() {
+        let mut seen = Seen::default();
+        for sequence in [0, 40, 500, 511, 640] {
+            assert!(seen.is_new(origin(1, sequence)));
+        }
+        assert!(seen.is_new(origin(2, 3)));
+        let told = seen.told();
+        assert_eq!(told.len(), 1 + 2 + 1);
+        let mut heard = Seen::heard(told);
+        assert_eq!(heard, seen);
+        assert!(!heard.is_new(origin(1, 500)) && heard.is_new(origin(1, 501)));
     }
 
     #[test]

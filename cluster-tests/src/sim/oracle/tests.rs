@@ -27,7 +27,7 @@ impl Run {
 
     fn came(&mut self, epoch: u32, number: u64) {
         let shard = ShardId::of("dee@localhost", SHARDS);
-        self.0.acted(shard, SHARDS, epoch, &[number]);
+        self.0.acted((shard, SHARDS), epoch, &[number], 0);
     }
 
     /// Whether dee may read this message now.

@@ -204,8 +204,9 @@ impl World {
         }
         for session in gone {
             self.oracle.ended(session.id, self.now);
-            let unread = session.cut();
+            let (unread, kept) = session.cut();
             self.oracle.unread(&unread);
+            self.oracle.alone(&kept, self.now);
         }
     }
 }

@@ -172,8 +172,8 @@ impl ShardLink {
         if std::mem::replace(&mut self.detached, true) {
             return;
         }
-        // The shard has it all.
-        drop(self.inbox.close());
+        // The shard has it all, and may be lost before it has heard of this.
+        self.inbox.stop();
         if let Some(Bound { jid, shard }) = self.bound.take() {
             let session = self.inbox.session();
             let receipt = None;

@@ -131,6 +131,9 @@ impl Routers for Ways {
     }
 
     fn send(&self, shard: ShardId, frame: ToShard) -> Result<(), Full<ToShard>> {
+        if let ToShard::Detached { session, .. } = &frame {
+            self.inner.seats.stays_at_shard(*session);
+        }
         let body = UpBody::Session(frame);
         match self.inner.offer(Up::new(shard, body)) {
             Ok(()) => Ok(()),

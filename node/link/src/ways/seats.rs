@@ -29,6 +29,8 @@ struct Seat {
     shard: ShardId,
     jid: Arc<Jid>,
     address: IpAddr,
+    /// The same, when the session goes on without this node: what it keeps is shown until the shard has heard that.
+    left: Option<SinkRef>,
     /// What an owner of the shard wanted remembered.
     state: Bytes,
     node: u32,
@@ -139,6 +141,7 @@ impl Seats {
         let session = asked.sink.session();
         let seat = Seat {
             sink: Arc::downgrade(&asked.sink),
+            left: None,
             shard: asked.shard,
             jid,
             address: asked.address,
@@ -156,6 +159,13 @@ impl Seats {
         if let Some(seat) = self.table().seats.get_mut(&session) {
             // Not a slice of what came with it.
             seat.state = Bytes::copy_from_slice(state);
+        }
+    }
+
+    /// A session goes on without this node, as soon as its shard has heard that.
+    pub(super) fn stays_at_shard(&self, session: SessionId) {
+        if let Some(seat) = self.table().seats.get_mut(&session) {
+            seat.left = seat.sink.upgrade();
         }
     }
 

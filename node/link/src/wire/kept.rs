@@ -19,6 +19,7 @@ pub(super) fn size(kept: &Kept) -> usize {
 pub(super) fn write(kept: &Kept, out: &mut impl Out) {
     out.text(&kept.id);
     out.u64(kept.next_stanza);
+    out.u64(kept.again);
     out.u64(kept.submitted);
     out.u32(kept.h);
     out.u64(kept.acked);
@@ -31,7 +32,7 @@ pub(super) fn write(kept: &Kept, out: &mut impl Out) {
 
 pub(super) fn read(input: &mut Reader) -> Result<Kept, Malformed> {
     let id = input.text()?;
-    let (next_stanza, submitted) = (input.u64()?, input.u64()?);
+    let (next_stanza, again, submitted) = (input.u64()?, input.u64()?, input.u64()?);
     let (h, acked) = (input.u32()?, input.u64()?);
     let count = input.count(NUMBERED_BYTES_MIN)?;
     let unacked = (0..count).map(|_| read_numbered(input));
@@ -39,6 +40,7 @@ pub(super) fn read(input: &mut Reader) -> Result<Kept, Malformed> {
     Ok(Kept {
         id,
         next_stanza,
+        again,
         submitted,
         h,
         acked,

@@ -10,7 +10,7 @@
 //! The session's node takes what is numbered in order only. So what it did not get (its link was full, or broke) is
 //! given again from there on, with all that follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -276,6 +276,7 @@ impl State {
         if self.takes_no_more || !self.bounds.have_room(&self.unacked, &delivered) {
             return Err(delivered);
         }
+        self.drop_unacked(&mut delivered);
         self.seen.drop_repeats(&mut delivered);
         if delivered.batch.recs.is_empty() {
             return Ok(());
@@ -291,6 +292,24 @@ impl State {
             self.waits(delivered.number, delivered.receipt);
         }
         Ok(())
+    }
+
+    /// Takes out of a page of the log what was given from there before and its client has not got, however much came
+    /// since.
+    fn drop_unacked(&self, delivered: &mut Delivered) {
+        let Logged::Each(places) = &delivered.logged else {
+            return;
+        };
+        let given = self.unacked.iter().flat_map(|known| {
+            let places = (0..known.batch.recs.len()).map(|at| known.logged.at(at));
+            places.flatten().map(NonZeroU64::get)
+        });
+        let given: BTreeSet<u64> = given.collect();
+        let news: Vec<bool> = places.iter().map(|place| !given.contains(place)).collect();
+        if given.is_empty() || news.iter().all(|is_new| *is_new) {
+            return;
+        }
+        delivered.retain(&news);
     }
 
     fn give(&mut self, mut delivered: Delivered) {
@@ -375,3 +394,17 @@ impl Sink for Mirror {
 
 /// A mirror that the account and the effects of its shard share.
 pub(super) type MirrorRef = Arc<Mirror>;
+
+/// Of these what has a number behind this one, without it.
+pub(super) fn behind(unacked: &[Delivered], number: u64) -> Vec<Delivered> {
+    let behind = unacked.iter().filter_map(|delivered| {
+        let known = number.saturating_add(1).saturating_sub(delivered.number) as usize;
+        let mut delivered = delivered.clone();
+        (known < delivered.batch.recs.len()).then(|| {
+            delivered.drop_first(known);
+            delivered.number = 0;
+            delivered
+        })
+    });
+    behind.collect()
+}

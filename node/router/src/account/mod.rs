@@ -40,6 +40,7 @@ mod submit;
 mod subscription;
 mod undelivered;
 mod unsure;
+mod void;
 mod waiting;
 mod work;
 
@@ -209,6 +210,9 @@ impl Account {
 
     /// Does a piece of work while the turn holds its receipt.
     fn perform_held(&mut self, turn: &mut Turn<'_>, work: Work) {
+        if let Some(session) = work.ends() {
+            self.counts_no_more(session);
+        }
         match work {
             Work::Submit { .. } => self.submit(turn, work),
             Work::Arrive { .. } => self.arrive(turn, work),

@@ -21,6 +21,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
+use super::mirror::behind;
 use super::resumption::{Stream, resumed_elsewhere};
 use super::{Account, Availability, Session, stranded};
 use crate::shard::Turn;
@@ -107,10 +108,7 @@ impl Account {
         let before = match kept {
             Some(kept) => match self.before(turn, state, (sink.session(), &kept.id)) {
                 Ok(before) => before,
-                Err(Earlier) => {
-                    self.is_outrun(sink.session());
-                    return turn.close(&sink, resumed_elsewhere());
-                }
+                Err(Earlier) => return self.comes_too_late(turn, &sink, kept),
             },
             None => None,
         };
@@ -126,10 +124,11 @@ impl Account {
             return turn.close(&sink, error);
         }
         let mut session = Session::new(jid, sink, address, turn.now);
+        let mut clashing = None;
         if let Some(kept) = kept {
             let mut stream = Stream::again(kept, session.sink.clone(), turn);
             if let Some(before) = before.and_then(|before| before.stream) {
-                stream.follows(&before);
+                clashing = Some((stream.follows(&before), before.is_stored, before.id));
             }
             session.sink = stream.mirror.clone();
             session.next_stanza = kept.next_stanza;
@@ -140,7 +139,29 @@ impl Account {
         self.sessions.insert(session);
         self.sessions.begins_to_read(id);
         turn.env.modules.session_bound(self, turn, id);
+        match clashing {
+            Some((clashing, true, stream)) if !clashing.is_empty() => {
+                self.leaves_stored(turn, id, &stream, &clashing);
+            }
+            Some((clashing, ..)) => clashing.iter().for_each(|it| self.left(turn, id, it)),
+            None => {}
+        }
         self.drain_offline(turn);
+    }
+
+    /// A session is announced whose stream has gone on as another one, perhaps from what the store had of it: its node
+    /// may have been given more since.
+    fn comes_too_late(&mut self, turn: &mut Turn<'_>, sink: &SinkRef, kept: &Kept) {
+        self.is_outrun(sink.session());
+        turn.close(sink, resumed_elsewhere());
+        let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == kept.id);
+        let Some(present) = self.sessions.iter().find(named) else {
+            return;
+        };
+        let (id, inherited) = (present.id, present.stream.as_ref().map(|it| it.inherited));
+        for delivered in behind(&kept.unacked, inherited.unwrap_or(u64::MAX)) {
+            self.left(turn, id, &delivered);
+        }
     }
 
     /// What a session with this state, which has the stream of this name now, was before, where that is known here. Its
@@ -154,6 +175,7 @@ impl Account {
     ) -> Result<Option<Session>, Earlier> {
         let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == stream);
         let Some(known) = self.sessions.iter().find(named).map(|known| known.id) else {
+            self.former_is_over(turn, state);
             return Ok(None);
         };
         let state = Element::parse(state);
@@ -169,6 +191,18 @@ impl Account {
             }
         }
         Ok(known)
+    }
+
+    /// A session that this one was before may have been announced as one that has still to say its last words.
+    fn former_is_over(&mut self, turn: &mut Turn<'_>, state: &[u8]) {
+        let Ok(state) = Element::parse(state) else {
+            return;
+        };
+        for session in former(&state) {
+            if let Some(known) = self.sessions.remove(session) {
+                turn.env.modules.session_ended(self, turn, &known);
+            }
+        }
     }
 }
 

@@ -21,9 +21,10 @@ use rookery_session::carrier::{
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
-use super::mirror::{Mirror, MirrorRef};
+use super::mirror::{Mirror, MirrorRef, behind};
 use super::mirror_bounds::Bounds;
 use super::open::make_room;
+use super::void::Void;
 use super::{Account, Session, Stranded, stranded};
 use crate::shard::{Reply, Request, Turn};
 
@@ -36,6 +37,10 @@ const LEFT_MAX: usize = 32;
 
 /// How many may want to resume one stream before it can be: a client tries again some seconds after it was cut off.
 const EARLY_MAX: usize = 4;
+
+/// How long it is waited for what a node has sent to the former owner of a shard: it may have heard since that this was
+/// dealt with, and does not send it again.
+const AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often a stream is stored before it goes on: once, and again for what came meanwhile.
 const STORED_TIMES_MAX: u32 = 3;
@@ -53,9 +58,11 @@ pub(super) struct Stream {
     pub(super) ends: Option<Timestamp>,
     /// The sessions that it was before, the last one last.
     pub(super) former: Vec<SessionId>,
-    /// Of the present way: what its node has sent to the former owner of the shard ends before this number, and comes
-    /// again.
-    submitted: u64,
+    /// Of the present way: what its node has sent to the former owner of the shard and comes again ends before this
+    /// number, and what it has sent at all before that one.
+    again: (u64, u64),
+    /// When it is waited for no more.
+    again_until: Timestamp,
     /// What its client has sent and may not have been dealt with.
     open: Vec<ReceiptRef>,
     /// The store has a document of it.
@@ -64,14 +71,16 @@ pub(super) struct Stream {
     stored_through: u64,
     /// It was taken from the store, and no node has said more of it.
     pub(super) is_from_store: bool,
-    /// The number of the last stanza that the session's node had when it was announced.
-    pub(super) announced: u64,
+    /// All up to this number was given by former owners of the shard, and what is behind it by this one.
+    pub(super) inherited: u64,
     /// Its node says what its client has not got: it cannot be resumed any more.
     is_ending: bool,
     /// Its client goes on by another way: what comes by the present one is void.
     is_left: bool,
     /// Those who wanted to resume it before all that was sent by the present way was here.
     early: Vec<Resuming>,
+    /// What was void, for its client says it again by another way.
+    void: Void,
 }
 
 /// A client that wants to go on with a stream.
@@ -104,15 +113,17 @@ impl Stream {
             h,
             ends: None,
             former: Vec::new(),
-            submitted: 0,
+            again: (0, 0),
+            again_until: Timestamp(0),
             open: Vec::new(),
             is_stored: false,
             stored_through: 0,
             is_from_store: false,
-            announced: 0,
+            inherited: 0,
             is_ending: false,
             is_left: false,
             early: Vec::new(),
+            void: Void::default(),
         }
     }
 
@@ -120,8 +131,9 @@ impl Stream {
     pub(super) fn again(kept: &Kept, sink: SinkRef, turn: &Turn<'_>) -> Self {
         let mirror = Arc::new(Mirror::again(sink, kept, Bounds::now(turn)));
         Self {
-            submitted: kept.submitted,
-            announced: kept.sent(),
+            again: (kept.again, kept.submitted),
+            again_until: turn.now.plus(AGAIN_WITHIN),
+            inherited: kept.sent(),
             ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
         }
     }
@@ -132,6 +144,7 @@ impl Stream {
             ends: Some(ends),
             is_stored: true,
             stored_through: kept.sent(),
+            inherited: kept.sent(),
             is_from_store: true,
             ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
         }
@@ -143,6 +156,7 @@ impl Stream {
         Kept {
             id: self.id.clone(),
             next_stanza,
+            again: 0,
             submitted: 0,
             h: self.h(next_stanza),
             acked,
@@ -162,13 +176,37 @@ impl Stream {
         self.stored_through = number;
     }
 
-    /// What this one was before has what its node may not have been given.
-    pub(super) fn follows(&mut self, before: &Self) {
+    /// What this one was before has what its node may not have been given. Gives what this owner of the shard has given
+    /// there under numbers that a former one had used here.
+    pub(super) fn follows(&mut self, before: &Self) -> Vec<Delivered> {
         let (_, unacked, _) = before.mirror.shown();
-        self.mirror.adopt(&unacked);
-        if before.is_stored {
+        let mut clashing = Vec::new();
+        if self.inherited <= before.inherited {
+            self.mirror.adopt(&unacked);
+            self.inherited = before.inherited;
+        } else {
+            clashing = behind(&unacked, before.inherited);
+        }
+        if before.is_stored && clashing.is_empty() {
             self.is_stored_through(before.stored_through);
         }
+        clashing
+    }
+
+    /// The store has these as well. Gives those whose numbers are others' now.
+    pub(super) fn has_in_store(&mut self, kept: &Kept) -> Vec<Delivered> {
+        if self.is_stored && self.stored_through >= kept.sent() {
+            // It is known.
+            return Vec::new();
+        }
+        let is_all_inherited = self.mirror.sent() == self.inherited;
+        if is_all_inherited || kept.sent() <= self.inherited {
+            self.is_stored_through(kept.sent());
+            self.mirror.adopt(&kept.unacked);
+            self.inherited = self.inherited.max(kept.sent());
+            return Vec::new();
+        }
+        behind(&kept.unacked, self.inherited)
     }
 
     /// Its node is there again.
@@ -180,13 +218,28 @@ impl Stream {
     /// It goes on by another way, whose client has sent so many.
     fn goes_on(&mut self, had: u32) {
         (self.first, self.h, self.ends) = (0, had, None);
-        (self.submitted, self.is_left) = (0, false);
+        (self.again, self.is_left) = ((0, 0), false);
         self.is_from_store = false;
     }
 
     fn opens(&mut self, receipt: &Receipt) {
         make_room(&mut self.open, ReceiptRef::is_settled);
         self.open.push(receipt.downgrade());
+    }
+
+    fn holds_void(&mut self, turn: &Turn<'_>, session: SessionId) {
+        if let Some(receipt) = turn.receipt.clone() {
+            self.void.hold(session, receipt, turn.now);
+        }
+    }
+
+    /// The number of the next stanza, when this one was. Behind the last that comes again all has been dealt with.
+    pub(super) fn next_behind(&self, next_stanza: u64) -> u64 {
+        let (again, submitted) = self.again;
+        match next_stanza >= again {
+            true => next_stanza.max(submitted),
+            false => next_stanza,
+        }
     }
 
     /// How many stanzas its client has sent, if this is the number of the next.
@@ -239,13 +292,14 @@ impl Account {
         let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
             return resuming.refused(turn, None);
         };
-        if stream.ends.is_none() && next_stanza < stream.submitted {
+        if stream.ends.is_none() && next_stanza < stream.again.0 && turn.now < stream.again_until {
             return match stream.early.len() < EARLY_MAX {
                 true => stream.early.push(resuming),
                 false => turn.answer(&resuming.from, resuming.ask, Answer::Unavailable),
             };
         }
         stream.is_left = stream.mirror.may_have(resuming.h);
+        stream.void.begins();
         let open: Vec<_> = stream.open.iter().filter_map(ReceiptRef::upgrade).collect();
         if open.is_empty() {
             return self.store_and_go_on(turn, resuming, STORED_TIMES_MAX);
@@ -353,14 +407,24 @@ impl Account {
     /// there. What the turn holds a receipt of is under way then.
     pub(super) fn takes_from(&mut self, turn: &Turn<'_>, id: SessionId) -> bool {
         let Some(session) = self.sessions.get_mut(id) else {
-            return !self.is_former(id) && !self.outrun.contains(&id);
+            let mut streams = self.sessions.iter_mut().filter_map(|it| it.stream.as_mut());
+            if let Some(stream) = streams.find(|stream| stream.former.contains(&id)) {
+                stream.holds_void(turn, id);
+                return false;
+            }
+            return !self.left.contains(&id) && !self.outrun.contains(&id);
         };
         let Some(stream) = &mut session.stream else {
             return true;
         };
-        if stream.is_left || stream.ends.is_some() {
+        if stream.is_left {
+            stream.holds_void(turn, id);
             return false;
         }
+        if stream.ends.is_some() {
+            return false;
+        }
+        stream.void.is_heard();
         if let Some(receipt) = &turn.receipt {
             stream.opens(receipt);
         }
@@ -387,14 +451,25 @@ impl Account {
 
     /// The client has got so many.
     pub(super) fn acknowledged(&mut self, turn: &mut Turn<'_>, id: SessionId, acked: u64) {
-        if let Some(stream) = self.sessions.get(id).and_then(|it| it.stream.as_ref()) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && let Some(stream) = &mut session.stream
+        {
             stream.mirror.acknowledged(acked);
-            if let Some(session) = self.sessions.get_mut(id) {
-                // There is room again for what it could not be given.
-                session.behind_until = Timestamp(0);
+            // There is room again for what it could not be given.
+            session.behind_until = Timestamp(0);
+            if !stream.is_left {
+                stream.void.is_heard();
             }
             self.forget_if_got(turn, id);
             self.drain_offline(turn);
+        }
+    }
+
+    /// What is said of a session at its end says that its node keeps no count of it any more.
+    pub(super) fn counts_no_more(&mut self, id: SessionId) {
+        let streams = self.sessions.iter_mut();
+        for stream in streams.filter_map(|session| session.stream.as_mut()) {
+            stream.void.is_over(id);
         }
     }
 
@@ -476,14 +551,20 @@ impl Account {
 
     /// Ends what waited for its client for too long, and gives on what did not get through.
     pub(super) fn look_after_streams(&mut self, turn: &mut Turn<'_>) {
-        let (mut over, mut unstored) = (Vec::new(), Vec::new());
-        for session in self.sessions.iter() {
-            let Some(stream) = &session.stream else {
+        let (mut over, mut unstored, mut early) = (Vec::new(), Vec::new(), Vec::new());
+        for session in self.sessions.iter_mut() {
+            let Some(stream) = &mut session.stream else {
                 continue;
             };
             stream.mirror.give_on();
+            if !stream.is_left {
+                stream.void.look_at_the_clock(turn.now);
+            }
             if stream.ends.is_some() && !stream.is_stored {
                 unstored.push(session.id);
+            }
+            if !stream.early.is_empty() && stream.again_until <= turn.now {
+                early.push(session.id);
             }
             if stream.ends.is_some_and(|ends| ends <= turn.now) {
                 over.push(session.id);
@@ -491,6 +572,9 @@ impl Account {
         }
         for id in unstored {
             self.store_stream(turn, id);
+        }
+        for id in early {
+            self.resumes_early(turn, id);
         }
         for id in over {
             self.session_ended(turn, id);

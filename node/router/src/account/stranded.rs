@@ -114,6 +114,7 @@ impl Stranded {
         let kept = Kept {
             id: stream.attr("id")?.to_owned(),
             next_stanza: number("next")?,
+            again: 0,
             submitted: 0,
             h: number("h")? as u32,
             acked: number("acked")?,
@@ -278,20 +279,9 @@ impl Account {
         let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
             return;
         };
-        stream.is_stored_through(stranded.kept.sent());
-        let announced = stream.announced;
-        if stream.mirror.sent() == announced {
-            return stream.mirror.adopt(&stranded.kept.unacked);
-        }
-        // Their numbers are others' now.
-        let unacked = stranded.kept.unacked.iter();
-        let missing: Vec<_> = unacked.filter(|it| it.number > announced).collect();
-        for delivered in missing {
-            let delivered = Delivered {
-                number: 0,
-                ..delivered.clone()
-            };
-            self.left(turn, id, &delivered);
+        let clashing = stream.has_in_store(&stranded.kept);
+        if !clashing.is_empty() {
+            self.leaves_stored(turn, id, &stranded.kept.id, &clashing);
         }
     }
 
@@ -387,6 +377,7 @@ mod tests {
             kept: Kept {
                 id: "name".to_owned(),
                 next_stanza: 40,
+                again: 0,
                 submitted: 0,
                 h: u32::MAX,
                 acked: 7,

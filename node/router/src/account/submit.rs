@@ -67,6 +67,9 @@ impl Account {
         };
         let next = number >= session.next_stanza;
         session.next_stanza = session.next_stanza.max(number + 1);
+        if let Some(stream) = &session.stream {
+            session.next_stanza = stream.next_behind(session.next_stanza);
+        }
         next
     }
 

@@ -147,6 +147,16 @@ impl Work {
         }
     }
 
+    /// The session at whose end it is said, when its node takes nothing for it any more.
+    pub(crate) fn ends(&self) -> Option<SessionId> {
+        match self {
+            Self::Detached { session, .. }
+            | Self::Ended { session, .. }
+            | Self::Left { session, .. } => Some(*session),
+            _ => None,
+        }
+    }
+
     /// Whether it is older than everything that waits, and changes nothing that is being written.
     pub(crate) fn never_waits(&self) -> bool {
         matches!(

@@ -5,7 +5,8 @@
 //! input ──► lease? ──no──► held, or answered at once
 //!             │ yes: behind what was held
 //!             ▼
-//!           all sessions announced? ──no──► stanzas of other shards wait: they would find nobody
+//!           all sessions announced? ──no──► stanzas of other shards wait: they would find nobody; and so do
+//!             │                             clients that resume: nodes may know more of their streams than the store
 //!             │ yes: behind those
 //!             ▼
 //!           Shard
@@ -14,7 +15,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use rookery_session::carrier::{AskId, SinkRef, ToShard};
+use rookery_session::carrier::{AskId, Question, SinkRef, ToShard};
 
 use super::Input;
 
@@ -24,7 +25,7 @@ pub struct Gate {
     held: VecDeque<Input>,
     /// The nodes whose sessions are not known yet.
     awaited: BTreeSet<u32>,
-    /// What came from other shards meanwhile.
+    /// What has to wait for them.
     early: VecDeque<Input>,
     /// What may be handled now, in this order.
     ready: VecDeque<Input>,
@@ -115,10 +116,22 @@ impl Gate {
         match input {
             // Only the gate needs it.
             Input::AllAnnounced(_) => {}
-            Input::Peer(_) if !self.awaited.is_empty() => self.early.push_back(input),
+            input if !self.awaited.is_empty() && needs_all(&input) => self.early.push_back(input),
             input => self.ready.push_back(input),
         }
     }
+}
+
+/// Whether an input is to find all the sessions.
+fn needs_all(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::Peer(_)
+            | Input::Session(ToShard::Ask {
+                question: Question::Resume { .. },
+                ..
+            })
+    )
 }
 
 #[cfg(test)]
@@ -126,7 +139,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use rookery_session::carrier::{Full, PeerFrame, Question, SessionId, Sink, ToSession};
+    use rookery_session::carrier::{Full, PeerFrame, SessionId, Sink, ToSession};
     use rookery_xmpp::jid::Jid;
     use rookery_xmpp::stanza::Batch;
 
@@ -230,6 +243,24 @@ mod tests {
             ["a@localhost", "b@localhost"]
         );
         assert_eq!(all(&mut gate, peer("c@localhost")), ["c@localhost"]);
+    }
+
+    #[test]
+    fn who_resumes_waits_until_all_sessions_are_known() {
+        let mut gate = Gate::new(BTreeSet::from([7]));
+        let resume = Question::Resume {
+            account: "juliet@localhost".parse().expect("a JID"),
+            id: "name".to_owned(),
+            h: 0,
+            address: [127, 0, 0, 1].into(),
+        };
+        let ask = Input::Session(ToShard::Ask {
+            from: Arc::new(Nobody),
+            ask: AskId(3),
+            question: resume,
+        });
+        assert_eq!(all(&mut gate, ask), [""; 0]);
+        assert_eq!(all(&mut gate, Input::AllAnnounced(7)), ["another"]);
     }
 
     #[test]

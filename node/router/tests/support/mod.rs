@@ -300,7 +300,7 @@ impl World {
         self.send_numbered(client, self.stanzas - 1, stanzas);
     }
 
-    fn send_numbered(&mut self, client: &Client, sequence: u64, stanzas: &[&str]) {
+    fn send_numbered(&mut self, client: &Client, sequence: u64, stanzas: &[&str]) -> Arc<Settled> {
         let mut out = Vec::new();
         let recs = stanzas
             .iter()
@@ -319,6 +319,7 @@ impl World {
             batch,
             receipt: Some(settled.receipt()),
         }));
+        settled
     }
 
     /// Another owner of the shard is told of a client's session.

@@ -89,6 +89,17 @@ impl World {
         self.send_numbered(client, number, &[stanza]);
     }
 
+    /// The same, and gives who tells whether its node may count it as dealt with.
+    pub(crate) fn send_counted(
+        &mut self,
+        client: &Client,
+        number: u64,
+    ) -> impl Fn() -> bool + use<> {
+        let message = "<message to='romeo@localhost'/>";
+        let settled = self.send_numbered(client, number, &[message]);
+        move || settled.is_settled()
+    }
+
     /// The same session asks once more. Whether it goes on with the stream.
     pub(crate) fn resume_again(&mut self, client: &Client, id: &str, h: u32) -> bool {
         let question = Question::Resume {

@@ -76,6 +76,7 @@ impl KeptHere {
         (!self.id.is_empty()).then(|| Kept {
             id: self.id.clone(),
             next_stanza: self.handled.next(),
+            again: self.handled.again(),
             submitted: self.handled.end(),
             h: self.handled.count(),
             acked: self.unacked.acked(),

@@ -144,13 +144,13 @@ impl Outbound {
 
     /// Stanzas of the client that began with this number were dealt with. False if nobody waits for that any more.
     pub fn settled(&mut self, first: u64) -> bool {
+        if let Some(kept) = &mut self.kept {
+            kept.settled(first);
+        }
         if self.closed {
             return false;
         }
         self.settled.push(first);
-        if let Some(kept) = &mut self.kept {
-            kept.settled(first);
-        }
         true
     }
 
@@ -195,13 +195,23 @@ impl Outbound {
         self.stanzas = 0;
         self.bytes = 0;
         let mut frames = std::mem::take(&mut self.frames);
-        let is_kept = |frame: &ToSession| matches!(frame, ToSession::Deliver(delivered) if delivered.number != 0);
+        let is_kept = |frame: &ToSession| match frame {
+            ToSession::Deliver(delivered) => delivered.number != 0,
+            _ => false,
+        };
         frames.retain(|frame| !is_kept(frame));
         let kept = self.kept.take();
         Rest {
             frames,
             unacked: kept.map_or_else(Vec::new, KeptHere::into_unacked),
         }
+    }
+
+    /// Takes nothing more, and drops what waits. What is kept stays, for the next owner of the shard, until this one has
+    /// heard that the session goes on without this node.
+    pub fn stop(&mut self) -> VecDeque<ToSession> {
+        self.closed = true;
+        self.drop_frames()
     }
 
     /// Drops what waits to be written: nobody will write it here, and it is kept. What was dropped is given, so that
@@ -332,6 +342,22 @@ mod tests {
         assert_eq!(frames.len(), 2, "what has no number, and the answer");
         let numbers: Vec<_> = unacked.iter().map(|it| it.number).collect();
         assert_eq!(numbers, [2, 3]);
+    }
+
+    #[test]
+    fn what_is_kept_is_shown_until_the_shard_has_heard_that_the_session_stays_there() {
+        let mut queue = Outbound::new(1, 1);
+        queue.keep(KeptHere::new(0));
+        let id = "name".to_owned();
+        let enabled = Answer::Enabled { id, max_s: 10 };
+        assert!(queue.offer(answer(enabled)).is_ok());
+        assert!(queue.offer(ToSession::Deliver(numbered(1, 1))).is_ok());
+        queue.submitted(0, 2);
+        assert_eq!(queue.stop().len(), 2);
+        assert!(queue.offer(close()).is_err());
+        assert!(!queue.settled(0), "nobody waits for it");
+        let kept = queue.kept().expect("it is kept");
+        assert_eq!((kept.unacked.len(), kept.h), (1, 2));
     }
 
     #[test]

@@ -73,6 +73,16 @@ impl Handled {
         self.open.front().map_or(self.end, |run| run.first)
     }
 
+    /// The number behind the last that has not been dealt with, if there is one that has not.
+    pub fn again(&self) -> u64 {
+        let last = self.open.iter().rposition(|run| !run.settled);
+        let behind = last.and_then(|last| self.open.get(last + 1));
+        match last {
+            None => self.next(),
+            Some(_) => behind.map_or(self.end, |run| run.first),
+        }
+    }
+
     /// The number behind the last that is or was under way.
     pub fn end(&self) -> u64 {
         self.end
@@ -99,10 +109,13 @@ mod tests {
         handled.settles(13);
         handled.settles(99);
         assert_eq!((handled.count(), handled.is_complete()), (1, false));
-        assert_eq!((handled.next(), handled.end()), (10, 15));
+        assert_eq!(
+            (handled.next(), handled.again(), handled.end()),
+            (10, 13, 15)
+        );
         handled.settles(10);
         assert_eq!((handled.count(), handled.is_complete()), (7, true));
-        assert_eq!(handled.next(), 15);
+        assert_eq!((handled.next(), handled.again()), (15, 15));
     }
 
     #[test]

@@ -242,6 +242,7 @@ fn some_kept() -> Kept {
     Kept {
         id: "name".to_owned(),
         next_stanza: 1 << 36,
+        again: (1 << 36) + 8,
         submitted: (1 << 36) + 9,
         h: u32::MAX,
         acked: 3,

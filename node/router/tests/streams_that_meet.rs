@@ -1,0 +1,103 @@
+//! A stream that several owners of its shard, nodes and the store know of, each something else.
+
+mod support;
+
+use rookery_session::carrier::{Delivered, Kept, Origins};
+use support::streams::{bodies, say};
+use support::{Client, World};
+
+/// Two accounts that see each other; the second has a stream that can be resumed, under this name.
+fn balcony() -> (World, Client, Client, String) {
+    let mut world = World::with(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.befriend(&romeo, &juliet);
+    let id = world.enable(&juliet);
+    (world, romeo, juliet, id)
+}
+
+#[test]
+fn what_the_node_had_beyond_the_store_is_given_on_when_the_stream_has_gone_on_from_there() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    world.node_dies(&juliet);
+    say(&mut world, &romeo, 1..2);
+    let beyond = Delivered {
+        number: 2,
+        ..juliet.delivered().remove(0)
+    };
+    world.restart();
+    world.announce(&romeo);
+    let (back, _) = world.resume("juliet", &id, 1).expect("it is resumed");
+    let between = world.bind_nowhere("juliet", "balcony");
+    let unacked = vec![beyond];
+    let kept = Kept {
+        id,
+        unacked,
+        ..Kept::default()
+    };
+    world.announce_kept(&between, kept);
+    world.tick();
+    let got = back.stanzas();
+    assert_eq!(bodies(&got), ["n1", "n0"]);
+}
+
+#[test]
+fn what_was_given_under_numbers_that_the_node_knows_as_others_is_given_again() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    let first = juliet.delivered().remove(0);
+    world.node_dies(&juliet);
+    world.restart();
+    world.announce(&romeo);
+    world.tick();
+    say(&mut world, &romeo, 1..2);
+    // She had resumed the stream with the former owner, which had given her one more.
+    let other = Delivered {
+        number: 2,
+        origins: Origins::None,
+        ..first.clone()
+    };
+    let kept = Kept {
+        id,
+        unacked: vec![first, other],
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    juliet.stanzas();
+    world.tick();
+    assert_eq!(juliet.delivered()[0].number, 3);
+    assert_eq!(bodies(&juliet.stanzas()), ["n1"]);
+}
+
+#[test]
+fn what_is_void_is_not_dealt_with_before_the_client_has_heard_so_or_its_node_counts_no_more() {
+    for hears in [true, false] {
+        let (mut world, _romeo, juliet, id) = balcony();
+        let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+        let is_counted = world.send_counted(&juliet, 900);
+        assert!(!is_counted(), "the next owner might ask that node");
+        match hears {
+            true => world.acknowledge(&back, 0),
+            false => world.leave(&juliet),
+        }
+        assert!(is_counted());
+    }
+}
+
+#[test]
+fn one_that_has_still_to_say_its_last_words_does_not_stand_in_the_way_of_the_stream() {
+    let (mut world, romeo, juliet, id) = balcony();
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.restart();
+    world.announce(&romeo);
+    world.announce(&juliet);
+    let kept = Kept {
+        id,
+        ..Kept::default()
+    };
+    world.announce_kept(&back, kept);
+    assert_eq!(back.closed_with(), None);
+    say(&mut world, &romeo, 0..1);
+    assert_eq!(bodies(&back.stanzas()), ["n0"]);
+}
