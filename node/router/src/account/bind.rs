@@ -92,8 +92,8 @@ impl Account {
         self.session_gone(turn, &session);
         turn.env.modules.session_ended(self, turn, &session);
         // Others get it, or the log: its node gives back the rest.
-        if let Some(mut stream) = session.stream.take() {
-            self.remember_left(std::mem::take(&mut stream.former));
+        if let Some(stream) = session.stream.take() {
+            self.remember_left(&stream.former);
             let (left, receipts) = stream.mirror.take_left();
             turn.holds(receipts);
             if stream.is_stored {

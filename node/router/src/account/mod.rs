@@ -17,6 +17,8 @@ mod arrive;
 mod bind;
 pub(crate) mod budget;
 mod carbons;
+mod deciding;
+mod former;
 mod iq;
 mod mirror;
 mod mirror_bounds;
@@ -36,6 +38,7 @@ mod roster_iq;
 mod sessions;
 mod slots;
 pub(crate) mod stranded;
+mod stream;
 mod submit;
 mod subscription;
 mod undelivered;
@@ -92,6 +95,8 @@ pub struct Account {
     left: Vec<SessionId>,
     /// Sessions that were announced when their streams had gone on already.
     outrun: Vec<SessionId>,
+    /// Streams that may go on by another way soon.
+    deciding: deciding::Deciding,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
     waiting: Waiting,
@@ -114,6 +119,7 @@ impl Account {
             retracting: retracting::Retracting::default(),
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent),
             left: Vec::new(),
+            deciding: deciding::Deciding::default(),
             outrun: Vec::new(),
             busy: 0,
             waiting: Waiting::default(),
@@ -201,6 +207,9 @@ impl Account {
     }
 
     fn perform(&mut self, turn: &mut Turn<'_>, work: Work) {
+        let Some(work) = self.unless_undecided(turn, work) else {
+            return;
+        };
         turn.receipt = work.receipt();
         self.perform_held(turn, work);
         turn.receipt = None;
@@ -211,7 +220,8 @@ impl Account {
     /// Does a piece of work while the turn holds its receipt.
     fn perform_held(&mut self, turn: &mut Turn<'_>, work: Work) {
         if let Some(session) = work.ends() {
-            self.counts_no_more(session);
+            let is_last_word = !matches!(work, Work::Left { .. });
+            self.counts_no_more(session, is_last_word);
         }
         match work {
             Work::Submit { .. } => self.submit(turn, work),
@@ -292,6 +302,7 @@ impl Account {
             && self.offline.is_quiet()
             && !self.offline.has_moved()
             && self.retracting.is_quiet()
+            && self.deciding.is_quiet()
     }
 
     fn is_unused(&self, now: Timestamp, idle: Duration) -> bool {

@@ -44,6 +44,7 @@ impl Account {
                     id,
                     h,
                     address,
+                    is_awaited: false,
                 };
                 self.resume_stream(turn, resuming);
             }

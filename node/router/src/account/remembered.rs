@@ -21,8 +21,10 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
+use super::former::Former;
 use super::mirror::behind;
-use super::resumption::{Stream, resumed_elsewhere};
+use super::resumption::resumed_elsewhere;
+use super::stream::Stream;
 use super::{Account, Availability, Session, stranded};
 use crate::shard::Turn;
 
@@ -46,8 +48,8 @@ impl Session {
         if let Some(presence) = presence.and_then(|known| Element::parse(&known.stanza).ok()) {
             state = state.with_child(presence);
         }
-        for former in self.stream.iter().flat_map(|stream| &stream.former) {
-            let former = stranded::text(*former);
+        for former in self.stream.iter().flat_map(|stream| stream.former.iter()) {
+            let former = stranded::text(former);
             state = state.with_child(Element::new("former", NS).with_text(&former));
         }
         for contact in &self.directed {
@@ -75,7 +77,7 @@ impl Session {
             .filter_map(|child| Jid::parse(&child.text()).ok().map(Arc::new))
             .collect();
         if let Some(stream) = &mut self.stream {
-            stream.former = former(&state).collect();
+            stream.former = Former::known(former(&state));
         }
     }
 }

@@ -16,21 +16,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rookery_session::carrier::{
-    Answer, AskId, Bell, Delivered, Kept, Logged, Receipt, ReceiptRef, Resumed, SessionId, SinkRef,
+    Answer, AskId, Bell, Delivered, Logged, ReceiptRef, Resumed, SessionId, SinkRef,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
-use super::mirror::{Mirror, MirrorRef, behind};
+use super::former::Former;
+use super::mirror::Mirror;
 use super::mirror_bounds::Bounds;
-use super::open::make_room;
-use super::void::Void;
+use super::stream::Stream;
 use super::{Account, Session, Stranded, stranded};
 use crate::shard::{Reply, Request, Turn};
-
-/// How many earlier ways to a session are known: a client that comes back more often within the time in which a node
-/// says its last words is no client.
-const FORMER_MAX: usize = 16;
 
 /// How many sessions are known of streams that are over, for as long as their nodes may say something.
 const LEFT_MAX: usize = 32;
@@ -38,50 +34,8 @@ const LEFT_MAX: usize = 32;
 /// How many may want to resume one stream before it can be: a client tries again some seconds after it was cut off.
 const EARLY_MAX: usize = 4;
 
-/// How long it is waited for what a node has sent to the former owner of a shard: it may have heard since that this was
-/// dealt with, and does not send it again.
-const AGAIN_WITHIN: Duration = Duration::from_secs(5);
-
 /// How often a stream is stored before it goes on: once, and again for what came meanwhile.
 const STORED_TIMES_MAX: u32 = 3;
-
-/// A stream that can be resumed.
-pub(super) struct Stream {
-    /// Its name.
-    pub(super) id: String,
-    /// The sink of the session.
-    pub(super) mirror: MirrorRef,
-    /// The number of the first stanza of the present way that counts, and how many counted before.
-    first: u64,
-    h: u32,
-    /// When it ends without its client, if no node serves it.
-    pub(super) ends: Option<Timestamp>,
-    /// The sessions that it was before, the last one last.
-    pub(super) former: Vec<SessionId>,
-    /// Of the present way: what its node has sent to the former owner of the shard and comes again ends before this
-    /// number, and what it has sent at all before that one.
-    again: (u64, u64),
-    /// When it is waited for no more.
-    again_until: Timestamp,
-    /// What its client has sent and may not have been dealt with.
-    open: Vec<ReceiptRef>,
-    /// The store has a document of it.
-    pub(super) is_stored: bool,
-    /// The number of the last stanza that is in it.
-    stored_through: u64,
-    /// It was taken from the store, and no node has said more of it.
-    pub(super) is_from_store: bool,
-    /// All up to this number was given by former owners of the shard, and what is behind it by this one.
-    pub(super) inherited: u64,
-    /// Its node says what its client has not got: it cannot be resumed any more.
-    is_ending: bool,
-    /// Its client goes on by another way: what comes by the present one is void.
-    is_left: bool,
-    /// Those who wanted to resume it before all that was sent by the present way was here.
-    early: Vec<Resuming>,
-    /// What was void, for its client says it again by another way.
-    void: Void,
-}
 
 /// A client that wants to go on with a stream.
 pub(super) struct Resuming {
@@ -95,158 +49,8 @@ pub(super) struct Resuming {
     pub(super) h: u32,
     /// Where it connects from.
     pub(super) address: IpAddr,
-}
-
-impl Resuming {
-    /// There is no such stream, or it has not so many; with how many its client had sent, if that is known.
-    fn refused(&self, turn: &mut Turn<'_>, h: Option<u32>) {
-        turn.answer(&self.from, self.ask, Answer::NotResumed { h });
-    }
-}
-
-impl Stream {
-    fn new(id: String, mirror: MirrorRef, first: u64, h: u32) -> Self {
-        Self {
-            id,
-            mirror,
-            first,
-            h,
-            ends: None,
-            former: Vec::new(),
-            again: (0, 0),
-            again_until: Timestamp(0),
-            open: Vec::new(),
-            is_stored: false,
-            stored_through: 0,
-            is_from_store: false,
-            inherited: 0,
-            is_ending: false,
-            is_left: false,
-            early: Vec::new(),
-            void: Void::default(),
-        }
-    }
-
-    /// As the session's node has kept it.
-    pub(super) fn again(kept: &Kept, sink: SinkRef, turn: &Turn<'_>) -> Self {
-        let mirror = Arc::new(Mirror::again(sink, kept, Bounds::now(turn)));
-        Self {
-            again: (kept.again, kept.submitted),
-            again_until: turn.now.plus(AGAIN_WITHIN),
-            inherited: kept.sent(),
-            ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
-        }
-    }
-
-    /// As a former owner of the shard has left it in the store.
-    pub(super) fn stranded(kept: &Kept, mirror: MirrorRef, ends: Timestamp) -> Self {
-        Self {
-            ends: Some(ends),
-            is_stored: true,
-            stored_through: kept.sent(),
-            inherited: kept.sent(),
-            is_from_store: true,
-            ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
-        }
-    }
-
-    /// What is to be known of it, if this is the number of the next stanza.
-    pub(super) fn kept(&self, next_stanza: u64) -> Kept {
-        let (acked, unacked, seen) = self.mirror.shown();
-        Kept {
-            id: self.id.clone(),
-            next_stanza,
-            again: 0,
-            submitted: 0,
-            h: self.h(next_stanza),
-            acked,
-            unacked,
-            seen,
-        }
-    }
-
-    /// Whether its node has begun to say what its client has not got.
-    pub(super) fn is_ending(&self) -> bool {
-        self.is_ending
-    }
-
-    /// The store has a document of it, with all up to this number.
-    pub(super) fn is_stored_through(&mut self, number: u64) {
-        self.is_stored = true;
-        self.stored_through = number;
-    }
-
-    /// What this one was before has what its node may not have been given. Gives what this owner of the shard has given
-    /// there under numbers that a former one had used here.
-    pub(super) fn follows(&mut self, before: &Self) -> Vec<Delivered> {
-        let (_, unacked, _) = before.mirror.shown();
-        let mut clashing = Vec::new();
-        if self.inherited <= before.inherited {
-            self.mirror.adopt(&unacked);
-            self.inherited = before.inherited;
-        } else {
-            clashing = behind(&unacked, before.inherited);
-        }
-        if before.is_stored && clashing.is_empty() {
-            self.is_stored_through(before.stored_through);
-        }
-        clashing
-    }
-
-    /// The store has these as well. Gives those whose numbers are others' now.
-    pub(super) fn has_in_store(&mut self, kept: &Kept) -> Vec<Delivered> {
-        if self.is_stored && self.stored_through >= kept.sent() {
-            // It is known.
-            return Vec::new();
-        }
-        let is_all_inherited = self.mirror.sent() == self.inherited;
-        if is_all_inherited || kept.sent() <= self.inherited {
-            self.is_stored_through(kept.sent());
-            self.mirror.adopt(&kept.unacked);
-            self.inherited = self.inherited.max(kept.sent());
-            return Vec::new();
-        }
-        behind(&kept.unacked, self.inherited)
-    }
-
-    /// Its node is there again.
-    pub(super) fn reattach(&mut self, sink: SinkRef) {
-        self.ends = None;
-        self.mirror.reattach(sink);
-    }
-
-    /// It goes on by another way, whose client has sent so many.
-    fn goes_on(&mut self, had: u32) {
-        (self.first, self.h, self.ends) = (0, had, None);
-        (self.again, self.is_left) = ((0, 0), false);
-        self.is_from_store = false;
-    }
-
-    fn opens(&mut self, receipt: &Receipt) {
-        make_room(&mut self.open, ReceiptRef::is_settled);
-        self.open.push(receipt.downgrade());
-    }
-
-    fn holds_void(&mut self, turn: &Turn<'_>, session: SessionId) {
-        if let Some(receipt) = turn.receipt.clone() {
-            self.void.hold(session, receipt, turn.now);
-        }
-    }
-
-    /// The number of the next stanza, when this one was. Behind the last that comes again all has been dealt with.
-    pub(super) fn next_behind(&self, next_stanza: u64) -> u64 {
-        let (again, submitted) = self.again;
-        match next_stanza >= again {
-            true => next_stanza.max(submitted),
-            false => next_stanza,
-        }
-    }
-
-    /// How many stanzas its client has sent, if this is the number of the next.
-    fn h(&self, next_stanza: u64) -> u32 {
-        self.h
-            .wrapping_add(next_stanza.saturating_sub(self.first) as u32)
-    }
+    /// What comes by the present way of the stream is held for it.
+    pub(super) is_awaited: bool,
 }
 
 impl Session {
@@ -255,9 +59,6 @@ impl Session {
         let before = std::mem::replace(&mut self.id, id);
         if let Some(stream) = self.stream.as_mut().filter(|_| before != id) {
             stream.former.push(before);
-            if stream.former.len() > FORMER_MAX {
-                stream.former.remove(0);
-            }
         }
         self.address = address;
         self.next_stanza = 0;
@@ -288,19 +89,24 @@ impl Account {
 
     /// Lets a client go on with a stream of this account, as soon as all that it has sent by the way before is here and
     /// has been dealt with: it is told how much that is, and forgets it.
-    pub(super) fn resume_stream(&mut self, turn: &mut Turn<'_>, resuming: Resuming) {
+    pub(super) fn resume_stream(&mut self, turn: &mut Turn<'_>, mut resuming: Resuming) {
         let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
-            return resuming.refused(turn, None);
+            return self.does_not_go_on(turn, &resuming, None);
         };
+        if stream.former.is_full() {
+            return turn.answer(&resuming.from, resuming.ask, Answer::Unavailable);
+        }
         if stream.ends.is_none() && next_stanza < stream.again.0 && turn.now < stream.again_until {
             return match stream.early.len() < EARLY_MAX {
                 true => stream.early.push(resuming),
                 false => turn.answer(&resuming.from, resuming.ask, Answer::Unavailable),
             };
         }
-        stream.is_left = stream.mirror.may_have(resuming.h);
-        stream.void.begins();
+        resuming.is_awaited = stream.mirror.may_have(resuming.h);
         let open: Vec<_> = stream.open.iter().filter_map(ReceiptRef::upgrade).collect();
+        if resuming.is_awaited {
+            self.deciding.begins(&resuming.id);
+        }
         if open.is_empty() {
             return self.store_and_go_on(turn, resuming, STORED_TIMES_MAX);
         }
@@ -314,7 +120,7 @@ impl Account {
     /// what was under way. A store that refuses does not stop it.
     fn store_and_go_on(&mut self, turn: &mut Turn<'_>, resuming: Resuming, times: u32) {
         let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
-            return resuming.refused(turn, None);
+            return self.does_not_go_on(turn, &resuming, None);
         };
         let (kept, through) = (stream.kept(next_stanza), stream.mirror.sent());
         let has_all = stream.mirror.is_all(resuming.h);
@@ -326,7 +132,9 @@ impl Account {
         let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == resuming.id);
         let session = self.sessions.iter().find(named);
         let stranded = session.map(|session| Stranded::of(session, kept, ends));
-        let Some(stranded) = stranded else { return };
+        let Some(stranded) = stranded else {
+            return self.go_on_by(turn, &resuming);
+        };
         let request = stranded::put(turn.shard, &stranded);
         self.request_beside(turn, request, move |account, turn, reply| {
             let is_done = matches!(reply, Reply::Done);
@@ -343,12 +151,12 @@ impl Account {
     /// The stream goes on by another way.
     fn go_on_by(&mut self, turn: &mut Turn<'_>, resuming: &Resuming) {
         let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
-            return resuming.refused(turn, None);
+            return self.does_not_go_on(turn, resuming, None);
         };
         let had = stream.h(next_stanza);
         let Some(acked) = stream.mirror.resumes_at(resuming.h) else {
             let is_known = stream.open.iter().all(ReceiptRef::is_settled);
-            return resuming.refused(turn, is_known.then_some(had));
+            return self.does_not_go_on(turn, resuming, is_known.then_some(had));
         };
         let from = &resuming.from;
         // It asks again if the answer was lost on its way.
@@ -376,6 +184,19 @@ impl Account {
         }
         self.forget_if_got(turn, from.session());
         self.drain_offline(turn);
+        self.no_longer_awaited(turn, resuming);
+    }
+
+    /// There is no such stream, or it has not so many; with how many its client had sent, if that is known.
+    fn does_not_go_on(&mut self, turn: &mut Turn<'_>, resuming: &Resuming, h: Option<u32>) {
+        turn.answer(&resuming.from, resuming.ask, Answer::NotResumed { h });
+        self.no_longer_awaited(turn, resuming);
+    }
+
+    fn no_longer_awaited(&mut self, turn: &mut Turn<'_>, resuming: &Resuming) {
+        if resuming.is_awaited {
+            self.is_decided(turn, &resuming.id);
+        }
     }
 
     /// The document of a stream that is served is not needed any more when its client has got all that is in it.
@@ -408,7 +229,7 @@ impl Account {
     pub(super) fn takes_from(&mut self, turn: &Turn<'_>, id: SessionId) -> bool {
         let Some(session) = self.sessions.get_mut(id) else {
             let mut streams = self.sessions.iter_mut().filter_map(|it| it.stream.as_mut());
-            if let Some(stream) = streams.find(|stream| stream.former.contains(&id)) {
+            if let Some(stream) = streams.find(|stream| stream.former.contains(id)) {
                 stream.holds_void(turn, id);
                 return false;
             }
@@ -417,10 +238,6 @@ impl Account {
         let Some(stream) = &mut session.stream else {
             return true;
         };
-        if stream.is_left {
-            stream.holds_void(turn, id);
-            return false;
-        }
         if stream.ends.is_some() {
             return false;
         }
@@ -457,19 +274,20 @@ impl Account {
             stream.mirror.acknowledged(acked);
             // There is room again for what it could not be given.
             session.behind_until = Timestamp(0);
-            if !stream.is_left {
-                stream.void.is_heard();
-            }
+            stream.void.is_heard();
             self.forget_if_got(turn, id);
             self.drain_offline(turn);
         }
     }
 
     /// What is said of a session at its end says that its node keeps no count of it any more.
-    pub(super) fn counts_no_more(&mut self, id: SessionId) {
+    pub(super) fn counts_no_more(&mut self, id: SessionId, is_last_word: bool) {
         let streams = self.sessions.iter_mut();
         for stream in streams.filter_map(|session| session.stream.as_mut()) {
             stream.void.is_over(id);
+            if is_last_word {
+                stream.former.is_over(id);
+            }
         }
     }
 
@@ -507,8 +325,8 @@ impl Account {
     }
 
     /// What the nodes of these sessions still say is void, also when their stream is over.
-    pub(super) fn remember_left(&mut self, former: Vec<SessionId>) {
-        self.left.extend(former);
+    pub(super) fn remember_left(&mut self, former: &Former) {
+        self.left.extend(former.iter());
         let too_many = self.left.len().saturating_sub(LEFT_MAX);
         self.left.drain(..too_many);
     }
@@ -540,11 +358,11 @@ impl Account {
         match self.sessions.get(id) {
             Some(session) => {
                 let stream = session.stream.as_ref();
-                stream.is_some_and(|it| it.ends.is_some() || it.is_left)
+                stream.is_some_and(|it| it.ends.is_some())
             }
             None => {
                 let mut streams = self.sessions.iter().filter_map(|it| it.stream.as_ref());
-                streams.any(|stream| stream.former.contains(&id)) || self.left.contains(&id)
+                streams.any(|stream| stream.former.contains(id)) || self.left.contains(&id)
             }
         }
     }
@@ -557,9 +375,7 @@ impl Account {
                 continue;
             };
             stream.mirror.give_on();
-            if !stream.is_left {
-                stream.void.look_at_the_clock(turn.now);
-            }
+            stream.void.look_at_the_clock(turn.now);
             if stream.ends.is_some() && !stream.is_stored {
                 unstored.push(session.id);
             }

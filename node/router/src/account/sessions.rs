@@ -11,7 +11,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 use super::reading::Reading;
-use super::resumption::Stream;
+use super::stream::Stream;
 
 /// How long a session that did not take something gets no messages, and how long a store that
 /// failed is left alone.

@@ -25,7 +25,7 @@ use rookery_xmpp::stanza::{Batch, parse_rec};
 
 use super::mirror::Mirror;
 use super::mirror_bounds::Bounds;
-use super::resumption::Stream;
+use super::stream::Stream;
 use super::{Account, Session, unsure};
 use crate::shard::{Reply, Request, Then, Turn};
 

@@ -157,6 +157,14 @@ impl Work {
         }
     }
 
+    /// Of which session it is said, by its client or its node.
+    pub(crate) fn is_said_of(&self) -> Option<SessionId> {
+        match self {
+            Self::Submit { session, .. } | Self::Acked { session, .. } => Some(*session),
+            other => other.ends(),
+        }
+    }
+
     /// Whether it is older than everything that waits, and changes nothing that is being written.
     pub(crate) fn never_waits(&self) -> bool {
         matches!(

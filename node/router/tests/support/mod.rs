@@ -8,7 +8,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod archive;
-mod client;
+pub(crate) mod client;
 pub(crate) mod streams;
 
 use std::collections::VecDeque;

@@ -1,0 +1,200 @@
+//! A stream that can be resumed (XEP-0198 5), as its shard knows it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rookery_session::carrier::{Delivered, Kept, Receipt, ReceiptRef, SessionId, SinkRef};
+use rookery_xmpp::clock::Timestamp;
+
+use super::former::Former;
+use super::mirror::{Mirror, MirrorRef, behind};
+use super::mirror_bounds::Bounds;
+use super::open::make_room;
+use super::resumption::Resuming;
+use super::void::Void;
+use crate::shard::Turn;
+
+/// A stream that can be resumed.
+pub(super) struct Stream {
+    /// Its name.
+    pub(super) id: String,
+    /// The sink of the session.
+    pub(super) mirror: MirrorRef,
+    /// The number of the first stanza of the present way that counts, and how many counted before.
+    pub(super) first: u64,
+    pub(super) h: u32,
+    /// When it ends without its client, if no node serves it.
+    pub(super) ends: Option<Timestamp>,
+    /// The sessions that it was before, the last one last.
+    pub(super) former: Former,
+    /// Of the present way: what its node has sent to the former owner of the shard and comes again ends before this
+    /// number, and what it has sent at all before that one.
+    pub(super) again: (u64, u64),
+    /// When it is waited for no more.
+    pub(super) again_until: Timestamp,
+    /// What its client has sent and may not have been dealt with.
+    pub(super) open: Vec<ReceiptRef>,
+    /// The store has a document of it.
+    pub(super) is_stored: bool,
+    /// The number of the last stanza that is in it.
+    pub(super) stored_through: u64,
+    /// It was taken from the store, and no node has said more of it.
+    pub(super) is_from_store: bool,
+    /// All up to this number was given by former owners of the shard, and what is behind it by this one.
+    pub(super) inherited: u64,
+    /// Its node says what its client has not got: it cannot be resumed any more.
+    pub(super) is_ending: bool,
+    /// Those who wanted to resume it before all that was sent by the present way was here.
+    pub(super) early: Vec<Resuming>,
+    /// What was void, for its client says it again by another way.
+    pub(super) void: Void,
+}
+
+impl Stream {
+    pub(super) fn new(id: String, mirror: MirrorRef, first: u64, h: u32) -> Self {
+        Self {
+            id,
+            mirror,
+            first,
+            h,
+            ends: None,
+            former: Former::default(),
+            again: (0, 0),
+            again_until: Timestamp(0),
+            open: Vec::new(),
+            is_stored: false,
+            stored_through: 0,
+            is_from_store: false,
+            inherited: 0,
+            is_ending: false,
+            early: Vec::new(),
+            void: Void::default(),
+        }
+    }
+
+    /// As the session's node has kept it.
+    pub(super) fn again(kept: &Kept, sink: SinkRef, turn: &Turn<'_>) -> Self {
+        let mirror = Arc::new(Mirror::again(sink, kept, Bounds::now(turn)));
+        Self {
+            again: (kept.again, kept.submitted),
+            again_until: turn.now.plus(AGAIN_WITHIN),
+            inherited: kept.sent(),
+            ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
+        }
+    }
+
+    /// As a former owner of the shard has left it in the store.
+    pub(super) fn stranded(kept: &Kept, mirror: MirrorRef, ends: Timestamp) -> Self {
+        Self {
+            ends: Some(ends),
+            is_stored: true,
+            stored_through: kept.sent(),
+            inherited: kept.sent(),
+            is_from_store: true,
+            ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
+        }
+    }
+
+    /// What is to be known of it, if this is the number of the next stanza.
+    pub(super) fn kept(&self, next_stanza: u64) -> Kept {
+        let (acked, unacked, seen) = self.mirror.shown();
+        Kept {
+            id: self.id.clone(),
+            next_stanza,
+            again: 0,
+            submitted: 0,
+            h: self.h(next_stanza),
+            acked,
+            unacked,
+            seen,
+        }
+    }
+
+    /// Whether its node has begun to say what its client has not got.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
+    /// The store has a document of it, with all up to this number.
+    pub(super) fn is_stored_through(&mut self, number: u64) {
+        self.is_stored = true;
+        self.stored_through = number;
+    }
+
+    /// What this one was before has what its node may not have been given. Gives what this owner of the shard has given
+    /// there under numbers that a former one had used here.
+    pub(super) fn follows(&mut self, before: &Self) -> Vec<Delivered> {
+        let (_, unacked, _) = before.mirror.shown();
+        let mut clashing = Vec::new();
+        if self.inherited <= before.inherited {
+            self.mirror.adopt(&unacked);
+            self.inherited = before.inherited;
+        } else {
+            clashing = behind(&unacked, before.inherited);
+        }
+        if before.is_stored && clashing.is_empty() {
+            self.is_stored_through(before.stored_through);
+        }
+        clashing
+    }
+
+    /// The store has these as well. Gives those whose numbers are others' now.
+    pub(super) fn has_in_store(&mut self, kept: &Kept) -> Vec<Delivered> {
+        if self.is_stored && self.stored_through >= kept.sent() {
+            // It is known.
+            return Vec::new();
+        }
+        let is_all_inherited = self.mirror.sent() == self.inherited;
+        if is_all_inherited || kept.sent() <= self.inherited {
+            self.is_stored_through(kept.sent());
+            self.mirror.adopt(&kept.unacked);
+            self.inherited = self.inherited.max(kept.sent());
+            return Vec::new();
+        }
+        behind(&kept.unacked, self.inherited)
+    }
+
+    /// Its node is there again.
+    pub(super) fn reattach(&mut self, sink: SinkRef) {
+        self.ends = None;
+        self.mirror.reattach(sink);
+    }
+
+    /// It goes on by another way, whose client has sent so many.
+    pub(super) fn goes_on(&mut self, had: u32) {
+        (self.first, self.h, self.ends) = (0, had, None);
+        self.again = (0, 0);
+        self.void.begins();
+        self.is_from_store = false;
+    }
+
+    pub(super) fn opens(&mut self, receipt: &Receipt) {
+        make_room(&mut self.open, ReceiptRef::is_settled);
+        self.open.push(receipt.downgrade());
+    }
+
+    pub(super) fn holds_void(&mut self, turn: &Turn<'_>, session: SessionId) {
+        if let Some(receipt) = turn.receipt.clone() {
+            self.void.hold(session, receipt, turn.now);
+        }
+    }
+
+    /// The number of the next stanza, when this one was. Behind the last that comes again all has been dealt with.
+    pub(super) fn next_behind(&self, next_stanza: u64) -> u64 {
+        let (again, submitted) = self.again;
+        match next_stanza >= again {
+            true => next_stanza.max(submitted),
+            false => next_stanza,
+        }
+    }
+
+    /// How many stanzas its client has sent, if this is the number of the next.
+    pub(super) fn h(&self, next_stanza: u64) -> u32 {
+        self.h
+            .wrapping_add(next_stanza.saturating_sub(self.first) as u32)
+    }
+}
+
+/// How long it is waited for what a node has sent to the former owner of a shard: it may have heard since that this was
+/// dealt with, and does not send it again.
+const AGAIN_WITHIN: Duration = Duration::from_secs(5);
