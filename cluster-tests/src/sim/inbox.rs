@@ -75,7 +75,7 @@ impl Inbox {
         self.queue().close()
     }
 
-    /// Refuses everything from now on, and shows what is kept.
+    /// Keeps what is numbered from now on, and refuses the rest.
     pub(crate) fn stop(&self) -> Rest {
         let frames = self.queue().stop();
         let unacked = Vec::new();

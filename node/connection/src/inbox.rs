@@ -80,7 +80,7 @@ impl Inbox {
         self.queue().close()
     }
 
-    /// Refuses everything from now on, and shows what is kept until the shard has heard that the session stays there.
+    /// Keeps what is numbered until the shard has heard that the session stays there, and refuses the rest.
     pub(crate) fn stop(&self) {
         drop(self.queue().stop());
     }

@@ -24,6 +24,7 @@ fn what_the_node_had_beyond_the_store_is_given_on_when_the_stream_has_gone_on_fr
     say(&mut world, &romeo, 1..2);
     let beyond = Delivered {
         number: 2,
+        origins: Origins::None,
         ..juliet.delivered().remove(0)
     };
     world.restart();

@@ -295,7 +295,7 @@ mod tests {
         }
         assert!(seen.is_new(origin(2, 3)));
         let told = seen.told();
-        assert_eq!(told.len(), 1 + 2 + 1);
+        assert_eq!(told.len(), 2 + 1);
         let mut heard = Seen::heard(told);
         assert_eq!(heard, seen);
         assert!(!heard.is_new(origin(1, 500)) && heard.is_new(origin(1, 501)));

@@ -24,6 +24,8 @@ pub struct Outbound {
     settled: Vec<u64>,
     /// What is kept of a stream that can be resumed.
     kept: Option<KeptHere>,
+    /// Only what is numbered is taken, and goes nowhere.
+    stopped: bool,
     closed: bool,
 }
 
@@ -48,6 +50,7 @@ impl Outbound {
             seen: Seen::default(),
             settled: Vec::new(),
             kept: None,
+            stopped: false,
             closed: false,
         }
     }
@@ -60,6 +63,9 @@ impl Outbound {
     pub fn offer(&mut self, mut frame: ToSession) -> Result<bool, Full<ToSession>> {
         if self.closed {
             return Err(Full(frame));
+        }
+        if self.stopped {
+            return self.keep_only(frame);
         }
         match &mut frame {
             // What follows is numbered, and may be here before the session has read this.
@@ -81,6 +87,17 @@ impl Outbound {
         }
         self.frames.push_back(frame);
         Ok(true)
+    }
+
+    /// Keeps what is numbered: its senders wait until it is here as well.
+    fn keep_only(&mut self, frame: ToSession) -> Result<bool, Full<ToSession>> {
+        match (&frame, &mut self.kept) {
+            (ToSession::Deliver(delivered), Some(kept)) if delivered.number != 0 => {
+                kept.takes(delivered);
+                Ok(false)
+            }
+            _ => Err(Full(frame)),
+        }
     }
 
     fn answered(&mut self, answer: &Answer) {
@@ -147,7 +164,7 @@ impl Outbound {
         if let Some(kept) = &mut self.kept {
             kept.settled(first);
         }
-        if self.closed {
+        if self.closed || self.stopped {
             return false;
         }
         self.settled.push(first);
@@ -207,10 +224,10 @@ impl Outbound {
         }
     }
 
-    /// Takes nothing more, and drops what waits. What is kept stays, for the next owner of the shard, until this one has
-    /// heard that the session goes on without this node.
+    /// Drops what waits, and takes nothing more but what is numbered: that is kept, for the next owner of the shard,
+    /// until this one has heard that the session goes on without this node.
     pub fn stop(&mut self) -> VecDeque<ToSession> {
-        self.closed = true;
+        self.stopped = true;
         self.drop_frames()
     }
 
@@ -355,9 +372,13 @@ mod tests {
         queue.submitted(0, 2);
         assert_eq!(queue.stop().len(), 2);
         assert!(queue.offer(close()).is_err());
+        assert!(matches!(
+            queue.offer(ToSession::Deliver(numbered(2, 1))),
+            Ok(false)
+        ));
         assert!(!queue.settled(0), "nobody waits for it");
         let kept = queue.kept().expect("it is kept");
-        assert_eq!((kept.unacked.len(), kept.h), (1, 2));
+        assert_eq!((kept.unacked.len(), kept.h), (2, 2));
     }
 
     #[test]
