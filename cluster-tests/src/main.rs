@@ -7,6 +7,7 @@ mod backup;
 mod clients;
 mod cql;
 mod crash;
+mod forgetful;
 mod hostile;
 mod live;
 mod load;
@@ -60,7 +61,7 @@ enum Part {
     Hostile,
     /// Stream management, byte for byte.
     Streams,
-    /// kill -9 and full disks.
+    /// kill -9, power cuts and full disks.
     Crash,
     /// Backups of a busy server, restored elsewhere.
     Backup,
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
                 streams::NAMES,
                 phone::NAMES,
                 crash::NAMES,
+                forgetful::NAMES,
                 backup::NAMES,
                 cql::NAMES,
                 load::NAMES,
@@ -106,7 +108,12 @@ fn main() -> ExitCode {
                 .flatten()
                 .collect::<Vec<_>>(),
         ),
-        Part::Crash => suite.run(&crash::tests()),
+        Part::Crash => suite.run(
+            &[crash::tests(), forgetful::tests()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>(),
+        ),
         Part::Backup => suite.run(&backup::tests()),
         Part::Cql { cache } => suite.run(&cql::tests(&cache)),
         Part::Load => suite.run(&load::tests()),

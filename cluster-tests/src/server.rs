@@ -1,5 +1,6 @@
 //! A server of the test's own: `rookery dev` in a temporary folder, on free ports.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -16,10 +17,21 @@ use crate::suite::{Suite, wait_for};
 /// How long a server may take to start or to stop.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Where a server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// The folder for what it writes.
+    pub(crate) folder: PathBuf,
+    /// The file for what it complains of.
+    pub(crate) log: PathBuf,
+    /// Set in its environment.
+    pub(crate) environment: Vec<(String, OsString)>,
+}
+
 /// A running server; dropped, it is killed.
 pub(crate) struct Server {
     binary: PathBuf,
-    folder: PathBuf,
+    place: Place,
     /// Removed when the last server of this folder is gone.
     _home: Option<TempDir>,
     offset: u16,
@@ -39,13 +51,23 @@ impl Server {
 
     /// Starts a server in this folder.
     pub(crate) fn start_in(suite: &Suite, folder: &Path, arguments: &[&str]) -> Result<Self> {
+        let place = Place {
+            folder: folder.to_owned(),
+            log: folder.with_extension("log"),
+            environment: vec![],
+        };
+        Self::start_at(suite, place, arguments)
+    }
+
+    /// Starts a server there.
+    pub(crate) fn start_at(suite: &Suite, place: Place, arguments: &[&str]) -> Result<Self> {
         let offset = free_offset()?;
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let child = launch(&suite.rookery, folder, offset, &arguments)?;
-        let (binary, folder) = (suite.rookery.clone(), folder.to_owned());
+        let binary = suite.rookery.clone();
+        let child = launch(&binary, &place, offset, &arguments)?;
         Ok(Self {
             binary,
-            folder,
+            place,
             _home: None,
             offset,
             arguments,
@@ -55,8 +77,14 @@ impl Server {
 
     /// Starts the server again, after [`kill`](Self::kill) or [`stop`](Self::stop), on the same ports and data.
     pub(crate) fn restart(&mut self) -> Result<()> {
-        self.child = launch(&self.binary, &self.folder, self.offset, &self.arguments)?;
+        self.child = launch(&self.binary, &self.place, self.offset, &self.arguments)?;
         Ok(())
+    }
+
+    /// The same, with another environment or log.
+    pub(crate) fn restart_at(&mut self, place: Place) -> Result<()> {
+        self.place = place;
+        self.restart()
     }
 
     /// SIGKILL: a crash.
@@ -64,6 +92,11 @@ impl Server {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// The same, while others have the server in use; [`kill`](Self::kill) must follow.
+    pub(crate) fn kill_in_use(&self) -> Result<()> {
+        Ok(kill_process(self.pid_of_child()?, Signal::KILL)?)
     }
 
     /// SIGTERM: an orderly end, which must come by itself and with success.
@@ -118,12 +151,12 @@ impl Server {
 
     /// The folder with everything that the server writes.
     pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+        &self.place.folder
     }
 
     /// The certificate that clients must trust.
     pub(crate) fn certificate(&self) -> PathBuf {
-        self.folder.join("tls").join("ca.pem")
+        self.place.folder.join("tls").join("ca.pem")
     }
 
     /// Runs an admin command and gives its output; fails when the command does.
@@ -131,7 +164,7 @@ impl Server {
         let output = Command::new(&self.binary)
             .arg("admin")
             .arg("--socket")
-            .arg(self.folder.join("admin.sock"))
+            .arg(self.place.folder.join("admin.sock"))
             .args(arguments)
             .output()?;
         if !output.status.success() {
@@ -152,17 +185,19 @@ impl Drop for Server {
     }
 }
 
-fn launch(binary: &Path, folder: &Path, offset: u16, arguments: &[String]) -> Result<Child> {
+fn launch(binary: &Path, place: &Place, offset: u16, arguments: &[String]) -> Result<Child> {
+    let environment = place.environment.iter();
     let mut child = Command::new(binary)
+        .envs(environment.map(|(name, value)| (name, value)))
         .arg("dev")
         .arg("--dir")
-        .arg(folder)
+        .arg(&place.folder)
         .arg("--port-offset")
         .arg(offset.to_string())
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::from(log_file(folder)?))
+        .stderr(Stdio::from(log_file(&place.log)?))
         .spawn()
         .with_context(|| format!("{} cannot be started", binary.display()))?;
     let stdout = child.stdout.take().context("the child's output is piped")?;
@@ -176,21 +211,17 @@ fn launch(binary: &Path, folder: &Path, offset: u16, arguments: &[String]) -> Re
         },
     })?;
     if let Err(status) = ready {
-        let log = std::fs::read_to_string(log_path(folder)).unwrap_or_default();
+        let log = std::fs::read_to_string(&place.log).unwrap_or_default();
         bail!("the server ended with {status}: {log}");
     }
     Ok(child)
 }
 
-fn log_path(folder: &Path) -> PathBuf {
-    folder.with_extension("log")
-}
-
-fn log_file(folder: &Path) -> Result<std::fs::File> {
+fn log_file(path: &Path) -> Result<std::fs::File> {
     Ok(std::fs::File::options()
         .create(true)
         .append(true)
-        .open(log_path(folder))?)
+        .open(path)?)
 }
 
 /// Reads lines in a thread of its own, so that a wait for one has a deadline, and so that the pipe never fills.

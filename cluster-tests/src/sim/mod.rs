@@ -48,4 +48,5 @@ mod shard_mover;
 mod stream;
 mod world;
 
+pub(crate) use dice::Dice;
 pub(crate) use report::{Options, run};

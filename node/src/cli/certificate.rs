@@ -1,15 +1,16 @@
 //! The certificate of a server for development: signed by an authority of its own, kept in the
 //! folder.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
+
+use crate::operation::{make_folder, sync_folder_of, write_file};
 
 /// Where a certificate and its key lie.
 pub(super) struct Files {
@@ -26,11 +27,17 @@ pub(super) fn for_localhost(dir: &Path) -> io::Result<Files> {
     if files.chain.exists() && files.key.exists() {
         return Ok(files);
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    make_folder(dir)?;
     let made = make().map_err(io::Error::other)?;
-    fs::write(dir.join("ca.pem"), &made.authority)?;
+    // The chain is there only beside what belongs to it, whenever the power is cut.
+    if files.chain.exists() {
+        fs::remove_file(&files.chain)?;
+        sync_folder_of(&files.chain)?;
+    }
+    write_file(&dir.join("ca.pem"), 0o644, made.authority.as_bytes())?;
     write_private(&files.key, &made.key)?;
-    fs::write(&files.chain, made.certificate + &made.authority)?;
+    let chain = made.certificate + &made.authority;
+    write_file(&files.chain, 0o644, chain.as_bytes())?;
     Ok(files)
 }
 
@@ -85,13 +92,7 @@ fn set_validity(params: &mut CertificateParams) {
     params.not_after = date_time_ymd(2049, 12, 31);
 }
 
-/// Writes a file that only its owner can read, from its first byte on.
+/// Writes a file that only its owner can read.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())
+    write_file(path, 0o600, text.as_bytes())
 }

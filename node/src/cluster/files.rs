@@ -1,11 +1,10 @@
 //! Where a node keeps its certificate, and how such files are written.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::ClusterOptions;
+use crate::operation::{make_folder, write_file};
 
 /// The files of one node.
 #[derive(Clone, Debug)]
@@ -57,30 +56,8 @@ impl Files {
     }
 }
 
-/// Puts a file that was written with [`write_private`] in the place of another one of the same folder.
-pub(super) fn replace(draft: &Path, path: &Path) -> io::Result<()> {
-    fs::rename(draft, path)?;
-    File::open(path.parent().unwrap_or_else(|| Path::new(".")))?.sync_all()
-}
-
 /// Writes a file that only its owner can read, all of it or nothing, in a folder that only he can enter.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    let options = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .clone();
-    let mut file = options.open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    File::open(folder)?.sync_all()
+    make_folder(path.parent().unwrap_or_else(|| Path::new(".")))?;
+    write_file(path, 0o600, text.as_bytes())
 }

@@ -16,10 +16,11 @@ use tonic::{Code, Status};
 use super::authority::{AuthorityError, request_again};
 use super::credentials::{CredentialsError, Generation};
 use super::dial::{DialError, dial};
-use super::files::{Files, replace, write_private};
+use super::files::{Files, write_private};
 use super::identity::{Identity, role_name};
 use super::version::{self, Spoken};
 use crate::config::Config;
+use crate::operation::replace;
 
 /// What came of it.
 #[derive(Debug)]

@@ -1,12 +1,14 @@
 //! The data folder: one server a folder, for its owner's eyes only.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+use super::durable::make_folder;
 
 /// The data folder while this process holds it. The lock goes with the process, however it ends.
 #[derive(Debug)]
@@ -46,11 +48,7 @@ impl Folder {
             path: path.to_owned(),
             cause,
         };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(refused)?;
+        make_folder(path).map_err(refused)?;
         let options = OpenOptions::new()
             .read(true)
             .write(true)

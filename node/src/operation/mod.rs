@@ -1,11 +1,13 @@
 //! What a process owes to the machine it runs on: its folder, its limits, its log.
 
+mod durable;
 mod folder;
 mod logging;
 mod open_files;
 mod process_usage;
 mod secret;
 
+pub(crate) use durable::{make_folder, replace, sync_folder_of, write_file};
 pub use folder::{Folder, FolderError, PidFile};
 pub use logging::{FilterError, LogHandle, check_filter};
 pub use open_files::OpenFiles;

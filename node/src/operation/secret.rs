@@ -1,10 +1,10 @@
 //! Secrets that the server makes for itself and that must outlive it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use super::durable::write_file;
 use super::{Folder, FolderError};
 
 impl Folder {
@@ -26,20 +26,11 @@ fn read_or_make(path: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
-/// Writes a new secret under another name first, so that a crash leaves all of it or nothing.
+/// Draws a new secret; a crash leaves all of it or nothing.
 fn make(path: &Path) -> io::Result<[u8; 32]> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(io::Error::from)?;
-    let draft = path.with_extension("new");
-    let mut file = OpenOptions::new();
-    let file = file.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = file.open(&draft)?;
-    file.write_all(&secret)?;
-    file.sync_all()?;
-    fs::rename(&draft, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
+    write_file(path, 0o600, &secret)?;
     Ok(secret)
 }
 

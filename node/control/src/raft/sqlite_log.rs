@@ -83,7 +83,11 @@ fn prepare_files(dir: &Path) -> std::io::Result<std::path::PathBuf> {
         .mode(0o600)
         .open(&path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
-    File::open(dir)?.sync_all()?;
+    // The folder's own name too: what is synced in a folder is lost with it.
+    let above = dir.parent().filter(|it| !it.as_os_str().is_empty());
+    for folder in [dir, above.unwrap_or_else(|| Path::new("."))] {
+        File::open(folder)?.sync_all()?;
+    }
     Ok(path)
 }
 

@@ -84,10 +84,14 @@ pub(super) fn prepare_copy(dir: &Path) -> Result<PathBuf, StoreError> {
     Ok(dir.join(DATABASE))
 }
 
+/// Its name is on disk when this returns: what is synced in a folder is lost with the folder's own name.
 fn make_folder(dir: &Path) -> Result<(), StoreError> {
     let mut make = DirBuilder::new();
     make.recursive(true).mode(0o700);
-    make.create(dir).map_err(io_error)
+    make.create(dir).map_err(io_error)?;
+    let above = dir.parent().filter(|it| !it.as_os_str().is_empty());
+    let synced = File::open(above.unwrap_or_else(|| Path::new("."))).and_then(|it| it.sync_all());
+    synced.map_err(io_error)
 }
 
 /// Opens `path` for writing, made if need be, for its owner alone.
