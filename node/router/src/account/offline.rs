@@ -413,8 +413,10 @@ impl Account {
             self.offline.draining = false;
             return self.drain_offline(turn);
         };
-        // What the mirror of a stream has its node may not have.
-        let is_unsure = is_mirrored || is_alone(turn, &to) || self.offline.unsure.first().is_some();
+        // What the mirror of a stream has its node may not have. What is not sure, or came back since, lies before this
+        // page, and would leave the log with it.
+        let lies_before = self.offline.unsure.first().is_some() || self.offline.reread.is_some();
+        let is_unsure = is_mirrored || is_alone(turn, &to) || lies_before;
         let places = |entry: &LogEntry| (entry.position, is_archived(entry));
         let places: Vec<_> = entries.iter().filter(|_| is_unsure).map(places).collect();
         entries.retain(|it| !self.is_from_blocked(&it.stanza) && !is_tombstone(&it.stanza));

@@ -93,9 +93,6 @@ impl Account {
         let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
             return self.does_not_go_on(turn, &resuming, None);
         };
-        if stream.former.is_full() {
-            return turn.answer(&resuming.from, resuming.ask, Answer::Unavailable);
-        }
         if stream.ends.is_none() && next_stanza < stream.again.0 && turn.now < stream.again_until {
             return match stream.early.len() < EARLY_MAX {
                 true => stream.early.push(resuming),
@@ -150,16 +147,21 @@ impl Account {
 
     /// The stream goes on by another way.
     fn go_on_by(&mut self, turn: &mut Turn<'_>, resuming: &Resuming) {
+        // It asks again if the answer was lost on its way.
+        let is_present = self.sessions.get(resuming.from.session()).is_some();
         let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
             return self.does_not_go_on(turn, resuming, None);
         };
+        if stream.former.is_full() && !is_present {
+            turn.answer(&resuming.from, resuming.ask, Answer::Unavailable);
+            return self.no_longer_awaited(turn, resuming);
+        }
         let had = stream.h(next_stanza);
         let Some(acked) = stream.mirror.resumes_at(resuming.h) else {
             let is_known = stream.open.iter().all(ReceiptRef::is_settled);
             return self.does_not_go_on(turn, resuming, is_known.then_some(had));
         };
         let from = &resuming.from;
-        // It asks again if the answer was lost on its way.
         let other = |sink: &SinkRef| sink.session() != from.session();
         let before = stream.mirror.attach(from.clone()).filter(other);
         stream.goes_on(had);
