@@ -95,7 +95,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ),
     (
         "rookery_client_rests_total",
-        "times a stream was not read for a while, for it was faster than [bandwidth] allows",
+        "times a stream was not read for a while, by what [bandwidth] allows less of: bytes or stanzas",
     ),
     (
         "rookery_client_logins_total",

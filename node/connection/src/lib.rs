@@ -17,6 +17,7 @@ mod bans;
 mod inbox;
 mod listener;
 mod options;
+mod pace;
 mod proxied;
 mod proxy_header;
 mod quota;

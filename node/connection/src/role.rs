@@ -24,7 +24,7 @@ pub struct ConnectionConfig {
     pub node: u32,
     /// The role's own options.
     pub options: ConnectionOptions,
-    /// How fast a client's stream is read.
+    /// How fast streams are read.
     pub bandwidth: BandwidthOptions,
     /// The traffic budgets of accounts and networks.
     pub quota: Quota,
@@ -152,6 +152,11 @@ impl ConnectionRole {
         let closed = self.shared.set_bans(bans);
         tracing::info!(version, closed, "bans have changed");
         closed
+    }
+
+    /// Other limits of streams, from now on, for those that are open as well.
+    pub fn set_bandwidth(&self, options: BandwidthOptions) {
+        self.shared.set_bandwidth(options);
     }
 
     /// Takes over other limits for failed logins; what is remembered of them stays.

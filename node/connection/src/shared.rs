@@ -19,6 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::admission::{Admission, Refusal};
 use crate::bans::Bans;
 use crate::inbox::Inbox;
+use crate::pace::StreamLimits;
 use crate::{ConnectionConfig, ConnectionOptions, Quota, TlsHosts};
 
 /// The surroundings of a connection.
@@ -27,7 +28,8 @@ pub(crate) struct Shared {
     pub(crate) session: Arc<ArcSwap<SessionConfig>>,
     pub(crate) routers: RoutersRef,
     pub(crate) options: ConnectionOptions,
-    pub(crate) bandwidth: BandwidthOptions,
+    /// How fast streams are read, from now on.
+    pub(crate) bandwidth: Arc<ArcSwap<StreamLimits>>,
     pub(crate) quota: Quota,
     pub(crate) xml: XmlLimits,
     pub(crate) write_stall: Duration,
@@ -84,7 +86,7 @@ impl Shared {
             tls,
             session,
             routers,
-            bandwidth,
+            bandwidth: Arc::new(ArcSwap::from_pointee(StreamLimits::new(bandwidth))),
             quota,
             xml,
             write_stall: Duration::from_millis(options.write_stall_ms),
@@ -162,6 +164,11 @@ impl Shared {
         drop(places);
         banned.iter().for_each(|inbox| turn_away(inbox));
         banned.len()
+    }
+
+    /// Other limits of streams, from now on, for those that are open as well.
+    pub(crate) fn set_bandwidth(&self, options: BandwidthOptions) {
+        self.bandwidth.store(Arc::new(StreamLimits::new(options)));
     }
 
     /// Whether nobody may use this account now.

@@ -1,6 +1,7 @@
 //! The configuration sections of the control floor.
 
 use rookery_xmpp::options;
+use rookery_xmpp::units::{Rate, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{QuotaPolicy, QuotaRate, RegistrationMode, RegistrationPolicy};
@@ -81,22 +82,22 @@ options! {
     /// Reading stops while a budget is used up, and nothing is dropped. In a cluster the node that was configured last
     /// has its way: keep the files equal.
     pub struct QuotaOptions {
-        /// Bytes that are read a second from all sessions of one account together; 0 for no budget. Three to five times
-        /// `bandwidth.bytes_per_second` suits people with several devices, and stops who opens ten streams to send ten
+        /// How fast all sessions of one account are read together, as in `30kb/s`; `off` for no budget. Three to five
+        /// times `bandwidth.client_rate` suits people with several devices, and stops who opens ten streams to send ten
         /// times as fast.
-        pub account_bytes_per_second: u32 = 0, "bytes/s";
+        pub account_rate: Rate = Rate::OFF, "";
         /// How long a burst at that rate may be, so that a login or a pasted page is not slowed.
-        pub account_burst_ms: u32 = 3_000, "ms";
-        /// Bytes that are read a second from all clients of one IPv4 /24 or IPv6 /64 together, also before they log
-        /// in; 0 for no budget. A provider's NAT may have thousands of users behind one /24.
-        pub prefix_bytes_per_second: u32 = 0, "bytes/s";
+        pub account_burst: Span = Span::from_ms(3_000), "";
+        /// How fast all clients of one IPv4 /24 or IPv6 /64 are read together, also before they log in; `off` for no
+        /// budget. A provider's NAT may have thousands of users behind one /24.
+        pub prefix_rate: Rate = Rate::OFF, "";
         /// How long a burst at that rate may be: a network comes back after an outage with all its clients at once.
-        pub prefix_burst_ms: u32 = 3_000, "ms";
-        /// Bytes that are read a second from all streams of one remote domain together; 0 for no budget. It is there
-        /// for federation, which this version does not have.
-        pub domain_bytes_per_second: u32 = 0, "bytes/s";
+        pub prefix_burst: Span = Span::from_ms(3_000), "";
+        /// How fast all streams of one remote domain are read together; `off` for no budget. It is there for
+        /// federation, which this version does not have.
+        pub domain_rate: Rate = Rate::OFF, "";
         /// How long a burst at that rate may be: rooms send their history at once.
-        pub domain_burst_ms: u32 = 3_000, "ms";
+        pub domain_burst: Span = Span::from_ms(3_000), "";
         /// How long a node may use what it was lent of a budget without a word from the control group. Three questions
         /// fit into it, so that one that is lost costs nothing.
         pub lease_ms: u64 = 3_000, "ms";
@@ -109,14 +110,14 @@ options! {
 impl QuotaOptions {
     /// The policy that these options ask for.
     pub fn policy(&self) -> QuotaPolicy {
-        let rate = |bytes_per_second, burst_ms| QuotaRate {
-            bytes_per_second,
-            burst_ms,
+        let rate = |rate: Rate, burst: Span| QuotaRate {
+            bytes_per_second: rate.bytes_per_second(),
+            burst_ms: burst.as_ms(),
         };
         QuotaPolicy {
-            account: rate(self.account_bytes_per_second, self.account_burst_ms),
-            prefix: rate(self.prefix_bytes_per_second, self.prefix_burst_ms),
-            domain: rate(self.domain_bytes_per_second, self.domain_burst_ms),
+            account: rate(self.account_rate, self.account_burst),
+            prefix: rate(self.prefix_rate, self.prefix_burst),
+            domain: rate(self.domain_rate, self.domain_burst),
             lease_ms: self.lease_ms,
             margin_ms: self.lease_margin_ms,
         }

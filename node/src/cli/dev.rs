@@ -218,7 +218,8 @@ const CONNECTIONS_MAX: usize = 50_000;
 /// All clients of a measurement come from one address, as fast as they can, and some wait long for
 /// their turn.
 const UNLIMITED: &[(&str, &str, i64)] = &[
-    ("bandwidth", "bytes_per_second", 0),
+    ("bandwidth", "client_rate", 0),
+    ("bandwidth", "client_stanzas_per_second", 0),
     ("connection", "connections_per_address_max", 1_000_000),
     ("connection", "handshakes_max", 1_000_000),
     ("connection", "backlog", 65_535),

@@ -90,7 +90,7 @@ sections! {
     session: rookery_session::SessionOptions;
     /// What becomes of failed logins.
     login_guard: rookery_session::LoginGuardOptions;
-    /// How fast a client's stream is read.
+    /// How fast one stream is read. Reading stops while it was faster, and nothing is dropped.
     bandwidth: rookery_session::BandwidthOptions;
     /// Traffic budgets that hold over all connection nodes together, on top of `[bandwidth]`.
     quota: rookery_control::QuotaOptions;

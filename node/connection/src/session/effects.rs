@@ -49,6 +49,9 @@ impl SessionActor {
             Effect::ResetReader => self.reader.reset(),
             Effect::Authenticated(jid) => {
                 self.quota.authenticated(&jid);
+                let now_ms = self.shared.quota.now_ms();
+                self.pace.authenticated(jid.clone(), now_ms);
+                self.quota.exempt(self.pace.is_exempt());
                 self.reader.set_limits(self.shared.xml.clone());
                 self.reader.fast_lane(true);
                 self.seat.authenticated(jid);

@@ -33,9 +33,9 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
             "add the names of the certificates that may use it; until then it refuses all",
         ));
     }
-    if config.bandwidth.bytes_per_second == 0 {
+    if config.bandwidth.client_rate.is_off() {
         findings.push(warn(
-            "clients may send without limit (bandwidth.bytes_per_second = 0)",
+            "clients may send without limit (bandwidth.client_rate = \"off\")",
             "leave it at its default: a single client can otherwise take all of the machine",
         ));
     }
