@@ -300,6 +300,10 @@ impl Operator {
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
             serving.connection.set_bandwidth(next.bandwidth.clone());
+            let (flood, guard) = (next.flood.clone(), next.guard.clone());
+            serving
+                .connection
+                .set_limits(&next.connection, flood, guard);
         }
         Ok(())
     }
@@ -396,6 +400,10 @@ const LIVE: &[&str] = &[
     "session.",
     "login_guard.",
     "bandwidth.",
+    "flood.",
+    "guard.",
+    "connection.connections_per_",
+    "connection.handshakes_max",
     "registration.",
     "quota.",
     "archive.",

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!((session.is_exempt(), session.wait_ms(0)), (true, 0));
         in_force.store(limits(1_000, &[]));
         session.follow(0);
-        assert_eq!(session.is_exempt(), false);
+        assert!(!session.is_exempt());
         assert_eq!(session.take(1_500, 0, 0), Some(RestBy::Bytes));
     }
 }

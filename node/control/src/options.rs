@@ -4,7 +4,7 @@ use rookery_xmpp::options;
 use rookery_xmpp::units::{Rate, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{QuotaPolicy, QuotaRate, RegistrationMode, RegistrationPolicy};
+use crate::state::{GuardLimits, QuotaPolicy, QuotaRate, RegistrationMode, RegistrationPolicy};
 use crate::window::WindowSetting;
 
 options! {
@@ -125,6 +125,41 @@ impl QuotaOptions {
 }
 
 options! {
+    /// Failed logins over all nodes together, on top of what `[login_guard]` does on each. Who fails too often is let in
+    /// no more for a while, but never from where the account was used lately. In a cluster the node that reported last
+    /// has its way: keep the files equal.
+    pub struct GuardOptions {
+        /// Whether this node reports failed logins, and refuses who is blocked.
+        pub enabled: bool = true, "";
+        /// Failed logins of one address (IPv6: of one /64), at any names, before it is blocked; 0 blocks none. Many
+        /// people may share it, and those who have logged in from its prefix lately stay let in.
+        pub address_failures_max: u32 = 100, "failures";
+        /// Failed logins of one IPv4 /24 or IPv6 /48, at any names, before it is blocked; 0 blocks none.
+        pub prefix_failures_max: u32 = 1_000, "failures";
+        /// Failed logins of one account, from anywhere, before it is blocked for prefixes that have not logged in to it
+        /// lately; 0 blocks none. It bounds how often many machines together may guess at one password.
+        pub account_failures_max: u32 = 100, "failures";
+        /// Time in which a count falls to its half.
+        pub half_life: Span = Span::from_ms(3_600_000), "";
+        /// How long a block lasts. In each, at most as many more guesses are let through as its limit says.
+        pub block_time: Span = Span::from_ms(3_600_000), "";
+    }
+}
+
+impl GuardOptions {
+    /// The limits that these options ask for.
+    pub fn limits(&self) -> GuardLimits {
+        GuardLimits {
+            address_failures_max: self.address_failures_max,
+            prefix_failures_max: self.prefix_failures_max,
+            account_failures_max: self.account_failures_max,
+            half_life_ms: self.half_life.as_ms().into(),
+            block_ms: self.block_time.as_ms().into(),
+        }
+    }
+}
+
+options! {
     /// The control group: how its members agree and how much they keep.
     pub struct ControlOptions {
         /// One step of Raft's clock. Heartbeats go out every 2 ticks, an election starts after 10 to 20 without one:
@@ -184,6 +219,7 @@ mod tests {
             .iter()
             .chain(ControlOptions::OPTIONS)
             .chain(QuotaOptions::OPTIONS)
+            .chain(GuardOptions::OPTIONS)
         {
             assert!(info.reason.len() > 40, "{}", info.name);
         }

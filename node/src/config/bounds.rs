@@ -71,6 +71,12 @@ pub(super) const BOUNDS: &[Bound] = &[
         why: "nobody could connect",
     },
     Bound {
+        key: "connection.connections_per_prefix_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "nobody could connect",
+    },
+    Bound {
         key: "connection.handshakes_max",
         min: 1,
         max: 1_000_000_000,
@@ -159,6 +165,24 @@ pub(super) const BOUNDS: &[Bound] = &[
         min: 512,
         max: 6_000,
         why: "a name and a nonce must fit, in base64, into what is read before authentication",
+    },
+    Bound {
+        key: "flood.entries_max",
+        min: 100,
+        max: 100_000_000,
+        why: "nothing would be remembered",
+    },
+    Bound {
+        key: "guard.half_life",
+        min: 1_000,
+        max: 2_678_400_000,
+        why: "nothing would be remembered, or nothing be forgotten",
+    },
+    Bound {
+        key: "guard.block_time",
+        min: 1_000,
+        max: 2_678_400_000,
+        why: "nobody would be blocked, or nobody let in again",
     },
     Bound {
         key: "login_guard.entries_max",

@@ -1,11 +1,14 @@
 //! A client of a test: what it writes, byte for byte, over direct TLS.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -24,7 +27,12 @@ impl Client {
     /// A stream that is open, to a `rookery dev` whose folder this is and whose direct TLS port. None if nobody lets it
     /// in.
     pub(crate) fn connect(dir: &Path, port: u16) -> Option<Self> {
-        let socket = TcpStream::connect(("127.0.0.1", port)).expect("a listener");
+        Self::connect_from(dir, port, [127, 0, 0, 1])
+    }
+
+    /// The same from another loopback address.
+    pub(crate) fn connect_from(dir: &Path, port: u16, from: [u8; 4]) -> Option<Self> {
+        let socket = connect_from(port, from).ok()?;
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
         let name = "localhost".try_into().expect("a name");
         let tls = ClientConnection::new(Arc::new(trusting(dir)), name).expect("a connection");
@@ -61,8 +69,6 @@ impl Client {
 
     /// Tries to log in by PLAIN, and says what the server answers: `<success …` or `<failure …>…</failure>`.
     pub(crate) fn try_plain(&mut self, name: &str, password: &str) -> String {
-        use base64::Engine as _;
-        use base64::engine::general_purpose::STANDARD;
         let message = STANDARD.encode(format!("\0{name}\0{password}"));
         self.send(&format!(
             "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{message}</auth>"
@@ -83,6 +89,14 @@ impl Client {
         self.send("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
         self.heard("</iq>");
     }
+}
+
+/// A connection from that loopback address.
+pub(crate) fn connect_from(port: u16, from: [u8; 4]) -> std::io::Result<TcpStream> {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    bind(&socket, &SocketAddr::from((from, 0)))?;
+    connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port)))?;
+    Ok(TcpStream::from(socket))
 }
 
 /// Trusts the authority of a `rookery dev`.

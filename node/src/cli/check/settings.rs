@@ -39,6 +39,19 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
             "leave it at its default: a single client can otherwise take all of the machine",
         ));
     }
+    if !config.guard.enabled || !config.login_guard.enabled {
+        findings.push(warn(
+            "failed logins are not limited (guard.enabled or login_guard.enabled is false)",
+            "leave both at their defaults: otherwise anybody may guess passwords as fast as he likes",
+        ));
+    }
+    if config.flood.connects_per_address.0.is_none() && config.flood.connects_per_prefix.0.is_none()
+    {
+        findings.push(warn(
+            "anybody may connect as often as he likes (flood.connects_per_address and _per_prefix are off)",
+            "leave them at their defaults: each connection costs a TLS handshake",
+        ));
+    }
     if config.router.scram_iterations < SCRAM_ITERATIONS_MIN {
         findings.push(warn(
             "router.scram_iterations is below 4096: a stolen database gives passwords away cheaply",
