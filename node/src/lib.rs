@@ -31,6 +31,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 mod drain;
+mod guard;
 pub mod http;
 pub mod metrics;
 pub mod operation;

@@ -78,6 +78,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "clients' connections that were closed at once, by the limit that they met",
     ),
     (
+        "rookery_guard_reports_total",
+        "times this node told the control group of failed logins",
+    ),
+    (
         "rookery_client_bytes_read_total",
         "bytes from clients, decrypted",
     ),
@@ -95,11 +99,11 @@ const COUNTERS: &[(&str, &str)] = &[
     ),
     (
         "rookery_client_rests_total",
-        "times a stream was not read for a while, for it was faster than [bandwidth] allows",
+        "times a stream was not read for a while, by what [bandwidth] allows less of: bytes or stanzas",
     ),
     (
         "rookery_client_logins_total",
-        "tries to log in, by mechanism and how they ended; withdrawn are those that came to no end, and count for nobody",
+        "tries to log in, by mechanism and how they ended; flooded, guarded and throttled are refused, and withdrawn those that came to no end: neither counts",
     ),
     (
         "rookery_client_sessions_bound_total",
@@ -167,6 +171,14 @@ const GAUGES: &[(&str, &str)] = &[
     ("rookery_build_info", "1, with the version as a label"),
     ("rookery_connections", "clients' connections that are open"),
     ("rookery_bans", "bans, by what they concern"),
+    (
+        "rookery_guard_blocks",
+        "networks and accounts that are let in no more for a while, for logins that failed",
+    ),
+    (
+        "rookery_flood_networks",
+        "networks of which the limits against floods remember something",
+    ),
     (
         "rookery_bans_version",
         "the version of the list of bans that this node applies",

@@ -10,6 +10,7 @@ use rookery_connection::{ConnectionRole, TlsHosts, TlsLoadError};
 use rookery_control::{Control, Unavailable};
 use rookery_proto::admin::{Component, HostStatus, Listener, ShowStatusResponse};
 use rookery_router::environment::Environment;
+use rookery_session::BandwidthOptions;
 use rookery_store::Store;
 use rookery_xmpp::clock::Timestamp;
 use tokio::sync::{Mutex, watch};
@@ -127,6 +128,11 @@ impl Operator {
     /// The control group.
     pub fn control(&self) -> &Control {
         &self.0.parts.control
+    }
+
+    /// The limits of streams that are in force.
+    pub fn bandwidth(&self) -> BandwidthOptions {
+        self.0.running.load().bandwidth.clone()
     }
 
     /// The node's part of the traffic budgets.
@@ -293,6 +299,11 @@ impl Operator {
         parts.sessions.reconfigure(next);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
+            serving.connection.set_bandwidth(next.bandwidth.clone());
+            let (flood, guard) = (next.flood.clone(), next.guard.clone());
+            serving
+                .connection
+                .set_limits(&next.connection, flood, guard);
         }
         Ok(())
     }
@@ -388,6 +399,11 @@ const LIVE: &[&str] = &[
     "tls.",
     "session.",
     "login_guard.",
+    "bandwidth.",
+    "flood.",
+    "guard.",
+    "connection.connections_per_",
+    "connection.handshakes_max",
     "registration.",
     "quota.",
     "archive.",

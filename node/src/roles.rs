@@ -12,7 +12,7 @@ use actix::{Arbiter, ArbiterHandle};
 use rookery_connection::{
     ConnectionConfig, ConnectionOptions, ConnectionRole, TlsHosts, TlsLoadError,
 };
-use rookery_control::Control;
+use rookery_control::{Control, NodeId};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
@@ -30,6 +30,7 @@ use crate::bans;
 use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::{Config, Role};
 use crate::drain;
+use crate::guard;
 use crate::operation::{Folder, FolderError};
 use crate::quota::QuotaKeeper;
 use crate::retention;
@@ -196,6 +197,8 @@ impl Roles {
             quota: quota.quota(),
             xml: config.xml.clone(),
             login_guard: config.login_guard.clone(),
+            guard: config.guard.clone(),
+            flood: config.flood.clone(),
         };
         let (tls, shared, routers) = (tls.clone(), sessions.shared(), router.routers());
         let connection = ConnectionRole::start(connection, tls, shared, routers, &handles)?;
@@ -203,6 +206,11 @@ impl Roles {
         tokio::spawn(quota.clone().keep(config.quota.policy()));
         let connection = Arc::new(connection);
         tokio::spawn(bans::follow(control.watch_bans(), connection.clone()));
+        if config.server.has(Role::Connection) {
+            let node = NodeId::new(u64::from(*node)).unwrap_or(NodeId::FIRST);
+            tokio::spawn(guard::report(control.clone(), node, connection.clone()));
+            tokio::spawn(guard::follow(control.watch_guard(), connection.clone()));
+        }
         if let Some(cluster) = cluster {
             cluster.take_part(control, &router, *epoch);
             let (control, role) = (control.clone(), connection.clone());

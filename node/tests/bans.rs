@@ -4,19 +4,13 @@ mod program;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
+use program::client::{Client, HEADER};
 use program::cluster::{Cluster, Node, until};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-const HEADER: &str = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
-     xmlns:stream='http://etherx.jabber.org/streams'>";
 
 /// A client that has opened its stream, if it was let in.
 fn client(node: &Node) -> Option<TcpStream> {
@@ -99,42 +93,11 @@ fn a_ban_on_one_node_closes_and_refuses_on_every_other_until_it_is_lifted() {
 
 /// What the node answers to a login of `juliet@localhost` by PLAIN, over direct TLS.
 fn login(node: &Node) -> String {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let authority = CertificateDer::from_pem_file(node.dir().join("tls/ca.pem"));
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(authority.expect("a certificate"))
-        .expect("an authority");
-    let versions =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = versions
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"xmpp-client".to_vec()];
-    let name = "localhost".try_into().expect("a name");
-    let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
-    let socket = TcpStream::connect(("127.0.0.1", node.port(5223))).expect("a listener");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let mut stream = StreamOwned::new(tls, socket);
-    stream.write_all(HEADER.as_bytes()).expect("sent");
-    let _ = heard(&mut stream, "</stream:features>");
-    stream.write_all(PLAIN.as_bytes()).expect("sent");
-    heard(&mut stream, "urn:ietf:params:xml:ns:xmpp-sasl") + &heard(&mut stream, ">")
+    let client = Client::connect(node.dir(), node.port(5223));
+    client
+        .expect("let in")
+        .try_plain("juliet", "something long")
 }
-
-/// What is read until this comes.
-fn heard(stream: &mut impl Read, until: &str) -> String {
-    let (mut text, mut byte) = (String::new(), [0]);
-    while !text.ends_with(until) && stream.read(&mut byte).expect("it answers") > 0 {
-        text.push(char::from(byte[0]));
-    }
-    text
-}
-
-/// `juliet` with `something long`.
-const PLAIN: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' \
-     mechanism='PLAIN'>AGp1bGlldABzb21ldGhpbmcgbG9uZw==</auth>";
 
 #[test]
 fn a_banned_account_cannot_log_in_and_is_not_told_why() {

@@ -85,6 +85,39 @@ const WRONG: &[Wrong] = &[
         2,
         &["`registration.per_host`", "3/1h"],
     ),
+    (
+        "[bandwidth]\nclient_rate = \"3kbit\"\n",
+        2,
+        &[
+            "`bandwidth.client_rate`",
+            "\"3kbit\"",
+            "\"3kb/s\"",
+            "\"off\"",
+        ],
+    ),
+    (
+        "[bandwidth]\nclient_rate = -1\n",
+        2,
+        &["`bandwidth.client_rate`", "a rate such as \"3kb/s\""],
+    ),
+    (
+        "[quota]\naccount_burst = \"2\"\n",
+        2,
+        &["`quota.account_burst`", "\"2s\""],
+    ),
+    (
+        "[server]\nhosts = [\"a.example\"]\n[bandwidth]\nclient_burst = \"20ms\"\n",
+        4,
+        &[
+            "`bandwidth.client_burst` cannot be 20ms",
+            "from 100ms to 1h",
+        ],
+    ),
+    (
+        "[server]\nhosts = [\"a.example\"]\n[bandwidth]\nexempt = [\"a@b/c\"]\n",
+        4,
+        &["`bandwidth.exempt`", "bot@example.org"],
+    ),
     ("[server]\nhosts = [\"a\"\n[log]\n", 3, &["array"]),
     (
         "[log]\nfilter = \"info\"\nfilter = \"warn\"\n",

@@ -34,9 +34,9 @@ fn json(run: &Run) -> Value {
 fn a_network_that_used_up_its_budget_is_not_read_until_there_is_some_or_it_is_reset() {
     let server = Server::start(&[
         "--set",
-        "quota.prefix_bytes_per_second=400",
+        "quota.prefix_rate=400b/s",
         "--set",
-        "quota.prefix_burst_ms=2000",
+        "quota.prefix_burst=2s",
     ]);
     let show = || json(&server.admin(&["quota", "show", "prefix:127.0.0.1", "--json"]));
     assert_eq!(show()["budgets"][0]["bytes_per_second"], 400);
@@ -77,7 +77,7 @@ fn floors(node: &Node) -> Vec<u64> {
 
 #[test]
 fn connection_nodes_share_out_floors_as_they_come_and_go() {
-    let budget = ["quota.account_bytes_per_second=30000"];
+    let budget = ["quota.account_rate=30kb/s"];
     let mut cluster = Cluster::init_with("nest", &budget);
     cluster.join_with("connection", &budget);
     for node in 0..2 {

@@ -22,7 +22,7 @@ fn a_changed_file_takes_effect_and_a_wrong_one_changes_nothing() {
 
     write(
         "on",
-        "[router]\nshards = 7\nresources_max = 3\n[quota]\naccount_bytes_per_second = 9\n",
+        "[router]\nshards = 7\nresources_max = 3\n[quota]\naccount_rate = 9\n",
     );
     let told = server.admin(&["server", "reload"]).expect_success();
     assert!(
@@ -32,7 +32,7 @@ fn a_changed_file_takes_effect_and_a_wrong_one_changes_nothing() {
     assert!(told.contains("needs a restart: router.shards"), "{told}");
     assert!(mode().contains("on: open"));
     let budgets = server.admin(&["quota", "show"]).expect_success();
-    assert!(budgets.contains("account  9 bytes/s"), "{budgets}");
+    assert!(budgets.contains("account  9b/s"), "{budgets}");
 
     write("onn", "");
     let told = server.admin(&["server", "reload"]).expect_failure(1);

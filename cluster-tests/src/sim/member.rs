@@ -225,6 +225,7 @@ impl Member {
             | Effect::Directory(_)
             | Effect::Shards(_)
             | Effect::Bans(_)
+            | Effect::Guard(_)
             | Effect::EndedLeases(_) => {}
         }
     }

@@ -1,10 +1,14 @@
-//! Who may hold a connection: a place for each, counted in all, by address, and among those that
-//! have not proved who they are.
+//! Who may hold a connection: a place for each, counted in all, by address and by prefix, and among those
+//! that have not proved who they are.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use rookery_control::networks;
 
 use crate::ConnectionOptions;
+use crate::flood::Flooded;
 
 /// The places of a process. Every connection that was let in must be given back with
 /// [`leave`](Self::leave).
@@ -12,10 +16,21 @@ use crate::ConnectionOptions;
 pub(crate) struct Admission {
     connections_max: usize,
     per_address_max: u32,
+    per_prefix_max: u32,
     handshakes_max: usize,
     connections: usize,
     handshakes: usize,
-    addresses: HashMap<IpAddr, u32>,
+    /// By address (IPv6: by /64) and by prefix.
+    networks: HashMap<IpNet, u32>,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The client's address, also behind a load balancer.
+    pub(crate) address: IpAddr,
+    /// Whether a trusted load balancer speaks for itself, to see whether the port answers: nobody limits it.
+    pub(crate) is_proxy: bool,
 }
 
 /// Why a connection is closed as it comes.
@@ -25,10 +40,16 @@ pub(crate) enum Refusal {
     Full,
     /// The address has as many as it may.
     Address,
+    /// Its prefix has as many as it may.
+    Prefix,
     /// As many as may be are on their way to a login.
     Handshakes,
     /// The address is banned.
     Banned,
+    /// Too many logins from there have failed, on whatever node.
+    Guarded,
+    /// Too many come from there in too short a time.
+    Flooded(Flooded),
 }
 
 impl Refusal {
@@ -38,7 +59,10 @@ impl Refusal {
             Self::Full => "full",
             Self::Address => "address",
             Self::Handshakes => "handshakes",
+            Self::Prefix => "prefix",
             Self::Banned => "banned",
+            Self::Guarded => "guarded",
+            Self::Flooded(flooded) => flooded.cause(),
         }
     }
 }
@@ -49,26 +73,42 @@ impl Admission {
         Self {
             connections_max: options.connections_max,
             per_address_max: options.connections_per_address_max,
+            per_prefix_max: options.connections_per_prefix_max,
             handshakes_max: options.handshakes_max,
             connections: 0,
             handshakes: 0,
-            addresses: HashMap::new(),
+            networks: HashMap::new(),
         }
     }
 
-    /// Takes a place, as a stranger.
-    pub(crate) fn enter(&mut self, address: IpAddr) -> Result<(), Refusal> {
+    /// Other limits from now on; who is here stays.
+    pub(crate) fn set_options(&mut self, options: &ConnectionOptions) {
+        self.per_address_max = options.connections_per_address_max;
+        self.per_prefix_max = options.connections_per_prefix_max;
+        self.handshakes_max = options.handshakes_max;
+    }
+
+    /// Takes a place, as a stranger. A load balancer's own connections count in all, but not by where they come from.
+    pub(crate) fn enter(&mut self, origin: Origin) -> Result<(), Refusal> {
         if self.connections >= self.connections_max {
             return Err(Refusal::Full);
         }
         if self.handshakes >= self.handshakes_max {
             return Err(Refusal::Handshakes);
         }
-        let here = self.addresses.entry(prefix(address)).or_default();
-        if *here >= self.per_address_max {
-            return Err(Refusal::Address);
+        if !origin.is_proxy {
+            let [address, prefix] = networks(origin.address);
+            let here = |network| self.networks.get(network).copied().unwrap_or(0);
+            if here(&address) >= self.per_address_max {
+                return Err(Refusal::Address);
+            }
+            if here(&prefix) >= self.per_prefix_max {
+                return Err(Refusal::Prefix);
+            }
+            for network in [address, prefix] {
+                *self.networks.entry(network).or_default() += 1;
+            }
         }
-        *here += 1;
         self.connections += 1;
         self.handshakes += 1;
         Ok(())
@@ -80,14 +120,18 @@ impl Admission {
     }
 
     /// Gives a place back.
-    pub(crate) fn leave(&mut self, address: IpAddr, was_stranger: bool) {
+    pub(crate) fn leave(&mut self, origin: Origin, was_stranger: bool) {
         self.connections -= 1;
         self.handshakes -= usize::from(was_stranger);
-        let address = prefix(address);
-        if let Some(here) = self.addresses.get_mut(&address) {
-            *here -= 1;
-            if *here == 0 {
-                self.addresses.remove(&address);
+        if origin.is_proxy {
+            return;
+        }
+        for network in networks(origin.address) {
+            if let Some(here) = self.networks.get_mut(&network) {
+                *here -= 1;
+                if *here == 0 {
+                    self.networks.remove(&network);
+                }
             }
         }
     }
@@ -95,16 +139,6 @@ impl Admission {
     /// Places that are taken.
     pub(crate) fn connections(&self) -> usize {
         self.connections
-    }
-}
-
-/// What counts as one address: whoever has an IPv6 /64 has all of it, and IPv4 may come mapped.
-fn prefix(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
-            address.to_bits() & !u128::from(u64::MAX),
-        )),
-        v4 => v4,
     }
 }
 
@@ -121,8 +155,11 @@ mod tests {
         })
     }
 
-    fn at(text: &str) -> IpAddr {
-        text.parse().expect("an address")
+    fn at(text: &str) -> Origin {
+        Origin {
+            address: text.parse().expect("an address"),
+            is_proxy: false,
+        }
     }
 
     #[test]
@@ -145,6 +182,36 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_has_its_own_limit_and_a_proxy_has_none() {
+        let mut admission = Admission::new(&ConnectionOptions {
+            connections_per_address_max: 2,
+            connections_per_prefix_max: 3,
+            ..ConnectionOptions::default()
+        });
+        for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+            assert_eq!(admission.enter(at(address)), Ok(()));
+        }
+        assert_eq!(admission.enter(at("192.0.2.4")), Err(Refusal::Prefix));
+        assert_eq!(admission.enter(at("192.0.3.4")), Ok(()));
+        let proxy = Origin {
+            is_proxy: true,
+            ..at("192.0.2.4")
+        };
+        assert_eq!(admission.enter(proxy), Ok(()));
+        admission.leave(proxy, true);
+        assert_eq!(admission.enter(at("192.0.2.4")), Err(Refusal::Prefix));
+        admission.leave(at("192.0.2.1"), true);
+        assert_eq!(admission.enter(at("192.0.2.4")), Ok(()));
+        for net in 0..3 {
+            let address = format!("2001:db8:0:{net}::1");
+            assert_eq!(admission.enter(at(&address)), Ok(()));
+        }
+        assert_eq!(admission.enter(at("2001:db8:0:9::1")), Err(Refusal::Prefix));
+        admission.set_options(&ConnectionOptions::default());
+        assert_eq!(admission.enter(at("192.0.2.9")), Ok(()));
+    }
+
+    #[test]
     fn strangers_cannot_take_the_places_of_users() {
         let mut admission = admission(3, 10, 1);
         assert_eq!(admission.enter(at("192.0.2.1")), Ok(()));
@@ -163,7 +230,7 @@ mod tests {
         let mut admission = admission(10, 10, 10);
         admission.enter(at("192.0.2.1")).expect("a place");
         admission.leave(at("192.0.2.1"), true);
-        assert!(admission.addresses.is_empty());
+        assert!(admission.networks.is_empty());
     }
 
     #[test]

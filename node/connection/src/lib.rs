@@ -9,14 +9,20 @@
 //! ```
 //!
 //! * [`ConnectionRole`]: starts the role on a set of arbiters, counts, drains.
+//! * [`FloodOptions`]: how often strangers may knock.
 //! * [`Quota`]: the traffic budgets that all connection nodes keep together.
 //! * [`TlsHosts`]: the virtual hosts' certificates, replaced while running.
 
 mod admission;
 mod bans;
+mod complaints;
+mod flood;
+mod generations;
+mod guard;
 mod inbox;
 mod listener;
 mod options;
+mod pace;
 mod proxied;
 mod proxy_header;
 mod quota;
@@ -28,6 +34,7 @@ mod timers;
 mod tls;
 mod wire;
 
+pub use flood::FloodOptions;
 pub use options::ConnectionOptions;
 pub use quota::Quota;
 pub use role::{ConnectionConfig, ConnectionRole, StartError};

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use actix::Actor;
 use rookery_session::ConnectionFacts;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::admission::Origin;
 use crate::proxied::client_address;
 use crate::session::{Accepted, SessionActor};
 use crate::shared::Shared;
@@ -95,35 +96,46 @@ impl Listener {
 /// Who connects by a load balancer that is trusted is who its header says.
 fn accepted_from(shared: &Arc<Shared>, mut socket: TcpStream, from: IpAddr, direct_tls: bool) {
     if !shared.trusts(from) {
-        return begin(shared, socket, from, direct_tls);
+        let origin = Origin {
+            address: from,
+            is_proxy: false,
+        };
+        return begin(shared, socket, origin, direct_tls);
     }
     let Ok(place) = shared.headers.clone().try_acquire_owned() else {
-        return shared.refused("proxy");
+        refuse(&socket);
+        return shared.refused("proxy", from);
     };
     let shared = shared.clone();
     actix::spawn(async move {
         let address = client_address(&mut socket, shared.header_within).await;
         drop(place);
         match address {
-            Ok(address) => begin(&shared, socket, address.unwrap_or(from), direct_tls),
+            Ok(client) => {
+                let origin = Origin {
+                    address: client.unwrap_or(from),
+                    is_proxy: client.is_none(),
+                };
+                begin(&shared, socket, origin, direct_tls);
+            }
             Err(error) => {
-                shared.refused("proxy");
+                shared.refused("proxy", from);
                 tracing::warn!(proxy = %from, %error, "connection of a trusted proxy closed");
             }
         }
     });
 }
 
-fn begin(shared: &Arc<Shared>, socket: TcpStream, from: IpAddr, direct_tls: bool) {
+fn begin(shared: &Arc<Shared>, socket: TcpStream, origin: Origin, direct_tls: bool) {
     // A refused connection is closed with its socket, before any byte was spent on it.
-    let Ok(seat) = shared.enter(from) else {
-        return;
+    let Ok(seat) = shared.enter(origin, direct_tls) else {
+        return refuse(&socket);
     };
     // Without it a small stanza may wait for the acknowledgement of the one before; it fails only
     // on a dead socket.
     let _ = socket.set_nodelay(true);
     let facts = ConnectionFacts {
-        address: from.to_canonical(),
+        address: origin.address.to_canonical(),
         direct_tls,
     };
     match SessionActor::new(
@@ -137,6 +149,13 @@ fn begin(shared: &Arc<Shared>, socket: TcpStream, from: IpAddr, direct_tls: bool
         Ok(actor) => drop(actor.start()),
         Err(error) => tracing::error!(%error, "tls cannot be started"),
     }
+}
+
+/// Has the socket closed by a reset: nothing is to be delivered, and in a flood the system would keep each for a minute
+/// (TIME_WAIT).
+fn refuse(socket: &TcpStream) {
+    // It fails only on a dead socket.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
 /// Before the next try to accept after a failure.

@@ -26,6 +26,9 @@ rookery_xmpp::options! {
         /// Connections of one address at once (IPv6: of one /64); more are closed as they come. A
         /// household or a small office fits; a carrier's NAT may need more.
         pub connections_per_address_max: u32 = 100, "connections";
+        /// Connections of one IPv4 /24 or IPv6 /48 at once; more are closed as they come. An attacker often has a whole
+        /// prefix, and so does a carrier's NAT.
+        pub connections_per_prefix_max: u32 = 2_000, "connections";
         /// Connections at once that are not yet authenticated; more are closed as they come, so
         /// that those who only knock never take the places of users.
         pub handshakes_max: usize = 4_000, "connections";

@@ -40,6 +40,8 @@ pub(crate) struct SessionQuota {
     quota: Quota,
     address: IpAddr,
     account: Option<QuotaKey>,
+    /// Takes from no budget.
+    is_exempt: bool,
     /// The policy that the taps are of.
     generation: u64,
     taps: [Option<Tap>; 2],
@@ -53,6 +55,7 @@ impl SessionQuota {
             quota,
             address,
             account: None,
+            is_exempt: false,
             taps: [None, None],
         };
         session.open();
@@ -61,9 +64,16 @@ impl SessionQuota {
 
     /// The client proved who it is.
     pub(crate) fn authenticated(&mut self, jid: &Jid) {
-        let key = QuotaKey::account(jid);
-        self.taps[1] = self.quota.share.open(key.clone(), self.quota.now_ms());
-        self.account = Some(key);
+        self.account = Some(QuotaKey::account(jid));
+        self.open();
+    }
+
+    /// Whether the session takes from no budget, from now on.
+    pub(crate) fn exempt(&mut self, is_exempt: bool) {
+        if self.is_exempt != is_exempt {
+            self.is_exempt = is_exempt;
+            self.open();
+        }
     }
 
     /// Before a read: 0 if it may be done, otherwise the milliseconds after which to ask again.
@@ -90,6 +100,10 @@ impl SessionQuota {
     }
 
     fn open(&mut self) {
+        if self.is_exempt {
+            self.taps = [None, None];
+            return;
+        }
         let (share, now_ms) = (&self.quota.share, self.quota.now_ms());
         let account = self.account.clone();
         self.taps = [
@@ -135,6 +149,19 @@ mod tests {
         assert!(other.wait_ms() > 0);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!((one.wait_ms(), other.wait_ms()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_exempt_takes_nothing_from_account_and_network() {
+        let quota = Quota::new(QuotaShare::whole(policy(1_000, 1_000)));
+        let (mut exempt, mut other) = (session(&quota), session(&quota));
+        exempt.authenticated(&"bot@h".parse().unwrap());
+        exempt.exempt(true);
+        exempt.spend(1_000_000);
+        assert_eq!((exempt.wait_ms(), other.wait_ms()), (0, 0));
+        exempt.exempt(false);
+        exempt.spend(5_000);
+        assert!(exempt.wait_ms() > 0 && other.wait_ms() > 0);
     }
 
     #[tokio::test(start_paused = true)]

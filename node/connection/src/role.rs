@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use actix::ArbiterHandle;
 use arc_swap::ArcSwap;
-use rookery_control::BanList;
+use rookery_control::{BanList, GuardBlock, GuardList, GuardOptions, LoginReport};
 use rookery_session::carrier::{RoutersRef, Sink, ToSession};
 use rookery_session::{BandwidthOptions, LoginGuardOptions, SessionConfig};
+use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 use rookery_xmpp::xml::XmlLimits;
 use tokio::sync::watch;
@@ -16,7 +17,7 @@ use tokio::sync::watch;
 use crate::bans::Bans;
 use crate::listener::Listener;
 use crate::shared::Shared;
-use crate::{ConnectionOptions, Quota, TlsHosts};
+use crate::{ConnectionOptions, FloodOptions, Quota, TlsHosts};
 
 /// What the role is told at its start.
 pub struct ConnectionConfig {
@@ -24,14 +25,18 @@ pub struct ConnectionConfig {
     pub node: u32,
     /// The role's own options.
     pub options: ConnectionOptions,
-    /// How fast a client's stream is read.
+    /// How fast streams are read.
     pub bandwidth: BandwidthOptions,
     /// The traffic budgets of accounts and networks.
     pub quota: Quota,
     /// What a client may send once it is authenticated.
     pub xml: XmlLimits,
-    /// What becomes of failed logins.
+    /// What becomes of failed logins on this node.
     pub login_guard: LoginGuardOptions,
+    /// What becomes of failed logins on all nodes together.
+    pub guard: GuardOptions,
+    /// How often strangers may knock.
+    pub flood: FloodOptions,
 }
 
 /// Why the role could not start; for the operator to solve.
@@ -154,9 +159,45 @@ impl ConnectionRole {
         closed
     }
 
+    /// Other limits of streams, from now on, for those that are open as well.
+    pub fn set_bandwidth(&self, options: BandwidthOptions) {
+        self.shared.set_bandwidth(options);
+    }
+
     /// Takes over other limits for failed logins; what is remembered of them stays.
     pub fn set_login_guard(&self, options: LoginGuardOptions) {
         self.shared.login_guard().set_options(options);
+    }
+
+    /// Other limits of connections, floods and failed logins over all nodes, from now on. Who is here stays.
+    pub fn set_limits(
+        &self,
+        options: &ConnectionOptions,
+        flood: FloodOptions,
+        guard: GuardOptions,
+    ) {
+        self.shared.set_limits(options, flood, guard);
+    }
+
+    /// Whom the control group lets in no more. Gives those who are new.
+    pub fn set_guard_list(&self, list: Arc<GuardList>) -> Vec<GuardBlock> {
+        self.shared.watch().set_list(list)
+    }
+
+    /// What the control group is to be told of logins, if there is anything: the same until it is
+    /// [`logins_reported`](Self::logins_reported).
+    pub fn login_report(&self) -> Option<LoginReport> {
+        self.shared.watch().next_report(Timestamp::now())
+    }
+
+    /// The group has answered to the report with this number.
+    pub fn logins_reported(&self, sequence: u64) {
+        self.shared.watch().reported(sequence);
+    }
+
+    /// Networks of which the limits against floods remember something.
+    pub fn flood_entries(&self) -> usize {
+        self.shared.flood_entries()
     }
 
     /// Accepts nobody any more, tells every client `<system-shutdown/>`, and waits until all are

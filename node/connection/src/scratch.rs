@@ -4,6 +4,7 @@
 use std::cell::Cell;
 
 use metrics::{Counter, counter};
+use rookery_session::RestBy;
 use rookery_session::carrier::ToSession;
 use rookery_session::effect::Effect;
 use rookery_xmpp::stanza::Rec;
@@ -23,6 +24,8 @@ pub(crate) struct Scratch {
     pub(crate) canonical: Vec<u8>,
     /// The stanzas among it.
     pub(crate) recs: Vec<Rec>,
+    /// How many elements of the stream one read has completed.
+    pub(crate) elements: usize,
     /// What is to be sent, in clear.
     pub(crate) outgoing: Vec<u8>,
     /// What is to be sent, as it goes over the wire.
@@ -41,7 +44,8 @@ pub(crate) struct Meters {
     pub(crate) bytes_written: Counter,
     pub(crate) batches: Counter,
     pub(crate) stanzas: Counter,
-    pub(crate) rests: Counter,
+    rests_by_bytes: Counter,
+    rests_by_stanzas: Counter,
     pub(crate) bound: Counter,
     pub(crate) messages: Counter,
 }
@@ -79,6 +83,7 @@ impl Scratch {
             plain: Vec::new(),
             canonical: Vec::new(),
             recs: Vec::new(),
+            elements: 0,
             outgoing: Vec::new(),
             sealed: Vec::new(),
             frames: Vec::new(),
@@ -88,12 +93,27 @@ impl Scratch {
                 bytes_written: counter!("rookery_client_bytes_written_total"),
                 batches: counter!("rookery_client_batches_total"),
                 stanzas: counter!("rookery_client_stanzas_total"),
-                rests: counter!("rookery_client_rests_total"),
+                rests_by_bytes: rests(RestBy::Bytes),
+                rests_by_stanzas: rests(RestBy::Stanzas),
                 bound: counter!("rookery_client_sessions_bound_total"),
                 messages: counter!("rookery_client_messages_delivered_total"),
             },
         }
     }
+}
+
+impl Meters {
+    /// Streams that were not read for a while, by this limit.
+    pub(crate) fn rests(&self, by: RestBy) -> &Counter {
+        match by {
+            RestBy::Bytes => &self.rests_by_bytes,
+            RestBy::Stanzas => &self.rests_by_stanzas,
+        }
+    }
+}
+
+fn rests(by: RestBy) -> Counter {
+    counter!("rookery_client_rests_total", "by" => by.as_str())
 }
 
 /// Memory that each buffer keeps between turns.

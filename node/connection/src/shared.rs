@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics::{counter, gauge};
+use rookery_control::GuardOptions;
 use rookery_session::carrier::{RoutersRef, SessionId, Sink, ToSession};
+use rookery_session::event::Admission as LoginAdmission;
 use rookery_session::{BandwidthOptions, LoginGuard, SessionConfig};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -16,10 +18,14 @@ use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 use rookery_xmpp::xml::XmlLimits;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::admission::{Admission, Refusal};
+use crate::admission::{Admission, Origin, Refusal};
 use crate::bans::Bans;
+use crate::complaints::Complaints;
+use crate::flood::{Act, Flood, Flooded};
+use crate::guard::LoginWatch;
 use crate::inbox::Inbox;
-use crate::{ConnectionConfig, ConnectionOptions, Quota, TlsHosts};
+use crate::pace::StreamLimits;
+use crate::{ConnectionConfig, ConnectionOptions, FloodOptions, Quota, TlsHosts};
 
 /// The surroundings of a connection.
 pub(crate) struct Shared {
@@ -27,7 +33,8 @@ pub(crate) struct Shared {
     pub(crate) session: Arc<ArcSwap<SessionConfig>>,
     pub(crate) routers: RoutersRef,
     pub(crate) options: ConnectionOptions,
-    pub(crate) bandwidth: BandwidthOptions,
+    /// How fast streams are read, from now on.
+    pub(crate) bandwidth: Arc<ArcSwap<StreamLimits>>,
     pub(crate) quota: Quota,
     pub(crate) xml: XmlLimits,
     pub(crate) write_stall: Duration,
@@ -37,6 +44,9 @@ pub(crate) struct Shared {
     pub(crate) headers: Arc<Semaphore>,
     pub(crate) header_within: Duration,
     login_guard: Mutex<LoginGuard>,
+    watch: Mutex<LoginWatch>,
+    flood: Mutex<Flood>,
+    complaints: Mutex<Complaints>,
     bans: ArcSwap<Bans>,
     node: u32,
     serial: AtomicU64,
@@ -78,13 +88,15 @@ impl Shared {
             quota,
             xml,
             login_guard,
+            guard,
+            flood,
         } = config;
         let admission = Admission::new(&options);
         Arc::new(Self {
             tls,
             session,
             routers,
-            bandwidth,
+            bandwidth: Arc::new(ArcSwap::from_pointee(StreamLimits::new(bandwidth))),
             quota,
             xml,
             write_stall: Duration::from_millis(options.write_stall_ms),
@@ -92,6 +104,9 @@ impl Shared {
             headers: Arc::new(Semaphore::new(options.handshakes_max)),
             header_within: Duration::from_millis(options.proxy_header_ms),
             login_guard: Mutex::new(LoginGuard::new(login_guard)),
+            watch: Mutex::new(LoginWatch::new(guard, Timestamp::now())),
+            flood: Mutex::new(Flood::new(flood)),
+            complaints: Mutex::default(),
             bans: ArcSwap::default(),
             node,
             serial: AtomicU64::new(first_serial(Timestamp::now())),
@@ -106,8 +121,43 @@ impl Shared {
         })
     }
 
-    /// Lets a connection in, or says why not.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Refusal> {
+    /// Lets a connection in, or says why not. `secures` tells that TLS begins at once.
+    pub(crate) fn enter(self: &Arc<Self>, origin: Origin, secures: bool) -> Result<Seat, Refusal> {
+        let now = Timestamp::now();
+        let place = match self.turns_away(origin, secures, now) {
+            None => self.take_place(origin, now),
+            Some(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = &place {
+            self.refused(refusal.cause(), origin.address);
+        }
+        place
+    }
+
+    /// Why nobody comes in from there now, whatever room there is. A load balancer itself is only held to bans.
+    fn turns_away(&self, origin: Origin, secures: bool, now: Timestamp) -> Option<Refusal> {
+        let Origin { address, is_proxy } = origin;
+        if self.bans.load().bans_address(address, now) {
+            return Some(Refusal::Banned);
+        }
+        if is_proxy {
+            return None;
+        }
+        if !lock(&self.watch).lets_in(address, now) {
+            return Some(Refusal::Guarded);
+        }
+        let acts = [Act::Connect, Act::Handshake];
+        let acts = &acts[..1 + usize::from(secures)];
+        let taken = acts.iter().try_for_each(|act| self.take(*act, address));
+        taken.err().map(Refusal::Flooded)
+    }
+
+    /// Whether somebody may do this now. It is counted.
+    fn take(&self, act: Act, address: IpAddr) -> Result<(), Flooded> {
+        lock(&self.flood).take(act, address, self.quota.now_ms())
+    }
+
+    fn take_place(self: &Arc<Self>, origin: Origin, now: Timestamp) -> Result<Seat, Refusal> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let inbox = Arc::new(Inbox::new(
             SessionId {
@@ -116,22 +166,18 @@ impl Shared {
             },
             &self.options,
         ));
-        let now = Timestamp::now();
         let mut places = self.places();
-        let entered = if places.closed {
-            Err(Refusal::Full)
-        } else if self.bans.load().bans_address(address, now) {
-            Err(Refusal::Banned)
-        } else {
-            places.admission.enter(address)
-        };
-        if let Err(refusal) = entered {
-            self.refused(refusal.cause());
-            return Err(refusal);
+        if places.closed {
+            return Err(Refusal::Full);
         }
+        // Again, under the lock: a ban may have come in between.
+        if self.bans.load().bans_address(origin.address, now) {
+            return Err(Refusal::Banned);
+        }
+        places.admission.enter(origin)?;
         let present = Present {
             inbox: inbox.clone(),
-            address,
+            address: origin.address,
             account: None,
         };
         places.present.insert(serial, present);
@@ -140,7 +186,7 @@ impl Shared {
         gauge!("rookery_connections").increment(1);
         Ok(Seat {
             shared: self.clone(),
-            address,
+            origin,
             inbox,
             stranger: true,
         })
@@ -170,6 +216,11 @@ impl Shared {
         present.len() + waiting.len()
     }
 
+    /// Other limits of streams, from now on, for those that are open as well.
+    pub(crate) fn set_bandwidth(&self, options: BandwidthOptions) {
+        self.bandwidth.store(Arc::new(StreamLimits::new(options)));
+    }
+
     /// Whether nobody may use this account now.
     pub(crate) fn bans_account(&self, jid: &Jid, now: Timestamp) -> bool {
         self.bans.load().bans_account(jid, now)
@@ -182,9 +233,85 @@ impl Shared {
         trusted.any(|network| network.contains(&address))
     }
 
+    /// Whether a client that connected in clear may begin TLS now.
+    pub(crate) fn admits_handshake(&self, origin: Origin) -> bool {
+        if origin.is_proxy {
+            return true;
+        }
+        let taken = self.take(Act::Handshake, origin.address);
+        if let Err(flooded) = taken {
+            self.refused(flooded.cause(), origin.address);
+        }
+        taken.is_ok()
+    }
+
+    /// Whether a try to log in may go on, and how soon; where it is refused, a word for why.
+    pub(crate) fn admits_login(
+        &self,
+        address: IpAddr,
+        account: Option<&Jid>,
+        now: Timestamp,
+    ) -> Result<LoginAdmission, &'static str> {
+        if let Err(flooded) = self.take(Act::Login, address) {
+            self.complain(flooded.cause(), address);
+            return Err("flooded");
+        }
+        if !lock(&self.watch).admits(address, account, now) {
+            self.complain("guarded", address);
+            return Err("guarded");
+        }
+        match lock(&self.login_guard).admit(address, account, now) {
+            LoginAdmission::Refused => Err("throttled"),
+            admission => Ok(admission),
+        }
+    }
+
+    /// How an admitted try to log in ended.
+    pub(crate) fn login_ended(
+        &self,
+        address: IpAddr,
+        account: Option<&Jid>,
+        succeeded: bool,
+        now: Timestamp,
+    ) {
+        lock(&self.login_guard).report(address, account, succeeded, now);
+        lock(&self.watch).ended(address, account, succeeded);
+    }
+
     /// A connection is closed as it comes.
-    pub(crate) fn refused(&self, cause: &'static str) {
+    pub(crate) fn refused(&self, cause: &'static str, address: IpAddr) {
         counter!("rookery_connections_refused_total", "cause" => cause).increment(1);
+        self.complain(cause, address);
+    }
+
+    /// Tells the operator of a refusal, but not of each in a flood.
+    fn complain(&self, cause: &'static str, address: IpAddr) {
+        let refused = lock(&self.complaints).count(cause, self.quota.now_ms());
+        if let Some(refused) = refused {
+            tracing::info!(%address, cause, refused, "clients refused");
+        }
+    }
+
+    /// Other limits of connections, floods and failed logins from now on.
+    pub(crate) fn set_limits(
+        &self,
+        options: &ConnectionOptions,
+        flood: FloodOptions,
+        guard: GuardOptions,
+    ) {
+        self.places().admission.set_options(options);
+        lock(&self.flood).set_options(flood);
+        lock(&self.watch).set_options(guard);
+    }
+
+    /// What this node knows of logins.
+    pub(crate) fn watch(&self) -> MutexGuard<'_, LoginWatch> {
+        lock(&self.watch)
+    }
+
+    /// Networks of which the limits against floods remember something.
+    pub(crate) fn flood_entries(&self) -> usize {
+        lock(&self.flood).entries()
     }
 
     /// Lets nobody in any more; those who are here.
@@ -224,15 +351,11 @@ impl Shared {
 
     /// The failed logins of this process.
     pub(crate) fn login_guard(&self) -> MutexGuard<'_, LoginGuard> {
-        // Its counts are right after each change, and a lost one does no harm.
-        self.login_guard
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.login_guard)
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
-        // Every change is complete before anything could panic.
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.places)
     }
 }
 
@@ -241,6 +364,11 @@ impl Places {
         let present = self.present.values();
         present.map(|present| present.inbox.clone()).collect()
     }
+}
+
+/// Every change to what is shared is complete before anything could panic, and a lost count does no harm.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends a session of somebody who is banned; why is the operator's business.
@@ -253,7 +381,7 @@ fn turn_away(inbox: &Inbox) {
 /// A connection's place, given back when it is dropped.
 pub(crate) struct Seat {
     shared: Arc<Shared>,
-    address: IpAddr,
+    origin: Origin,
     inbox: Arc<Inbox>,
     stranger: bool,
 }
@@ -266,7 +394,12 @@ impl Seat {
 
     /// Where the client connects from.
     pub(crate) fn address(&self) -> IpAddr {
-        self.address
+        self.origin.address
+    }
+
+    /// The same, and whether it is a load balancer's own.
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// A place without a client, which may come back. Where there are too many, or no more shall be, the session ends
@@ -331,7 +464,7 @@ impl Drop for Waiting {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut places = self.shared.places();
-        places.admission.leave(self.address, self.stranger);
+        places.admission.leave(self.origin, self.stranger);
         places.present.remove(&self.inbox.session().serial);
         drop(places);
         gauge!("rookery_connections").decrement(1);

@@ -20,12 +20,13 @@ use crate::raft::{
 };
 use crate::remote::{Link, Remote, Updates};
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, NodeId, Outcome, Policy, RegistrationPolicy,
-    ReservationId, ShardMap,
+    BanList, Command, Directory, EndedLeases, GuardList, NodeId, Outcome, Policy,
+    RegistrationPolicy, ReservationId, ShardMap,
 };
 
 mod bans;
 mod cluster;
+mod guard;
 mod quota;
 mod shards;
 mod throttle;
@@ -62,6 +63,7 @@ struct Inner {
     directory: watch::Receiver<Arc<Directory>>,
     shards: watch::Receiver<Arc<ShardMap>>,
     bans: watch::Receiver<Arc<BanList>>,
+    guard: watch::Receiver<Arc<GuardList>>,
     ended_leases: watch::Receiver<Arc<EndedLeases>>,
     timeout: Duration,
 }
@@ -142,6 +144,7 @@ impl Control {
         let (directories, directory) = watch::channel(Arc::default());
         let (maps, shards) = watch::channel(Arc::default());
         let (lists, bans) = watch::channel(Arc::default());
+        let (blocks, guard) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
@@ -163,6 +166,9 @@ impl Control {
             publish_bans: Box::new(move |list| {
                 lists.send_replace(list);
             }),
+            publish_guard: Box::new(move |list| {
+                blocks.send_replace(list);
+            }),
             publish_ended_leases: Box::new(move |ended| {
                 endings.send_replace(ended);
             }),
@@ -177,6 +183,7 @@ impl Control {
             directory,
             shards,
             bans,
+            guard,
             ended_leases,
             timeout,
         })))
@@ -195,6 +202,7 @@ impl Control {
         let (directories, directory) = watch::channel(Arc::default());
         let (maps, shards) = watch::channel(Arc::default());
         let (lists, bans) = watch::channel(Arc::default());
+        let (blocks, guard) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
         let published = Arc::clone(&policy);
         let updates = Updates {
@@ -207,6 +215,7 @@ impl Control {
             directory: directories,
             shards: maps,
             bans: lists,
+            guard: blocks,
             ended_leases: endings,
         };
         let control = Self(Arc::new(Inner {
@@ -217,6 +226,7 @@ impl Control {
             directory,
             shards,
             bans,
+            guard,
             ended_leases,
             timeout: Duration::from_millis(options.proposal_timeout_ms) + GRACE,
         }));

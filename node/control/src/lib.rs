@@ -40,15 +40,18 @@ pub use error::{
     BansRefused, NodesRefused, RegistrationRefused, SettleError, ShardsRefused, StartError,
     Unavailable,
 };
-pub use options::{ControlOptions, QuotaOptions, RegistrationChoice, RegistrationOptions};
+pub use options::{
+    ControlOptions, GuardOptions, QuotaOptions, RegistrationChoice, RegistrationOptions,
+};
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
     Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, Command, Directory, EndedLeases,
-    LeaseStanding, Member, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal,
-    QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate,
-    QuotaRenewal, QuotaReport, QuotaWant, RegistrationMode, RegistrationPolicy, Renewal, RequestId,
+    Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, LeaseStanding,
+    LoginReport, Member, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal, QuotaGrant,
+    QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal,
+    QuotaReport, QuotaWant, RegistrationMode, RegistrationPolicy, Renewal, RequestId,
     ReservationId, ShardChange, ShardMap, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleKeyError,
-    ThrottleReport, ThrottleUse, TokenHash, WindowKind, decode_changes, encode_changes,
+    ThrottleReport, ThrottleUse, TokenHash, WindowKind, decode_changes, encode_changes, networks,
 };
 pub use window::{Window, WindowError, WindowSetting};

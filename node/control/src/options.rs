@@ -1,9 +1,10 @@
 //! The configuration sections of the control floor.
 
 use rookery_xmpp::options;
+use rookery_xmpp::units::{Rate, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{QuotaPolicy, QuotaRate, RegistrationMode, RegistrationPolicy};
+use crate::state::{GuardLimits, QuotaPolicy, QuotaRate, RegistrationMode, RegistrationPolicy};
 use crate::window::WindowSetting;
 
 options! {
@@ -81,22 +82,22 @@ options! {
     /// Reading stops while a budget is used up, and nothing is dropped. In a cluster the node that was configured last
     /// has its way: keep the files equal.
     pub struct QuotaOptions {
-        /// Bytes that are read a second from all sessions of one account together; 0 for no budget. Three to five times
-        /// `bandwidth.bytes_per_second` suits people with several devices, and stops who opens ten streams to send ten
+        /// How fast all sessions of one account are read together, as in `30kb/s`; `off` for no budget. Three to five
+        /// times `bandwidth.client_rate` suits people with several devices, and stops who opens ten streams to send ten
         /// times as fast.
-        pub account_bytes_per_second: u32 = 0, "bytes/s";
+        pub account_rate: Rate = Rate::OFF, "";
         /// How long a burst at that rate may be, so that a login or a pasted page is not slowed.
-        pub account_burst_ms: u32 = 3_000, "ms";
-        /// Bytes that are read a second from all clients of one IPv4 /24 or IPv6 /64 together, also before they log
-        /// in; 0 for no budget. A provider's NAT may have thousands of users behind one /24.
-        pub prefix_bytes_per_second: u32 = 0, "bytes/s";
+        pub account_burst: Span = Span::from_ms(3_000), "";
+        /// How fast all clients of one IPv4 /24 or IPv6 /64 are read together, also before they log in; `off` for no
+        /// budget. A provider's NAT may have thousands of users behind one /24.
+        pub prefix_rate: Rate = Rate::OFF, "";
         /// How long a burst at that rate may be: a network comes back after an outage with all its clients at once.
-        pub prefix_burst_ms: u32 = 3_000, "ms";
-        /// Bytes that are read a second from all streams of one remote domain together; 0 for no budget. It is there
-        /// for federation, which this version does not have.
-        pub domain_bytes_per_second: u32 = 0, "bytes/s";
+        pub prefix_burst: Span = Span::from_ms(3_000), "";
+        /// How fast all streams of one remote domain are read together; `off` for no budget. It is there for
+        /// federation, which this version does not have.
+        pub domain_rate: Rate = Rate::OFF, "";
         /// How long a burst at that rate may be: rooms send their history at once.
-        pub domain_burst_ms: u32 = 3_000, "ms";
+        pub domain_burst: Span = Span::from_ms(3_000), "";
         /// How long a node may use what it was lent of a budget without a word from the control group. Three questions
         /// fit into it, so that one that is lost costs nothing.
         pub lease_ms: u64 = 3_000, "ms";
@@ -109,16 +110,51 @@ options! {
 impl QuotaOptions {
     /// The policy that these options ask for.
     pub fn policy(&self) -> QuotaPolicy {
-        let rate = |bytes_per_second, burst_ms| QuotaRate {
-            bytes_per_second,
-            burst_ms,
+        let rate = |rate: Rate, burst: Span| QuotaRate {
+            bytes_per_second: rate.bytes_per_second(),
+            burst_ms: burst.as_ms(),
         };
         QuotaPolicy {
-            account: rate(self.account_bytes_per_second, self.account_burst_ms),
-            prefix: rate(self.prefix_bytes_per_second, self.prefix_burst_ms),
-            domain: rate(self.domain_bytes_per_second, self.domain_burst_ms),
+            account: rate(self.account_rate, self.account_burst),
+            prefix: rate(self.prefix_rate, self.prefix_burst),
+            domain: rate(self.domain_rate, self.domain_burst),
             lease_ms: self.lease_ms,
             margin_ms: self.lease_margin_ms,
+        }
+    }
+}
+
+options! {
+    /// Failed logins over all nodes together, on top of what `[login_guard]` does on each. Who fails too often is let in
+    /// no more for a while, but never from where the account was used lately. In a cluster the node that reported last
+    /// has its way: keep the files equal.
+    pub struct GuardOptions {
+        /// Whether this node reports failed logins, and refuses who is blocked.
+        pub enabled: bool = true, "";
+        /// Failed logins of one address (IPv6: of one /64), at any names, before it is blocked; 0 blocks none. Many
+        /// people may share it, and those who have logged in from its prefix lately stay let in.
+        pub address_failures_max: u32 = 100, "failures";
+        /// Failed logins of one IPv4 /24 or IPv6 /48, at any names, before it is blocked; 0 blocks none.
+        pub prefix_failures_max: u32 = 1_000, "failures";
+        /// Failed logins of one account, from anywhere, before it is blocked for prefixes that have not logged in to it
+        /// lately; 0 blocks none. It bounds how often many machines together may guess at one password.
+        pub account_failures_max: u32 = 100, "failures";
+        /// Time in which a count falls to its half.
+        pub half_life: Span = Span::from_ms(3_600_000), "";
+        /// How long a block lasts. In each, at most as many more guesses are let through as its limit says.
+        pub block_time: Span = Span::from_ms(3_600_000), "";
+    }
+}
+
+impl GuardOptions {
+    /// The limits that these options ask for.
+    pub fn limits(&self) -> GuardLimits {
+        GuardLimits {
+            address_failures_max: self.address_failures_max,
+            prefix_failures_max: self.prefix_failures_max,
+            account_failures_max: self.account_failures_max,
+            half_life_ms: self.half_life.as_ms().into(),
+            block_ms: self.block_time.as_ms().into(),
         }
     }
 }
@@ -183,6 +219,7 @@ mod tests {
             .iter()
             .chain(ControlOptions::OPTIONS)
             .chain(QuotaOptions::OPTIONS)
+            .chain(GuardOptions::OPTIONS)
         {
             assert!(info.reason.len() > 40, "{}", info.name);
         }

@@ -18,8 +18,8 @@ use crate::error::Unavailable;
 use crate::options::ControlOptions;
 use crate::raft::ControlStatus;
 use crate::state::{
-    BanList, BanUpdate, Command, Directory, EndedLeases, NodeId, Outcome, Policy, Proposal,
-    RequestId, ShardChange, ShardMap,
+    BanList, BanUpdate, Command, Directory, EndedLeases, GuardList, GuardUpdate, NodeId, Outcome,
+    Policy, Proposal, RequestId, ShardChange, ShardMap,
 };
 
 /// The answer to one try.
@@ -42,6 +42,7 @@ pub struct Updates {
     pub(crate) directory: watch::Sender<Arc<Directory>>,
     pub(crate) shards: watch::Sender<Arc<ShardMap>>,
     pub(crate) bans: watch::Sender<Arc<BanList>>,
+    pub(crate) guard: watch::Sender<Arc<GuardList>>,
     pub(crate) ended_leases: watch::Sender<Arc<EndedLeases>>,
 }
 
@@ -62,6 +63,12 @@ impl Updates {
     /// Bans that have changed. What is older than is known is passed over.
     pub fn bans(&self, update: BanUpdate) {
         self.bans
+            .send_modify(|known| Arc::make_mut(known).follow(update));
+    }
+
+    /// Blocks of the login guard that have changed. What is older than is known is passed over.
+    pub fn guard(&self, update: GuardUpdate) {
+        self.guard
             .send_modify(|known| Arc::make_mut(known).follow(update));
     }
 

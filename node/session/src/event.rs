@@ -65,7 +65,7 @@ pub enum Admission {
         /// The delay.
         delay_ms: u64,
     },
-    /// Too many failures: refuse without looking at the password.
+    /// Too many tries or failures: refuse without looking at the password.
     Refused,
 }
 

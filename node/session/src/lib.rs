@@ -12,8 +12,9 @@
 //! * [`Session`]: the stream's phases, SASL and binding.
 //! * [`Outbound`]: what waits for a client, and what is kept of what it was sent.
 //! * [`LoginGuard`]: slows and limits failed logins over all sessions of a process.
-//! * [`Bucket`]: how fast one stream is read.
+//! * [`Pace`]: how fast one stream is read.
 
+mod bandwidth;
 mod bucket;
 pub mod carrier;
 mod client_state;
@@ -35,7 +36,8 @@ mod stream_management;
 #[doc(hidden)]
 pub mod testing;
 
-pub use bucket::{BandwidthOptions, Bucket};
+pub use bandwidth::{BandwidthOptions, Exempt, exempt_jid};
+pub use bucket::{Bucket, Pace, RestBy};
 pub use config::{ConnectionFacts, HostConfig, SessionConfig};
 pub use login_guard::{LoginGuard, LoginGuardOptions};
 pub use options::SessionOptions;

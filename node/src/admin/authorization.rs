@@ -82,6 +82,8 @@ const RIGHTS: &[(&str, Right)] = &[
         "/rookery.admin.v1.ControlGroup/TransferLeader",
         Right::Operate,
     ),
+    ("/rookery.admin.v1.Guard/ResetGuard", Right::Operate),
+    ("/rookery.admin.v1.Guard/ShowGuard", Right::Observe),
     ("/rookery.admin.v1.Nodes/CreateToken", Right::Operate),
     ("/rookery.admin.v1.Nodes/DrainNode", Right::Operate),
     ("/rookery.admin.v1.Nodes/ListNodes", Right::Observe),

@@ -12,6 +12,7 @@ mod backup;
 mod bans;
 mod control_group;
 mod freshness;
+mod guard;
 mod health;
 mod nodes;
 mod port;

@@ -7,9 +7,11 @@ use rookery_control::{QuotaKey, QuotaKind, QuotaReport};
 use rookery_proto::admin::quota_server::Quota;
 use rookery_proto::admin::{
     QuotaBudget, QuotaFloor, QuotaLease, QuotaState, ResetQuotaRequest, ResetQuotaResponse,
-    ShowQuotaRequest, ShowQuotaResponse,
+    ShowQuotaRequest, ShowQuotaResponse, StreamLimit,
 };
+use rookery_session::BandwidthOptions;
 use rookery_session::carrier::{AdminAnswer, AdminQuestion};
+use rookery_xmpp::units::{Rate, Span};
 use tonic::{Request, Response, Status};
 
 use super::nodes::unavailable;
@@ -21,6 +23,7 @@ use crate::quota::QuotaKeeper;
 
 /// Answers for the traffic budgets.
 pub(super) struct QuotaService {
+    operator: Operator,
     keeper: QuotaKeeper,
     shards: Shards,
     hosts: BTreeSet<String>,
@@ -29,6 +32,7 @@ pub(super) struct QuotaService {
 impl QuotaService {
     pub(super) fn new(operator: &Operator, shards: Shards) -> Self {
         Self {
+            operator: operator.clone(),
             keeper: operator.quota().clone(),
             shards,
             hosts: operator.hosts(),
@@ -76,6 +80,7 @@ impl Quota for QuotaService {
         let mut keys = self.keeper.show();
         keys.retain(|state| key.as_ref().is_none_or(|key| *key == state.key));
         let limit = page_size(limit);
+        let bandwidth = self.operator.bandwidth();
         Ok(Response::new(ShowQuotaResponse {
             budgets: budgets.collect(),
             more_keys: keys.len() > limit,
@@ -83,6 +88,8 @@ impl Quota for QuotaService {
             floors: floors(&report),
             more_leases: report.more || report.holdings.len() > limit,
             leases: leases(report, limit),
+            streams: streams(&bandwidth),
+            exempt: bandwidth.exempt,
         }))
     }
 
@@ -113,6 +120,29 @@ fn to_state(state: TapState) -> QuotaState {
         waits: state.limited,
         sessions: u32::try_from(state.sessions).unwrap_or(u32::MAX),
     }
+}
+
+fn streams(limits: &BandwidthOptions) -> Vec<StreamLimit> {
+    let stream = |kind: &str, rate: Rate, burst: Span| StreamLimit {
+        kind: kind.to_owned(),
+        bytes_per_second: rate.bytes_per_second(),
+        burst_ms: burst.as_ms(),
+        ..StreamLimit::default()
+    };
+    let client = stream("client", limits.client_rate, limits.client_burst);
+    vec![
+        StreamLimit {
+            stanzas_per_second: limits.client_stanzas_per_second,
+            stanzas_burst: limits.client_stanzas_burst,
+            ..client
+        },
+        stream("server-in", limits.server_in_rate, limits.server_in_burst),
+        stream(
+            "server-out",
+            limits.server_out_rate,
+            limits.server_out_burst,
+        ),
+    ]
 }
 
 fn floors(report: &QuotaReport) -> Vec<QuotaFloor> {

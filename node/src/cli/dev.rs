@@ -180,7 +180,12 @@ fn lift_limits(presets: &mut Table) {
         "registration",
         &[("mode", Value::from("unthrottled"))],
     );
-    section(presets, "login_guard", &[("enabled", Value::from(false))]);
+    for guard in ["login_guard", "guard"] {
+        section(presets, guard, &[("enabled", Value::from(false))]);
+    }
+    for key in FLOODS {
+        section(presets, "flood", &[(*key, Value::from("off"))]);
+    }
 }
 
 fn section(presets: &mut Table, name: &str, options: &[(&str, Value)]) {
@@ -215,11 +220,23 @@ const ADMIN: &str = "admin@localhost";
 /// As in a configuration without the option.
 const CONNECTIONS_MAX: usize = 50_000;
 
+/// What strangers may do how often.
+const FLOODS: &[&str] = &[
+    "connects_per_address",
+    "connects_per_prefix",
+    "handshakes_per_address",
+    "handshakes_per_prefix",
+    "logins_per_address",
+    "logins_per_prefix",
+];
+
 /// All clients of a measurement come from one address, as fast as they can, and some wait long for
 /// their turn.
 const UNLIMITED: &[(&str, &str, i64)] = &[
-    ("bandwidth", "bytes_per_second", 0),
+    ("bandwidth", "client_rate", 0),
+    ("bandwidth", "client_stanzas_per_second", 0),
     ("connection", "connections_per_address_max", 1_000_000),
+    ("connection", "connections_per_prefix_max", 1_000_000),
     ("connection", "handshakes_max", 1_000_000),
     ("connection", "backlog", 65_535),
     ("session", "login_timeout_ms", 600_000),

@@ -60,7 +60,7 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
         // Each registration that a window counts keeps both.
         Command::Reserve { host, name, .. } if host.len().max(name.len()) > PART_BYTES_MAX => 0,
         Command::AddBans { .. } | Command::RemoveBans { .. } => return Ok(()),
-        Command::RenewQuota { .. } => RENEWAL_BYTES_MAX,
+        Command::RenewQuota { .. } | Command::ReportLogins { .. } => RENEWAL_BYTES_MAX,
         _ => PROPOSAL_BYTES_MAX,
     };
     match bytes > bytes_max {
@@ -69,7 +69,7 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
     }
 }
 
-/// A renewal of traffic budgets names a thousand keys; nothing else is as long.
+/// A renewal of traffic budgets names a thousand keys, and so does a report of logins; nothing else is as long.
 const RENEWAL_BYTES_MAX: usize = 131_072;
 
 /// All other proposals: the longest names a host and an account of 1,023 bytes each, which JSON may write sixfold.
@@ -78,8 +78,8 @@ const PROPOSAL_BYTES_MAX: usize = 16_384;
 #[cfg(test)]
 mod tests {
     use rookery_control::{
-        NodeId, NodeRole, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal, RequestId,
-        ReservationId, ShardPolicy, TokenHash,
+        LoginReport, NodeId, NodeRole, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal,
+        RequestId, ReservationId, ShardPolicy, TokenHash,
     };
 
     use super::*;
@@ -139,6 +139,16 @@ mod tests {
         }
     }
 
+    fn logins(id: u64) -> Command {
+        Command::ReportLogins {
+            node: node(id),
+            report: LoginReport {
+                incarnation: 1,
+                ..LoginReport::default()
+            },
+        }
+    }
+
     fn reservation() -> ReservationId {
         serde_json::from_str("7").expect("a number")
     }
@@ -183,7 +193,7 @@ mod tests {
             assert!(!may(&[Connection, Control], command), "{name}");
         }
         let policy = QuotaPolicy::default();
-        for command in [quota(1), Command::ConfigureQuota { policy }] {
+        for command in [logins(1), quota(1), Command::ConfigureQuota { policy }] {
             let name = command.name();
             assert!(may(&[Connection], command.clone()), "{name}");
             assert!(!may(&[Router, Control], command), "{name}");
@@ -195,6 +205,7 @@ mod tests {
         let others = [
             renews(2, false),
             quota(2),
+            logins(2),
             Command::Leave { node: node(2) },
             Command::HandedOver {
                 node: node(2),
@@ -222,6 +233,7 @@ mod tests {
             let policy = RegistrationPolicy::default();
             assert!(may(&[role], Command::SetRegistration { policy }));
             assert!(may(&[role], Command::ShowQuota { key: None }));
+            assert!(may(&[role], Command::ResetGuard { target: None }));
             let token = TokenHash::of(b"secret");
             let members = [
                 Command::Admit {
@@ -268,6 +280,7 @@ mod tests {
         let small = renews(1, false);
         assert!(check_size(&small, PROPOSAL_BYTES_MAX).is_ok());
         assert!(check_size(&small, PROPOSAL_BYTES_MAX + 1).is_err());
+        assert!(check_size(&logins(1), RENEWAL_BYTES_MAX).is_ok());
         assert!(check_size(&quota(1), RENEWAL_BYTES_MAX).is_ok());
         assert!(check_size(&quota(1), RENEWAL_BYTES_MAX + 1).is_err());
         let reserve = |bytes| Command::Reserve {

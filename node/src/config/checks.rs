@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use rookery_session::exempt_jid;
 use rookery_store::Backend;
 use rookery_xmpp::jid::{Jid, prepare_domain};
+use rookery_xmpp::units::Span;
 use toml::{Table, Value};
 
 use super::bounds::{BOUNDS, Bound};
@@ -23,6 +25,7 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
     }
     problems.extend(server(config, &place));
     problems.extend(addresses(config, &place));
+    problems.extend(exempt(config, &place));
     problems.extend(mechanisms(config, &place));
     problems.extend(location(config, &place));
     problems.extend(log(config, &place));
@@ -92,8 +95,12 @@ impl Bound {
         if (self.min..=self.max).contains(&value) {
             return None;
         }
-        let reason = format!("`{}` cannot be {value}: {}", self.key, self.why);
-        let hint = format!("choose from {} to {}", self.min, self.max);
+        let shown = |value: i64| match u32::try_from(value) {
+            Ok(ms) if span(table, self.key).is_some() => Span::from_ms(ms).to_string(),
+            _ => value.to_string(),
+        };
+        let reason = format!("`{}` cannot be {}: {}", self.key, shown(value), self.why);
+        let hint = format!("choose from {} to {}", shown(self.min), shown(self.max));
         Some(Problem::new(place(self.key), reason).with_hint(hint))
     }
 }
@@ -171,6 +178,17 @@ fn addresses(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem>
         }
     }
     problems
+}
+
+fn exempt(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let texts = config.bandwidth.exempt.iter();
+    let wrong = texts.filter(|text| exempt_jid(text).is_none());
+    let problems = wrong.map(|text| {
+        let reason = format!("`{text}` in `bandwidth.exempt` is neither an account nor a domain");
+        let hint = "such as \"bot@example.org\" or \"example.org\"";
+        Problem::new(place("bandwidth.exempt"), reason).with_hint(hint)
+    });
+    problems.collect()
 }
 
 fn mechanisms(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {
@@ -254,9 +272,19 @@ fn cluster(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
     problems
 }
 
+/// A number, or the milliseconds of a length of time.
 fn number(table: &Table, key: &str) -> Option<i64> {
+    let number = value(table, key).and_then(Value::as_integer);
+    number.or_else(|| span(table, key).map(|span| span.as_ms().into()))
+}
+
+fn span(table: &Table, key: &str) -> Option<Span> {
+    value(table, key)?.as_str()?.parse().ok()
+}
+
+fn value<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
     let (section, option) = key.split_once('.')?;
-    table.get(section)?.get(option).and_then(Value::as_integer)
+    table.get(section)?.get(option)
 }
 
 #[cfg(test)]

@@ -88,9 +88,16 @@ sections! {
     /// Streams of clients: how long each step may take, how often it may be tried, and how a client
     /// may log in.
     session: rookery_session::SessionOptions;
-    /// What becomes of failed logins.
+    /// How often strangers may come, as in `200/1m`: so many at once, and as many again in each such
+    /// time; or `off`. Prefixes are IPv4 /24 and IPv6 /48. What is too much is refused before it
+    /// costs anything.
+    flood: rookery_connection::FloodOptions;
+    /// What becomes of failed logins on this node.
     login_guard: rookery_session::LoginGuardOptions;
-    /// How fast a client's stream is read.
+    /// What becomes of failed logins on all nodes together: who fails too often is let in no more for
+    /// a while, but never from where the account was used lately.
+    guard: rookery_control::GuardOptions;
+    /// How fast one stream is read. Reading stops while it was faster, and nothing is dropped.
     bandwidth: rookery_session::BandwidthOptions;
     /// Traffic budgets that hold over all connection nodes together, on top of `[bandwidth]`.
     quota: rookery_control::QuotaOptions;

@@ -12,6 +12,7 @@
 //! * [`element`]: a small tree for modules.
 //! * [`stanza_error`], [`stream_error`]: the error vocabularies of RFC 6120.
 //! * [`scram`]: SCRAM keys, the only form in which credentials exist.
+//! * [`units`]: rates and lengths of time as operators write them.
 //! * [`clock`], [`entropy`]: time and randomness, as values that movers pass in.
 //!
 //! Nothing here does IO, reads a clock, or draws randomness of its own.
@@ -29,4 +30,5 @@ pub mod scram;
 pub mod stanza;
 pub mod stanza_error;
 pub mod stream_error;
+pub mod units;
 pub mod xml;

@@ -53,7 +53,7 @@ const SETTLED_MAX: Duration = Duration::from_secs(10);
 
 fn play(stage: &mut Stage<'_>) -> Result<Judge> {
     let quiet = entries_per_second(stage, MEASURED / 3)?;
-    for option in ["prefix_bytes_per_second=200000", "prefix_burst_ms=1000"] {
+    for option in ["prefix_rate=200kb/s", "prefix_burst=1s"] {
         let option = format!("quota.{option}");
         stage.cluster.settings.options.push(option);
     }

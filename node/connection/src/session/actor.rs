@@ -9,7 +9,7 @@ use actix::fut::ActorFuture;
 use actix::{Actor, ActorContext, AsyncContext};
 use rookery_session::carrier::AskId;
 use rookery_session::event::Event;
-use rookery_session::{Bucket, ConnectionFacts, Session};
+use rookery_session::{ConnectionFacts, Session};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::OsEntropy;
 use rookery_xmpp::stanza::Content;
@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::shard_link::ShardLink;
 use super::writing::Ending;
 use crate::inbox::Inbox;
+use crate::pace::SessionPace;
 use crate::quota::SessionQuota;
 use crate::scratch::Scratch;
 use crate::shared::{Seat, Shared};
@@ -47,7 +48,7 @@ pub(crate) struct SessionActor {
     pub(super) wire: Wire,
     pub(super) inbox: Arc<Inbox>,
     pub(super) link: ShardLink,
-    pub(super) bucket: Bucket,
+    pub(super) pace: SessionPace,
     pub(super) quota: SessionQuota,
     pub(super) timers: Timers,
     pub(super) verification: Option<Verification>,
@@ -76,7 +77,7 @@ impl SessionActor {
             wire,
             link: ShardLink::new(shared.routers.clone(), inbox.clone()),
             inbox,
-            bucket: Bucket::new(&shared.bandwidth, Timestamp::now()),
+            pace: SessionPace::new(shared.bandwidth.clone(), shared.quota.now_ms()),
             quota: SessionQuota::new(shared.quota.clone(), seat.address()),
             timers: Timers::default(),
             verification: None,

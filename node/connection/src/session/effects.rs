@@ -49,6 +49,9 @@ impl SessionActor {
             Effect::ResetReader => self.reader.reset(),
             Effect::Authenticated(jid) => {
                 self.quota.authenticated(&jid);
+                let now_ms = self.shared.quota.now_ms();
+                self.pace.authenticated(jid.clone(), now_ms);
+                self.quota.exempt(self.pace.is_exempt());
                 self.reader.set_limits(self.shared.xml.clone());
                 self.reader.fast_lane(true);
                 self.seat.authenticated(jid);
@@ -62,13 +65,11 @@ impl SessionActor {
                 account,
                 mechanism,
             } => {
-                let admission = self
-                    .shared
-                    .login_guard()
-                    .admit(address, account.as_ref(), now);
-                if admission == Admission::Refused {
-                    tried(mechanism, "throttled");
-                }
+                let admitted = self.shared.admits_login(address, account.as_ref(), now);
+                let admission = admitted.unwrap_or_else(|why| {
+                    tried(mechanism, why);
+                    Admission::Refused
+                });
                 self.event(Event::Admitted(admission), scratch, now);
             }
             Effect::ReportLogin {
@@ -78,9 +79,8 @@ impl SessionActor {
                 succeeded,
             } => {
                 tried(mechanism, if succeeded { "succeeded" } else { "failed" });
-                self.shared
-                    .login_guard()
-                    .report(address, account.as_ref(), succeeded, now);
+                let account = account.as_ref();
+                self.shared.login_ended(address, account, succeeded, now);
             }
             Effect::WithdrawLogin {
                 address,
@@ -124,6 +124,9 @@ impl SessionActor {
     }
 
     fn start_tls(&mut self, scratch: &mut Scratch, now: Timestamp) {
+        if !self.shared.admits_handshake(self.seat.origin()) {
+            return self.lose(scratch, now);
+        }
         self.seal(scratch, now);
         match TlsEngine::new(self.shared.tls.current(), false) {
             Ok(engine) => self.wire.start_tls(engine),

@@ -36,12 +36,11 @@ impl SessionActor {
             if !self.may_read() {
                 return;
             }
-            let wait_ms = self.quota.wait_ms();
-            if wait_ms > 0 {
-                let wait = Duration::from_millis(wait_ms);
-                return self.timers.arm(Alarm::Rested, wait);
-            }
-            let Poll::Ready(read) = self.wire.poll_read(cx, scratch) else {
+            let bytes_max = match self.bytes_max() {
+                Ok(bytes_max) => bytes_max,
+                Err(wait) => return self.timers.arm(Alarm::Rested, wait),
+            };
+            let Poll::Ready(read) = self.wire.poll_read(cx, scratch, bytes_max) else {
                 return;
             };
             match read {
@@ -73,6 +72,21 @@ impl SessionActor {
             && self.wire.unsent_bytes() < UNSENT_BYTES_MAX
     }
 
+    /// What the next read may take, by the limits of the stream and the budgets that it takes from; or how long it waits.
+    fn bytes_max(&mut self) -> Result<usize, Duration> {
+        let now_ms = self.shared.quota.now_ms();
+        self.pace.follow(now_ms);
+        self.quota.exempt(self.pace.is_exempt());
+        let wait_ms = match self.pace.wait_ms(now_ms) {
+            0 => self.quota.wait_ms(),
+            wait_ms => wait_ms,
+        };
+        match wait_ms {
+            0 => Ok(self.pace.bytes_max(now_ms)),
+            wait_ms => Err(Duration::from_millis(wait_ms)),
+        }
+    }
+
     fn received(&mut self, secured: bool, scratch: &mut Scratch, now: Timestamp) {
         if secured && let Some(tls) = self.wire.tls() {
             let facts = tls.facts();
@@ -85,14 +99,13 @@ impl SessionActor {
         scratch.meters.bytes_read.increment(bytes as u64);
         self.machine.heard(now);
         self.quota.spend(bytes);
-        let rest_ms = self.bucket.take(bytes, now);
-        if rest_ms > 0 {
-            scratch.meters.rests.increment(1);
-            self.timers
-                .arm(Alarm::Rested, Duration::from_millis(rest_ms));
-        }
+        scratch.elements = 0;
         let plain = std::mem::take(&mut scratch.plain);
         self.digest(&plain, scratch, now);
+        let now_ms = self.shared.quota.now_ms();
+        if let Some(by) = self.pace.take(bytes, scratch.elements, now_ms) {
+            scratch.meters.rests(by).increment(1);
+        }
         scratch.plain = plain;
         scratch.plain.clear();
         self.reader.release_temporaries();
@@ -151,6 +164,7 @@ impl SessionActor {
         let bound = self.machine.is_bound();
         let numbered = self.machine.is_numbered();
         let item = self.reader.next(input, &mut scratch.canonical)?;
+        scratch.elements += usize::from(matches!(item, Some(Item::Stanza(_))));
         Ok(item.map(|item| match item {
             Item::Open(header) => Found::Open(header),
             Item::Close => Found::Close,

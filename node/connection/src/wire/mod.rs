@@ -62,12 +62,13 @@ impl Wire {
         self.tls.as_deref()
     }
 
-    /// Reads once; what it says is appended to `scratch.plain`, what TLS answers to
+    /// Reads once, so much at most; what it says is appended to `scratch.plain`, what TLS answers to
     /// `scratch.sealed`.
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         scratch: &mut Scratch,
+        bytes_max: usize,
     ) -> Poll<io::Result<Read>> {
         if self.tls.as_ref().is_some_and(|tls| tls.has_ended()) {
             return Poll::Ready(Ok(Read::End));
@@ -76,7 +77,8 @@ impl Wire {
             .tls
             .as_mut()
             .map_or(0, |tls| tls.restore(&mut scratch.raw));
-        let mut buffer = ReadBuf::new(&mut scratch.raw[kept..kept + READ_BYTES_MAX]);
+        let bytes_max = bytes_max.min(READ_BYTES_MAX);
+        let mut buffer = ReadBuf::new(&mut scratch.raw[kept..kept + bytes_max]);
         let polled = Pin::new(&mut self.socket).poll_read(cx, &mut buffer);
         let read = buffer.filled().len();
         let incoming = &mut scratch.raw[..kept + read];
@@ -86,7 +88,7 @@ impl Wire {
             }
             return polled.map_ok(|()| Read::End);
         }
-        let more = read == READ_BYTES_MAX;
+        let more = read == bytes_max;
         let Some(tls) = &mut self.tls else {
             scratch.plain.extend_from_slice(incoming);
             return Poll::Ready(Ok(Read::Some {

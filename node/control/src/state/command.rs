@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ban, BanTarget, NodeId, NodeRole, QuotaGrant, QuotaKey, QuotaPolicy, QuotaRenewal, QuotaReport,
-    RegistrationPolicy, Renewal, RequestId, ReservationId, ShardPolicy, ShardRefusal, ThrottleKey,
-    ThrottleReport, TokenHash, WindowKind,
+    Ban, BanTarget, GuardReport, LoginReport, NodeId, NodeRole, QuotaGrant, QuotaKey, QuotaPolicy,
+    QuotaRenewal, QuotaReport, RegistrationPolicy, Renewal, RequestId, ReservationId, ShardPolicy,
+    ShardRefusal, ThrottleKey, ThrottleReport, TokenHash, WindowKind,
 };
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
@@ -192,6 +192,23 @@ pub enum Command {
         /// Whose.
         targets: Vec<BanTarget>,
     },
+    /// A connection node tells of failed logins, and from where blocked accounts are known.
+    ReportLogins {
+        /// Which node.
+        node: NodeId,
+        /// What it tells.
+        report: LoginReport,
+    },
+    /// An administrator looks what the login guard has counted. It changes nothing.
+    ShowGuard {
+        /// Of whom; of all without one.
+        target: Option<BanTarget>,
+    },
+    /// An administrator forgets failed logins, and lets in who was blocked for them.
+    ResetGuard {
+        /// Whose; everybody's without one.
+        target: Option<BanTarget>,
+    },
     /// An administrator looks how budgets are shared out. It changes nothing; by the log any node can ask, and sees all
     /// that was decided before.
     ShowQuota {
@@ -223,7 +240,9 @@ impl Command {
             Self::Renew { node, renewal } => Asker::Itself(*node, renewal.routes.then_some(Router)),
             Self::Leave { node } => Asker::Itself(*node, None),
             Self::HandedOver { node, .. } => Asker::Itself(*node, Some(Router)),
-            Self::RenewQuota { node, .. } => Asker::Itself(*node, Some(Connection)),
+            Self::RenewQuota { node, .. } | Self::ReportLogins { node, .. } => {
+                Asker::Itself(*node, Some(Connection))
+            }
             Self::Reserve { .. }
             | Self::Commit { .. }
             | Self::Release { .. }
@@ -236,6 +255,8 @@ impl Command {
             | Self::MoveShard { .. }
             | Self::ResetQuota { .. }
             | Self::ShowQuota { .. }
+            | Self::ShowGuard { .. }
+            | Self::ResetGuard { .. }
             | Self::ShowThrottle { .. }
             | Self::ResetThrottle { .. }
             | Self::AddBans { .. }
@@ -254,6 +275,7 @@ impl Command {
         match self {
             Self::Renew { renewal, .. } => Some(renewal.incarnation),
             Self::RenewQuota { renewal, .. } => Some(renewal.incarnation),
+            Self::ReportLogins { report, .. } => Some(report.incarnation),
             _ => None,
         }
     }
@@ -282,6 +304,9 @@ impl Command {
             Self::ConfigureQuota { .. } => "configure_quota",
             Self::RenewQuota { .. } => "renew_quota",
             Self::ResetQuota { .. } => "reset_quota",
+            Self::ReportLogins { .. } => "report_logins",
+            Self::ShowGuard { .. } => "show_guard",
+            Self::ResetGuard { .. } => "reset_guard",
             Self::ShowThrottle { .. } => "show_throttle",
             Self::ResetThrottle { .. } => "reset_throttle",
             Self::AddBans { .. } => "add_bans",
@@ -364,6 +389,15 @@ pub enum Outcome {
     },
     /// There is no room for more bans; none was made.
     BansFull,
+    /// The logins are counted, or were.
+    LoginsReported,
+    /// What the login guard has counted.
+    GuardReport(GuardReport),
+    /// Failed logins are forgotten.
+    GuardReset {
+        /// Of how many networks and accounts.
+        forgiven: u64,
+    },
     /// How traffic budgets are shared out.
     QuotaReport(QuotaReport),
     /// Not applied: the sender had given up this request before it arrived.

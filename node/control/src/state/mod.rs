@@ -10,6 +10,7 @@
 
 mod bans;
 mod command;
+mod guard;
 mod ledger;
 mod members;
 mod nodes;
@@ -24,6 +25,10 @@ mod throttle;
 pub use bans::{Ban, BanList, BanTarget, BanTargetError, BanUpdate};
 pub use command::{Asker, Command, FormatError, Outcome, Proposal};
 pub(crate) use command::{decode, encode};
+pub use guard::{
+    Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, LoginReport,
+    networks,
+};
 pub use members::{Member, Members, NodeId};
 pub use nodes::{Directory, Node, NodeRole, TokenHash};
 pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
@@ -63,6 +68,8 @@ pub struct ControlState {
     /// Shared with who was told of them last.
     #[serde(default)]
     bans: Arc<BanList>,
+    #[serde(default)]
+    guard: Guard,
     #[serde(default)]
     quotas: Quotas,
     #[serde(default)]
@@ -181,6 +188,11 @@ impl ControlState {
             Command::RemoveBans { targets } => {
                 Arc::make_mut(&mut self.bans).remove(targets, self.time)
             }
+            Command::ReportLogins { node, report } => self.guard.report(*node, report, self.time),
+            Command::ShowGuard { target } => {
+                Outcome::GuardReport(self.guard.show(target.as_ref(), self.time))
+            }
+            Command::ResetGuard { target } => self.guard.reset(target.as_ref()),
             Command::ShowThrottle { key } => {
                 let policy = self.policy.registration();
                 let report = self.registrations.report(key.as_ref(), self.time, &policy);
@@ -250,6 +262,11 @@ impl ControlState {
     /// Who is banned.
     pub fn bans(&self) -> &Arc<BanList> {
         &self.bans
+    }
+
+    /// Who is let in no more, for logins that failed.
+    pub fn guard(&self) -> &Arc<GuardList> {
+        self.guard.list()
     }
 
     /// Who may use which part of the traffic budgets.

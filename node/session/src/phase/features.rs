@@ -2,6 +2,7 @@
 
 use rookery_xmpp::element::Element;
 use rookery_xmpp::ns;
+use rookery_xmpp::xml::XmlLimits;
 
 use crate::config::{HostConfig, SessionConfig};
 use crate::sasl::Offer;
@@ -15,13 +16,21 @@ pub(super) fn write_before_tls(out: &mut Vec<u8>) {
     );
 }
 
-/// The ways to log in, their channel bindings, and registration where it is open.
-pub(super) fn write_before_login(out: &mut Vec<u8>, offer: &Offer, host: &HostConfig) {
+/// The ways to log in, their channel bindings, registration where it is open, and what a stranger may send: a login must
+/// be done within its time, whatever else comes.
+pub(super) fn write_before_login(
+    out: &mut Vec<u8>,
+    offer: &Offer,
+    config: &SessionConfig,
+    host: &HostConfig,
+) {
     let mut features = vec![mechanisms(offer)];
     features.extend(channel_bindings(offer));
     if host.registration {
         features.push(Element::new("register", ns::REGISTER_FEATURE));
     }
+    let bytes = XmlLimits::before_authentication().stanza_bytes_max;
+    features.push(limits(bytes as u64, config.options.login_timeout_ms));
     features.extend(host.caps.clone());
     write(out, &features);
 }
@@ -31,19 +40,27 @@ pub(super) fn write_before_login(out: &mut Vec<u8>, offer: &Offer, host: &HostCo
 pub(super) fn write_after_login(out: &mut Vec<u8>, config: &SessionConfig, host: &HostConfig) {
     let session =
         Element::new("session", ns::SESSION).with_child(Element::new("optional", ns::SESSION));
-    let max_bytes = Element::new("max-bytes", ns::STREAM_LIMITS)
-        .with_text(&config.stanza_bytes_max.to_string());
     let mut features = vec![
         Element::new("bind", ns::BIND),
         session,
         Element::new("ver", ns::ROSTER_VERSIONING),
         Element::new("sub", ns::PRE_APPROVAL),
         Element::new("sm", ns::STREAM_MANAGEMENT),
-        Element::new("limits", ns::STREAM_LIMITS).with_child(max_bytes),
+        limits(config.stanza_bytes_max.into(), config.options.idle_ms),
         Element::new("csi", ns::CLIENT_STATE),
     ];
     features.extend(host.caps.clone());
     write(out, &features);
+}
+
+/// XEP-0478 2.1: the largest element that is read, and after how much silence the client is pinged, or its stream ends.
+/// How fast it is read is not part of that protocol.
+fn limits(bytes_max: u64, idle_ms: u64) -> Element {
+    let number =
+        |name, value: u64| Element::new(name, ns::STREAM_LIMITS).with_text(&value.to_string());
+    Element::new("limits", ns::STREAM_LIMITS)
+        .with_child(number("max-bytes", bytes_max))
+        .with_child(number("idle-seconds", idle_ms / 1_000))
 }
 
 fn mechanisms(offer: &Offer) -> Element {

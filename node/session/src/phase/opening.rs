@@ -58,7 +58,7 @@ impl Opening {
             }
             Standing::Secured(secured) => {
                 let offer = Offer::new(&cx.config.options, secured.tls());
-                cx.open_stream(|out| features::write_before_login(out, &offer, host));
+                cx.open_stream(|out| features::write_before_login(out, &offer, config, host));
                 Phase::Authenticating(Box::new(Authenticating::new(secured, offer)))
             }
             Standing::Authenticated(authenticated) => {

@@ -159,7 +159,7 @@ impl Attempt {
             }
             Admission::Refused => Outcome::Failed(Failure::new(
                 Condition::TemporaryAuthFailure,
-                "too many failed logins, try again later",
+                "too many logins from here, or failed ones, try again later",
             )),
         }
     }

@@ -3,6 +3,7 @@
 mod bans;
 mod connect;
 mod control;
+mod guard;
 mod nodes;
 mod quota;
 mod registration;
@@ -73,6 +74,9 @@ enum Topic {
     /// Who may not connect.
     #[command(subcommand)]
     Bans(bans::BansCommand),
+    /// Failed logins, over all nodes, and who is let in no more for them.
+    #[command(subcommand)]
+    Guard(guard::GuardCommand),
     /// The traffic budgets of accounts, networks and domains.
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
@@ -106,6 +110,7 @@ impl AdminArgs {
                 Topic::Registration(command) => command.run(channel).await,
                 Topic::Throttle(command) => command.run(channel).await,
                 Topic::Bans(command) => command.run(channel).await,
+                Topic::Guard(command) => command.run(channel).await,
                 Topic::Quota(command) => command.run(channel).await,
                 Topic::Nodes(command) => command.run(channel).await,
                 Topic::Shards(command) => command.run(channel).await,

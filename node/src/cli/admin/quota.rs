@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use rookery_proto::admin::quota_client::QuotaClient;
 use rookery_proto::admin::{ResetQuotaRequest, ShowQuotaRequest, ShowQuotaResponse};
+use rookery_xmpp::units::{Rate, Span};
 use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -49,7 +50,7 @@ impl QuotaCommand {
 }
 
 fn show(shown: &ShowQuotaResponse) -> Shown {
-    let mut parts = vec![budgets(shown)];
+    let mut parts = vec![budgets(shown), streams(shown)];
     if !shown.keys.is_empty() {
         parts.push(keys(shown));
     }
@@ -76,10 +77,35 @@ fn budgets(shown: &ShowQuotaResponse) -> String {
         return "no budgets: set them under [quota] in the configuration".to_owned();
     }
     let lines = shown.budgets.iter().map(|budget| {
-        let (kind, rate, burst) = (&budget.kind, budget.bytes_per_second, budget.burst_ms);
-        format!("{kind:<8} {rate} bytes/s, burst {burst} ms")
+        let rate = rate(budget.bytes_per_second, budget.burst_ms);
+        format!("{:<8} {rate}", budget.kind)
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+fn rate(bytes_per_second: u32, burst_ms: u32) -> String {
+    let (rate, burst) = (Rate::new(bytes_per_second), Span::from_ms(burst_ms));
+    match rate.is_off() {
+        true => "no limit in bytes".to_owned(),
+        false => format!("{rate}, burst {burst}"),
+    }
+}
+
+fn streams(shown: &ShowQuotaResponse) -> String {
+    let lines = shown.streams.iter().map(|stream| {
+        let rate = rate(stream.bytes_per_second, stream.burst_ms);
+        let stanzas = match (stream.stanzas_per_second, stream.stanzas_burst) {
+            (0, _) => String::new(),
+            (per_second, burst) => format!("; {per_second} stanzas/s, burst {burst}"),
+        };
+        format!("\n{:<10} {rate}{stanzas}", stream.kind)
+    });
+    let lines = lines.collect::<String>();
+    let exempt = match shown.exempt.is_empty() {
+        true => String::new(),
+        false => format!("\nexempt     {}", shown.exempt.join(", ")),
+    };
+    format!("each stream on this node:{lines}{exempt}")
 }
 
 fn keys(shown: &ShowQuotaResponse) -> String {
@@ -125,6 +151,12 @@ fn as_json(shown: &ShowQuotaResponse) -> serde_json::Value {
     let budgets = shown.budgets.iter().map(|it| {
         json!({"kind": it.kind, "bytes_per_second": it.bytes_per_second, "burst_ms": it.burst_ms})
     });
+    let streams = shown.streams.iter().map(|it| {
+        json!({
+            "kind": it.kind, "bytes_per_second": it.bytes_per_second, "burst_ms": it.burst_ms,
+            "stanzas_per_second": it.stanzas_per_second, "stanzas_burst": it.stanzas_burst,
+        })
+    });
     let keys = shown.keys.iter().map(|it| {
         json!({
             "key": it.key, "floor": it.floor, "leased": it.leased, "level_bytes": it.level_bytes,
@@ -140,6 +172,8 @@ fn as_json(shown: &ShowQuotaResponse) -> serde_json::Value {
     );
     json!({
         "budgets": budgets.collect::<Vec<_>>(),
+        "streams": streams.collect::<Vec<_>>(),
+        "exempt": shown.exempt,
         "keys": keys.collect::<Vec<_>>(),
         "floors": floors.collect::<Vec<_>>(),
         "leases": leases.collect::<Vec<_>>(),

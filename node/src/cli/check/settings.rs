@@ -33,10 +33,23 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
             "add the names of the certificates that may use it; until then it refuses all",
         ));
     }
-    if config.bandwidth.bytes_per_second == 0 {
+    if config.bandwidth.client_rate.is_off() {
         findings.push(warn(
-            "clients may send without limit (bandwidth.bytes_per_second = 0)",
+            "clients may send without limit (bandwidth.client_rate = \"off\")",
             "leave it at its default: a single client can otherwise take all of the machine",
+        ));
+    }
+    if !config.guard.enabled || !config.login_guard.enabled {
+        findings.push(warn(
+            "failed logins are not limited (guard.enabled or login_guard.enabled is false)",
+            "leave both at their defaults: otherwise anybody may guess passwords as fast as he likes",
+        ));
+    }
+    if config.flood.connects_per_address.0.is_none() && config.flood.connects_per_prefix.0.is_none()
+    {
+        findings.push(warn(
+            "anybody may connect as often as he likes (flood.connects_per_address and _per_prefix are off)",
+            "leave them at their defaults: each connection costs a TLS handshake",
         ));
     }
     if config.router.scram_iterations < SCRAM_ITERATIONS_MIN {

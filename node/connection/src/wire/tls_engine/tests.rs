@@ -217,11 +217,11 @@ async fn an_end_that_comes_with_the_last_words_ends_the_reading() {
     }
     theirs.write_all(&sealed).await.expect("an open socket");
     let mut scratch = Scratch::take();
-    let words = poll_fn(|cx| wire.poll_read(cx, &mut scratch)).await;
+    let words = poll_fn(|cx| wire.poll_read(cx, &mut scratch, usize::MAX)).await;
     assert!(matches!(words, Ok(Read::Some { .. })), "{words:?}");
     assert_eq!(scratch.plain, b"<presence/>");
     // The client waits for our end: the socket says nothing more.
-    let end = poll_fn(|cx| wire.poll_read(cx, &mut scratch));
+    let end = poll_fn(|cx| wire.poll_read(cx, &mut scratch, usize::MAX));
     let end = tokio::time::timeout(Duration::from_secs(10), end).await;
     assert!(matches!(end, Ok(Ok(Read::End))), "{end:?}");
 }

@@ -240,6 +240,7 @@ impl World {
             | Effect::Directory(_)
             | Effect::Shards(_)
             | Effect::Bans(_)
+            | Effect::Guard(_)
             | Effect::EndedLeases(_) => {}
         }
     }
