@@ -23,7 +23,7 @@ pub(super) fn losses(
     }
     lost.extend(roster(server, promised)?);
     for sender in 0..SENDERS {
-        let waiting = waiting(server, sender)?;
+        let waiting = waiting(server, round, sender)?;
         lost.extend(missing(promised, sender, Some(round), &waiting, "the log"));
         ensure_once(&waiting, round)?;
         if archived {
@@ -68,15 +68,17 @@ fn ensure_once(waiting: &[String], round: u32) -> Result<()> {
 }
 
 /// What waits for the reader, all of it: the last word is said when he is not yet there.
-fn waiting(server: &Server, sender: u32) -> Result<Vec<String>> {
+fn waiting(server: &Server, round: u32, sender: u32) -> Result<Vec<String>> {
+    // That of an earlier round may come once more.
+    let last = format!("the last word of round {round}.");
     let mut voice = managed(server, &format!("sender{sender}"))?;
     voice.send(&format!(
-        "<message to='reader{sender}@localhost' type='chat'><body>the last word</body></message>"
+        "<message to='reader{sender}@localhost' type='chat'><body>{last}</body></message>"
     ))?;
     while acknowledged(&mut voice)? == 0 {}
     let (mut reader, _) = Wire::bound(server, &format!("reader{sender}"), PASSWORD)?;
     reader.send("<presence/>")?;
-    Ok(bodies(&reader.read_until("the last word")?))
+    Ok(bodies(&reader.read_until(&last)?))
 }
 
 /// All messages of an archive, page by page.
