@@ -410,7 +410,7 @@ impl Seat {
         let account = places.present.get(&serial);
         let waiting = Present {
             inbox: self.inbox.clone(),
-            address: self.address,
+            address: self.address(),
             account: account.and_then(|present| present.account.clone()),
         };
         places.waiting.insert(serial, waiting);
