@@ -33,6 +33,7 @@ pub mod config;
 mod drain;
 pub mod http;
 pub mod metrics;
+mod names;
 pub mod operation;
 pub mod operator;
 pub mod quota;

@@ -225,6 +225,7 @@ impl Member {
             | Effect::Directory(_)
             | Effect::Shards(_)
             | Effect::Bans(_)
+            | Effect::Names(_)
             | Effect::EndedLeases(_) => {}
         }
     }

@@ -20,16 +20,18 @@ use crate::raft::{
 };
 use crate::remote::{Link, Remote, Updates};
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, NodeId, Outcome, Policy, RegistrationPolicy,
-    ReservationId, ShardMap,
+    BanList, Command, Directory, EndedLeases, NameForms, NameRules, NodeId, Outcome, Policy,
+    RegistrationPolicy, ReservationId, ShardMap,
 };
 
 mod bans;
 mod cluster;
+mod names;
 mod quota;
 mod shards;
 mod throttle;
 
+pub use names::NamesChanged;
 pub use shards::Granted;
 
 /// An attempt to register.
@@ -62,6 +64,7 @@ struct Inner {
     directory: watch::Receiver<Arc<Directory>>,
     shards: watch::Receiver<Arc<ShardMap>>,
     bans: watch::Receiver<Arc<BanList>>,
+    names: watch::Receiver<Arc<NameRules>>,
     ended_leases: watch::Receiver<Arc<EndedLeases>>,
     timeout: Duration,
 }
@@ -142,6 +145,7 @@ impl Control {
         let (directories, directory) = watch::channel(Arc::default());
         let (maps, shards) = watch::channel(Arc::default());
         let (lists, bans) = watch::channel(Arc::default());
+        let (rules, names) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
@@ -163,6 +167,9 @@ impl Control {
             publish_bans: Box::new(move |list| {
                 lists.send_replace(list);
             }),
+            publish_names: Box::new(move |list| {
+                rules.send_replace(list);
+            }),
             publish_ended_leases: Box::new(move |ended| {
                 endings.send_replace(ended);
             }),
@@ -177,6 +184,7 @@ impl Control {
             directory,
             shards,
             bans,
+            names,
             ended_leases,
             timeout,
         })))
@@ -195,6 +203,7 @@ impl Control {
         let (directories, directory) = watch::channel(Arc::default());
         let (maps, shards) = watch::channel(Arc::default());
         let (lists, bans) = watch::channel(Arc::default());
+        let (rules, names) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
         let published = Arc::clone(&policy);
         let updates = Updates {
@@ -207,6 +216,7 @@ impl Control {
             directory: directories,
             shards: maps,
             bans: lists,
+            names: rules,
             ended_leases: endings,
         };
         let control = Self(Arc::new(Inner {
@@ -217,13 +227,14 @@ impl Control {
             directory,
             shards,
             bans,
+            names,
             ended_leases,
             timeout: Duration::from_millis(options.proposal_timeout_ms) + GRACE,
         }));
         (control, updates)
     }
 
-    /// Takes a place in every window of the throttle, to be settled with
+    /// Asks the rules about names, and takes a place in every window of the throttle, to be settled with
     /// [`commit_registration`](Self::commit_registration) or [`release_registration`](Self::release_registration).
     /// What is settled by neither is given back after [`RegistrationPolicy::reservation_ms`].
     pub async fn reserve_registration(
@@ -236,20 +247,19 @@ impl Control {
             name,
             now,
         } = reserve;
-        let address = address.to_canonical();
-        let outcome = self
-            .propose(
-                Command::Reserve {
-                    host,
-                    address,
-                    name,
-                },
-                now,
-            )
-            .await;
-        let decision = match outcome {
+        let command = Command::Reserve {
+            forms: Some(NameForms::of(&name)),
+            host,
+            address: address.to_canonical(),
+            name,
+        };
+        let decision = match self.propose(command, now).await {
             Ok(Outcome::Reserved(reservation)) => Ok(reservation),
             Ok(Outcome::Closed) => Err(RegistrationRefused::Closed),
+            Ok(Outcome::NameWithheld { by, kind }) => {
+                tracing::info!(by, kind = kind.as_str(), "registration refused by its name");
+                Err(RegistrationRefused::Name(kind))
+            }
             Ok(Outcome::Throttled {
                 window,
                 retry_after_ms,

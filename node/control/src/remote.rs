@@ -18,8 +18,8 @@ use crate::error::Unavailable;
 use crate::options::ControlOptions;
 use crate::raft::ControlStatus;
 use crate::state::{
-    BanList, BanUpdate, Command, Directory, EndedLeases, NodeId, Outcome, Policy, Proposal,
-    RequestId, ShardChange, ShardMap,
+    BanList, BanUpdate, Command, Directory, EndedLeases, NameRules, NodeId, Outcome, Policy,
+    Proposal, RequestId, ShardChange, ShardMap,
 };
 
 /// The answer to one try.
@@ -42,6 +42,7 @@ pub struct Updates {
     pub(crate) directory: watch::Sender<Arc<Directory>>,
     pub(crate) shards: watch::Sender<Arc<ShardMap>>,
     pub(crate) bans: watch::Sender<Arc<BanList>>,
+    pub(crate) names: watch::Sender<Arc<NameRules>>,
     pub(crate) ended_leases: watch::Sender<Arc<EndedLeases>>,
 }
 
@@ -63,6 +64,17 @@ impl Updates {
     pub fn bans(&self, update: BanUpdate) {
         self.bans
             .send_modify(|known| Arc::make_mut(known).follow(update));
+    }
+
+    /// New rules about names. Older ones than are known are passed over.
+    pub fn names(&self, rules: NameRules) {
+        self.names.send_if_modified(|known| {
+            let newer = rules.version() > known.version();
+            if newer {
+                *known = Arc::new(rules);
+            }
+            newer
+        });
     }
 
     /// The nodes that have no lease any more. What is older than is known is passed over.

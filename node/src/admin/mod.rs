@@ -13,6 +13,7 @@ mod bans;
 mod control_group;
 mod freshness;
 mod health;
+mod names;
 mod nodes;
 mod port;
 mod quota;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rookery_control::{
-    BanList, Control, Directory, EndedLeases, NodeId, Policy, ShardMap, encode_changes,
+    BanList, Control, Directory, EndedLeases, NameRules, NodeId, Policy, ShardMap, encode_changes,
 };
 use rookery_proto::control::{WatchEvent, WatchRequest};
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ pub(super) struct News {
     directories: watch::Receiver<Arc<Directory>>,
     maps: watch::Receiver<Arc<ShardMap>>,
     lists: watch::Receiver<Arc<BanList>>,
+    names: watch::Receiver<Arc<NameRules>>,
     endings: watch::Receiver<Arc<EndedLeases>>,
     /// What the node has, or was told.
     told: WatchRequest,
@@ -29,6 +30,7 @@ impl News {
             directories: control.watch_directory(),
             maps: control.watch_shards(),
             lists: control.watch_bans(),
+            names: control.watch_names(),
             endings: control.watch_ended_leases(),
             told,
         }
@@ -64,6 +66,11 @@ impl News {
             event.bans = bans.since(told.bans_version).encode().into();
             told.bans_version = bans.version();
         }
+        let names = self.names.borrow_and_update().clone();
+        if names.version() > told.names_version {
+            event.names = names.encode().into();
+            told.names_version = names.version();
+        }
         let ended = self.endings.borrow_and_update().clone();
         if ended.version > told.ended_leases_version {
             told.ended_leases_version = ended.version;
@@ -81,6 +88,7 @@ impl News {
             changed = self.directories.changed() => changed,
             changed = self.maps.changed() => changed,
             changed = self.lists.changed() => changed,
+            changed = self.names.changed() => changed,
             changed = self.endings.changed() => changed,
         };
         changed.is_ok()

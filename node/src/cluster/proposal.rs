@@ -60,6 +60,9 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
         // Each registration that a window counts keeps both.
         Command::Reserve { host, name, .. } if host.len().max(name.len()) > PART_BYTES_MAX => 0,
         Command::AddBans { .. } | Command::RemoveBans { .. } => return Ok(()),
+        Command::ConfigureNames { .. }
+        | Command::ReserveNames { .. }
+        | Command::ReleaseNames { .. } => return Ok(()),
         Command::RenewQuota { .. } => RENEWAL_BYTES_MAX,
         _ => PROPOSAL_BYTES_MAX,
     };
@@ -72,14 +75,15 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
 /// A renewal of traffic budgets names a thousand keys; nothing else is as long.
 const RENEWAL_BYTES_MAX: usize = 131_072;
 
-/// All other proposals: the longest names a host and an account of 1,023 bytes each, which JSON may write sixfold.
-const PROPOSAL_BYTES_MAX: usize = 16_384;
+/// All other proposals: the longest names a host and an account of 1,023 bytes each, which JSON may write sixfold, and
+/// twice what the account looks like, which may be seven times as long (`SKELETON_GROWTH_MAX`).
+const PROPOSAL_BYTES_MAX: usize = 32_768;
 
 #[cfg(test)]
 mod tests {
     use rookery_control::{
-        NodeId, NodeRole, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal, RequestId,
-        ReservationId, ShardPolicy, TokenHash,
+        NameForms, NodeId, NodeRole, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal,
+        RequestId, ReservationId, ShardPolicy, TokenHash,
     };
 
     use super::*;
@@ -149,6 +153,7 @@ mod tests {
                 host: "localhost".to_owned(),
                 address: [192, 0, 2, 1].into(),
                 name: "olga".to_owned(),
+                forms: None,
             },
             Command::Commit {
                 reservation: reservation(),
@@ -156,6 +161,7 @@ mod tests {
             Command::Release {
                 reservation: reservation(),
             },
+            Command::ConfigureNames { rules: Vec::new() },
             Command::ConfigureShards {
                 policy: ShardPolicy {
                     shards: 1,
@@ -274,6 +280,7 @@ mod tests {
             host: "x".repeat(bytes),
             address: [192, 0, 2, 1].into(),
             name: "olga".to_owned(),
+            forms: Some(NameForms::of("olga")),
         };
         assert!(check_size(&reserve(PART_BYTES_MAX), 2_000).is_ok());
         assert!(check_size(&reserve(PART_BYTES_MAX + 1), 2_000).is_err());

@@ -19,7 +19,7 @@ use super::{
 use crate::error::Unavailable;
 use crate::gauges;
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, NodeId, Outcome, Policy, Proposal,
+    BanList, Command, Directory, EndedLeases, NameRules, NodeId, Outcome, Policy, Proposal,
     RegistrationPolicy, ShardMap,
 };
 
@@ -78,6 +78,8 @@ pub(crate) struct DriverParts {
     pub(crate) publish_shards: Box<dyn Fn(Arc<ShardMap>) + Send>,
     /// Called with every new list of bans.
     pub(crate) publish_bans: Box<dyn Fn(Arc<BanList>) + Send>,
+    /// Called with every new list of rules about names.
+    pub(crate) publish_names: Box<dyn Fn(Arc<NameRules>) + Send>,
     /// Called with every change of the nodes that have no lease any more.
     pub(crate) publish_ended_leases: Box<dyn Fn(Arc<EndedLeases>) + Send>,
     /// Called with every new directory.
@@ -132,6 +134,7 @@ impl Driver {
         (self.parts.publish_directory)(Arc::new(state.directory()));
         (self.parts.publish_shards)(Arc::new(state.shards().map().clone()));
         (self.parts.publish_bans)(state.bans().clone());
+        (self.parts.publish_names)(state.names().clone());
         (self.parts.publish_ended_leases)(Arc::new(state.ended_leases()));
         self.configure();
         self.turn()
@@ -315,6 +318,7 @@ impl Driver {
             Effect::Answer(ticket, answer) => self.answer(ticket, answer),
             Effect::Policy(policy) => (self.parts.publish)(Arc::new(policy)),
             Effect::Bans(bans) => (self.parts.publish_bans)(bans),
+            Effect::Names(rules) => (self.parts.publish_names)(rules),
             Effect::Shards(map) => (self.parts.publish_shards)(Arc::new(map)),
             Effect::EndedLeases(ended) => (self.parts.publish_ended_leases)(Arc::new(ended)),
             Effect::Directory(directory) => {

@@ -9,7 +9,8 @@ use super::pending::{Answer, Ticket};
 use super::store::Write;
 use crate::options::ControlOptions;
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, FormatError, NodeId, Policy, Proposal, ShardMap,
+    BanList, Command, Directory, EndedLeases, FormatError, NameRules, NodeId, Policy, Proposal,
+    ShardMap,
 };
 
 /// What a machine is told of itself.
@@ -95,6 +96,8 @@ pub enum Effect {
     Directory(Directory),
     /// The bans from now on.
     Bans(Arc<BanList>),
+    /// The rules about names from now on.
+    Names(Arc<NameRules>),
     /// The shard map from now on.
     Shards(ShardMap),
     /// The nodes that have no lease any more, from now on.

@@ -42,6 +42,8 @@ pub struct RaftMachine {
     published_shards: u64,
     /// The version of the bans that was told last.
     published_bans: u64,
+    /// The version of the rules about names that was told last.
+    published_names: u64,
     /// The version of the leases that have ended that was told last.
     published_ended_leases: u64,
     /// Ticks as leader since time was last brought into the log; `None` before the first one.
@@ -92,6 +94,7 @@ impl RaftMachine {
             published_nodes: state.nodes_version(),
             published_shards: state.shards().map().version(),
             published_bans: state.bans().version(),
+            published_names: state.names().version(),
             published_ended_leases: state.ended_leases_version(),
             led_ticks: None,
             state,
@@ -199,6 +202,10 @@ impl RaftMachine {
         if self.state.bans().version() != self.published_bans {
             self.published_bans = self.state.bans().version();
             effects.push(Effect::Bans(self.state.bans().clone()));
+        }
+        if self.state.names().version() != self.published_names {
+            self.published_names = self.state.names().version();
+            effects.push(Effect::Names(self.state.names().clone()));
         }
         if self.state.ended_leases_version() != self.published_ended_leases {
             self.published_ended_leases = self.state.ended_leases_version();

@@ -12,6 +12,7 @@ mod bans;
 mod command;
 mod ledger;
 mod members;
+mod names;
 mod nodes;
 mod policy;
 mod quota;
@@ -25,6 +26,7 @@ pub use bans::{Ban, BanList, BanTarget, BanTargetError, BanUpdate};
 pub use command::{Asker, Command, FormatError, Outcome, Proposal};
 pub(crate) use command::{decode, encode};
 pub use members::{Member, Members, NodeId};
+pub use names::{NameForms, NameKind, NameRule, NameRuleError, NameRules};
 pub use nodes::{Directory, Node, NodeRole, TokenHash};
 pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
 pub use quota::{
@@ -63,6 +65,9 @@ pub struct ControlState {
     /// Shared with who was told of them last.
     #[serde(default)]
     bans: Arc<BanList>,
+    /// Shared like the bans.
+    #[serde(default)]
+    names: Arc<NameRules>,
     #[serde(default)]
     quotas: Quotas,
     #[serde(default)]
@@ -139,11 +144,7 @@ impl ControlState {
 
     fn execute(&mut self, index: u64, command: &Command) -> Outcome {
         match command {
-            Command::Reserve { host, address, .. } => {
-                let policy = self.policy.registration();
-                self.registrations
-                    .reserve(index, self.time, host, *address, &policy)
-            }
+            Command::Reserve { .. } => self.reserve(index, command),
             Command::Commit { reservation } => self.registrations.commit(*reservation),
             Command::Release { reservation } => self.registrations.release(*reservation),
             Command::ConfigureRegistration { policy } => {
@@ -181,6 +182,10 @@ impl ControlState {
             Command::RemoveBans { targets } => {
                 Arc::make_mut(&mut self.bans).remove(targets, self.time)
             }
+            Command::ConfigureNames { .. }
+            | Command::ReserveNames { .. }
+            | Command::ReleaseNames { .. }
+            | Command::CheckName { .. } => self.change_names(command),
             Command::ShowThrottle { key } => {
                 let policy = self.policy.registration();
                 let report = self.registrations.report(key.as_ref(), self.time, &policy);
@@ -188,6 +193,56 @@ impl ControlState {
             }
             Command::ResetThrottle { key } => self.registrations.reset(key),
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
+        }
+    }
+
+    /// A name that is withheld costs no place in a window.
+    fn reserve(&mut self, index: u64, command: &Command) -> Outcome {
+        let Command::Reserve {
+            host,
+            address,
+            forms,
+            ..
+        } = command
+        else {
+            return Outcome::Stale;
+        };
+        let policy = self.policy.registration();
+        if policy.mode != RegistrationMode::Closed
+            && let Some(refused) = forms.as_ref().and_then(|forms| self.withheld(forms))
+        {
+            return refused;
+        }
+        let (now, registrations) = (self.time, &mut self.registrations);
+        let outcome = registrations.reserve(index, now, host, *address, &policy);
+        if let (Outcome::Reserved(id), Some(forms)) = (&outcome, forms) {
+            registrations.remember_name(*id, forms);
+        }
+        outcome
+    }
+
+    fn withheld(&self, forms: &NameForms) -> Option<Outcome> {
+        let rule = self.names.withholding(forms)?;
+        Some(Outcome::NameWithheld {
+            by: rule.text.clone(),
+            kind: rule.kind,
+        })
+    }
+
+    fn change_names(&mut self, command: &Command) -> Outcome {
+        let names = &mut self.names;
+        match command {
+            Command::ConfigureNames { rules } => Arc::make_mut(names).configure(rules),
+            Command::ReserveNames { rules } => {
+                let mut outcome = Arc::make_mut(names).reserve(rules);
+                if let Outcome::Names { under_way, .. } = &mut outcome {
+                    *under_way = self.registrations.under_way(rules);
+                }
+                outcome
+            }
+            Command::ReleaseNames { texts } => Arc::make_mut(names).release(texts),
+            Command::CheckName { forms } => self.withheld(forms).unwrap_or(Outcome::NameFree),
+            _ => Outcome::Stale,
         }
     }
 
@@ -250,6 +305,11 @@ impl ControlState {
     /// Who is banned.
     pub fn bans(&self) -> &Arc<BanList> {
         &self.bans
+    }
+
+    /// Which names nobody may register.
+    pub fn names(&self) -> &Arc<NameRules> {
+        &self.names
     }
 
     /// Who may use which part of the traffic budgets.

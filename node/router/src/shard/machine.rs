@@ -6,6 +6,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use rookery_session::carrier::{AskId, Question, ShardId, SinkRef, ToShard};
 use rookery_store::StoreError;
+use rookery_store::account::Found;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::jid::Jid;
@@ -13,7 +14,7 @@ use rookery_xmpp::jid::Jid;
 use super::streams::Streams;
 use super::turn::Outbox;
 use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Then, Turn};
-use crate::account::{Account, Waiting, Work, absent, stranded};
+use crate::account::{Account, Waiting, Work, absent, gone, stranded};
 use crate::environment::Environment;
 use crate::modules::registration;
 
@@ -369,14 +370,19 @@ impl Accounts<'_> {
             return;
         };
         match reply {
-            Reply::Loaded(Some(loaded)) => {
+            Reply::Loaded(Found::Account(loaded)) => {
                 let mut account = Box::new(Account::new(turn, jid.clone(), *loaded));
                 for work in waiting {
                     account.work(turn, work);
                 }
                 self.map.insert(jid.as_str().into(), Slot::Ready(account));
             }
-            Reply::Loaded(None) => waiting.for_each(|work| absent::answer(turn, work)),
+            Reply::Loaded(Found::Gone(tombstone)) if gone::is_told(turn, &tombstone) => {
+                waiting.for_each(|work| gone::answer(turn, work));
+            }
+            Reply::Loaded(Found::Gone(_) | Found::Nobody) => {
+                waiting.for_each(|work| absent::answer(turn, work));
+            }
             other => {
                 let error = match other {
                     Reply::Failed(error) => error,

@@ -3,6 +3,7 @@
 mod bans;
 mod connect;
 mod control;
+mod names;
 mod nodes;
 mod quota;
 mod registration;
@@ -73,6 +74,9 @@ enum Topic {
     /// Who may not connect.
     #[command(subcommand)]
     Bans(bans::BansCommand),
+    /// Which names nobody may register.
+    #[command(subcommand)]
+    Names(names::NamesCommand),
     /// The traffic budgets of accounts, networks and domains.
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
@@ -106,6 +110,7 @@ impl AdminArgs {
                 Topic::Registration(command) => command.run(channel).await,
                 Topic::Throttle(command) => command.run(channel).await,
                 Topic::Bans(command) => command.run(channel).await,
+                Topic::Names(command) => command.run(channel).await,
                 Topic::Quota(command) => command.run(channel).await,
                 Topic::Nodes(command) => command.run(channel).await,
                 Topic::Shards(command) => command.run(channel).await,

@@ -178,6 +178,7 @@ impl World {
                 host: "h".into(),
                 address,
                 name: "olga".into(),
+                forms: None,
             },
         );
     }
@@ -240,6 +241,7 @@ impl World {
             | Effect::Directory(_)
             | Effect::Shards(_)
             | Effect::Bans(_)
+            | Effect::Names(_)
             | Effect::EndedLeases(_) => {}
         }
     }
