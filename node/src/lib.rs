@@ -34,6 +34,7 @@ mod drain;
 mod guard;
 pub mod http;
 pub mod metrics;
+mod names;
 pub mod operation;
 pub mod operator;
 pub mod quota;

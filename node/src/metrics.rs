@@ -118,6 +118,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "clients' connections that were closed because of a new ban",
     ),
     (
+        "rookery_names_refused_total",
+        "accounts that were not made because of their names: reserved, protected, confusable with another, gone, taken",
+    ),
+    (
         "rookery_quota_read_bytes_total",
         "bytes that count towards a traffic budget, by its kind",
     ),
@@ -182,6 +186,14 @@ const GAUGES: &[(&str, &str)] = &[
     (
         "rookery_bans_version",
         "the version of the list of bans that this node applies",
+    ),
+    (
+        "rookery_name_rules",
+        "rules about names, by what they withhold",
+    ),
+    (
+        "rookery_name_rules_version",
+        "the version of the rules about names that this node knows",
     ),
     (
         "rookery_quota_floor_ratio",

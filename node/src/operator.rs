@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rookery_connection::{ConnectionRole, TlsHosts, TlsLoadError};
-use rookery_control::{Control, Unavailable};
+use rookery_control::{Control, NameOptions, NameRuleError, NamesRefused, Unavailable};
 use rookery_proto::admin::{Component, HostStatus, Listener, ShowStatusResponse};
 use rookery_router::environment::Environment;
 use rookery_session::BandwidthOptions;
@@ -90,6 +90,12 @@ pub enum ReloadError {
     /// The log filter is wrong.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// A rule about names is none.
+    #[error(transparent)]
+    NameRule(#[from] NameRuleError),
+    /// The control group does not take over the rules about names.
+    #[error("rules about names: {0}")]
+    Names(#[from] NamesRefused),
     /// The control group does not take over what it is configured with.
     #[error("the control group is out of reach: {0}")]
     Control(#[from] Unavailable),
@@ -190,6 +196,11 @@ impl Operator {
         parts.into_iter().flatten().collect()
     }
 
+    /// How names are checked.
+    pub fn names(&self) -> Arc<NameOptions> {
+        self.0.parts.environment.names.load_full()
+    }
+
     /// The ways to the shards, and those that are served here. Nodes that need none have no such part.
     fn shards(&self) -> Option<Component> {
         let cluster = self.cluster()?;
@@ -278,6 +289,10 @@ impl Operator {
             let policy = next.registration.policy();
             parts.control.configure_registration(policy).await?;
         }
+        if running.names != next.names && self.has(Role::Router) {
+            let rules = next.names.rules(Timestamp::now())?;
+            parts.control.configure_names(rules).await?;
+        }
         if running.quota != next.quota {
             parts.quota.reconfigure(next.quota.policy()).await?;
         }
@@ -296,6 +311,7 @@ impl Operator {
             .environment
             .archive
             .store(Arc::new(next.archive.clone()));
+        parts.environment.names.store(Arc::new(next.names.clone()));
         parts.sessions.reconfigure(next);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
@@ -405,6 +421,7 @@ const LIVE: &[&str] = &[
     "connection.connections_per_",
     "connection.handshakes_max",
     "registration.",
+    "names.",
     "quota.",
     "archive.",
     "router.",

@@ -31,6 +31,7 @@ use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::{Config, Role};
 use crate::drain;
 use crate::guard;
+use crate::names;
 use crate::operation::{Folder, FolderError};
 use crate::quota::QuotaKeeper;
 use crate::retention;
@@ -146,6 +147,14 @@ impl Roles {
             node,
             cluster,
         } = cluster::found(config, folder)?;
+        if config.server.has(Role::Router) {
+            // A server that is alone has its rules before its first client; in a cluster there may be no quorum yet.
+            let configured = names::configure(control.clone(), config.names.clone());
+            match cluster {
+                Some(_) => drop(tokio::spawn(configured)),
+                None => configured.await,
+            }
+        }
         let secret = folder.secret("decoy.secret")?;
         let policy = control.policy();
         let sessions = SessionSettings::new(config, &hosts, &environment, secret, &policy);
@@ -217,6 +226,7 @@ impl Roles {
             let emptied = drain::follow(control, cluster.node(), role, config.cluster.clone());
             tokio::spawn(emptied);
         }
+        tokio::spawn(names::follow(control.watch_names()));
         if config.server.has(Role::Router) {
             let (served, first) = (router.clone(), ShardId(0));
             let is_my_turn = move || served.serves(first);
@@ -383,6 +393,7 @@ fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, Ro
     let (options, modules) = (config.router.clone(), Registry::new(all()));
     let environment = Environment::new(hosts.to_vec(), admins, options, modules, Timestamp::now());
     environment.archive.store(Arc::new(config.archive.clone()));
+    environment.names.store(Arc::new(config.names.clone()));
     Ok(environment)
 }
 

@@ -25,6 +25,7 @@ use clap::Parser;
 use rookery_benches::child::{Server, free_port, sibling};
 use rookery_store::account::NewAccount;
 use rookery_store::log::{Append, DELIVERED, Key, LogSearch, Marks, Position};
+use rookery_store::name::NameChecks;
 use rookery_store::{SqliteOptions, SqliteStore, Store};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -142,6 +143,7 @@ async fn fill(options: &Options, folder: &Path) -> anyhow::Result<()> {
         created: Timestamp(BEGIN_MS),
         details: Default::default(),
         address: None,
+        checks: NameChecks::ALL,
     };
     store.create_account(account).await?;
     let others = (0..OTHERS).map(|number| Jid::parse(&format!("other{number}@localhost")));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use rookery_store::account::NewAccount;
 use rookery_store::log::LogQuery;
+use rookery_store::name::NameChecks;
 use rookery_store::{ScyllaStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -22,6 +23,7 @@ pub(super) fn new_account(name: &str) -> Result<NewAccount> {
         created: Timestamp::now(),
         details: [("origin".to_owned(), name.to_owned())].into(),
         address: None,
+        checks: NameChecks::ALL,
     })
 }
 

@@ -226,6 +226,7 @@ impl Member {
             | Effect::Shards(_)
             | Effect::Bans(_)
             | Effect::Guard(_)
+            | Effect::Names(_)
             | Effect::EndedLeases(_) => {}
         }
     }

@@ -16,6 +16,7 @@ use rookery_session::carrier::{
     Answer, AskId, Question, RoutersRef, ShardId, ShardsRef, SinkRef, ToSession, ToShard,
 };
 use rookery_store::account::NewAccount;
+use rookery_store::name::NameChecks;
 use rookery_store::{MemoryStore, Store};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::Credentials;
@@ -216,6 +217,7 @@ async fn create(store: &MemoryStore, name: &str) {
         created: Timestamp::now(),
         details: Default::default(),
         address: None,
+        checks: NameChecks::ALL,
     };
     store.create_account(account).await.unwrap();
 }

@@ -20,17 +20,19 @@ use crate::raft::{
 };
 use crate::remote::{Link, Remote, Updates};
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, GuardList, NodeId, Outcome, Policy,
-    RegistrationPolicy, ReservationId, ShardMap,
+    BanList, Command, Directory, EndedLeases, GuardList, NameForms, NameRules, NodeId, Outcome,
+    Policy, RegistrationPolicy, ReservationId, ShardMap,
 };
 
 mod bans;
 mod cluster;
 mod guard;
+mod names;
 mod quota;
 mod shards;
 mod throttle;
 
+pub use names::NamesChanged;
 pub use shards::Granted;
 
 /// An attempt to register.
@@ -64,6 +66,7 @@ struct Inner {
     shards: watch::Receiver<Arc<ShardMap>>,
     bans: watch::Receiver<Arc<BanList>>,
     guard: watch::Receiver<Arc<GuardList>>,
+    names: watch::Receiver<Arc<NameRules>>,
     ended_leases: watch::Receiver<Arc<EndedLeases>>,
     timeout: Duration,
 }
@@ -145,6 +148,7 @@ impl Control {
         let (maps, shards) = watch::channel(Arc::default());
         let (lists, bans) = watch::channel(Arc::default());
         let (blocks, guard) = watch::channel(Arc::default());
+        let (rules, names) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
@@ -169,6 +173,9 @@ impl Control {
             publish_guard: Box::new(move |list| {
                 blocks.send_replace(list);
             }),
+            publish_names: Box::new(move |list| {
+                rules.send_replace(list);
+            }),
             publish_ended_leases: Box::new(move |ended| {
                 endings.send_replace(ended);
             }),
@@ -184,6 +191,7 @@ impl Control {
             shards,
             bans,
             guard,
+            names,
             ended_leases,
             timeout,
         })))
@@ -203,6 +211,7 @@ impl Control {
         let (maps, shards) = watch::channel(Arc::default());
         let (lists, bans) = watch::channel(Arc::default());
         let (blocks, guard) = watch::channel(Arc::default());
+        let (rules, names) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
         let published = Arc::clone(&policy);
         let updates = Updates {
@@ -216,6 +225,7 @@ impl Control {
             shards: maps,
             bans: lists,
             guard: blocks,
+            names: rules,
             ended_leases: endings,
         };
         let control = Self(Arc::new(Inner {
@@ -227,13 +237,14 @@ impl Control {
             shards,
             bans,
             guard,
+            names,
             ended_leases,
             timeout: Duration::from_millis(options.proposal_timeout_ms) + GRACE,
         }));
         (control, updates)
     }
 
-    /// Takes a place in every window of the throttle, to be settled with
+    /// Asks the rules about names, and takes a place in every window of the throttle, to be settled with
     /// [`commit_registration`](Self::commit_registration) or [`release_registration`](Self::release_registration).
     /// What is settled by neither is given back after [`RegistrationPolicy::reservation_ms`].
     pub async fn reserve_registration(
@@ -246,20 +257,19 @@ impl Control {
             name,
             now,
         } = reserve;
-        let address = address.to_canonical();
-        let outcome = self
-            .propose(
-                Command::Reserve {
-                    host,
-                    address,
-                    name,
-                },
-                now,
-            )
-            .await;
-        let decision = match outcome {
+        let command = Command::Reserve {
+            forms: Some(NameForms::of(&name)),
+            host,
+            address: address.to_canonical(),
+            name,
+        };
+        let decision = match self.propose(command, now).await {
             Ok(Outcome::Reserved(reservation)) => Ok(reservation),
             Ok(Outcome::Closed) => Err(RegistrationRefused::Closed),
+            Ok(Outcome::NameWithheld { by, kind }) => {
+                tracing::info!(by, kind = kind.as_str(), "registration refused by its name");
+                Err(RegistrationRefused::Name(kind))
+            }
             Ok(Outcome::Throttled {
                 window,
                 retry_after_ms,

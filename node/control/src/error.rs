@@ -1,7 +1,7 @@
 //! What callers of the control group are told, by whose fault it is.
 
 use crate::raft::StoreError;
-use crate::state::{ShardRefusal, WindowKind};
+use crate::state::{NameKind, NameRules, ShardRefusal, WindowKind};
 
 /// The control group cannot answer now. Whether the request takes effect later is unknown; a reservation made that
 /// way expires by itself. Towards clients: `wait/resource-constraint`.
@@ -51,6 +51,9 @@ pub enum RegistrationRefused {
         /// When a place will be free if nobody else takes it, in milliseconds.
         retry_after_ms: u64,
     },
+    /// A rule withholds the name.
+    #[error("name is {}", .0.as_str())]
+    Name(NameKind),
     /// It cannot be decided, so nobody is let through.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -87,6 +90,21 @@ pub enum NodesRefused {
 pub enum BansRefused {
     /// There are as many bans as may be. The caller's to solve: one network can stand for many addresses.
     #[error("the list of bans is full")]
+    Full,
+    /// It is unknown whether the change was made.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why the rules about names are as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NamesRefused {
+    /// There are as many rules, or patterns, as may be. The caller's to solve: one pattern can stand for many names.
+    #[error(
+        "the list of names is full: it has room for {} rules, {} of them patterns",
+        NameRules::RULES_MAX,
+        NameRules::PATTERNS_MAX
+    )]
     Full,
     /// It is unknown whether the change was made.
     #[error(transparent)]

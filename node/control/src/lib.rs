@@ -35,23 +35,28 @@ mod remote;
 pub mod state;
 mod window;
 
-pub use client::{Control, Granted, Reserve};
+pub use client::{Control, Granted, NamesChanged, Reserve};
 pub use error::{
-    BansRefused, NodesRefused, RegistrationRefused, SettleError, ShardsRefused, StartError,
-    Unavailable,
+    BansRefused, NamesRefused, NodesRefused, RegistrationRefused, SettleError, ShardsRefused,
+    StartError, Unavailable,
 };
 pub use options::{
     ControlOptions, GuardOptions, QuotaOptions, RegistrationChoice, RegistrationOptions,
+};
+pub use options::{
+    ControlOptions, NameOptions, QuotaOptions, RegistrationChoice, RegistrationOptions,
+    TombstoneSetting,
 };
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
     Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, Command, Directory, EndedLeases,
     Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, LeaseStanding,
-    LoginReport, Member, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal, QuotaGrant,
-    QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal,
-    QuotaReport, QuotaWant, RegistrationMode, RegistrationPolicy, Renewal, RequestId,
-    ReservationId, ShardChange, ShardMap, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleKeyError,
-    ThrottleReport, ThrottleUse, TokenHash, WindowKind, decode_changes, encode_changes, networks,
+    LoginReport, Member, NameForms, NameKind, NameRule, NameRuleError, NameRules, Node, NodeId,
+    NodeRole, Outcome, Placement, Policy, Proposal, QuotaGrant, QuotaHolding, QuotaKey,
+    QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal, QuotaReport, QuotaWant,
+    RegistrationMode, RegistrationPolicy, Renewal, RequestId, ReservationId, ShardChange, ShardMap,
+    ShardPolicy, ShardRefusal, ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse,
+    TokenHash, WindowKind, decode_changes, encode_changes, networks,
 };
 pub use window::{Window, WindowError, WindowSetting};

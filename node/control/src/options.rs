@@ -1,5 +1,9 @@
 //! The configuration sections of the control floor.
 
+mod names;
+
+pub use names::{NameOptions, TombstoneSetting};
+
 use rookery_xmpp::options;
 use rookery_xmpp::units::{Rate, Span};
 use serde::{Deserialize, Serialize};

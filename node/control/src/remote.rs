@@ -18,8 +18,8 @@ use crate::error::Unavailable;
 use crate::options::ControlOptions;
 use crate::raft::ControlStatus;
 use crate::state::{
-    BanList, BanUpdate, Command, Directory, EndedLeases, GuardList, GuardUpdate, NodeId, Outcome,
-    Policy, Proposal, RequestId, ShardChange, ShardMap,
+    BanList, BanUpdate, Command, Directory, EndedLeases, GuardList, GuardUpdate, NameRules, NodeId,
+    Outcome, Policy, Proposal, RequestId, ShardChange, ShardMap,
 };
 
 /// The answer to one try.
@@ -43,6 +43,7 @@ pub struct Updates {
     pub(crate) shards: watch::Sender<Arc<ShardMap>>,
     pub(crate) bans: watch::Sender<Arc<BanList>>,
     pub(crate) guard: watch::Sender<Arc<GuardList>>,
+    pub(crate) names: watch::Sender<Arc<NameRules>>,
     pub(crate) ended_leases: watch::Sender<Arc<EndedLeases>>,
 }
 
@@ -70,6 +71,17 @@ impl Updates {
     pub fn guard(&self, update: GuardUpdate) {
         self.guard
             .send_modify(|known| Arc::make_mut(known).follow(update));
+    }
+
+    /// New rules about names. Older ones than are known are passed over.
+    pub fn names(&self, rules: NameRules) {
+        self.names.send_if_modified(|known| {
+            let newer = rules.version() > known.version();
+            if newer {
+                *known = Arc::new(rules);
+            }
+            newer
+        });
     }
 
     /// The nodes that have no lease any more. What is older than is known is passed over.

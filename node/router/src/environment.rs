@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
+use rookery_control::NameOptions;
 use rookery_session::carrier::ShardId;
+use rookery_store::name::Tombstone;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
@@ -22,6 +24,8 @@ pub struct Environment {
     pub options: ArcSwap<RouterOptions>,
     /// What of archives is kept, and for how much work they may be asked; replaced like the options.
     pub archive: ArcSwap<ArchiveOptions>,
+    /// How names are checked, and what becomes of those of deleted accounts; replaced like the options.
+    pub names: ArcSwap<NameOptions>,
     /// How many shards there are; fixed at start, unlike the other options.
     pub shards: u16,
     /// The modules.
@@ -47,6 +51,7 @@ impl Environment {
             shards: options.shards.max(1),
             options: ArcSwap::from_pointee(options),
             archive: ArcSwap::default(),
+            names: ArcSwap::default(),
             modules,
             unacked_bytes: Arc::default(),
             started,
@@ -56,6 +61,12 @@ impl Environment {
     /// Whether stanzas for this domain end here.
     pub fn is_local(&self, domain: &str) -> bool {
         self.hosts.contains(domain)
+    }
+
+    /// The tombstone of an account that is deleted now, if it gets one.
+    pub(crate) fn tombstone(&self, now: Timestamp) -> Option<Tombstone> {
+        let until = self.names.load().tombstones.until(now)?;
+        Some(Tombstone { at: now, until })
     }
 
     /// The shard that owns a bare JID.

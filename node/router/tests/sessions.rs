@@ -300,6 +300,7 @@ fn while_the_store_is_out_of_reach_clients_are_told_to_wait_and_the_operator_tha
         let answer = world.ask(Question::Admin(AdminQuestion::CreateAccount {
             account: jid("bill@localhost"),
             password: "Calliope".into(),
+            force: true,
         }));
         assert!(matches!(answer, Some(Answer::Unavailable)), "{answer:?}");
     }

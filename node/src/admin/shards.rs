@@ -115,13 +115,16 @@ impl Shards {
         ))
     }
 
-    /// Makes an account; false if it is there. `Err` says why it cannot be made.
+    /// Makes an account, whatever its name; false if it is there. `Err` says why it cannot be made.
     pub async fn create_account(&self, account: &str, password: &str) -> Result<bool, String> {
         let jid: Jid = account
             .parse()
             .map_err(|error| format!("{account}: {error}"))?;
-        let (account, password) = (jid.clone(), password.to_owned());
-        let question = AdminQuestion::CreateAccount { account, password };
+        let question = AdminQuestion::CreateAccount {
+            account: jid.clone(),
+            password: password.to_owned(),
+            force: true,
+        };
         match self.ask(&jid, question).await {
             Ok(AdminAnswer::Done) => Ok(true),
             Ok(AdminAnswer::AlreadyExists) => Ok(false),

@@ -48,6 +48,25 @@ pub(super) fn served(hosts: &BTreeSet<String>, wanted: &str) -> Result<(), Statu
     )))
 }
 
+/// The host that is named, or the only one that is served.
+pub(super) fn host_or_only<'a>(
+    hosts: &'a BTreeSet<String>,
+    wanted: &'a str,
+) -> Result<&'a str, Status> {
+    if hosts.contains(wanted) {
+        return Ok(wanted);
+    }
+    let known: Vec<_> = hosts.iter().map(String::as_str).collect();
+    match hosts.first() {
+        Some(only) if wanted.is_empty() && hosts.len() == 1 => Ok(only),
+        _ if wanted.is_empty() => Err(Status::invalid_argument(format!(
+            "name one of the hosts: {}",
+            known.join(", ")
+        ))),
+        _ => served(hosts, wanted).map(|()| wanted),
+    }
+}
+
 /// Refuses a password that no account may have because of its length.
 pub(super) fn check_password(password: &str) -> Result<(), Status> {
     match password.len() <= PASSWORD_BYTES_MAX {
@@ -64,6 +83,9 @@ pub(super) fn of_store(error: &StoreError) -> Status {
     match error {
         StoreError::NotFound => Status::not_found("there is no such account"),
         StoreError::AlreadyExists => Status::already_exists("the account exists already"),
+        StoreError::Confusable { .. } | StoreError::Gone { .. } => {
+            Status::failed_precondition(error.to_string())
+        }
         StoreError::Invalid(_) => Status::invalid_argument(error.to_string()),
         StoreError::Full | StoreError::Busy => Status::resource_exhausted(error.to_string()),
         _ => Status::unavailable(error.to_string()),

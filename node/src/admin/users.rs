@@ -18,7 +18,7 @@ use tonic::{Request, Response, Status};
 
 use super::sessions::to_session;
 use super::shards::{Shards, unexpected};
-use super::status::{account, check_password, keeps_accounts, of_store, page_size, served};
+use super::status::{account, check_password, host_or_only, keeps_accounts, of_store, page_size};
 use crate::config::Role;
 use crate::operator::Operator;
 
@@ -55,22 +55,7 @@ impl UsersService {
     }
 
     fn host<'a>(&'a self, wanted: &'a str) -> Result<&'a str, Status> {
-        if self.hosts.contains(wanted) {
-            return Ok(wanted);
-        }
-        let known = self
-            .hosts
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
-        match self.hosts.first() {
-            Some(only) if wanted.is_empty() && self.hosts.len() == 1 => Ok(only),
-            _ if wanted.is_empty() => Err(Status::invalid_argument(format!(
-                "name one of the hosts: {known}"
-            ))),
-            _ => served(&self.hosts, wanted).map(|()| wanted),
-        }
+        host_or_only(&self.hosts, wanted)
     }
 
     async fn set_enabled(&self, text: &str, enabled: bool) -> Result<(), Status> {
@@ -92,7 +77,11 @@ impl Users for UsersService {
         &self,
         request: Request<CreateUserRequest>,
     ) -> Result<Response<CreateUserResponse>, Status> {
-        let CreateUserRequest { jid, password } = request.into_inner();
+        let CreateUserRequest {
+            jid,
+            password,
+            force,
+        } = request.into_inner();
         let jid = account(&jid)?;
         self.host(jid.domain())?;
         check_password(&password)?;
@@ -102,6 +91,7 @@ impl Users for UsersService {
             AdminQuestion::CreateAccount {
                 account: jid.clone(),
                 password,
+                force,
             },
         )
         .await?;

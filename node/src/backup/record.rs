@@ -2,13 +2,14 @@
 
 use rookery_proto::backup::record::Kind;
 use rookery_proto::backup::{
-    Account, Cursor, Detail, Document, LogEntry, Origin, Owner, Record, RosterItem,
+    Account, Cursor, Detail, Document, LogEntry, Origin, Owner, Record, RosterItem, Tombstone,
 };
 use rookery_store::account::{AccountRecord, NewAccount};
 use rookery_store::export::{Owned, StoredDocument};
 use rookery_store::log::{
     Append, LogEntry as StoredEntry, Marks, Origin as StoredOrigin, Position,
 };
+use rookery_store::name::{NameChecks, Tombstone as StoredTombstone};
 use rookery_store::roster::{RosterItem as Item, Subscription};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -27,6 +28,10 @@ pub(super) fn owned(jid: &Jid, owned: Owned) -> Result<Vec<Record>, BackupError>
         account: owned.account.map(account).transpose()?,
         roster_version: owned.roster.version,
         log_high: owned.log_high.map(Position::pack),
+        tombstone: owned.tombstone.map(|it| Tombstone {
+            at_ms: it.at.as_millis(),
+            until_ms: it.until.map(Timestamp::as_millis),
+        }),
     };
     let mut records = vec![record(Kind::Owner(owner))];
     let items = owned.roster.items.into_iter();
@@ -129,8 +134,18 @@ pub(super) fn new_account(jid: &Jid, account: Account) -> Result<(NewAccount, bo
             .map(|Detail { name, value }| (name, value))
             .collect(),
         address,
+        // It was checked when it was made, or forced.
+        checks: NameChecks::NONE,
     };
     Ok((new, account.enabled))
+}
+
+/// The tombstone that a record tells of.
+pub(super) fn tombstone(told: Tombstone) -> StoredTombstone {
+    StoredTombstone {
+        at: Timestamp(told.at_ms),
+        until: told.until_ms.map(Timestamp),
+    }
 }
 
 /// The roster's item that a record tells of.

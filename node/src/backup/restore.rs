@@ -201,6 +201,9 @@ impl Part {
                     store.set_enabled(&jid, false).await?;
                 }
             }
+            if let Some(tombstone) = owner.tombstone {
+                store.bury(&jid, record::tombstone(tombstone)).await?;
+            }
             if let Some(high) = owner.log_high {
                 store.raise_log(&jid, record::position(high)?).await?;
             }

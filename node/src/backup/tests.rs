@@ -7,6 +7,7 @@ use prost::Message;
 use rookery_proto::backup::LogEntry;
 use rookery_store::account::NewAccount;
 use rookery_store::log::{Append, LogQuery, LogRange, Marks, Origin, Position};
+use rookery_store::name::NameChecks;
 use rookery_store::roster::{RosterChange, RosterItem, Subscription};
 use rookery_store::{MemoryStore, SqliteOptions, SqliteStore, Store};
 use rookery_xmpp::clock::Timestamp;
@@ -41,6 +42,7 @@ async fn add_account(store: &dyn Store, text: &str) -> Jid {
         created: Timestamp(1_000),
         details: [("email".to_owned(), "a@b.example".to_owned())].into(),
         address: Some([192, 0, 2, 1].into()),
+        checks: NameChecks::ALL,
     };
     store.create_account(account).await.unwrap();
     jid(text)
@@ -171,7 +173,7 @@ async fn what_is_restored_is_what_was_there_on_another_backend_too() {
     assert!(!restore::is_marked(&*store).await.unwrap());
     assert_eq!(restore::highest_epoch(&*store).await, Ok(4));
     let juliet = jid("juliet@capulet.example");
-    let loaded = store.load(&juliet).await.unwrap().unwrap();
+    let loaded = store.load(&juliet).await.unwrap().account().unwrap();
     assert!(!loaded.record.enabled);
     assert!(loaded.record.credentials.verify_password("secret"));
     assert_eq!(loaded.roster.version, 5);
@@ -215,7 +217,7 @@ async fn differences_are_told_by_owner() {
         jid("account7@capulet.example"),
     );
     store.set_cursor(&juliet, "read", at(8)).await.unwrap();
-    store.delete_account(&gone).await.unwrap();
+    store.delete_account(&gone, None).await.unwrap();
     add_account(&*store, "nurse@capulet.example").await;
     let expected = [
         Difference::Differs(juliet.to_string()),
@@ -355,7 +357,7 @@ async fn a_store_that_is_not_empty_is_left_alone() {
     assert_eq!(store.count_accounts("capulet.example").await, Ok(1));
     // Of a deleted account nothing is left.
     store
-        .delete_account(&jid("nurse@capulet.example"))
+        .delete_account(&jid("nurse@capulet.example"), None)
         .await
         .unwrap();
     restored(&dir.path().join("backup"), &store).await.unwrap();

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::counter;
 use rookery_control::{
-    BanUpdate, ControlStatus, EndedLeases, GuardUpdate, Link, NodeId, NodeRole, Outcome, Policy,
-    Proposal, Try, Unavailable, Updates, decode_changes,
+    BanUpdate, ControlStatus, EndedLeases, GuardUpdate, Link, NameRules, NodeId, NodeRole, Outcome,
+    Policy, Proposal, Try, Unavailable, Updates, decode_changes,
 };
 use rookery_proto::control::control_client::ControlClient;
 use rookery_proto::control::{
@@ -154,6 +154,7 @@ impl GrpcLink {
     pub(super) async fn follow(self: Arc<Self>, updates: Updates) {
         let (mut policy_version, mut directory_version, mut shards_version) = (0, 0, 0);
         let (mut bans_version, mut guard_version, mut ended_leases_version) = (0, 0, 0);
+        let (mut bans_version, mut names_version, mut ended_leases_version) = (0, 0, 0);
         let mut backoff = Backoff::default();
         loop {
             let call = async move |mut client: ControlClient<Channel>, version| {
@@ -165,6 +166,7 @@ impl GrpcLink {
                     bans_version,
                     guard_version,
                     ended_leases_version,
+                    names_version,
                 };
                 client.watch(request).await
             };
@@ -198,6 +200,10 @@ impl GrpcLink {
                     if let Ok(update) = GuardUpdate::decode(&event.guard) {
                         guard_version = update.version;
                         updates.guard(update);
+                    }
+                    if let Ok(names) = NameRules::decode(&event.names) {
+                        names_version = names.version();
+                        updates.names(names);
                     }
                     if let Ok(ended) = EndedLeases::decode(&event.ended_leases) {
                         ended_leases_version = ended.version;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rookery_control::{
-    BanList, Control, Directory, EndedLeases, GuardList, NodeId, Policy, ShardMap, encode_changes,
+    BanList, Control, Directory, EndedLeases, GuardList, NameRules, NodeId, Policy, ShardMap,
+    encode_changes,
 };
 use rookery_proto::control::{WatchEvent, WatchRequest};
 use tokio::sync::watch;
@@ -17,6 +18,7 @@ pub(super) struct News {
     maps: watch::Receiver<Arc<ShardMap>>,
     lists: watch::Receiver<Arc<BanList>>,
     blocks: watch::Receiver<Arc<GuardList>>,
+    names: watch::Receiver<Arc<NameRules>>,
     endings: watch::Receiver<Arc<EndedLeases>>,
     /// What the node has, or was told.
     told: WatchRequest,
@@ -31,6 +33,7 @@ impl News {
             maps: control.watch_shards(),
             lists: control.watch_bans(),
             blocks: control.watch_guard(),
+            names: control.watch_names(),
             endings: control.watch_ended_leases(),
             told,
         }
@@ -71,6 +74,11 @@ impl News {
             event.guard = guard.since(told.guard_version).encode().into();
             told.guard_version = guard.version();
         }
+        let names = self.names.borrow_and_update().clone();
+        if names.version() > told.names_version {
+            event.names = names.encode().into();
+            told.names_version = names.version();
+        }
         let ended = self.endings.borrow_and_update().clone();
         if ended.version > told.ended_leases_version {
             told.ended_leases_version = ended.version;
@@ -89,6 +97,7 @@ impl News {
             changed = self.maps.changed() => changed,
             changed = self.lists.changed() => changed,
             changed = self.blocks.changed() => changed,
+            changed = self.names.changed() => changed,
             changed = self.endings.changed() => changed,
         };
         changed.is_ok()

@@ -61,6 +61,10 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
         Command::Reserve { host, name, .. } if host.len().max(name.len()) > PART_BYTES_MAX => 0,
         Command::AddBans { .. } | Command::RemoveBans { .. } => return Ok(()),
         Command::RenewQuota { .. } | Command::ReportLogins { .. } => RENEWAL_BYTES_MAX,
+        Command::ConfigureNames { .. }
+        | Command::ReserveNames { .. }
+        | Command::ReleaseNames { .. } => return Ok(()),
+        Command::RenewQuota { .. } => RENEWAL_BYTES_MAX,
         _ => PROPOSAL_BYTES_MAX,
     };
     match bytes > bytes_max {
@@ -72,14 +76,15 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
 /// A renewal of traffic budgets names a thousand keys, and so does a report of logins; nothing else is as long.
 const RENEWAL_BYTES_MAX: usize = 131_072;
 
-/// All other proposals: the longest names a host and an account of 1,023 bytes each, which JSON may write sixfold.
-const PROPOSAL_BYTES_MAX: usize = 16_384;
+/// All other proposals: the longest names a host and an account of 1,023 bytes each, which JSON may write sixfold, and
+/// twice what the account looks like, which may be seven times as long (`SKELETON_GROWTH_MAX`).
+const PROPOSAL_BYTES_MAX: usize = 32_768;
 
 #[cfg(test)]
 mod tests {
     use rookery_control::{
-        LoginReport, NodeId, NodeRole, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal,
-        RequestId, ReservationId, ShardPolicy, TokenHash,
+        LoginReport, NameForms, NodeId, NodeRole, QuotaPolicy, QuotaRenewal, RegistrationPolicy,
+        Renewal, RequestId, ReservationId, ShardPolicy, TokenHash,
     };
 
     use super::*;
@@ -159,6 +164,7 @@ mod tests {
                 host: "localhost".to_owned(),
                 address: [192, 0, 2, 1].into(),
                 name: "olga".to_owned(),
+                forms: None,
             },
             Command::Commit {
                 reservation: reservation(),
@@ -166,6 +172,7 @@ mod tests {
             Command::Release {
                 reservation: reservation(),
             },
+            Command::ConfigureNames { rules: Vec::new() },
             Command::ConfigureShards {
                 policy: ShardPolicy {
                     shards: 1,
@@ -287,6 +294,7 @@ mod tests {
             host: "x".repeat(bytes),
             address: [192, 0, 2, 1].into(),
             name: "olga".to_owned(),
+            forms: Some(NameForms::of("olga")),
         };
         assert!(check_size(&reserve(PART_BYTES_MAX), 2_000).is_ok());
         assert!(check_size(&reserve(PART_BYTES_MAX + 1), 2_000).is_err());

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use rookery_control::{NameKind, NameRule};
 use rookery_session::exempt_jid;
 use rookery_store::Backend;
+use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::{Jid, prepare_domain};
 use rookery_xmpp::units::Span;
 use toml::{Table, Value};
@@ -28,6 +30,7 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
     problems.extend(exempt(config, &place));
     problems.extend(mechanisms(config, &place));
     problems.extend(location(config, &place));
+    problems.extend(names(config, &place));
     problems.extend(log(config, &place));
     problems.extend(admin(config, &place));
     problems.extend(cluster(config, &place));
@@ -212,6 +215,25 @@ fn location(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Proble
     let reason = format!("`{location}` in `session.resume_location` is no address and port");
     let problem = Problem::new(place("session.resume_location"), reason);
     Some(problem.with_hint("such as \"node1.example.org:5222\" or \"[2001:db8::1]:5222\""))
+}
+
+fn names(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let lists = [
+        ("names.reserved", NameKind::Reserved, &config.names.reserved),
+        (
+            "names.protected",
+            NameKind::Protected,
+            &config.names.protected,
+        ),
+    ];
+    let texts = lists
+        .into_iter()
+        .flat_map(|(key, kind, texts)| texts.iter().map(move |text| (key, kind, text)));
+    let problem = |(key, kind, text): (&str, NameKind, &String)| {
+        let error = NameRule::new(text, kind, "", Timestamp(0)).err()?;
+        Some(Problem::new(place(key), format!("`{key}`: {error}")))
+    };
+    texts.filter_map(problem).collect()
 }
 
 fn log(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {

@@ -81,6 +81,8 @@ sections! {
     /// Who may make an account over XMPP, and how fast. The admin API can override these values
     /// while the server runs.
     registration: rookery_control::RegistrationOptions;
+    /// Which names nobody may register, and what becomes of the names of deleted accounts.
+    names: rookery_control::NameOptions;
     /// Where clients connect, and what their connections may cost.
     connection: rookery_connection::ConnectionOptions;
     /// The certificates of the virtual hosts. They are read again at each reload.

@@ -9,6 +9,7 @@ use rookery_xmpp::scram::Credentials;
 
 use crate::document::Document;
 use crate::log::{Position, Recent};
+use crate::name::{NameChecks, Tombstone};
 use crate::roster::Roster;
 
 /// An account that is to be created.
@@ -24,6 +25,29 @@ pub struct NewAccount {
     pub details: BTreeMap<String, String>,
     /// The address it was registered from; none when an operator created it.
     pub address: Option<IpAddr>,
+    /// What its name is checked for.
+    pub checks: NameChecks,
+}
+
+/// What there is under a JID.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// An account.
+    Account(Box<Loaded>),
+    /// What is left of a deleted one; its tombstone may hold no more.
+    Gone(Tombstone),
+    /// Neither.
+    Nobody,
+}
+
+impl Found {
+    /// The account, if there is one.
+    pub fn account(self) -> Option<Loaded> {
+        match self {
+            Self::Account(loaded) => Some(*loaded),
+            Self::Gone(_) | Self::Nobody => None,
+        }
+    }
 }
 
 /// An account as stored.

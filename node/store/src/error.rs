@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rookery_xmpp::clock::Timestamp;
+
 /// Why a [`Store`](crate::Store) method did not do what was asked.
 ///
 /// After [`Full`](Self::Full), [`Busy`](Self::Busy) and [`Unavailable`](Self::Unavailable) a
@@ -12,6 +14,18 @@ pub enum StoreError {
     /// The caller: what was to be created is there.
     #[error("it already exists")]
     AlreadyExists,
+    /// The caller: the name looks like that of another account.
+    #[error("the name looks like that of the account {with}")]
+    Confusable {
+        /// The localpart of the other account; of several one.
+        with: Arc<str>,
+    },
+    /// The caller: the name belonged to an account that was deleted.
+    #[error("the name belonged to an account that is gone{}", shown_until(.until))]
+    Gone {
+        /// From when on it may be had again; never without it.
+        until: Option<Timestamp>,
+    },
     /// The caller: what was to be changed is not there.
     #[error("there is no such account")]
     NotFound,
@@ -46,11 +60,27 @@ pub enum StoreError {
     },
 }
 
+fn shown_until(until: &Option<Timestamp>) -> String {
+    until.map_or_else(String::new, |until| {
+        format!(" until {} ms after 1970", until.as_millis())
+    })
+}
+
 impl StoreError {
+    /// Whether it says that an account cannot be created under its name: nothing is wrong with the store.
+    pub fn is_about_name(&self) -> bool {
+        matches!(
+            self,
+            Self::AlreadyExists | Self::Confusable { .. } | Self::Gone { .. }
+        )
+    }
+
     /// A short stable word for metrics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::AlreadyExists => "already_exists",
+            Self::Confusable { .. } => "confusable",
+            Self::Gone { .. } => "gone",
             Self::NotFound => "not_found",
             Self::Invalid(_) => "invalid",
             Self::Full => "full",

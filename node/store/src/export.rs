@@ -15,14 +15,16 @@
 //! that does, the parts of an owner are read one after another, each from a consistent view of its own, and a log in
 //! order of its positions: what is appended behind a page is on a later one.
 //!
-//! To put a copy into a store there is nothing special but [`raise_log`](crate::Store::raise_log): the account first,
-//! then the rest, by the methods that routers use, each of which may be repeated.
+//! To put a copy into a store there is nothing special but [`raise_log`](crate::Store::raise_log) and
+//! [`bury`](crate::Store::bury): the account first, unchecked, for look-alikes may have been forced; then the rest, by
+//! the methods that routers use, each of which may be repeated.
 
 use bytes::Bytes;
 use rookery_xmpp::jid::Jid;
 
 use crate::account::AccountRecord;
 use crate::log::Position;
+use crate::name::Tombstone;
 use crate::roster::Roster;
 
 /// A page of owners.
@@ -47,6 +49,8 @@ pub struct Owned {
     pub cursors: Vec<(String, Position)>,
     /// The highest position its log ever had, also if that entry is gone.
     pub log_high: Option<Position>,
+    /// What is left of a deleted account; then there is none.
+    pub tombstone: Option<Tombstone>,
 }
 
 /// A document with its place.

@@ -21,6 +21,7 @@ pub mod export;
 pub mod limits;
 pub mod log;
 mod memory;
+pub mod name;
 pub mod roster;
 mod scylla;
 mod sqlite;

@@ -9,11 +9,12 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 
-use crate::account::{AccountRecord, Loaded, NewAccount};
+use crate::account::{AccountRecord, Found, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
 use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
+use crate::name::{Buried, Tombstone};
 use crate::roster::{Roster, RosterChange};
 
 /// Everything durable that a router owns.
@@ -35,7 +36,13 @@ pub trait Store: Debug + Send + Sync {
     /// Creates an account. Of several concurrent calls for one JID exactly one succeeds, the others
     /// hear [`AlreadyExists`](StoreError::AlreadyExists).
     ///
-    /// Durable when it returns: the account. It begins empty: whatever the same JID still owned
+    /// As far as its [`checks`](NewAccount::checks) ask for it, it is refused as [`Gone`](StoreError::Gone) while the
+    /// tombstone of an earlier account holds at the time [`created`](NewAccount::created), and as
+    /// [`Confusable`](StoreError::Confusable) where another account of the host has the same skeleton. Of several
+    /// concurrent calls for look-alikes at most one succeeds.
+    ///
+    /// Durable when it returns: the account, and that its skeleton is claimed; a tombstone of the name is gone. It
+    /// begins empty: whatever the same JID still owned
     /// without an account, for example an entry that arrived late for a deleted one, is gone in the
     /// same step.
     async fn create_account(&self, account: NewAccount) -> Result<(), StoreError>;
@@ -55,8 +62,39 @@ pub trait Store: Debug + Send + Sync {
     /// there is no account; then nothing is deleted.
     ///
     /// Durable when it returns: all of it is out of reach for good, also for a later account of the
-    /// same JID. A backend may take its time to give back the space.
-    async fn delete_account(&self, jid: &Jid) -> Result<bool, StoreError>;
+    /// same JID; and the tombstone, in the same step. A backend may take its time to give back the space.
+    async fn delete_account(
+        &self,
+        jid: &Jid,
+        tombstone: Option<Tombstone>,
+    ) -> Result<bool, StoreError>;
+
+    // Names. See [`name`](crate::name).
+
+    /// The local parts of the host's accounts whose skeleton is `skeleton`, by bytes; `limit` at most.
+    async fn names_like(
+        &self,
+        host: &str,
+        skeleton: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError>;
+
+    /// A page of the tombstones of `host`, also of those that hold no more, in order of their local parts by bytes,
+    /// beginning behind the local part `after`. `limit` is cut to
+    /// [`PAGE_ENTRIES_MAX`](crate::limits::PAGE_ENTRIES_MAX).
+    async fn tombstones(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Buried>, StoreError>;
+
+    /// Puts a tombstone where there is no account, in place of the one that may be there.
+    /// [`AlreadyExists`](StoreError::AlreadyExists) where there is an account. Durable when it returns.
+    async fn bury(&self, jid: &Jid, tombstone: Tombstone) -> Result<(), StoreError>;
+
+    /// Takes a tombstone away: its name is free. False if there is none. Durable when it returns.
+    async fn lift_tombstone(&self, jid: &Jid) -> Result<bool, StoreError>;
 
     /// A page of the accounts of `host`, in order of their local parts by bytes, beginning behind
     /// the local part `after`. `limit` is cut to
@@ -73,8 +111,8 @@ pub trait Store: Debug + Send + Sync {
     async fn count_accounts(&self, host: &str) -> Result<u64, StoreError>;
 
     /// All that is needed to begin serving an account, from one consistent view and in one round
-    /// trip.
-    async fn load(&self, jid: &Jid) -> Result<Option<Loaded>, StoreError>;
+    /// trip; without an account, what is left of an earlier one.
+    async fn load(&self, jid: &Jid) -> Result<Found, StoreError>;
 
     // Rosters.
 

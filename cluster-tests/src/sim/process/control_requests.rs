@@ -37,6 +37,7 @@ fn is_for_store(request: &Request) -> bool {
         request,
         Request::Derive { .. }
             | Request::RegistrationIsOpen
+            | Request::CheckName(_)
             | Request::Reserve { .. }
             | Request::CommitReservation(_)
             | Request::ReleaseReservation(_)
@@ -62,6 +63,10 @@ async fn perform(
             let mode = control.policy().registration.mode;
             Reply::RegistrationIsOpen(mode != RegistrationMode::Closed)
         }
+        Request::CheckName(name) => match control.check_name(&name).await {
+            Ok(withheld) => Reply::Name(withheld),
+            Err(error) => Reply::Failed(StoreError::Unavailable(error.to_string().into())),
+        },
         Request::Reserve {
             host,
             address,

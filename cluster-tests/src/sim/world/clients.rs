@@ -33,6 +33,7 @@ impl World {
                     created: Timestamp(0),
                     details: Default::default(),
                     address: None,
+                    checks: rookery_store::name::NameChecks::NONE,
                 };
                 let request = rookery_router::shard::Request::CreateAccount(Box::new(new));
                 self.database.now(request);

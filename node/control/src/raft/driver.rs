@@ -19,8 +19,8 @@ use super::{
 use crate::error::Unavailable;
 use crate::gauges;
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, GuardList, NodeId, Outcome, Policy, Proposal,
-    RegistrationPolicy, ShardMap,
+    BanList, Command, Directory, EndedLeases, GuardList, NameRules, NodeId, Outcome, Policy,
+    Proposal, RegistrationPolicy, ShardMap,
 };
 
 /// What the thread is given. The queue is bounded; who finds it full is refused.
@@ -80,6 +80,8 @@ pub(crate) struct DriverParts {
     pub(crate) publish_bans: Box<dyn Fn(Arc<BanList>) + Send>,
     /// Called with every new list of the login guard.
     pub(crate) publish_guard: Box<dyn Fn(Arc<GuardList>) + Send>,
+    /// Called with every new list of rules about names.
+    pub(crate) publish_names: Box<dyn Fn(Arc<NameRules>) + Send>,
     /// Called with every change of the nodes that have no lease any more.
     pub(crate) publish_ended_leases: Box<dyn Fn(Arc<EndedLeases>) + Send>,
     /// Called with every new directory.
@@ -135,6 +137,7 @@ impl Driver {
         (self.parts.publish_shards)(Arc::new(state.shards().map().clone()));
         (self.parts.publish_bans)(state.bans().clone());
         (self.parts.publish_guard)(state.guard().clone());
+        (self.parts.publish_names)(state.names().clone());
         (self.parts.publish_ended_leases)(Arc::new(state.ended_leases()));
         self.configure();
         self.turn()
@@ -319,6 +322,7 @@ impl Driver {
             Effect::Policy(policy) => (self.parts.publish)(Arc::new(policy)),
             Effect::Bans(bans) => (self.parts.publish_bans)(bans),
             Effect::Guard(list) => (self.parts.publish_guard)(list),
+            Effect::Names(rules) => (self.parts.publish_names)(rules),
             Effect::Shards(map) => (self.parts.publish_shards)(Arc::new(map)),
             Effect::EndedLeases(ended) => (self.parts.publish_ended_leases)(Arc::new(ended)),
             Effect::Directory(directory) => {

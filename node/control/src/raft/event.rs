@@ -9,8 +9,8 @@ use super::pending::{Answer, Ticket};
 use super::store::Write;
 use crate::options::ControlOptions;
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, FormatError, GuardList, NodeId, Policy, Proposal,
-    ShardMap,
+    BanList, Command, Directory, EndedLeases, FormatError, GuardList, NameRules, NodeId, Policy,
+    Proposal, ShardMap,
 };
 
 /// What a machine is told of itself.
@@ -98,6 +98,8 @@ pub enum Effect {
     Bans(Arc<BanList>),
     /// Who is let in no more from now on, for logins that failed.
     Guard(Arc<GuardList>),
+    /// The rules about names from now on.
+    Names(Arc<NameRules>),
     /// The shard map from now on.
     Shards(ShardMap),
     /// The nodes that have no lease any more, from now on.

@@ -44,6 +44,8 @@ pub struct RaftMachine {
     published_bans: u64,
     /// The version of the login guard's list that was told last.
     published_guard: u64,
+    /// The version of the rules about names that was told last.
+    published_names: u64,
     /// The version of the leases that have ended that was told last.
     published_ended_leases: u64,
     /// Ticks as leader since time was last brought into the log; `None` before the first one.
@@ -95,6 +97,7 @@ impl RaftMachine {
             published_shards: state.shards().map().version(),
             published_bans: state.bans().version(),
             published_guard: state.guard().version(),
+            published_names: state.names().version(),
             published_ended_leases: state.ended_leases_version(),
             led_ticks: None,
             state,
@@ -206,6 +209,10 @@ impl RaftMachine {
         if self.state.guard().version() != self.published_guard {
             self.published_guard = self.state.guard().version();
             effects.push(Effect::Guard(self.state.guard().clone()));
+        }
+        if self.state.names().version() != self.published_names {
+            self.published_names = self.state.names().version();
+            effects.push(Effect::Names(self.state.names().clone()));
         }
         if self.state.ended_leases_version() != self.published_ended_leases {
             self.published_ended_leases = self.state.ended_leases_version();

@@ -7,9 +7,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ban, BanTarget, GuardReport, LoginReport, NodeId, NodeRole, QuotaGrant, QuotaKey, QuotaPolicy,
-    QuotaRenewal, QuotaReport, RegistrationPolicy, Renewal, RequestId, ReservationId, ShardPolicy,
-    ShardRefusal, ThrottleKey, ThrottleReport, TokenHash, WindowKind,
+    Ban, BanTarget, GuardReport, LoginReport, NameForms, NameKind, NameRule, NodeId, NodeRole,
+    QuotaGrant, QuotaKey, QuotaPolicy, QuotaRenewal, QuotaReport, RegistrationPolicy, Renewal,
+    RequestId, ReservationId, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleReport, TokenHash,
+    WindowKind,
 };
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
@@ -49,6 +50,9 @@ pub enum Command {
         address: IpAddr,
         /// The account's localpart, prepared; kept in the log for the operator.
         name: String,
+        /// The same as rules look at it. Without it, from a router of an earlier build, no rule is asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forms: Option<NameForms>,
     },
     /// The account exists: the place is taken for as long as the windows are.
     Commit {
@@ -209,6 +213,27 @@ pub enum Command {
         /// Whose; everybody's without one.
         target: Option<BanTarget>,
     },
+    /// A router's configuration withholds these names.
+    ConfigureNames {
+        /// What the configuration says.
+        rules: Vec<NameRule>,
+    },
+    /// An administrator withholds names, or changes why.
+    ReserveNames {
+        /// Which.
+        rules: Vec<NameRule>,
+    },
+    /// An administrator ends rules about names, also those of the configuration.
+    ReleaseNames {
+        /// The texts of the rules.
+        texts: Vec<String>,
+    },
+    /// An administrator wants to know whether strangers may have a name, or is about to use it. It changes nothing; by
+    /// the log it is judged by all rules that were made before.
+    CheckName {
+        /// The name.
+        forms: NameForms,
+    },
     /// An administrator looks how budgets are shared out. It changes nothing; by the log any node can ask, and sees all
     /// that was decided before.
     ShowQuota {
@@ -247,6 +272,7 @@ impl Command {
             | Self::Commit { .. }
             | Self::Release { .. }
             | Self::ConfigureShards { .. }
+            | Self::ConfigureNames { .. }
             | Self::RaiseEpochs { .. } => Asker::Role(Router),
             Self::ConfigureQuota { .. } => Asker::Role(Connection),
             Self::ConfigureRegistration { .. }
@@ -260,7 +286,10 @@ impl Command {
             | Self::ShowThrottle { .. }
             | Self::ResetThrottle { .. }
             | Self::AddBans { .. }
-            | Self::RemoveBans { .. } => Asker::Operator,
+            | Self::RemoveBans { .. }
+            | Self::ReserveNames { .. }
+            | Self::ReleaseNames { .. }
+            | Self::CheckName { .. } => Asker::Operator,
             Self::CreateToken { .. }
             | Self::Admit { .. }
             | Self::Enlist { .. }
@@ -311,6 +340,10 @@ impl Command {
             Self::ResetThrottle { .. } => "reset_throttle",
             Self::AddBans { .. } => "add_bans",
             Self::RemoveBans { .. } => "remove_bans",
+            Self::ConfigureNames { .. } => "configure_names",
+            Self::ReserveNames { .. } => "reserve_names",
+            Self::ReleaseNames { .. } => "release_names",
+            Self::CheckName { .. } => "check_name",
             Self::ShowQuota { .. } => "show_quota",
         }
     }
@@ -398,6 +431,27 @@ pub enum Outcome {
         /// Of how many networks and accounts.
         forgiven: u64,
     },
+    /// The rules about names have changed.
+    Names {
+        /// The version of the list now in force.
+        version: u64,
+        /// How many of the command's rules it concerned.
+        changed: u64,
+        /// Registrations that had reserved a name before the rules withheld it and are not settled: addresses of accounts
+        /// that may still come to be.
+        under_way: Vec<String>,
+    },
+    /// There is no room for more rules about names; none was made.
+    NamesFull,
+    /// A rule withholds the name.
+    NameWithheld {
+        /// The text of the rule.
+        by: String,
+        /// What it withholds.
+        kind: NameKind,
+    },
+    /// No rule withholds the name.
+    NameFree,
     /// How traffic budgets are shared out.
     QuotaReport(QuotaReport),
     /// Not applied: the sender had given up this request before it arrived.
@@ -455,9 +509,9 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError
 }
 
 /// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
-/// The oldest format that this build reads: the same without nodes and tokens.
+/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names.
 const OLDEST: u8 = 1;
 
 #[cfg(test)]
@@ -479,16 +533,25 @@ mod tests {
                 host: "bücher.example".into(),
                 address: "2001:db8::1".parse().unwrap(),
                 name: "olga".into(),
+                forms: Some(NameForms::of("olga")),
             },
         };
         assert_eq!(Proposal::decode(&proposal.encode()).unwrap(), proposal);
     }
 
     #[test]
+    fn a_registration_in_the_format_before_is_read_and_asks_no_rule() {
+        let json = r#"{"request":{"node":1,"incarnation":2,"sequence":3},"acknowledged":1,"now":4,
+            "command":{"reserve":{"host":"a.example","address":"192.0.2.1","name":"olga"}}}"#;
+        let read = Proposal::decode(&[b"\x02", json.as_bytes()].concat()).unwrap();
+        assert!(matches!(read.command, Command::Reserve { forms: None, .. }));
+    }
+
+    #[test]
     fn foreign_bytes_are_refused_by_cause() {
         assert!(matches!(
-            Proposal::decode(&[3, b'{']),
-            Err(FormatError::Newer { found: 3 })
+            Proposal::decode(&[4, b'{']),
+            Err(FormatError::Newer { found: 4 })
         ));
         for bytes in [&[][..], &[0], &[1], b"\x01{\"request\":1}"] {
             assert!(

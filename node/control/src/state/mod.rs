@@ -13,6 +13,7 @@ mod command;
 mod guard;
 mod ledger;
 mod members;
+mod names;
 mod nodes;
 mod policy;
 mod quota;
@@ -30,6 +31,7 @@ pub use guard::{
     networks,
 };
 pub use members::{Member, Members, NodeId};
+pub use names::{NameForms, NameKind, NameRule, NameRuleError, NameRules};
 pub use nodes::{Directory, Node, NodeRole, TokenHash};
 pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
 pub use quota::{
@@ -68,6 +70,9 @@ pub struct ControlState {
     /// Shared with who was told of them last.
     #[serde(default)]
     bans: Arc<BanList>,
+    /// Shared like the bans.
+    #[serde(default)]
+    names: Arc<NameRules>,
     #[serde(default)]
     guard: Guard,
     #[serde(default)]
@@ -146,11 +151,7 @@ impl ControlState {
 
     fn execute(&mut self, index: u64, command: &Command) -> Outcome {
         match command {
-            Command::Reserve { host, address, .. } => {
-                let policy = self.policy.registration();
-                self.registrations
-                    .reserve(index, self.time, host, *address, &policy)
-            }
+            Command::Reserve { .. } => self.reserve(index, command),
             Command::Commit { reservation } => self.registrations.commit(*reservation),
             Command::Release { reservation } => self.registrations.release(*reservation),
             Command::ConfigureRegistration { policy } => {
@@ -193,6 +194,10 @@ impl ControlState {
                 Outcome::GuardReport(self.guard.show(target.as_ref(), self.time))
             }
             Command::ResetGuard { target } => self.guard.reset(target.as_ref()),
+            Command::ConfigureNames { .. }
+            | Command::ReserveNames { .. }
+            | Command::ReleaseNames { .. }
+            | Command::CheckName { .. } => self.change_names(command),
             Command::ShowThrottle { key } => {
                 let policy = self.policy.registration();
                 let report = self.registrations.report(key.as_ref(), self.time, &policy);
@@ -200,6 +205,56 @@ impl ControlState {
             }
             Command::ResetThrottle { key } => self.registrations.reset(key),
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
+        }
+    }
+
+    /// A name that is withheld costs no place in a window.
+    fn reserve(&mut self, index: u64, command: &Command) -> Outcome {
+        let Command::Reserve {
+            host,
+            address,
+            forms,
+            ..
+        } = command
+        else {
+            return Outcome::Stale;
+        };
+        let policy = self.policy.registration();
+        if policy.mode != RegistrationMode::Closed
+            && let Some(refused) = forms.as_ref().and_then(|forms| self.withheld(forms))
+        {
+            return refused;
+        }
+        let (now, registrations) = (self.time, &mut self.registrations);
+        let outcome = registrations.reserve(index, now, host, *address, &policy);
+        if let (Outcome::Reserved(id), Some(forms)) = (&outcome, forms) {
+            registrations.remember_name(*id, forms);
+        }
+        outcome
+    }
+
+    fn withheld(&self, forms: &NameForms) -> Option<Outcome> {
+        let rule = self.names.withholding(forms)?;
+        Some(Outcome::NameWithheld {
+            by: rule.text.clone(),
+            kind: rule.kind,
+        })
+    }
+
+    fn change_names(&mut self, command: &Command) -> Outcome {
+        let names = &mut self.names;
+        match command {
+            Command::ConfigureNames { rules } => Arc::make_mut(names).configure(rules),
+            Command::ReserveNames { rules } => {
+                let mut outcome = Arc::make_mut(names).reserve(rules);
+                if let Outcome::Names { under_way, .. } = &mut outcome {
+                    *under_way = self.registrations.under_way(rules);
+                }
+                outcome
+            }
+            Command::ReleaseNames { texts } => Arc::make_mut(names).release(texts),
+            Command::CheckName { forms } => self.withheld(forms).unwrap_or(Outcome::NameFree),
+            _ => Outcome::Stale,
         }
     }
 
@@ -267,6 +322,11 @@ impl ControlState {
     /// Who is let in no more, for logins that failed.
     pub fn guard(&self) -> &Arc<GuardList> {
         self.guard.list()
+    }
+
+    /// Which names nobody may register.
+    pub fn names(&self) -> &Arc<NameRules> {
+        &self.names
     }
 
     /// Who may use which part of the traffic budgets.

@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 use super::ledger::Ledger;
 use super::source::{Key, WindowKind, keys};
 use super::{
-    Outcome, RegistrationMode, RegistrationPolicy, ThrottleKey, ThrottleReport, ThrottleUse,
+    NameForms, NameRule, Outcome, RegistrationMode, RegistrationPolicy, ThrottleKey,
+    ThrottleReport, ThrottleUse,
 };
 use crate::window::Window;
 
@@ -123,6 +124,7 @@ impl Registrations {
                 host,
                 expires: Some(expires),
                 forgiven: BTreeSet::new(),
+                name: None,
             },
         );
         Outcome::Reserved(id)
@@ -135,8 +137,28 @@ impl Registrations {
         };
         if let Some(expires) = grant.expires.take() {
             self.unsettled.remove(&(expires, id));
+            grant.name = None;
         }
         Outcome::Settled
+    }
+
+    /// Keeps the name that a reservation is for until it is settled.
+    pub(super) fn remember_name(&mut self, id: ReservationId, forms: &NameForms) {
+        if let Some(grant) = self.grants.get_mut(&id) {
+            grant.name = Some(Box::new(forms.clone()));
+        }
+    }
+
+    /// The accounts that are reserved, may still be made, and would have names that one of these rules withholds.
+    pub(super) fn under_way(&self, rules: &[NameRule]) -> Vec<String> {
+        let unsettled = self.unsettled.iter().map(|(_, id)| id);
+        let grants = unsettled.filter_map(|id| self.grants.get(id));
+        let held = grants.filter_map(|grant| {
+            let forms = grant.name.as_ref()?;
+            let is_held = rules.iter().any(|rule| rule.withholds(forms));
+            is_held.then(|| format!("{}@{}", forms.name, grant.host))
+        });
+        held.take(UNDER_WAY_MAX).collect()
     }
 
     /// The account was not made: every window gets its place back.
@@ -277,10 +299,16 @@ pub(super) struct Grant {
     /// Windows that an administrator has emptied since: it counts there no more.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     forgiven: BTreeSet<WindowKind>,
+    /// What it is for, while it is unsettled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<Box<NameForms>>,
 }
 
 /// Registrations remembered at once, over all windows: some 30 MB, and no window can need more.
 const GRANTS_MAX: usize = Window::LIMIT_MAX as usize;
+
+/// Registrations under way that are named in one answer: more reserve one name only in an attack.
+const UNDER_WAY_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests;

@@ -59,6 +59,7 @@ fn reserve() -> Command {
         host: "localhost".into(),
         address,
         name: "olga".into(),
+        forms: None,
     }
 }
 

@@ -49,8 +49,12 @@ pub(super) fn write(question: &Question, out: &mut impl Out) {
 
 fn write_admin(question: &AdminQuestion, out: &mut impl Out) {
     match question {
-        AdminQuestion::CreateAccount { account, password } => {
-            out.u8(16);
+        AdminQuestion::CreateAccount {
+            account,
+            password,
+            force,
+        } => {
+            out.u8(if *force { 23 } else { 16 });
             out.text(account.as_str());
             out.text(password);
         }
@@ -116,9 +120,10 @@ pub(super) fn read(input: &mut Reader) -> Result<Question, Malformed> {
 
 fn read_admin(kind: u8, input: &mut Reader) -> Result<AdminQuestion, Malformed> {
     Ok(match kind {
-        16 => AdminQuestion::CreateAccount {
+        16 | 23 => AdminQuestion::CreateAccount {
             account: input.jid()?,
             password: input.text()?,
+            force: kind == 23,
         },
         17 => AdminQuestion::DeleteAccount {
             account: input.jid()?,

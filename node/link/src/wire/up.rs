@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rookery_session::carrier::{
-    AskId, Delivered, Kept, Origins, PeerFrame, Question, Receipt, SessionId, ShardId, ShardInput,
-    SinkRef, ToShard,
+    AdminQuestion, AskId, Delivered, Kept, Origins, PeerFrame, Question, Receipt, SessionId,
+    ShardId, ShardInput, SinkRef, ToShard,
 };
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Batch;
@@ -244,6 +244,10 @@ impl Up {
                     ..
                 },
             ) => 3,
+            UpBody::Session(ToShard::Ask {
+                question: Question::Admin(AdminQuestion::CreateAccount { force: true, .. }),
+                ..
+            }) => 4,
             _ => 1,
         }
     }

@@ -19,6 +19,7 @@ pub(crate) mod budget;
 mod carbons;
 mod deciding;
 mod former;
+pub(crate) mod gone;
 mod iq;
 mod mirror;
 mod mirror_bounds;
@@ -200,8 +201,13 @@ impl Account {
             self.perform(turn, work);
         }
         if self.removed {
+            let is_gone = turn.env.tombstone(turn.now);
+            let is_told = is_gone.is_some_and(|tombstone| gone::is_told(turn, &tombstone));
             for work in std::mem::take(&mut self.waiting) {
-                absent::answer(turn, work);
+                match is_told {
+                    true => gone::answer(turn, work),
+                    false => absent::answer(turn, work),
+                }
             }
         }
     }

@@ -14,7 +14,8 @@ impl Account {
         turn: &mut Turn<'_>,
         then: impl FnOnce(&mut Self, &mut Turn<'_>, Reply) + Send + 'static,
     ) {
-        let request = Request::DeleteAccount(Jid::clone(self.jid()));
+        let tombstone = turn.env.tombstone(turn.now);
+        let request = Request::DeleteAccount(Jid::clone(self.jid()), tombstone);
         self.request(turn, request, |account, turn, reply| {
             let deleted = matches!(reply, Reply::Deleted(_));
             then(account, turn, reply);

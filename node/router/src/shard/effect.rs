@@ -4,14 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_control::{RegistrationRefused, ReservationId};
+use rookery_control::{NameKind, RegistrationRefused, ReservationId};
 use rookery_session::carrier::{
     Answer, AskId, Bell, Delivered, PeerFrame, Receipt, SessionId, ShardId, ShardInput, SinkRef,
     ToShard,
 };
 use rookery_store::StoreError;
-use rookery_store::account::{Loaded, NewAccount};
+use rookery_store::account::{Found, NewAccount};
 use rookery_store::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
+use rookery_store::name::Tombstone;
 use rookery_store::roster::RosterChange;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
@@ -113,7 +114,7 @@ pub enum Effect {
 
 /// What a shard asks of store, control group and key derivation.
 pub enum Request {
-    /// Everything that is kept of an account.
+    /// Everything that is kept of an account, or of what is left of it.
     Load(Jid),
     /// Creates an account.
     CreateAccount(Box<NewAccount>),
@@ -121,8 +122,8 @@ pub enum Request {
     SetCredentials(Jid, Box<Credentials>),
     /// Allows or forbids logins.
     SetEnabled(Jid, bool),
-    /// Deletes an account and all it owns.
-    DeleteAccount(Jid),
+    /// Deletes an account and all it owns, and puts a tombstone in its place if there is one.
+    DeleteAccount(Jid, Option<Tombstone>),
     /// Changes a roster.
     UpdateRoster(Jid, RosterChange),
     /// Reads a document.
@@ -195,6 +196,8 @@ pub enum Request {
     },
     /// Whether anybody may register at all.
     RegistrationIsOpen,
+    /// Whether a rule withholds this localpart.
+    CheckName(String),
     /// Takes a place in the registration throttle.
     Reserve {
         /// The virtual host.
@@ -215,8 +218,8 @@ pub enum Request {
 pub enum Reply {
     /// It is done, and durable.
     Done,
-    /// The account, or `None` if there is none.
-    Loaded(Option<Box<Loaded>>),
+    /// What there is of the account.
+    Loaded(Found),
     /// Whether there was something to delete.
     Deleted(bool),
     /// The document, if there is one.
@@ -233,6 +236,8 @@ pub enum Reply {
     BadPassword,
     /// Whether anybody may register.
     RegistrationIsOpen(bool),
+    /// The rule that withholds the name, with what it withholds, if one does.
+    Name(Option<(String, NameKind)>),
     /// A place in the throttle.
     Reserved(ReservationId),
     /// The throttle refuses.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use rookery_session::carrier::{AskId, Question, ShardId, SinkRef, ToShard};
 use rookery_store::StoreError;
+use rookery_store::account::Found;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::jid::Jid;
@@ -14,7 +15,7 @@ use super::loading::Loading;
 use super::streams::Streams;
 use super::turn::Outbox;
 use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Then, Turn};
-use crate::account::{Account, Work, absent, stranded};
+use crate::account::{Account, Work, absent, gone, stranded};
 use crate::environment::Environment;
 use crate::modules::registration;
 
@@ -367,14 +368,18 @@ impl Accounts<'_> {
             return;
         };
         let slot = match reply {
-            Reply::Loaded(Some(loaded)) => {
+            Reply::Loaded(Found::Account(loaded)) => {
                 let mut account = Box::new(Account::new(turn, jid.clone(), *loaded));
                 for work in loading.into_waiting() {
                     account.work(turn, work);
                 }
                 Slot::Ready(account)
             }
-            Reply::Loaded(None) => {
+            Reply::Loaded(Found::Gone(tombstone)) if gone::is_told(turn, &tombstone) => {
+                let waiting = loading.into_waiting();
+                return waiting.for_each(|work| gone::answer(turn, work));
+            }
+            Reply::Loaded(Found::Gone(_) | Found::Nobody) => {
                 let waiting = loading.into_waiting();
                 return waiting.for_each(|work| absent::answer(turn, work));
             }

@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use rookery_control::{Control, RegistrationMode, SettleError};
+use metrics::counter;
+use rookery_control::{Control, RegistrationMode, RegistrationRefused, SettleError};
 use rookery_store::{Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 use tokio::sync::Semaphore;
 
@@ -51,25 +53,70 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
         Request::Reserve { .. }
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => reserve(&services, request).await,
+        Request::CheckName(name) => check_name(&services.control, &name).await,
+        Request::CreateAccount(account) => {
+            let (jid, asker) = (account.jid.clone(), asker(account.address.is_some()));
+            let created = services.store.create_account(*account).await;
+            created.map_or_else(
+                |error| {
+                    count_refused(&jid, &error, asker);
+                    failed(error)
+                },
+                |()| Reply::Done,
+            )
+        }
         other => ask_store(&*services.store, other)
             .await
-            .unwrap_or_else(|error| {
-                if !matches!(error, StoreError::AlreadyExists | StoreError::NotFound) {
-                    tracing::warn!(%error, "store refused a request");
-                }
-                Reply::Failed(error)
-            }),
+            .unwrap_or_else(failed),
+    }
+}
+
+fn failed(error: StoreError) -> Reply {
+    if !error.is_about_name() && error != StoreError::NotFound {
+        tracing::warn!(%error, "store refused a request");
+    }
+    Reply::Failed(error)
+}
+
+/// Who wants an account, for metrics: only strangers come from an address.
+fn asker(has_address: bool) -> &'static str {
+    match has_address {
+        true => "stranger",
+        false => "operator",
+    }
+}
+
+fn count_refused(account: &Jid, error: &StoreError, by: &'static str) {
+    if error.is_about_name() {
+        counter!(NAMES_REFUSED, "cause" => error.kind(), "by" => by).increment(1);
+        tracing::info!(%account, %error, by, "account refused by its name");
+    }
+}
+
+async fn check_name(control: &Control, name: &str) -> Reply {
+    match control.check_name(name).await {
+        Ok(withheld) => {
+            if let Some((rule, kind)) = &withheld {
+                let cause = kind.as_str();
+                counter!(NAMES_REFUSED, "cause" => cause, "by" => asker(false)).increment(1);
+                tracing::info!(name, rule, cause, "account refused by its name");
+            }
+            Reply::Name(withheld)
+        }
+        Err(error) => failed(StoreError::Unavailable(error.to_string().into())),
     }
 }
 
 /// Carries out a request of the store.
 pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, StoreError> {
     Ok(match request {
-        Request::Load(jid) => Reply::Loaded(store.load(&jid).await?.map(Box::new)),
+        Request::Load(jid) => Reply::Loaded(store.load(&jid).await?),
         Request::CreateAccount(account) => done(store.create_account(*account).await)?,
         Request::SetCredentials(jid, keys) => done(store.set_credentials(&jid, *keys).await)?,
         Request::SetEnabled(jid, enabled) => done(store.set_enabled(&jid, enabled).await)?,
-        Request::DeleteAccount(jid) => Reply::Deleted(store.delete_account(&jid).await?),
+        Request::DeleteAccount(jid, tombstone) => {
+            Reply::Deleted(store.delete_account(&jid, tombstone).await?)
+        }
         Request::UpdateRoster(jid, change) => done(store.update_roster(&jid, change).await)?,
         Request::Document {
             owner,
@@ -105,6 +152,7 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
         | Request::Settled(_)
         | Request::Derive { .. }
         | Request::RegistrationIsOpen
+        | Request::CheckName(_)
         | Request::Reserve { .. }
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => Reply::Failed(StoreError::Invalid("not for the store")),
@@ -132,7 +180,13 @@ async fn reserve(services: &Services, request: Request) -> Reply {
             };
             return match control.reserve_registration(ask).await {
                 Ok(id) => Reply::Reserved(id),
-                Err(refused) => Reply::RegistrationRefused(refused),
+                Err(refused) => {
+                    if let RegistrationRefused::Name(kind) = refused {
+                        let by = asker(true);
+                        counter!(NAMES_REFUSED, "cause" => kind.as_str(), "by" => by).increment(1);
+                    }
+                    Reply::RegistrationRefused(refused)
+                }
             };
         }
         Request::CommitReservation(id) => control.commit_registration(id).await,
@@ -165,3 +219,6 @@ async fn derive(services: &Services, password: String, salt: [u8; 16], iteration
         Err(_) => Reply::Failed(StoreError::Invalid("key derivation panicked")),
     }
 }
+
+/// Accounts that were not made because of their names.
+const NAMES_REFUSED: &str = "rookery_names_refused_total";

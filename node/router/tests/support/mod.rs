@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use rookery_control::{RegistrationRefused, Unavailable};
+use rookery_control::{NameKind, RegistrationRefused, Unavailable};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
@@ -27,6 +27,7 @@ use rookery_session::carrier::{
 };
 use rookery_store::account::NewAccount;
 use rookery_store::log::{DELIVERED, LogEntry, LogQuery, Position};
+use rookery_store::name::{NameChecks, Tombstone};
 use rookery_store::{MemoryStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Seeded;
@@ -58,6 +59,8 @@ pub(crate) struct World {
     pub(crate) throttle: Option<RegistrationRefused>,
     /// Reservations that are neither committed nor released.
     pub(crate) reserved: i64,
+    /// The rule that withholds all names of which the operator asks.
+    pub(crate) withheld: Option<(String, NameKind)>,
     /// What the store answers to everything that writes; `None` lets it work.
     pub(crate) store_fails: Option<StoreError>,
     /// It fails reads too.
@@ -115,6 +118,7 @@ impl World {
             archive: ArchiveOptions::default(),
             throttle: None,
             reserved: 0,
+            withheld: None,
             store_fails: None,
             reads_fail: false,
             answers_lost: false,
@@ -148,6 +152,29 @@ impl World {
         self.archive = archive;
     }
 
+    /// What the shard is in.
+    pub(crate) fn env(&self) -> &Environment {
+        &self.env
+    }
+
+    /// Lifts the tombstone of a name behind the server's back.
+    pub(crate) fn store_lift(&self, name: &str) {
+        let jid = jid(&format!("{name}@localhost"));
+        let lifted = self.store.lift_tombstone(&jid).now_or_never();
+        assert_eq!(lifted, Some(Ok(true)));
+    }
+
+    /// Deletes an account for ever behind the server's back: nobody is told.
+    pub(crate) fn bury(&self, name: &str) {
+        let jid = jid(&format!("{name}@localhost"));
+        let tombstone = Tombstone {
+            at: self.now,
+            until: None,
+        };
+        let deleted = self.store.delete_account(&jid, Some(tombstone));
+        assert_eq!(deleted.now_or_never(), Some(Ok(true)));
+    }
+
     /// All entries of an account's log: position, marks, stanza.
     pub(crate) fn log(&self, name: &str) -> Vec<LogEntry> {
         let owner = jid(&format!("{name}@localhost"));
@@ -172,6 +199,7 @@ impl World {
             created: self.now,
             details: Default::default(),
             address: None,
+            checks: NameChecks::NONE,
         };
         let created = self
             .store
@@ -521,6 +549,7 @@ impl World {
                 Err(_) => Reply::BadPassword,
             },
             Request::RegistrationIsOpen => Reply::RegistrationIsOpen(self.throttle.is_none()),
+            Request::CheckName(_) => Reply::Name(self.withheld.clone()),
             Request::Reserve { .. } => match self.throttle {
                 Some(refused) => Reply::RegistrationRefused(refused),
                 None => {

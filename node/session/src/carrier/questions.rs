@@ -71,6 +71,8 @@ pub enum AdminQuestion {
         account: Jid,
         /// Its password; only keys derived from it are stored.
         password: String,
+        /// Whether it is created though its name is reserved, looks like another or was another's.
+        force: bool,
     },
     /// Deletes an account and everything it owns, and closes its sessions.
     DeleteAccount {

@@ -4,6 +4,7 @@ mod bans;
 mod connect;
 mod control;
 mod guard;
+mod names;
 mod nodes;
 mod quota;
 mod registration;
@@ -77,6 +78,9 @@ enum Topic {
     /// Failed logins, over all nodes, and who is let in no more for them.
     #[command(subcommand)]
     Guard(guard::GuardCommand),
+    /// Which names nobody may register.
+    #[command(subcommand)]
+    Names(names::NamesCommand),
     /// The traffic budgets of accounts, networks and domains.
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
@@ -111,6 +115,7 @@ impl AdminArgs {
                 Topic::Throttle(command) => command.run(channel).await,
                 Topic::Bans(command) => command.run(channel).await,
                 Topic::Guard(command) => command.run(channel).await,
+                Topic::Names(command) => command.run(channel).await,
                 Topic::Quota(command) => command.run(channel).await,
                 Topic::Nodes(command) => command.run(channel).await,
                 Topic::Shards(command) => command.run(channel).await,

@@ -23,6 +23,9 @@ pub(super) enum UsersCommand {
         jid: String,
         #[command(flatten)]
         password: PasswordArgs,
+        /// Create it though its name is reserved, looks like another account's, or was a deleted account's.
+        #[arg(long)]
+        force: bool,
     },
     /// Delete an account and all it owns.
     Delete {
@@ -82,11 +85,17 @@ impl UsersCommand {
     pub(super) async fn run(self, channel: Channel) -> Result<Shown, Status> {
         let mut client = UsersClient::new(channel);
         match self {
-            Self::Create { jid, password } => {
-                let password = password.read()?;
-                let created = client
-                    .create_user(CreateUserRequest { jid, password })
-                    .await?;
+            Self::Create {
+                jid,
+                password,
+                force,
+            } => {
+                let request = CreateUserRequest {
+                    jid,
+                    password: password.read()?,
+                    force,
+                };
+                let created = client.create_user(request).await?;
                 let jid = created.into_inner().jid;
                 Ok(Shown::done(
                     format!("{jid} can log in"),

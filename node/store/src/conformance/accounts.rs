@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rookery_xmpp::clock::Timestamp;
 
 use super::{at, credentials, entry, jid, new_account, shown, stored, whole_log};
-use crate::account::NewAccount;
+use crate::account::{Found, NewAccount};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::log::LogUsage;
 use crate::roster::{Roster, RosterChange, RosterItem};
@@ -24,6 +24,7 @@ pub async fn a_created_account_is_found_as_it_was_given(store: &dyn Store) {
         created,
         details,
         address,
+        checks: _,
     } = new_account("juliet@capulet.example");
     assert_eq!(found.jid, jid);
     assert_eq!(shown(&found.credentials), shown(&credentials));
@@ -81,10 +82,10 @@ pub async fn a_disabled_account_is_enabled_again(store: &dyn Store) {
 pub async fn nothing_of_a_deleted_account_is_left(store: &dyn Store) {
     let (juliet, romeo) = (jid("juliet@capulet.example"), jid("romeo@montague.example"));
     fill(store).await;
-    assert!(store.delete_account(&juliet).await.unwrap());
-    assert!(!store.delete_account(&juliet).await.unwrap());
+    assert!(store.delete_account(&juliet, None).await.unwrap());
+    assert!(!store.delete_account(&juliet, None).await.unwrap());
     assert!(store.account(&juliet).await.unwrap().is_none());
-    assert!(store.load(&juliet).await.unwrap().is_none());
+    assert!(matches!(store.load(&juliet).await, Ok(Found::Nobody)));
     assert_nothing_owned(store).await;
     assert_eq!(whole_log(store, &romeo).await, [stored(1)]);
 }
@@ -92,13 +93,13 @@ pub async fn nothing_of_a_deleted_account_is_left(store: &dyn Store) {
 pub async fn an_account_made_again_begins_empty(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
     fill(store).await;
-    assert!(store.delete_account(&juliet).await.unwrap());
+    assert!(store.delete_account(&juliet, None).await.unwrap());
     store
         .create_account(new_account("juliet@capulet.example"))
         .await
         .unwrap();
     assert_nothing_owned(store).await;
-    let loaded = store.load(&juliet).await.unwrap().unwrap();
+    let loaded = store.load(&juliet).await.unwrap().account().unwrap();
     assert_eq!((loaded.log_tail, loaded.owed), (None, 0));
     store.append(vec![entry(&juliet, 2)]).await.unwrap();
     assert_eq!(whole_log(store, &juliet).await, [stored(2)]);
@@ -107,7 +108,7 @@ pub async fn an_account_made_again_begins_empty(store: &dyn Store) {
 pub async fn what_arrives_for_a_deleted_account_does_not_reach_its_successor(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
     fill(store).await;
-    assert!(store.delete_account(&juliet).await.unwrap());
+    assert!(store.delete_account(&juliet, None).await.unwrap());
     store.append(vec![entry(&juliet, 7)]).await.unwrap();
     store
         .put_document(&juliet, "vcard", "", Bytes::from_static(b"late"))
@@ -159,9 +160,9 @@ pub async fn accounts_are_listed_by_name_in_pages_and_by_host(store: &dyn Store)
 
 pub async fn loading_gives_everything_at_once(store: &dyn Store) {
     let juliet = jid("juliet@capulet.example");
-    assert!(store.load(&juliet).await.unwrap().is_none());
+    assert!(matches!(store.load(&juliet).await, Ok(Found::Nobody)));
     fill(store).await;
-    let loaded = store.load(&juliet).await.unwrap().unwrap();
+    let loaded = store.load(&juliet).await.unwrap().account().unwrap();
     assert_eq!(loaded.record.jid, juliet);
     assert_eq!((loaded.roster.version, loaded.roster.items.len()), (3, 1));
     assert_eq!((loaded.log_tail, loaded.owed), (Some(at(1)), 1));
@@ -181,9 +182,9 @@ pub async fn a_change_of_no_account_is_refused(store: &dyn Store) {
         refused
     );
     assert_eq!(store.set_enabled(&juliet, false).await, refused);
-    assert_eq!(store.delete_account(&juliet).await, Ok(false));
+    assert_eq!(store.delete_account(&juliet, None).await, Ok(false));
     assert!(store.account(&juliet).await.unwrap().is_none());
-    assert!(store.load(&juliet).await.unwrap().is_none());
+    assert!(matches!(store.load(&juliet).await, Ok(Found::Nobody)));
     assert_eq!(whole_log(store, &juliet).await, [stored(1)]);
 }
 

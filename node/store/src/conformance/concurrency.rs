@@ -69,7 +69,7 @@ pub async fn a_deletion_beside_appends_leaves_no_stanza_behind(store: &dyn Store
         .unwrap();
     for round in 0..10 {
         let (deleted, created, appended) = tokio::join!(
-            store.delete_account(&juliet),
+            store.delete_account(&juliet, None),
             store.create_account(new_account("juliet@capulet.example")),
             store.append(vec![entry(&juliet, round)]),
         );
@@ -87,7 +87,7 @@ pub async fn a_deletion_beside_appends_leaves_no_stanza_behind(store: &dyn Store
 }
 
 /// Runs futures of one kind at the same time and gives their outputs in order.
-async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+pub(super) async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     use std::pin::pin;
     use std::task::Poll;
 

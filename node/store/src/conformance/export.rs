@@ -132,7 +132,7 @@ pub async fn who_owns_nothing_is_not_exported(store: &dyn Store) {
         .create_account(new_account("juliet@capulet.example"))
         .await
         .unwrap();
-    assert!(store.delete_account(&juliet).await.unwrap());
+    assert!(store.delete_account(&juliet, None).await.unwrap());
     assert!(store.export_owner(&juliet).await.unwrap().is_none());
     store
         .put_document(&room, "room", "subject", "balcony".into())
@@ -161,7 +161,7 @@ pub async fn pages_of_a_life_that_is_over_are_empty(store: &dyn Store) {
         store.export_owner(&juliet).await.unwrap().unwrap().life
     };
     let former = fill().await;
-    assert!(store.delete_account(&juliet).await.unwrap());
+    assert!(store.delete_account(&juliet, None).await.unwrap());
     let present = fill().await;
     assert_ne!(former, present);
     for (life, count) in [(&former, 0), (&present, 1)] {
@@ -176,14 +176,22 @@ pub async fn a_raised_log_never_falls_back(store: &dyn Store) {
         .create_account(new_account("juliet@capulet.example"))
         .await
         .unwrap();
-    let tail = async || store.load(&juliet).await.unwrap().unwrap().log_tail;
+    let tail = async || {
+        store
+            .load(&juliet)
+            .await
+            .unwrap()
+            .account()
+            .unwrap()
+            .log_tail
+    };
     for (raised, expected) in [(position(2, 5), position(2, 5)), (at(8), position(2, 5))] {
         store.raise_log(&juliet, raised).await.unwrap();
         assert_eq!(tail().await, Some(expected));
     }
     store.append(vec![entry(&juliet, 1)]).await.unwrap();
     assert_eq!(tail().await, Some(position(2, 5)));
-    let loaded = store.load(&juliet).await.unwrap().unwrap();
+    let loaded = store.load(&juliet).await.unwrap().account().unwrap();
     assert_eq!(loaded.owed, 1, "a height is no entry");
 }
 

@@ -208,7 +208,15 @@ pub async fn the_tail_never_falls_back(store: &dyn Store) {
         .create_account(super::new_account("juliet@capulet.example"))
         .await
         .unwrap();
-    let tail = async || store.load(&juliet).await.unwrap().unwrap().log_tail;
+    let tail = async || {
+        store
+            .load(&juliet)
+            .await
+            .unwrap()
+            .account()
+            .unwrap()
+            .log_tail
+    };
     assert_eq!(tail().await, None);
     store
         .append(vec![entry(&juliet, 7), entry(&juliet, 3)])
@@ -299,7 +307,7 @@ pub async fn loading_gives_the_newest_origins(store: &dyn Store) {
         .create_account(super::new_account("juliet@capulet.example"))
         .await
         .unwrap();
-    let recent = async || store.load(&juliet).await.unwrap().unwrap().recent;
+    let recent = async || store.load(&juliet).await.unwrap().account().unwrap().recent;
     assert_eq!(recent().await, []);
     let last = RECENT_ENTRIES as u64 + 9;
     let entries = (0..=last).map(|number| of_session(&juliet, number));
@@ -341,7 +349,7 @@ pub async fn an_entry_that_found_its_position_taken_leaves_no_origin(store: &dyn
         .await
         .unwrap();
     store.append(vec![late(2)]).await.unwrap();
-    let loaded = store.load(&juliet).await.unwrap().unwrap();
+    let loaded = store.load(&juliet).await.unwrap().account().unwrap();
     let expected = [2, 1].map(|n| recent_at(at(n), n));
     assert_eq!(loaded.recent, expected);
 }

@@ -168,7 +168,7 @@ pub async fn loading_counts_what_is_owed_above_the_cursor(store: &dyn Store) {
         .await
         .unwrap();
     let loaded = async || {
-        let loaded = store.load(&juliet).await.unwrap().unwrap();
+        let loaded = store.load(&juliet).await.unwrap().account().unwrap();
         (loaded.delivered, loaded.owed)
     };
     assert_eq!(loaded().await, (None, 0));

@@ -18,6 +18,7 @@ pub mod export;
 pub mod limits;
 pub mod log;
 pub mod marks;
+pub mod names;
 pub mod roster;
 
 use std::pin::Pin;
@@ -30,6 +31,7 @@ use rookery_xmpp::scram::Credentials;
 use crate::Store;
 use crate::account::NewAccount;
 use crate::log::{Append, LogEntry, LogQuery, Marks, Position};
+use crate::name::NameChecks;
 
 /// One case of the suite.
 #[derive(Clone, Copy, Debug)]
@@ -160,6 +162,19 @@ macro_rules! conformance_cases {
                 a_raised_log_never_falls_back
                 a_frozen_store_does_not_change
             ]
+            names: [
+                a_look_alike_is_refused_by_the_name_that_it_looks_like
+                a_look_alike_that_is_forced_stands_in_the_way_of_others
+                hosts_do_not_stand_in_each_others_way
+                a_deleted_name_is_gone_for_as_long_as_its_tombstone_says
+                a_name_that_is_gone_for_ever_is_restored
+                an_account_that_is_forced_lifts_its_tombstone
+                a_deletion_without_a_tombstone_frees_the_name
+                tombstones_are_listed_by_name_in_pages_and_by_host
+                a_tombstone_is_put_only_where_there_is_no_account
+                tombstones_are_exported
+                of_concurrent_look_alikes_one_wins
+            ]
             concurrency: [
                 of_concurrent_creations_one_wins
                 concurrent_appends_are_all_there
@@ -195,6 +210,7 @@ fn new_account(text: &str) -> NewAccount {
         created: Timestamp(1_000),
         details: [("email".to_owned(), format!("mailto:{text}"))].into(),
         address: Some([192, 0, 2, 1].into()),
+        checks: NameChecks::ALL,
     }
 }
 

@@ -5,16 +5,20 @@ use std::ops::Bound;
 use rookery_xmpp::jid::Jid;
 
 use super::State;
-use crate::account::{AccountRecord, Loaded, NewAccount};
+use crate::account::{AccountRecord, Found, Loaded, NewAccount};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
 use crate::log::DELIVERED;
+use crate::name::Tombstone;
 
 impl State {
     pub(super) fn create_account(&mut self, account: NewAccount) -> Result<(), StoreError> {
         if self.account(&account.jid).is_some() {
             return Err(StoreError::AlreadyExists);
         }
+        self.names.check(&account)?;
+        self.names.lift(&account.jid);
+        self.names.claim(&account.jid);
         self.forget_owner(&account.jid);
         let NewAccount {
             jid,
@@ -22,6 +26,7 @@ impl State {
             created,
             details,
             address,
+            checks: _,
         } = account;
         let (host, local) = place(&jid);
         let record = AccountRecord {
@@ -53,13 +58,17 @@ impl State {
             .ok_or(StoreError::NotFound)
     }
 
-    pub(super) fn delete_account(&mut self, jid: &Jid) -> bool {
+    pub(super) fn delete_account(&mut self, jid: &Jid, tombstone: Option<Tombstone>) -> bool {
         if self.account(jid).is_none() {
             return false;
         }
         let (host, local) = place(jid);
         if let Some(accounts) = self.accounts.get_mut(&host) {
             accounts.remove(&local);
+        }
+        self.names.free(jid);
+        if let Some(tombstone) = tombstone {
+            self.names.bury(jid, tombstone);
         }
         self.forget_owner(jid);
         true
@@ -81,11 +90,14 @@ impl State {
         page.map(|(_, record)| record.clone()).collect()
     }
 
-    pub(super) fn load(&self, jid: &Jid) -> Option<Loaded> {
-        let record = self.account(jid)?.clone();
+    pub(super) fn load(&self, jid: &Jid) -> Found {
+        let Some(record) = self.account(jid).cloned() else {
+            let tombstone = self.names.tombstone(jid);
+            return tombstone.map_or(Found::Nobody, Found::Gone);
+        };
         let owner = self.owners.get(jid);
         let delivered = owner.and_then(|owner| owner.cursors.get(DELIVERED).copied());
-        Some(Loaded {
+        Found::Account(Box::new(Loaded {
             record,
             roster: self.roster(jid),
             log_tail: owner.and_then(|owner| owner.log_high),
@@ -93,12 +105,12 @@ impl State {
             owed: self.owed(jid, delivered),
             recent: owner.map_or_else(Vec::new, |owner| self.recent(jid, owner)),
             documents: self.documents(jid, ACCOUNT_COLLECTION),
-        })
+        }))
     }
 }
 
 /// Host and local part of an account's JID.
-fn place(jid: &Jid) -> (String, String) {
+pub(super) fn place(jid: &Jid) -> (String, String) {
     (
         jid.domain().to_owned(),
         jid.local().unwrap_or_default().to_owned(),

@@ -11,8 +11,10 @@ use crate::log::{LogEntry, LogQuery, Position};
 impl State {
     pub(super) fn owners(&self, after: Option<&str>, limit: usize) -> OwnersPage {
         let behind = |jid: &&Jid| after.is_none_or(|after| after < jid.as_str());
-        let mut owners: Vec<Jid> = self.owners.keys().filter(behind).cloned().collect();
+        let all = self.owners.keys().chain(self.names.buried());
+        let mut owners: Vec<Jid> = all.filter(behind).cloned().collect();
         owners.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        owners.dedup();
         let more = owners.len() > limit;
         owners.truncate(limit);
         let next = owners.last().filter(|_| more);
@@ -22,16 +24,21 @@ impl State {
 
     pub(super) fn export_owner(&self, jid: &Jid) -> Option<Owned> {
         let account = self.account(jid).cloned();
-        let owner = self.owners.get(jid)?;
+        let tombstone = self.names.tombstone(jid);
+        let nothing = Owner::default();
+        let owner = self.owners.get(jid);
+        let owner = owner.or_else(|| tombstone.map(|_| &nothing))?;
         let roster = self.roster(jid);
         let has_documents = owner.documents.values().any(|some| !some.is_empty());
         let owns = account.is_some() || has_documents || owner.log_high.is_some();
+        let owns = owns || tombstone.is_some();
         (owns || !owner.cursors.is_empty()).then(|| Owned {
             life: owner.life.to_string(),
             account,
             roster,
             cursors: owner.cursors.clone().into_iter().collect(),
             log_high: owner.log_high,
+            tombstone,
         })
     }
 

@@ -7,6 +7,7 @@ mod account;
 mod document;
 mod export;
 mod log;
+mod names;
 mod roster;
 
 use std::collections::BTreeMap;
@@ -19,12 +20,13 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 
-use crate::account::{AccountRecord, Loaded, NewAccount};
+use crate::account::{AccountRecord, Found, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
 use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::limits;
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
+use crate::name::{Buried, Tombstone};
 use crate::roster::{Roster, RosterChange, RosterItem};
 use crate::store::Store;
 
@@ -51,6 +53,7 @@ impl MemoryStore {
 struct State {
     /// By host, then by local part: the order of lists.
     accounts: BTreeMap<String, BTreeMap<String, AccountRecord>>,
+    names: names::Names,
     owners: BTreeMap<Jid, Owner>,
     /// Stanzas by number, in order of arrival.
     bodies: BTreeMap<u64, log::Body>,
@@ -96,8 +99,45 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn delete_account(&self, jid: &Jid) -> Result<bool, StoreError> {
-        Ok(self.state().delete_account(jid))
+    async fn delete_account(
+        &self,
+        jid: &Jid,
+        tombstone: Option<Tombstone>,
+    ) -> Result<bool, StoreError> {
+        Ok(self.state().delete_account(jid, tombstone))
+    }
+
+    async fn names_like(
+        &self,
+        host: &str,
+        skeleton: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(self.state().names.like(host, skeleton, limit))
+    }
+
+    async fn tombstones(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Buried>, StoreError> {
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        Ok(self.state().names.tombstones(host, after, limit))
+    }
+
+    async fn bury(&self, jid: &Jid, tombstone: Tombstone) -> Result<(), StoreError> {
+        limits::check_account(jid)?;
+        let mut state = self.state();
+        if state.account(jid).is_some() {
+            return Err(StoreError::AlreadyExists);
+        }
+        state.names.bury(jid, tombstone);
+        Ok(())
+    }
+
+    async fn lift_tombstone(&self, jid: &Jid) -> Result<bool, StoreError> {
+        Ok(self.state().names.lift(jid))
     }
 
     async fn list_accounts(
@@ -119,7 +159,7 @@ impl Store for MemoryStore {
             .map_or(0, |accounts| accounts.len() as u64))
     }
 
-    async fn load(&self, jid: &Jid) -> Result<Option<Loaded>, StoreError> {
+    async fn load(&self, jid: &Jid) -> Result<Found, StoreError> {
         Ok(self.state().load(jid))
     }
 

@@ -4,13 +4,15 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 use uuid::Uuid;
 
+use super::claim::{Claim, Claimed};
 use super::cql::Cql;
 use super::owner::{AccountColumns, Change, OwnerRow, Patience};
-use crate::account::{AccountRecord, Loaded, NewAccount};
+use crate::account::{AccountRecord, Found, Loaded, NewAccount};
 use crate::codec::{corrupt, from_json, millis, timestamp, to_json};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
 use crate::limits::RECENT_ENTRIES;
+use crate::name::Tombstone;
 
 impl Cql {
     /// [`create_account`](crate::Store::create_account).
@@ -21,6 +23,7 @@ impl Cql {
             created,
             details,
             address,
+            checks,
         } = account;
         let columns = AccountColumns {
             created: millis(created),
@@ -29,14 +32,21 @@ impl Cql {
             credentials: to_json(&credentials)?,
             details: to_json(&details)?,
         };
+        let claim = Claim::of(&jid, checks.look_alikes);
+        let _look = self.looks.turn(claim.lane()).await;
         let _turn = self.lanes.turn(jid.as_str()).await;
         let mut patience = self.patience();
         loop {
+            // Read before the claim: whoever doubts the claim changes the row, and what was read holds no more.
             let before = self.owner(&jid).await?;
             if before.account.is_some() {
                 return Err(StoreError::AlreadyExists);
             }
-            let creation = self.try_create(&jid, &before, columns.clone(), &patience);
+            let held = before.gone.filter(|gone| gone.holds(created));
+            if let Some(Tombstone { until, .. }) = held.filter(|_| checks.tombstones) {
+                return Err(StoreError::Gone { until });
+            }
+            let creation = self.try_create(&jid, &claim, &before, columns.clone(), &patience);
             match creation.await? {
                 Change::Done => return Ok(()),
                 Change::NotDone(reason) => patience.wait_after(reason).await?,
@@ -48,22 +58,45 @@ impl Cql {
     async fn try_create(
         &self,
         jid: &Jid,
+        claim: &Claim,
         before: &OwnerRow,
         columns: AccountColumns,
         patience: &Patience,
     ) -> Result<Change, StoreError> {
         let name = self.name(jid, Uuid::new_v4());
         let former = before.of(jid);
-        tokio::try_join!(self.announce_name(&name), self.doom(&former))?;
-        let changed = self
-            .change_owner(jid, before, name.incarnation, Some(columns), patience)
-            .await?;
+        let (claimed, (), ()) = tokio::try_join!(
+            self.claim(claim, name.incarnation, patience),
+            self.announce_name(&name),
+            self.doom(&former)
+        )?;
+        let changed = match &claimed {
+            Claimed::Done { .. } => {
+                let after = OwnerRow {
+                    incarnation: name.incarnation,
+                    account: Some(columns),
+                    ..OwnerRow::default()
+                };
+                self.change_owner(jid, before, after, patience).await?
+            }
+            Claimed::NotDone(reason) => Change::NotDone(reason.clone()),
+            Claimed::Taken { with } => {
+                // Left in doubt, it would only be looked up in vain.
+                let _ = self.forget_name(&name).await;
+                let with = with.as_str().into();
+                return Err(StoreError::Confusable { with });
+            }
+        };
         let settled = match changed {
             Change::Done => self.confirm_name(&name).await,
             Change::NotDone(_) => self.forget_name(&name).await,
         };
         if let Err(error) = settled {
             tracing::debug!(%error, account = %jid, "name of an account stays in doubt");
+        }
+        if let (Change::Done, Claimed::Done { void }) = (&changed, claimed) {
+            self.drop_claims(claim, void).await;
+            self.forget_tombstone(jid, before).await;
         }
         Ok(changed)
     }
@@ -102,10 +135,11 @@ impl Cql {
             let before = self.owner(jid).await?;
             let mut columns = before.account.clone().ok_or(StoreError::NotFound)?;
             change(&mut columns);
-            let changed = self
-                .change_owner(jid, &before, before.incarnation, Some(columns), &patience)
-                .await?;
-            match changed {
+            let after = OwnerRow {
+                account: Some(columns),
+                ..before.clone()
+            };
+            match self.change_owner(jid, &before, after, &patience).await? {
                 Change::Done => return Ok(()),
                 Change::NotDone(reason) => patience.wait_after(reason).await?,
             }
@@ -113,7 +147,11 @@ impl Cql {
     }
 
     /// [`delete_account`](crate::Store::delete_account): the one write that begins another incarnation is the deletion.
-    pub(super) async fn delete_account(&self, jid: &Jid) -> Result<bool, StoreError> {
+    pub(super) async fn delete_account(
+        &self,
+        jid: &Jid,
+        tombstone: Option<Tombstone>,
+    ) -> Result<bool, StoreError> {
         let _turn = self.lanes.turn(jid.as_str()).await;
         let mut patience = self.patience();
         loop {
@@ -122,13 +160,21 @@ impl Cql {
                 return Ok(false);
             }
             let (former, name) = (before.of(jid), self.name(jid, before.incarnation));
-            tokio::try_join!(self.doubt_name(&name), self.doom(&former))?;
-            let changed = self
-                .change_owner(jid, &before, Uuid::new_v4(), None, &patience)
-                .await?;
-            match changed {
+            let after = OwnerRow {
+                incarnation: Uuid::new_v4(),
+                gone: tombstone,
+                ..OwnerRow::default()
+            };
+            tokio::try_join!(
+                self.doubt_name(&name),
+                self.doom(&former),
+                self.announce_tombstone(jid, &after)
+            )?;
+            match self.change_owner(jid, &before, after, &patience).await? {
                 Change::Done => {
                     self.clear_away(&name, &former).await;
+                    let claim = (name.local().to_owned(), former.number);
+                    self.drop_claims(&Claim::of(jid, false), vec![claim]).await;
                     return Ok(true);
                 }
                 Change::NotDone(reason) => patience.wait_after(reason).await?,
@@ -138,11 +184,11 @@ impl Cql {
 
     /// [`load`](crate::Store::load). The parts are read at the same time, each from a consistent view of its own;
     /// together they belong to one incarnation.
-    pub(super) async fn load(&self, jid: &Jid) -> Result<Option<Loaded>, StoreError> {
+    pub(super) async fn load(&self, jid: &Jid) -> Result<Found, StoreError> {
         let row = self.owner(jid).await?;
         let at = row.of(jid);
         let Some(columns) = row.account else {
-            return Ok(None);
+            return Ok(row.gone.map_or(Found::Nobody, Found::Gone));
         };
         let (roster, top, (delivered, owed), documents) = tokio::try_join!(
             self.roster(&at),
@@ -150,7 +196,7 @@ impl Cql {
             self.delivered_and_owed(&at),
             self.documents(&at, ACCOUNT_COLLECTION),
         )?;
-        Ok(Some(Loaded {
+        Ok(Found::Account(Box::new(Loaded {
             record: record(jid, columns)?,
             roster,
             log_tail: top.high,
@@ -158,7 +204,7 @@ impl Cql {
             owed,
             recent: top.recent,
             documents,
-        }))
+        })))
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Cql {
     pub(super) known: Known,
     /// Who may change an account now.
     pub(super) lanes: Lanes,
+    /// Who may claim what a name looks like now: taken before the account's lane.
+    pub(super) looks: Lanes,
 }
 
 /// Changes of one partition that are made as one: all are seen, or none.
@@ -55,6 +57,7 @@ impl Cql {
             options,
             known: Known::default(),
             lanes: Lanes::new(),
+            looks: Lanes::new(),
         })
     }
 

@@ -69,6 +69,23 @@ impl Cql {
         Ok(OwnersPage { owners, next })
     }
 
+    /// Owners of the table of owners behind a token, and where the next begin; none at the end.
+    pub(super) async fn owners_behind(
+        &self,
+        token: i64,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<i64>), StoreError> {
+        let table = Table::Owner;
+        let limit = limit.max(MET_MIN);
+        let mut met = self.meet(Walk { table, token }, limit).await?;
+        let more = met.len() >= limit;
+        if more {
+            drop_last_token(&mut met);
+        }
+        let next = met.last().filter(|_| more).map(|last| last.token);
+        Ok((met.into_iter().map(|it| it.owner).collect(), next))
+    }
+
     async fn meet(&self, from: Walk, limit: usize) -> Result<Vec<Met>, StoreError> {
         let most = i32::try_from(limit).unwrap_or(i32::MAX);
         let values = (from.token, most);
@@ -152,6 +169,7 @@ impl Cql {
         let (roster, cursors, top) = tokio::try_join!(roster, cursors, self.log_top(&at, 1))?;
         let log_high = top.high;
         let owns = account.is_some() || !cursors.is_empty() || log_high.is_some();
+        let owns = owns || row.gone.is_some();
         if !owns && !self.has_documents(key).await? {
             return Ok(None);
         }
@@ -165,6 +183,7 @@ impl Cql {
             roster,
             cursors,
             log_high,
+            tombstone: row.gone,
         }))
     }
 

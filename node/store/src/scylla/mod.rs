@@ -11,6 +11,7 @@
 //! call that fails may be found done in part.
 
 mod account;
+mod claim;
 mod connect;
 mod cql;
 mod cursor;
@@ -30,6 +31,7 @@ mod schema;
 mod slice;
 mod stamps;
 mod statements;
+mod tombstone;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -50,12 +52,13 @@ pub use options::ScyllaOptions;
 use self::cql::Cql;
 use self::error::unavailable;
 use self::export::Walk;
-use crate::account::{AccountRecord, Loaded, NewAccount};
+use crate::account::{AccountRecord, Found, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
 use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::limits;
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
+use crate::name::{Buried, Tombstone};
 use crate::roster::{Roster, RosterChange};
 use crate::store::Store;
 
@@ -86,6 +89,7 @@ impl ScyllaStore {
         let queue_wait = Duration::from_millis(options.queue_wait_ms_max);
         let cql = Arc::new(threads.run(Box::pin(Cql::open(options))).await??);
         threads.get().spawn(purge::keep_sweeping(cql.clone()));
+        threads.get().spawn(claim::keep_indexed(cql.clone()));
         Ok(Self {
             cql,
             turns,
@@ -215,10 +219,59 @@ impl Store for ScyllaStore {
     }
 
     /// The deletion is one write; the space is given back behind it.
-    async fn delete_account(&self, jid: &Jid) -> Result<bool, StoreError> {
+    async fn delete_account(
+        &self,
+        jid: &Jid,
+        tombstone: Option<Tombstone>,
+    ) -> Result<bool, StoreError> {
         let jid = jid.clone();
         self.call("delete_account", move |cql| async move {
-            cql.delete_account(&jid).await
+            cql.delete_account(&jid, tombstone).await
+        })
+        .await
+    }
+
+    async fn names_like(
+        &self,
+        host: &str,
+        skeleton: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let (host, skeleton) = (host.to_owned(), skeleton.to_owned());
+        self.call("names_like", move |cql| async move {
+            cql.names_like(&host, &skeleton, limit).await
+        })
+        .await
+    }
+
+    async fn tombstones(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Buried>, StoreError> {
+        let (host, after) = (host.to_owned(), after.map(str::to_owned));
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        self.call("tombstones", move |cql| async move {
+            cql.tombstones(&host, after.as_deref(), limit).await
+        })
+        .await
+    }
+
+    async fn bury(&self, jid: &Jid, tombstone: Tombstone) -> Result<(), StoreError> {
+        limits::check_account(jid)?;
+        let jid = jid.clone();
+        self.call(
+            "bury",
+            move |cql| async move { cql.bury(&jid, tombstone).await },
+        )
+        .await
+    }
+
+    async fn lift_tombstone(&self, jid: &Jid) -> Result<bool, StoreError> {
+        let jid = jid.clone();
+        self.call("lift_tombstone", move |cql| async move {
+            cql.lift_tombstone(&jid).await
         })
         .await
     }
@@ -247,7 +300,7 @@ impl Store for ScyllaStore {
 
     /// Two round trips: the account, then its parts at the same time. The parts are of one incarnation of the account,
     /// each from a consistent view of its own.
-    async fn load(&self, jid: &Jid) -> Result<Option<Loaded>, StoreError> {
+    async fn load(&self, jid: &Jid) -> Result<Found, StoreError> {
         let jid = jid.clone();
         self.call("load", move |cql| async move { cql.load(&jid).await })
             .await

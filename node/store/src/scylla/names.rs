@@ -5,6 +5,7 @@
 
 use futures_util::future::try_join_all;
 use rookery_xmpp::jid::Jid;
+use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
 use super::account::record;
@@ -71,7 +72,8 @@ impl Cql {
         let mut after = after.unwrap_or_default().to_owned();
         while page.len() < limit {
             let wanted = limit - page.len();
-            let names = self.names_behind(host, &after, wanted).await?;
+            let statement = &self.statements.name_page;
+            let names = self.names_behind(statement, host, &after, wanted).await?;
             let Some(last) = names.last().cloned() else {
                 break;
             };
@@ -85,14 +87,14 @@ impl Cql {
     }
 
     /// The next names of the list, at most `limit`; none at its end.
-    async fn names_behind(
+    pub(super) async fn names_behind(
         &self,
+        statement: &PreparedStatement,
         host: &str,
         after: &str,
         limit: usize,
     ) -> Result<Vec<String>, StoreError> {
         let most = i32::try_from(limit).unwrap_or(i32::MAX);
-        let statement = &self.statements.name_page;
         let slices =
             (0..SLICES).map(|slice| self.rows::<(String,)>(statement, (host, slice, after, most)));
         let mut names: Vec<String> = try_join_all(slices)
@@ -137,6 +139,11 @@ impl Cql {
 }
 
 impl Name {
+    /// The local part.
+    pub(super) fn local(&self) -> &str {
+        &self.local
+    }
+
     fn key(&self) -> (&str, i16, &str, Uuid) {
         (&self.host, self.slice, &self.local, self.incarnation)
     }

@@ -13,7 +13,9 @@ use uuid::Uuid;
 use super::cql::Cql;
 use super::error::unavailable;
 use super::metrics;
+use crate::codec::{millis, timestamp};
 use crate::error::StoreError;
+use crate::name::Tombstone;
 
 /// One life of an owner: everything belongs to one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +35,8 @@ pub(super) struct OwnerRow {
     pub(super) incarnation: Uuid,
     /// The account.
     pub(super) account: Option<AccountColumns>,
+    /// What is left of an account that was deleted.
+    pub(super) gone: Option<Tombstone>,
 }
 
 /// The columns of an account.
@@ -63,6 +67,8 @@ type Columns = (
     Option<String>,
     Option<String>,
     Option<String>,
+    Option<i64>,
+    Option<i64>,
 );
 
 impl Cql {
@@ -85,21 +91,17 @@ impl Cql {
         Ok(row.map(OwnerRow::from).unwrap_or_default())
     }
 
-    /// Changes the row of an owner from `before`, what was read, to another incarnation or account. After an
-    /// error it may be found done.
+    /// Changes the row of an owner from `before`, what was read, to `after`, whose token is made here. After an error it
+    /// may be found done.
     pub(super) async fn change_owner(
         &self,
         owner: &Jid,
         before: &OwnerRow,
-        incarnation: Uuid,
-        account: Option<AccountColumns>,
+        after: OwnerRow,
         patience: &Patience,
     ) -> Result<Change, StoreError> {
-        let after = OwnerRow {
-            change: Some(Uuid::new_v4()),
-            incarnation,
-            account,
-        };
+        let change = Some(Uuid::new_v4());
+        let after = OwnerRow { change, ..after };
         let within = patience.attempt(self.options.conditional_within());
         let failed = match self.try_change(owner, before, &after, within).await {
             Ok(true) => return Ok(Change::Done),
@@ -139,6 +141,8 @@ impl Cql {
         let address = account.and_then(|account| account.address.as_deref());
         let credentials = account.map(|account| account.credentials.as_str());
         let details = account.map(|account| account.details.as_str());
+        let gone_at = after.gone.map(|gone| millis(gone.at));
+        let gone_until = after.gone.and_then(|gone| gone.until).map(millis);
         let jid = owner.as_str();
         if before.change.is_none() {
             let values = (
@@ -149,6 +153,8 @@ impl Cql {
                 address,
                 credentials,
                 details,
+                gone_at,
+                gone_until,
                 jid,
             );
             return self
@@ -163,6 +169,8 @@ impl Cql {
             address,
             credentials,
             details,
+            gone_at,
+            gone_until,
             jid,
             before.change,
         );
@@ -202,7 +210,7 @@ pub(super) struct Patience {
 
 impl Patience {
     /// How long the next try may take, where the first may take `first`: twice as long each time, up to eight times.
-    fn attempt(&self, first: Duration) -> Duration {
+    pub(super) fn attempt(&self, first: Duration) -> Duration {
         first * (1 << self.tries.min(3))
     }
 
@@ -222,7 +230,8 @@ impl Patience {
 
 impl From<Columns> for OwnerRow {
     fn from(columns: Columns) -> Self {
-        let (change, incarnation, created, enabled, address, credentials, details) = columns;
+        let (change, incarnation, created, enabled, address, credentials, details, at, until) =
+            columns;
         let account = created.map(|created| AccountColumns {
             created,
             enabled: enabled.unwrap_or_default(),
@@ -234,6 +243,10 @@ impl From<Columns> for OwnerRow {
             change,
             incarnation: incarnation.unwrap_or_default(),
             account,
+            gone: at.map(|at| Tombstone {
+                at: timestamp(at),
+                until: until.map(timestamp),
+            }),
         }
     }
 }

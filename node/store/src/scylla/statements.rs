@@ -53,16 +53,33 @@ macro_rules! statements {
 
 statements! {
     Plain owner_read:
-        "SELECT change, incarnation, created, enabled, address, credentials, details FROM owner WHERE jid = ?";
+        "SELECT change, incarnation, created, enabled, address, credentials, details, gone_at, gone_until \
+         FROM owner WHERE jid = ?";
     Serial owner_read_serial:
-        "SELECT change, incarnation, created, enabled, address, credentials, details FROM owner WHERE jid = ?";
+        "SELECT change, incarnation, created, enabled, address, credentials, details, gone_at, gone_until \
+         FROM owner WHERE jid = ?";
     Plain incarnation_read: "SELECT incarnation FROM owner WHERE jid = ?";
     Conditional owner_insert:
-        "INSERT INTO owner (change, incarnation, created, enabled, address, credentials, details, jid) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+        "INSERT INTO owner (change, incarnation, created, enabled, address, credentials, details, gone_at, gone_until, \
+         jid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
     Conditional owner_update:
         "UPDATE owner SET change = ?, incarnation = ?, created = ?, enabled = ?, address = ?, credentials = ?, \
-         details = ? WHERE jid = ? IF change = ?";
+         details = ?, gone_at = ?, gone_until = ? WHERE jid = ? IF change = ?";
+
+    Plain claims_read: "SELECT change, local, incarnation FROM name_claim WHERE host = ? AND skeleton = ?";
+    Conditional claim_put:
+        "UPDATE name_claim SET change = ?, incarnation = ? WHERE host = ? AND skeleton = ? AND local = ? IF change = ?";
+    Conditional claim_drop:
+        "DELETE FROM name_claim WHERE host = ? AND skeleton = ? AND local = ? IF incarnation = ?";
+
+    Plain tombstone_insert: "INSERT INTO tombstone_name (host, slice, local, incarnation) VALUES (?, ?, ?, ?)";
+    Plain tombstone_delete:
+        "DELETE FROM tombstone_name WHERE host = ? AND slice = ? AND local = ? AND incarnation = ?";
+    Plain tombstone_page:
+        "SELECT local FROM tombstone_name WHERE host = ? AND slice = ? AND local > ? LIMIT ?";
+
+    Plain skeletons_read: "SELECT version FROM migration WHERE name = 'skeletons'";
+    Plain skeletons_set: "UPDATE migration SET version = ? WHERE name = 'skeletons'";
 
     Plain name_insert:
         "INSERT INTO account_name (host, slice, local, incarnation) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use rookery_xmpp::jid::Jid;
+use rookery_xmpp::jid::{Jid, skeleton};
 use rookery_xmpp::scram::Credentials;
 use rusqlite::{OptionalExtension, Row};
 
 use super::error::Failure;
 use super::view::View;
 use super::writer::{Group, Mutation};
-use super::{cursor, document, log, roster};
-use crate::account::{AccountRecord, Loaded, NewAccount};
+use super::{cursor, document, log, names, roster};
+use crate::account::{AccountRecord, Found, Loaded, NewAccount};
 use crate::codec::{corrupt, from_json, jid, millis, timestamp, to_json};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
 use crate::log::DELIVERED;
+use crate::name::Tombstone;
 
 /// [`create_account`](crate::Store::create_account).
 pub(super) struct CreateAccount(pub(super) NewAccount);
@@ -23,33 +24,38 @@ impl Mutation for CreateAccount {
     type Output = ();
 
     fn apply(self, group: &mut Group<'_>) -> Result<(), Failure> {
+        if group.account(&self.0.jid)?.is_some() {
+            return Err(StoreError::AlreadyExists.into());
+        }
+        names::check(group, &self.0)?;
         let NewAccount {
             jid,
             credentials,
             created,
             details,
             address,
+            checks: _,
         } = self.0;
-        if group.account(&jid)?.is_some() {
-            return Err(StoreError::AlreadyExists.into());
-        }
+        names::lift(group, &jid)?;
         let (credentials, details) = (to_json(&credentials)?, to_json(&details)?);
         if let Some(owner) = group.owner(&jid)? {
             group.forget_owner(&jid, owner)?;
         }
         let owner = group.owner_or_new(&jid)?;
-        let name = (jid.domain(), jid.local());
+        let local = jid.local().unwrap_or_default();
         let address = address.map(|address| address.to_string());
         group.execute(
-            "INSERT INTO account VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7)",
+            "INSERT INTO account (owner, host, local, created, enabled, address, credentials, details, skeleton) \
+             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8)",
             (
                 owner,
-                name.0,
-                name.1,
+                jid.domain(),
+                local,
                 millis(created),
                 address,
                 credentials,
                 details,
+                skeleton(local),
             ),
         )?;
         Ok(())
@@ -94,16 +100,23 @@ impl Mutation for SetEnabled {
 }
 
 /// [`delete_account`](crate::Store::delete_account).
-pub(super) struct DeleteAccount(pub(super) Jid);
+pub(super) struct DeleteAccount {
+    pub(super) jid: Jid,
+    pub(super) tombstone: Option<Tombstone>,
+}
 
 impl Mutation for DeleteAccount {
     type Output = bool;
 
     fn apply(self, group: &mut Group<'_>) -> Result<bool, Failure> {
-        let Some(owner) = group.account(&self.0)? else {
+        let Some(owner) = group.account(&self.jid)? else {
             return Ok(false);
         };
-        group.forget_owner(&self.0, owner)?;
+        group.forget_owner(&self.jid, owner)?;
+        if let Some(tombstone) = self.tombstone {
+            names::forget_ended(group, tombstone.at)?;
+            names::put(group, &self.jid, tombstone)?;
+        }
         Ok(true)
     }
 }
@@ -144,12 +157,12 @@ pub(super) fn count(view: &View<'_>, host: &str) -> Result<u64, Failure> {
 }
 
 /// [`load`](crate::Store::load).
-pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure> {
+pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Found, Failure> {
     let Some((owner, tail)) = view.owner_and_tail(jid)? else {
-        return Ok(None);
+        return names::left_of(view, jid);
     };
     let Some(record) = record(view, owner)? else {
-        return Ok(None);
+        return names::left_of(view, jid);
     };
     let delivered = cursor::cursor_of(view, owner, DELIVERED)?;
     let (mut owed, mut recent) = (0, Vec::new());
@@ -157,7 +170,7 @@ pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure
         owed = log::owed(view, owner, &tail, delivered)?;
         recent = log::recent(view, owner, &tail)?;
     }
-    Ok(Some(Loaded {
+    Ok(Found::Account(Box::new(Loaded {
         record,
         roster: roster::of(view, owner)?,
         log_tail: log::high(view, owner, &tail)?,
@@ -165,7 +178,7 @@ pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Option<Loaded>, Failure
         owed,
         recent,
         documents: document::all_of(view, owner, ACCOUNT_COLLECTION)?,
-    }))
+    })))
 }
 
 pub(super) fn record(view: &View<'_>, owner: i64) -> Result<Option<AccountRecord>, Failure> {

@@ -5,10 +5,12 @@ use rookery_xmpp::jid::Jid;
 
 use super::error::Failure;
 use super::view::View;
-use super::{account, log, roster};
+use super::{account, log, names, roster};
 use crate::codec::jid;
 use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::log::{LogEntry, LogQuery, Position};
+use crate::name::Tombstone;
+use crate::roster::Roster;
 
 /// [`owners`](crate::Store::owners), in order of JID by bytes.
 pub(super) fn owners(
@@ -17,7 +19,9 @@ pub(super) fn owners(
     limit: usize,
 ) -> Result<OwnersPage, Failure> {
     // A JID is never empty, so every one sorts behind "".
-    let mut select = view.prepare("SELECT jid FROM owner WHERE jid > ?1 ORDER BY jid LIMIT ?2")?;
+    let mut select = view.prepare(
+        "SELECT jid FROM owner WHERE jid > ?1 UNION SELECT jid FROM tombstone WHERE jid > ?1 ORDER BY jid LIMIT ?2",
+    )?;
     let after = after.unwrap_or_default();
     let rows = select.query_map((after, limit + 1), |row| row.get::<_, String>(0))?;
     let mut texts = rows.collect::<Result<Vec<_>, _>>()?;
@@ -31,8 +35,10 @@ pub(super) fn owners(
 
 /// [`export_owner`](crate::Store::export_owner).
 pub(super) fn owned(view: &View<'_>, owner: &Jid) -> Result<Option<Owned>, Failure> {
-    let Some((owner, tail)) = view.owner_and_tail(owner)? else {
-        return Ok(None);
+    let jid = owner;
+    let Some((owner, tail)) = view.owner_and_tail(jid)? else {
+        let tombstone = names::tombstone_of(view, jid)?;
+        return Ok(tombstone.map(only_gone));
     };
     let owned = Owned {
         life: owner.to_string(),
@@ -40,10 +46,24 @@ pub(super) fn owned(view: &View<'_>, owner: &Jid) -> Result<Option<Owned>, Failu
         roster: roster::of(view, owner)?,
         cursors: cursors(view, owner)?,
         log_high: log::high(view, owner, &tail)?,
+        tombstone: names::tombstone_of(view, jid)?,
     };
     let owns = owned.account.is_some() || owned.log_high.is_some() || !owned.cursors.is_empty();
+    let owns = owns || owned.tombstone.is_some();
     let mut document = view.prepare("SELECT 1 FROM document WHERE owner = ?1")?;
     Ok((owns || document.exists([owner])?).then_some(owned))
+}
+
+/// A name that is gone, and owns nothing.
+fn only_gone(tombstone: Tombstone) -> Owned {
+    Owned {
+        life: String::new(),
+        account: None,
+        roster: Roster::default(),
+        cursors: Vec::new(),
+        log_high: None,
+        tombstone: Some(tombstone),
+    }
 }
 
 fn cursors(view: &View<'_>, owner: i64) -> Result<Vec<(String, Position)>, Failure> {

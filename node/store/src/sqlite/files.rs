@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::SqliteOptions;
-use super::schema;
+use super::{names, schema};
 use crate::error::StoreError;
 
 /// The folder of a store, locked against other processes for as long as this lives.
@@ -51,6 +51,7 @@ impl Files {
             conn.pragma_update(None, "max_page_count", pages)?;
         }
         schema::migrate(&conn)?;
+        names::index(&conn)?;
         Ok(conn)
     }
 

@@ -14,6 +14,7 @@ mod export;
 mod files;
 mod log;
 mod metrics;
+mod names;
 mod options;
 mod probe;
 mod readers;
@@ -42,12 +43,13 @@ use self::readers::ReadQueue;
 use self::tail::Tail;
 use self::view::View;
 use self::writer::{Mutation, Shared, WriteQueue};
-use crate::account::{AccountRecord, Loaded, NewAccount};
+use crate::account::{AccountRecord, Found, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
 use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::limits;
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
+use crate::name::{Buried, Tombstone};
 use crate::roster::{Roster, RosterChange};
 use crate::store::Store;
 
@@ -147,8 +149,46 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn delete_account(&self, jid: &Jid) -> Result<bool, StoreError> {
-        self.write(account::DeleteAccount(jid.clone())).await
+    async fn delete_account(
+        &self,
+        jid: &Jid,
+        tombstone: Option<Tombstone>,
+    ) -> Result<bool, StoreError> {
+        let jid = jid.clone();
+        self.write(account::DeleteAccount { jid, tombstone }).await
+    }
+
+    async fn names_like(
+        &self,
+        host: &str,
+        skeleton: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        let (host, skeleton) = (host.to_owned(), skeleton.to_owned());
+        self.read(move |view| names::like(view, &host, &skeleton, limit))
+            .await
+    }
+
+    async fn tombstones(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Buried>, StoreError> {
+        let (host, after) = (host.to_owned(), after.map(str::to_owned));
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        self.read(move |view| names::tombstones(view, &host, after.as_deref(), limit))
+            .await
+    }
+
+    async fn bury(&self, jid: &Jid, tombstone: Tombstone) -> Result<(), StoreError> {
+        limits::check_account(jid)?;
+        let jid = jid.clone();
+        self.write(names::Bury { jid, tombstone }).await
+    }
+
+    async fn lift_tombstone(&self, jid: &Jid) -> Result<bool, StoreError> {
+        self.write(names::Lift(jid.clone())).await
     }
 
     async fn list_accounts(
@@ -168,7 +208,7 @@ impl Store for SqliteStore {
         self.read(move |view| account::count(view, &host)).await
     }
 
-    async fn load(&self, jid: &Jid) -> Result<Option<Loaded>, StoreError> {
+    async fn load(&self, jid: &Jid) -> Result<Found, StoreError> {
         let jid = jid.clone();
         self.read(move |view| account::load(view, &jid)).await
     }

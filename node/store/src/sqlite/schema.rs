@@ -61,6 +61,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_origin.sql"),
     include_str!("migrations/0003_marks.sql"),
     include_str!("migrations/0004_keys.sql"),
+    include_str!("migrations/0005_names.sql"),
 ];
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod bidi;
 mod context;
 mod domain;
 mod precis;
+mod skeleton;
 mod split;
 
 use std::borrow::{Borrow, Cow};
@@ -32,6 +33,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub use domain::prepare_domain;
 pub(crate) use precis::prepare_opaque;
 pub use precis::{prepare_local, prepare_resource};
+pub use skeleton::{SKELETON_GROWTH_MAX, SKELETON_VERSION, skeleton, words};
 pub use split::{bare_of, is_prepared};
 
 /// Bytes in each of the three parts, prepared (RFC 7622 3.2–3.4).

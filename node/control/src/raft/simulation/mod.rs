@@ -178,6 +178,7 @@ impl World {
                 host: "h".into(),
                 address,
                 name: "olga".into(),
+                forms: None,
             },
         );
     }
@@ -241,6 +242,7 @@ impl World {
             | Effect::Shards(_)
             | Effect::Bans(_)
             | Effect::Guard(_)
+            | Effect::Names(_)
             | Effect::EndedLeases(_) => {}
         }
     }

@@ -45,6 +45,12 @@ fn questions() -> Vec<Question> {
             AdminQuestion::CreateAccount {
                 account: account.clone(),
                 password: password.clone(),
+                force: false,
+            },
+            AdminQuestion::CreateAccount {
+                account: account.clone(),
+                password: password.clone(),
+                force: true,
             },
             AdminQuestion::DeleteAccount {
                 account: account.clone(),

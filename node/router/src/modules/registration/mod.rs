@@ -75,7 +75,7 @@ impl Module for Registration {
             return Outcome::Result(Some(registered(account)));
         }
         if iq.payload.child("remove", ns::REGISTER).is_some() {
-            return remove(account, &iq.payload);
+            return remove(account, turn, &iq.payload);
         }
         match Submission::read(&iq.payload) {
             Ok(submission) => change_password(account, turn, submission),
@@ -94,11 +94,12 @@ fn registered(account: &Account) -> Element {
 }
 
 /// XEP-0077 3.2.
-fn remove(account: &Account, query: &Element) -> Outcome {
+fn remove(account: &Account, turn: &Turn<'_>, query: &Element) -> Outcome {
     if query.elements().count() != 1 {
         return Outcome::Error(StanzaError::new(Condition::BadRequest));
     }
-    let request = Request::DeleteAccount(Jid::clone(account.jid()));
+    let tombstone = turn.env.tombstone(turn.now);
+    let request = Request::DeleteAccount(Jid::clone(account.jid()), tombstone);
     Outcome::wait(request, |_, _, _, reply| match reply {
         Reply::Deleted(_) => Outcome::ResultThen(None, Box::new(Account::depart)),
         Reply::Failed(error) => Outcome::Error(store_refusal(&error)),

@@ -1,7 +1,7 @@
 //! Making accounts: for strangers, through the throttle, and for the operator, past it.
 //!
 //! ```text
-//! set ─► Reserve (throttle, through Raft) ─► Derive ─► CreateAccount (unique) ─► CommitReservation ─► result
+//! set ─► Reserve (names and throttle, through Raft) ─► Derive ─► CreateAccount (unique) ─► CommitReservation ─► result
 //!           │ refused                           │ bad      │ exists, store fails     │ not settled
 //!           ▼                                   ▼          ▼                         ▼
 //!        resource-constraint                 ReleaseReservation, then the error    DeleteAccount, then wait
@@ -18,6 +18,7 @@ use rookery_control::{RegistrationRefused, ReservationId, Unavailable};
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, AskId, Question, SinkRef};
 use rookery_store::StoreError;
 use rookery_store::account::NewAccount;
+use rookery_store::name::NameChecks;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
@@ -112,9 +113,7 @@ fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
     let jid = match Jid::from_parts(Some(&submission.username), &applicant.host, None) {
         Ok(jid) if turn.env.is_local(jid.domain()) => jid,
         _ => {
-            let error = StanzaError::new(Condition::NotAcceptable)
-                .with_type(ErrorType::Modify)
-                .with_text("this username is not a valid localpart");
+            let error = unacceptable("this username is not a valid localpart");
             return applicant.error(turn, &error);
         }
     };
@@ -160,16 +159,12 @@ fn create(
     keys: Credentials,
     place: ReservationId,
 ) {
-    let request = creation(turn, jid.clone(), keys, Some(applicant.address));
+    let address = Some(applicant.address);
+    let request = creation(turn, jid.clone(), keys, address, checks(turn));
     turn.request_free(request, move |turn, reply| match reply {
         Reply::Done => settle(turn, applicant, jid, place),
-        Reply::Failed(StoreError::AlreadyExists) => {
-            give_back(
-                turn,
-                applicant,
-                place,
-                StanzaError::new(Condition::Conflict),
-            );
+        Reply::Failed(error) if error.is_about_name() => {
+            give_back(turn, applicant, place, name_refused(&error));
         }
         Reply::Failed(error) => give_back(turn, applicant, place, store_refusal(&error)),
         _ => give_back(
@@ -189,7 +184,7 @@ fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: Reservatio
         Request::CommitReservation(place),
         move |turn, reply| match reply {
             Reply::Done => applicant.result(turn, None),
-            _ => turn.request_free(Request::DeleteAccount(jid), move |turn, reply| {
+            _ => turn.request_free(Request::DeleteAccount(jid, None), move |turn, reply| {
                 if !matches!(reply, Reply::Deleted(_)) {
                     tracing::error!(
                         "an account past the registration throttle could not be undone"
@@ -217,17 +212,43 @@ pub(crate) fn create_for_operator(
     ask: AskId,
     question: Question,
 ) {
-    let Question::Admin(AdminQuestion::CreateAccount { account, password }) = question else {
+    let Question::Admin(AdminQuestion::CreateAccount {
+        account,
+        password,
+        force,
+    }) = question
+    else {
         return;
     };
     if !account.is_bare() || account.local().is_none() || !turn.env.is_local(account.domain()) {
         let text = format!("{account} is not an address of a host that is served here");
         return turn.answer(&from, ask, Answer::Admin(AdminAnswer::Invalid(text)));
     }
+    if force {
+        return derive_for_operator(turn, from, ask, account, password, NameChecks::NONE);
+    }
+    let name = account.local().unwrap_or_default().to_owned();
+    turn.request_free(Request::CheckName(name), move |turn, reply| match reply {
+        Reply::Name(None) => {
+            let checks = checks(turn);
+            derive_for_operator(turn, from, ask, account, password, checks);
+        }
+        other => turn.answer(&from, ask, operator_answer(&other)),
+    });
+}
+
+fn derive_for_operator(
+    turn: &mut Turn<'_>,
+    from: SinkRef,
+    ask: AskId,
+    account: Jid,
+    password: String,
+    checks: NameChecks,
+) {
     let request = derivation(turn, password);
     turn.request_free(request, move |turn, reply| match reply {
         Reply::Credentials(keys) => {
-            let request = creation(turn, account, *keys, None);
+            let request = creation(turn, account, *keys, None, checks);
             turn.request_free(request, move |turn, reply| {
                 turn.answer(&from, ask, operator_answer(&reply));
             });
@@ -236,10 +257,29 @@ pub(crate) fn create_for_operator(
     });
 }
 
+/// What names are checked for, for everybody who does not insist.
+fn checks(turn: &Turn<'_>) -> NameChecks {
+    NameChecks {
+        look_alikes: turn.env.names.load().confusable,
+        tombstones: true,
+    }
+}
+
 fn operator_answer(reply: &Reply) -> Answer {
     match reply {
         Reply::Done => Answer::Admin(AdminAnswer::Done),
         Reply::Failed(StoreError::AlreadyExists) => Answer::Admin(AdminAnswer::AlreadyExists),
+        Reply::Failed(error) if error.is_about_name() => {
+            let why = format!("{error}: --force creates it all the same");
+            Answer::Admin(AdminAnswer::Invalid(why))
+        }
+        Reply::Name(Some((rule, kind))) => {
+            let kind = kind.as_str();
+            let why = format!(
+                "the name is {kind} by the rule `{rule}` (`rookery admin names list`): --force creates it all the same"
+            );
+            Answer::Admin(AdminAnswer::Invalid(why))
+        }
         Reply::BadPassword => Answer::Admin(AdminAnswer::Invalid(
             "the password is empty or has characters that no password may have".into(),
         )),
@@ -257,14 +297,38 @@ fn derivation(turn: &mut Turn<'_>, password: String) -> Request {
     }
 }
 
-fn creation(turn: &Turn<'_>, jid: Jid, keys: Credentials, address: Option<IpAddr>) -> Request {
+fn creation(
+    turn: &Turn<'_>,
+    jid: Jid,
+    keys: Credentials,
+    address: Option<IpAddr>,
+    checks: NameChecks,
+) -> Request {
     Request::CreateAccount(Box::new(NewAccount {
         jid,
         credentials: keys,
         created: turn.now,
         details: BTreeMap::new(),
         address,
+        checks,
     }))
+}
+
+/// What an applicant is told when an account or what is left of one is in the way. Which account a name looks like is
+/// not told, nor that a name is withheld for a deleted one: to choose another name neither is needed.
+fn name_refused(error: &StoreError) -> StanzaError {
+    match error {
+        StoreError::Confusable { .. } => unacceptable(
+            "this username looks too much like another one; choose one that cannot be taken for it",
+        ),
+        _ => StanzaError::new(Condition::Conflict),
+    }
+}
+
+fn unacceptable(text: &str) -> StanzaError {
+    StanzaError::new(Condition::NotAcceptable)
+        .with_type(ErrorType::Modify)
+        .with_text(text)
 }
 
 /// What an applicant is told when the throttle refuses (DESIGN: never let through without a
@@ -282,6 +346,8 @@ fn refused(why: &RegistrationRefused) -> StanzaError {
             "too many registrations; try again in {} seconds",
             retry_after_ms.div_ceil(1000)
         )),
+        // Which rule it is stays with the operator: it would say how to get around it.
+        RegistrationRefused::Name(_) => unacceptable("this username is reserved; choose another"),
         RegistrationRefused::Unavailable(_) => {
             wait("registrations cannot be counted at the moment; try again later")
         }

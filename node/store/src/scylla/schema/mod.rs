@@ -123,6 +123,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_hanging_replica.cql"),
     include_str!("migrations/0004_marks.cql"),
     include_str!("migrations/0005_keys.cql"),
+    include_str!("migrations/0006_names.cql"),
 ];
 
 #[cfg(test)]
