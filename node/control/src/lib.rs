@@ -41,11 +41,8 @@ pub use error::{
     StartError, Unavailable,
 };
 pub use options::{
-    ControlOptions, GuardOptions, QuotaOptions, RegistrationChoice, RegistrationOptions,
-};
-pub use options::{
-    ControlOptions, NameOptions, QuotaOptions, RegistrationChoice, RegistrationOptions,
-    TombstoneSetting,
+    ControlOptions, GuardOptions, NameOptions, QuotaOptions, RegistrationChoice,
+    RegistrationOptions, TombstoneSetting,
 };
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};

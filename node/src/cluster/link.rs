@@ -153,8 +153,8 @@ impl GrpcLink {
     /// Follows the policy and the nodes for ever, from one member or another.
     pub(super) async fn follow(self: Arc<Self>, updates: Updates) {
         let (mut policy_version, mut directory_version, mut shards_version) = (0, 0, 0);
-        let (mut bans_version, mut guard_version, mut ended_leases_version) = (0, 0, 0);
-        let (mut bans_version, mut names_version, mut ended_leases_version) = (0, 0, 0);
+        let (mut bans_version, mut guard_version, mut names_version) = (0, 0, 0);
+        let mut ended_leases_version = 0;
         let mut backoff = Backoff::default();
         loop {
             let call = async move |mut client: ControlClient<Channel>, version| {

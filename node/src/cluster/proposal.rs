@@ -64,7 +64,6 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
         Command::ConfigureNames { .. }
         | Command::ReserveNames { .. }
         | Command::ReleaseNames { .. } => return Ok(()),
-        Command::RenewQuota { .. } => RENEWAL_BYTES_MAX,
         _ => PROPOSAL_BYTES_MAX,
     };
     match bytes > bytes_max {
