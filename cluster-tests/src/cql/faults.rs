@@ -132,7 +132,7 @@ impl Work {
 
     async fn read(self: Arc<Self>) -> Result<()> {
         let loaded = self.store.load(&juliet()?).await.context("load")?;
-        ensure!(loaded.is_some(), "the account is gone");
+        ensure!(loaded.account().is_some(), "the account is gone");
         Ok(())
     }
 
