@@ -8,6 +8,7 @@
 //! checks: that it does not exist, looks like no other, and was not deleted. What is refused by a look-alike or a
 //! tombstone is measured as well, and beside it the rules of the control state over a name, which need no store.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -60,11 +61,11 @@ async fn measure(dir: &Path, options: &Options) -> anyhow::Result<()> {
         let batch = (first..last).map(|number| store.create_account(account(&name(number), &keys)));
         try_join_all(batch).await?;
     }
-    println!(
+    say(&format!(
         "filled to {} accounts in {:.0?}",
         options.accounts,
         begun.elapsed()
-    );
+    ))?;
     let run = Timestamp::now().as_millis();
     let mut rows = vec![rules(options.measured)?];
     let mut times = Vec::new();
@@ -105,18 +106,25 @@ async fn measure(dir: &Path, options: &Options) -> anyhow::Result<()> {
         );
     }
     rows.push(("tombstone refused", times));
-    println!("{:<24} {:>12} {:>12} {:>12}", "", "p50", "p99", "most");
+    say(&format!(
+        "{:<24} {:>12} {:>12} {:>12}",
+        "", "p50", "p99", "most"
+    ))?;
     for (what, mut times) in rows {
         times.sort_unstable();
         let at = |part: usize| times[(times.len() * part / 100).min(times.len() - 1)];
-        println!(
+        say(&format!(
             "{what:<24} {:>12.1?} {:>12.1?} {:>12.1?}",
             at(50),
             at(99),
             at(100)
-        );
+        ))?;
     }
     Ok(())
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
 /// A name against as many rules as an operator may write by hand, patterns among them.

@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::sync::Arc;
-
 use rookery_control::{NameKind, NameOptions, RegistrationRefused, TombstoneSetting};
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, Question};
 use support::{World, jid};
@@ -43,10 +41,6 @@ fn options(tombstones: TombstoneSetting) -> NameOptions {
     }
 }
 
-fn set(world: &World, options: NameOptions) {
-    world.env().names.store(Arc::new(options));
-}
-
 fn delete(world: &mut World, name: &str) {
     let account = jid(&format!("{name}@localhost"));
     let answer = world.ask(Question::Admin(AdminQuestion::DeleteAccount { account }));
@@ -65,24 +59,19 @@ fn heard(all: &[String], words: &[&str]) -> bool {
 #[test]
 fn a_stranger_does_not_get_a_name_that_looks_like_another_and_is_not_told_which() {
     let mut world = World::with(&["olga"]);
-    for name in ["0lga", "оlga", "о1ga"] {
-        if name != "о1ga" {
-            let answer = register(&mut world, name);
-            assert!(answer.contains("not-acceptable"), "{answer}");
-            assert!(answer.contains("looks too much like"), "{answer}");
-            assert!(!answer.contains("olga@"), "{answer}");
-        }
+    for name in ["0lga", "оlga"] {
+        let answer = register(&mut world, name);
+        assert!(answer.contains("not-acceptable"), "{answer}");
+        assert!(answer.contains("looks too much like"), "{answer}");
+        assert!(!answer.contains("olga@"), "{answer}");
     }
     assert_eq!(world.reserved, 0, "the places were given back");
     assert!(register(&mut world, "igor").contains("type=\"result\""));
     let confusable = false;
-    set(
-        &world,
-        NameOptions {
-            confusable,
-            ..NameOptions::default()
-        },
-    );
+    world.set_names(NameOptions {
+        confusable,
+        ..NameOptions::default()
+    });
     assert!(register(&mut world, "0lga").contains("type=\"result\""));
 }
 
@@ -122,7 +111,7 @@ fn the_operator_is_held_to_the_rules_unless_he_insists() {
 #[test]
 fn the_name_of_a_deleted_account_is_withheld_and_taken_for_one_that_exists() {
     let mut world = World::with(&["juliet"]);
-    set(&world, options(TombstoneSetting::Days(1)));
+    world.set_names(options(TombstoneSetting::Days(1)));
     delete(&mut world, "juliet");
     let answer = register(&mut world, "juliet");
     assert!(
@@ -140,7 +129,7 @@ fn the_name_of_a_deleted_account_is_withheld_and_taken_for_one_that_exists() {
 #[test]
 fn who_writes_to_a_deleted_account_or_shows_himself_to_it_is_told_that_it_is_gone() {
     let mut world = World::with(&["juliet", "romeo"]);
-    set(&world, options(TombstoneSetting::Forever));
+    world.set_names(options(TombstoneSetting::Forever));
     let romeo = world.online("romeo", "orchard");
     delete(&mut world, "juliet");
     let (error, from) = ("type=\"error\"", "from=\"juliet@localhost");
@@ -165,7 +154,7 @@ fn who_writes_to_a_deleted_account_or_shows_himself_to_it_is_told_that_it_is_gon
         matches!(answer, Some(Answer::Credentials(None))),
         "a login learns nothing: {answer:?}"
     );
-    world.store_lift("juliet");
+    world.lift_tombstone("juliet");
     world.send(
         &romeo,
         "<message to='juliet@localhost' id='n'><body>x</body></message>",
@@ -177,7 +166,7 @@ fn who_writes_to_a_deleted_account_or_shows_himself_to_it_is_told_that_it_is_gon
 #[test]
 fn a_contact_that_heard_nothing_of_the_deletion_is_unsubscribed_by_its_own_probe() {
     let mut world = World::with(&["juliet", "romeo"]);
-    set(&world, options(TombstoneSetting::Forever));
+    world.set_names(options(TombstoneSetting::Forever));
     let (juliet, romeo) = (
         world.online("juliet", "balcony"),
         world.online("romeo", "orchard"),
@@ -204,13 +193,10 @@ fn a_contact_that_heard_nothing_of_the_deletion_is_unsubscribed_by_its_own_probe
 fn without_being_told_senders_hear_what_they_hear_of_every_missing_name() {
     let mut world = World::with(&["juliet", "romeo"]);
     let gone_told = false;
-    set(
-        &world,
-        NameOptions {
-            gone_told,
-            ..options(TombstoneSetting::Forever)
-        },
-    );
+    world.set_names(NameOptions {
+        gone_told,
+        ..options(TombstoneSetting::Forever)
+    });
     let romeo = world.online("romeo", "orchard");
     delete(&mut world, "juliet");
     world.send(

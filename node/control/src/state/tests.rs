@@ -234,3 +234,49 @@ fn the_ended_leases_have_a_new_version_when_they_change_and_none_for_a_renewal()
         (group.index, [(NodeId::FIRST, 2)].into())
     );
 }
+
+#[test]
+fn a_withheld_name_costs_no_place_and_who_withholds_it_hears_of_those_under_way() {
+    use super::{NameForms, NameKind, NameRule};
+    let reserve = |name: &str| Command::Reserve {
+        host: "localhost".into(),
+        address: "192.0.2.1".parse().unwrap(),
+        name: name.into(),
+        forms: Some(NameForms::of(name)),
+    };
+    let mut group = Group::new(RegistrationMode::On);
+    let early = reserved(group.ask(1, reserve("bоss")));
+    let settled = reserved(group.ask(1, reserve("boss-of-all")));
+    group.ask(
+        1,
+        Command::Commit {
+            reservation: settled,
+        },
+    );
+    let rule = NameRule::new("~boss", NameKind::Reserved, "ours", Timestamp(1)).unwrap();
+    let made = group.ask(2, Command::ReserveNames { rules: vec![rule] });
+    let expected = Outcome::Names {
+        version: 1,
+        changed: 1,
+        under_way: vec!["bоss@localhost".to_owned()],
+    };
+    assert_eq!(
+        made, expected,
+        "an account that is made is found in the store"
+    );
+    let before = group.state.registrations_remembered();
+    let refused = group.ask(3, reserve("the-boss"));
+    let by = "~boss".to_owned();
+    let kind = NameKind::Reserved;
+    assert_eq!(refused, Outcome::NameWithheld { by, kind });
+    assert_eq!(group.state.registrations_remembered(), before);
+    let forms = NameForms::of("olga");
+    assert_eq!(
+        group.ask(3, Command::CheckName { forms }),
+        Outcome::NameFree
+    );
+    let late = group.ask(4, Command::Commit { reservation: early });
+    assert_eq!(late, Outcome::Settled, "it was reserved before the rule");
+    let restored = ControlState::restore(&group.state.snapshot()).unwrap();
+    assert_eq!(restored, group.state);
+}

@@ -9,6 +9,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod client;
+mod names;
 pub(crate) mod streams;
 
 use std::collections::VecDeque;
@@ -27,7 +28,7 @@ use rookery_session::carrier::{
 };
 use rookery_store::account::NewAccount;
 use rookery_store::log::{DELIVERED, LogEntry, LogQuery, Position};
-use rookery_store::name::{NameChecks, Tombstone};
+use rookery_store::name::NameChecks;
 use rookery_store::{MemoryStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Seeded;
@@ -150,29 +151,6 @@ impl World {
     pub(crate) fn set_archive(&mut self, archive: ArchiveOptions) {
         self.env.archive.store(Arc::new(archive.clone()));
         self.archive = archive;
-    }
-
-    /// What the shard is in.
-    pub(crate) fn env(&self) -> &Environment {
-        &self.env
-    }
-
-    /// Lifts the tombstone of a name behind the server's back.
-    pub(crate) fn store_lift(&self, name: &str) {
-        let jid = jid(&format!("{name}@localhost"));
-        let lifted = self.store.lift_tombstone(&jid).now_or_never();
-        assert_eq!(lifted, Some(Ok(true)));
-    }
-
-    /// Deletes an account for ever behind the server's back: nobody is told.
-    pub(crate) fn bury(&self, name: &str) {
-        let jid = jid(&format!("{name}@localhost"));
-        let tombstone = Tombstone {
-            at: self.now,
-            until: None,
-        };
-        let deleted = self.store.delete_account(&jid, Some(tombstone));
-        assert_eq!(deleted.now_or_never(), Some(Ok(true)));
     }
 
     /// All entries of an account's log: position, marks, stanza.

@@ -195,4 +195,6 @@ fn by_text(rules: &[NameRule]) -> BTreeMap<String, NameRule> {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

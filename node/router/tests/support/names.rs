@@ -1,0 +1,35 @@
+//! Names of a world.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use rookery_control::NameOptions;
+use rookery_store::Store;
+use rookery_store::name::Tombstone;
+
+use super::{World, jid};
+
+impl World {
+    /// Names are to be treated like this from now on.
+    pub(crate) fn set_names(&self, names: NameOptions) {
+        self.env.names.store(Arc::new(names));
+    }
+
+    /// Lifts the tombstone of a name behind the server's back.
+    pub(crate) fn lift_tombstone(&self, name: &str) {
+        let jid = jid(&format!("{name}@localhost"));
+        let lifted = self.store.lift_tombstone(&jid).now_or_never();
+        assert_eq!(lifted, Some(Ok(true)));
+    }
+
+    /// Deletes an account for ever behind the server's back: nobody is told.
+    pub(crate) fn bury(&self, name: &str) {
+        let jid = jid(&format!("{name}@localhost"));
+        let tombstone = Tombstone {
+            at: self.now,
+            until: None,
+        };
+        let deleted = self.store.delete_account(&jid, Some(tombstone));
+        assert_eq!(deleted.now_or_never(), Some(Ok(true)));
+    }
+}
