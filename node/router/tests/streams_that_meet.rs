@@ -102,3 +102,21 @@ fn one_that_has_still_to_say_its_last_words_does_not_stand_in_the_way_of_the_str
     say(&mut world, &romeo, 0..1);
     assert_eq!(bodies(&back.stanzas()), ["n0"]);
 }
+
+#[test]
+fn what_the_node_gives_back_of_a_stream_that_the_store_has_as_it_was_before_waits_in_the_log() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    world.node_dies(&juliet);
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    let left = back.delivered().remove(0);
+    // She has not said that she has got it, and the session is over when the next owner has read the store.
+    world.restart();
+    world.announce(&romeo);
+    world.announce(&back);
+    world.leaves_behind(&back, left);
+    world.leave(&back);
+    (0..3).for_each(|_| world.tick());
+    let got = world.online_with_log("juliet", "door");
+    assert_eq!(bodies(&got), ["n0"]);
+}

@@ -112,7 +112,10 @@ impl Account {
                 Ok(before) => before,
                 Err(Earlier) => return self.comes_too_late(turn, &sink, kept),
             },
-            None => None,
+            None => {
+                self.former_is_over(turn, state);
+                None
+            }
         };
         let taken = jid
             .resource()
@@ -195,7 +198,8 @@ impl Account {
         Ok(known)
     }
 
-    /// A session that this one was before may have been announced as one that has still to say its last words.
+    /// A session that this one was before may have been announced as one that has still to say its last words, or be in
+    /// the store still. What its client has not got this one has, or gives back.
     fn former_is_over(&mut self, turn: &mut Turn<'_>, state: &[u8]) {
         let Ok(state) = Element::parse(state) else {
             return;
@@ -203,6 +207,9 @@ impl Account {
         for session in former(&state) {
             if let Some(known) = self.sessions.remove(session) {
                 turn.env.modules.session_ended(self, turn, &known);
+                if let Some(stream) = known.stream.filter(|stream| stream.is_stored) {
+                    stranded::forget(turn, stream.id);
+                }
             }
         }
     }

@@ -254,7 +254,7 @@ impl Account {
         let sink: SinkRef = mirror.clone();
         let mut taken = Session::new(jid.clone(), sink, stranded.address, turn.now);
         taken.next_stanza = kept.next_stanza;
-        taken.stream = Some(Stream::stranded(kept, mirror, stranded.ends));
+        taken.stream = Some(Stream::stranded(kept, mirror, (stranded.ends, turn.now)));
         taken.recall(&stranded.state);
         self.sessions.insert(taken);
         self.sessions.begins_to_read(*session);

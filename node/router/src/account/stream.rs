@@ -83,10 +83,15 @@ impl Stream {
         }
     }
 
-    /// As a former owner of the shard has left it in the store.
-    pub(super) fn stranded(kept: &Kept, mirror: MirrorRef, ends: Timestamp) -> Self {
+    /// As a former owner of the shard has left it in the store. One whose time is up is given nothing more.
+    pub(super) fn stranded(
+        kept: &Kept,
+        mirror: MirrorRef,
+        (ends, now): (Timestamp, Timestamp),
+    ) -> Self {
         Self {
             ends: Some(ends),
+            is_ending: ends <= now,
             is_stored: true,
             stored_through: kept.sent(),
             inherited: kept.sent(),
