@@ -4,7 +4,9 @@ mod program;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use program::client::{Client, HEADER};
 use program::server::Server;
@@ -12,7 +14,8 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// Opens a stream in clear, sends so many spaces and closes it: the server's own end comes when it has read all of them.
+/// Opens a stream in clear, sends so many spaces and closes it: the server's own end comes when it has read all of
+/// them.
 fn flood(port: u16, spaces: usize) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a listener");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");

@@ -106,6 +106,10 @@ async fn measure(dir: &Path, options: &Options) -> anyhow::Result<()> {
         );
     }
     rows.push(("tombstone refused", times));
+    print(rows)
+}
+
+fn print(rows: Vec<(&str, Vec<Duration>)>) -> anyhow::Result<()> {
     say(&format!(
         "{:<24} {:>12} {:>12} {:>12}",
         "", "p50", "p99", "most"

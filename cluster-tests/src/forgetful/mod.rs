@@ -1,7 +1,8 @@
 //! A disk that forgets: what a server wrote and did not sync is gone after it was killed, as after a power cut.
 //!
 //! A kill -9 leaves the kernel's page cache as it is, so it says nothing about syncs. Here a library that is preloaded
-//! into the server (`shim.c`) writes down what the server writes and syncs, and [`Disk`] makes of that what may be left.
+//! into the server (`shim.c`) writes down what the server writes and syncs, and [`Disk`] makes of that what may be
+//! left.
 
 mod disk;
 mod journal;

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! accepted ─► Connect (and Handshake, on a direct TLS port) ─┐
-//! <starttls/> ─► Handshake                                   ├─► both buckets have a token? both lose one, and it goes on
-//! a try to log in ─► Login                                   ┘   otherwise it is refused, and costs nobody anything
+//! <starttls/> ─► Handshake                                   ├─► both buckets have a token? both lose one, and it
+//! goes on a try to log in ─► Login                                   ┘   otherwise it is refused, and costs nobody
+//! anything
 //! ```
 //!
-//! A refused one takes no token: whoever knocks all the time is let in at the rate all the same, and does not use up what
-//! its neighbours have. The table is bounded ([`Generations`]): who is forgotten begins with full buckets, so an attacker
-//! must come from very many networks to gain anything by that.
+//! A refused one takes no token: whoever knocks all the time is let in at the rate all the same, and does not use up
+//! what its neighbours have. The table is bounded ([`Generations`]): who is forgotten begins with full buckets, so an
+//! attacker must come from very many networks to gain anything by that.
 //!
 //! Times are milliseconds of a clock that never goes back.
 
@@ -21,16 +22,16 @@ use crate::generations::Generations;
 
 rookery_xmpp::options! {
     /// How often strangers may come, as in `200/1m`: so many at once, and as many again in each such time; or `off`.
-    /// Prefixes are IPv4 /24 and IPv6 /48. What is too much is refused at once, before it costs anything. Load balancers
-    /// in `connection.proxy_trusted` are not counted, those behind them are.
+    /// Prefixes are IPv4 /24 and IPv6 /48. What is too much is refused at once, before it costs anything. Load
+    /// balancers in `connection.proxy_trusted` are not counted, those behind them are.
     pub struct FloodOptions {
-        /// Connections from one address (IPv6: from one /64). A carrier's NAT that comes back after an outage needs more
-        /// than a household, and waits some seconds.
+        /// Connections from one address (IPv6: from one /64). A carrier's NAT that comes back after an outage needs
+        /// more than a household, and waits some seconds.
         pub connects_per_address: WindowSetting = WindowSetting::fixed(200, 60), "";
         /// Connections from one prefix; more than of one address, for its neighbours are not to blame.
         pub connects_per_prefix: WindowSetting = WindowSetting::fixed(1_000, 60), "";
-        /// TLS handshakes with one address (IPv6: with one /64). Each costs a millisecond of a core, and those who begin
-        /// it nothing.
+        /// TLS handshakes with one address (IPv6: with one /64). Each costs a millisecond of a core, and those who
+        /// begin it nothing.
         pub handshakes_per_address: WindowSetting = WindowSetting::fixed(150, 60), "";
         /// TLS handshakes with one prefix, for the same reason.
         pub handshakes_per_prefix: WindowSetting = WindowSetting::fixed(600, 60), "";

@@ -1,7 +1,8 @@
 //! A map that forgets: what was not touched while as many others were is gone.
 //!
-//! Two halves. What is touched is in the young one; when that is full it becomes the old one, and what the old one still
-//! had is forgotten. So nothing is searched and nothing is sorted, whoever fills the map, and who comes often stays.
+//! Two halves. What is touched is in the young one; when that is full it becomes the old one, and what the old one
+//! still had is forgotten. So nothing is searched and nothing is sorted, whoever fills the map, and who comes often
+//! stays.
 
 use std::collections::HashMap;
 use std::hash::Hash;

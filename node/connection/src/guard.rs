@@ -39,6 +39,9 @@ pub(crate) struct LoginWatch {
     pending: Option<LoginReport>,
 }
 
+/// How often each has failed.
+type Counts<T> = Vec<(T, u32)>;
+
 /// Failures that the group was not told of.
 #[derive(Default)]
 struct Failures {
@@ -78,8 +81,8 @@ impl LoginWatch {
         new
     }
 
-    /// Whether somebody may connect from there. Where an account is used, a block of the network waits until it is known
-    /// who comes.
+    /// Whether somebody may connect from there. Where an account is used, a block of the network waits until it is
+    /// known who comes.
     pub(crate) fn lets_in(&self, address: IpAddr, now: Timestamp) -> bool {
         let [_, prefix] = networks(address);
         !self.blocks_network(address, now) || self.homes.get(&prefix).is_some()
@@ -199,7 +202,7 @@ impl LoginWatch {
 
 impl Failures {
     /// As much as fits into one report; the rest waits for the next.
-    fn take(&mut self) -> (Vec<(IpAddr, u32)>, Vec<(BanTarget, u32)>) {
+    fn take(&mut self) -> (Counts<IpAddr>, Counts<BanTarget>) {
         let (mut addresses, mut accounts, mut bytes) = (Vec::new(), Vec::new(), 0);
         while addresses.len() < LoginReport::ENTRIES_MAX
             && let Some(entry) = self.addresses.pop_first()

@@ -1,4 +1,5 @@
-//! How fast streams are read, as sessions meet it: a stream's own buckets, under limits that may change while it is open.
+//! How fast streams are read, as sessions meet it: a stream's own buckets, under limits that may change while it is
+//! open.
 
 use std::sync::Arc;
 

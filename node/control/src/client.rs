@@ -138,11 +138,7 @@ impl Control {
         let (changes, watch) = watch::channel(Arc::new(Policy::default()));
         let tick = Duration::from_millis(options.tick_ms.max(1));
         let timeout = Duration::from_millis(options.proposal_timeout_ms) + GRACE;
-        let machine = MachineOptions {
-            node,
-            seed: OsEntropy.below(u64::MAX),
-            control: options,
-        };
+        let machine = machine_options(node, options);
         let published = Arc::clone(&policy);
         let (directories, directory) = watch::channel(Arc::default());
         let (maps, shards) = watch::channel(Arc::default());
@@ -452,6 +448,14 @@ fn raft_error(error: impl std::fmt::Display) -> StartError {
 
 /// How much longer than the driver's own deadline a caller waits, for a driver that hangs in a write.
 const GRACE: Duration = Duration::from_secs(1);
+
+fn machine_options(node: NodeId, control: ControlOptions) -> MachineOptions {
+    MachineOptions {
+        node,
+        seed: OsEntropy.below(u64::MAX),
+        control,
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -129,9 +129,9 @@ impl QuotaOptions {
 }
 
 options! {
-    /// Failed logins over all nodes together, on top of what `[login_guard]` does on each. Who fails too often is let in
-    /// no more for a while, but never from where the account was used lately. In a cluster the node that reported last
-    /// has its way: keep the files equal.
+    /// Failed logins over all nodes together, on top of what `[login_guard]` does on each. Who fails too often is let
+    /// in no more for a while, but never from where the account was used lately. In a cluster the node that reported
+    /// last has its way: keep the files equal.
     pub struct GuardOptions {
         /// Whether this node reports failed logins, and refuses who is blocked.
         pub enabled: bool = true, "";

@@ -6,8 +6,8 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::units::{Rate, Span};
 
 rookery_xmpp::options! {
-    /// How fast one stream is read. Reading stops while it was faster, and nothing is dropped. All of it holds without a
-    /// restart, for streams that are open too.
+    /// How fast one stream is read. Reading stops while it was faster, and nothing is dropped. All of it holds without
+    /// a restart, for streams that are open too.
     pub struct BandwidthOptions {
         /// How fast a client's stream is read, after TLS, as in `10kb/s`; `off` for no limit. Text needs little: this
         /// slows floods, not people.

@@ -6,10 +6,10 @@
 //! it was read     ─► take(bytes, stanzas): overdraws by one read at most
 //! ```
 //!
-//! Operators know a bucket as a rate and a burst at that rate. It may be overdrawn by the last read; the pause that follows
-//! is exactly the time until it is level again, so that over any time `t` a stream gets at most `rate × t + burst` and
-//! one read. So that this last read is small, it takes no more than what a quarter of a second gives. One record of TLS
-//! (16 KiB) comes as a whole all the same.
+//! Operators know a bucket as a rate and a burst at that rate. It may be overdrawn by the last read; the pause that
+//! follows is exactly the time until it is level again, so that over any time `t` a stream gets at most `rate × t +
+//! burst` and one read. So that this last read is small, it takes no more than what a quarter of a second gives. One
+//! record of TLS (16 KiB) comes as a whole all the same.
 //!
 //! Times are milliseconds of a clock that never goes back.
 

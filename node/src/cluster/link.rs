@@ -152,22 +152,11 @@ impl GrpcLink {
 
     /// Follows the policy and the nodes for ever, from one member or another.
     pub(super) async fn follow(self: Arc<Self>, updates: Updates) {
-        let (mut policy_version, mut directory_version, mut shards_version) = (0, 0, 0);
-        let (mut bans_version, mut guard_version, mut names_version) = (0, 0, 0);
-        let mut ended_leases_version = 0;
+        let mut known = WatchRequest::default();
         let mut backoff = Backoff::default();
         loop {
             let call = async move |mut client: ControlClient<Channel>, version| {
-                let request = WatchRequest {
-                    version,
-                    policy_version,
-                    directory_version,
-                    shards_version,
-                    bans_version,
-                    guard_version,
-                    ended_leases_version,
-                    names_version,
-                };
+                let request = WatchRequest { version, ..known };
                 client.watch(request).await
             };
             let given_up = self
@@ -185,33 +174,33 @@ impl GrpcLink {
                     };
                     backoff.reset();
                     if let Ok(policy) = Policy::decode(&event.policy) {
-                        policy_version = policy.version;
+                        known.policy_version = policy.version;
                         updates.policy(policy);
                     }
                     if let Ok(directory) = rookery_control::Directory::decode(&event.directory) {
-                        directory_version = directory.version;
+                        known.directory_version = directory.version;
                         self.book.set_directory(Arc::new(directory.clone()));
                         updates.directory(directory);
                     }
                     if let Ok(update) = BanUpdate::decode(&event.bans) {
-                        bans_version = update.version;
+                        known.bans_version = update.version;
                         updates.bans(update);
                     }
                     if let Ok(update) = GuardUpdate::decode(&event.guard) {
-                        guard_version = update.version;
+                        known.guard_version = update.version;
                         updates.guard(update);
                     }
                     if let Ok(names) = NameRules::decode(&event.names) {
-                        names_version = names.version();
+                        known.names_version = names.version();
                         updates.names(names);
                     }
                     if let Ok(ended) = EndedLeases::decode(&event.ended_leases) {
-                        ended_leases_version = ended.version;
+                        known.ended_leases_version = ended.version;
                         updates.ended_leases(ended);
                     }
                     if let Ok(changes) = decode_changes(&event.shards) {
                         let newest = changes.iter().map(|change| change.placement.since).max();
-                        shards_version = newest.unwrap_or(0).max(shards_version);
+                        known.shards_version = newest.unwrap_or(0).max(known.shards_version);
                         updates.shards(changes);
                     }
                 },

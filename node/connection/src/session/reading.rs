@@ -72,7 +72,8 @@ impl SessionActor {
             && self.wire.unsent_bytes() < UNSENT_BYTES_MAX
     }
 
-    /// What the next read may take, by the limits of the stream and the budgets that it takes from; or how long it waits.
+    /// What the next read may take, by the limits of the stream and the budgets that it takes from; or how long it
+    /// waits.
     fn bytes_max(&mut self) -> Result<usize, Duration> {
         let now_ms = self.shared.quota.now_ms();
         self.pace.follow(now_ms);

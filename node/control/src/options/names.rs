@@ -30,7 +30,8 @@ options! {
         /// can pass for a neighbour: 0lga beside olga, or letters of another script.
         pub confusable: bool = true, "";
         /// How long the name of a deleted account is withheld, so that nobody gets what is still sent to its former
-        /// owner: `none`, a number of days such as `30d`, or `forever`. Holds for accounts that are deleted from now on.
+        /// owner: `none`, a number of days such as `30d`, or `forever`. Holds for accounts that are deleted from now
+        /// on.
         pub tombstones: TombstoneSetting = TombstoneSetting::None, "";
         /// Whether who writes to such a name is told that it is gone (RFC 6120 8.3.3.5). It says that there was an
         /// account; without it senders hear what they hear of every name that does not exist.
@@ -86,7 +87,10 @@ impl TombstoneSetting {
 
 /// What a text is that is no such time. The operator's mistake, worded for the operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no time for a tombstone: write \"none\", days such as \"30d\" (at most {max}d), or \"forever\"", max = TombstoneSetting::DAYS_MAX)]
+#[error(
+    "\"{0}\" is no time for a tombstone: write \"none\", days such as \"30d\" (at most {max}d), or \"forever\"",
+    max = TombstoneSetting::DAYS_MAX
+)]
 pub struct TombstoneSettingError(String);
 
 impl FromStr for TombstoneSetting {

@@ -437,8 +437,8 @@ pub enum Outcome {
         version: u64,
         /// How many of the command's rules it concerned.
         changed: u64,
-        /// Registrations that had reserved a name before the rules withheld it and are not settled: addresses of accounts
-        /// that may still come to be.
+        /// Registrations that had reserved a name before the rules withheld it and are not settled: addresses of
+        /// accounts that may still come to be.
         under_way: Vec<String>,
     },
     /// There is no room for more rules about names; none was made.

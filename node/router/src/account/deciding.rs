@@ -6,8 +6,8 @@
 //!                       └─ are held
 //! ```
 //!
-//! Until it is decided nobody can say whether these stanzas count: the client that resumes is told how many do, and says
-//! the others again. So their receipts are held as well.
+//! Until it is decided nobody can say whether these stanzas count: the client that resumes is told how many do, and
+//! says the others again. So their receipts are held as well.
 
 use super::{Account, Work};
 use crate::shard::Turn;

@@ -95,18 +95,10 @@ impl World {
 
     /// The same with other limits.
     pub(crate) fn with_options(accounts: &[&str], options: RouterOptions) -> Self {
-        let options = RouterOptions {
-            shards: 1,
-            scram_iterations: 1,
-            ..options
-        };
-        let env = Environment::new(
-            ["localhost".to_owned()],
-            [],
-            options,
-            Registry::new(all()),
-            START,
-        );
+        let mut options = options;
+        (options.shards, options.scram_iterations) = (1, 1);
+        let hosts = ["localhost".to_owned()];
+        let env = Environment::new(hosts, [], options, Registry::new(all()), START);
         let world = Self {
             shard: Shard::new(ShardId(0), 1, env.clone()),
             env,

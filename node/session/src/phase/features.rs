@@ -16,8 +16,8 @@ pub(super) fn write_before_tls(out: &mut Vec<u8>) {
     );
 }
 
-/// The ways to log in, their channel bindings, registration where it is open, and what a stranger may send: a login must
-/// be done within its time, whatever else comes.
+/// The ways to log in, their channel bindings, registration where it is open, and what a stranger may send: a login
+/// must be done within its time, whatever else comes.
 pub(super) fn write_before_login(
     out: &mut Vec<u8>,
     offer: &Offer,

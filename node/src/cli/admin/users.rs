@@ -97,19 +97,13 @@ impl UsersCommand {
                 };
                 let created = client.create_user(request).await?;
                 let jid = created.into_inner().jid;
-                Ok(Shown::done(
-                    format!("{jid} can log in"),
-                    json!({"jid": jid}),
-                ))
+                Ok(done(&jid, "can log in"))
             }
             Self::Delete { jid } => {
                 client
                     .delete_user(DeleteUserRequest { jid: jid.clone() })
                     .await?;
-                Ok(Shown::done(
-                    format!("{jid} and all it owned is gone"),
-                    json!({"jid": jid}),
-                ))
+                Ok(done(&jid, "and all it owned is gone"))
             }
             Self::Password { jid, password } => {
                 let password = password.read()?;
@@ -137,22 +131,21 @@ impl UsersCommand {
                 client
                     .disable_user(DisableUserRequest { jid: jid.clone() })
                     .await?;
-                Ok(Shown::done(
-                    format!("{jid} is disabled"),
-                    json!({"jid": jid}),
-                ))
+                Ok(done(&jid, "is disabled"))
             }
             Self::Enable { jid } => {
                 client
                     .enable_user(EnableUserRequest { jid: jid.clone() })
                     .await?;
-                Ok(Shown::done(
-                    format!("{jid} is enabled"),
-                    json!({"jid": jid}),
-                ))
+                Ok(done(&jid, "is enabled"))
             }
         }
     }
+}
+
+/// What is so of an account now.
+fn done(jid: &str, what: &str) -> Shown {
+    Shown::done(format!("{jid} {what}"), json!({"jid": jid}))
 }
 
 impl PasswordArgs {

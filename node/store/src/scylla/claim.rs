@@ -11,10 +11,10 @@
 //!   again: claims: olga, which has an account ─► Confusable
 //! ```
 //!
-//! What decides is the order: who creates reads its own row, then claims, then writes the row on the condition that it is
-//! still the one which was read. Who doubts a claim changes that row first. So a creator that was slow is refused and
-//! begins again, however long it slept, and nobody is judged by a time. Each claim changes the token of its partition,
-//! also one that is made again: it fails whoever has read the claims before.
+//! What decides is the order: who creates reads its own row, then claims, then writes the row on the condition that it
+//! is still the one which was read. Who doubts a claim changes that row first. So a creator that was slow is refused
+//! and begins again, however long it slept, and nobody is judged by a time. Each claim changes the token of its
+//! partition, also one that is made again: it fails whoever has read the claims before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -183,8 +183,8 @@ impl Cql {
         Ok(names)
     }
 
-    /// Makes the claims of accounts that have none by the tables of this build. While that goes on, look-alikes of those
-    /// that are not reached yet are not found.
+    /// Makes the claims of accounts that have none by the tables of this build. While that goes on, look-alikes of
+    /// those that are not reached yet are not found.
     async fn index_names(&self) -> Result<(), StoreError> {
         let version = i32::try_from(SKELETON_VERSION).unwrap_or(i32::MAX);
         let found: Option<(Option<i32>,)> = self.first(&self.statements.skeletons_read, ()).await?;

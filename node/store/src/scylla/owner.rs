@@ -91,8 +91,8 @@ impl Cql {
         Ok(row.map(OwnerRow::from).unwrap_or_default())
     }
 
-    /// Changes the row of an owner from `before`, what was read, to `after`, whose token is made here. After an error it
-    /// may be found done.
+    /// Changes the row of an owner from `before`, what was read, to `after`, whose token is made here. After an error
+    /// it may be found done.
     pub(super) async fn change_owner(
         &self,
         owner: &Jid,

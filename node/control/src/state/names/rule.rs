@@ -59,7 +59,10 @@ pub struct NameRule {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameRuleError {
     /// It has no letters, or more than a rule may.
-    #[error("`{0}` is no rule: write a name of 1 to {max} bytes, as in admin, ~support or *-official", max = NameRule::TEXT_BYTES_MAX)]
+    #[error(
+        "`{0}` is no rule: write a name of 1 to {max} bytes, as in admin, ~support or *-official",
+        max = NameRule::TEXT_BYTES_MAX
+    )]
     Length(String),
     /// Something in it can be in no name.
     #[error("`{0}` is no rule: no name can have that in it")]
