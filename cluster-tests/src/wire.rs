@@ -139,6 +139,7 @@ impl Wire {
         match &mut self.socket {
             Socket::Plain(socket) => socket.write_all(bytes)?,
             Socket::Tls(stream) => {
+                shake_hands(stream)?;
                 stream.write_all(bytes)?;
                 stream.flush()?;
             }
@@ -218,6 +219,21 @@ impl Wire {
         }
         Ok(())
     }
+}
+
+/// Ends the handshake before the first byte is written, however long the server takes for its part.
+fn shake_hands(stream: &mut StreamOwned<ClientConnection, TcpStream>) -> Result<()> {
+    let start = now();
+    while stream.conn.is_handshaking() {
+        match stream.conn.complete_io(&mut stream.sock) {
+            Ok(_) => {}
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+                    && start.elapsed() < DEADLINE => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The text between two others.
