@@ -102,10 +102,10 @@ fn pings(server: &Server, name: &str, count: usize) -> Duration {
     let begun = Instant::now();
     client.send(&(0..count).map(ping).collect::<String>());
     for _ in 0..count {
-        client.heard("</iq>");
+        client.heard("type=\"result\"/>");
     }
     client.send(&ping(count));
-    client.heard("</iq>");
+    client.heard("type=\"result\"/>");
     begun.elapsed()
 }
 

@@ -69,13 +69,13 @@ fn an_account_that_is_guessed_at_on_all_nodes_is_open_to_its_owner_only() {
         login(three, HOME, "something long").contains("<success")
     });
     let seen = count(one, "juliet@localhost");
-    // Guesses that a node let through before it had heard count as well.
+    // They have begun to decay, and guesses that a node let through before it had heard count as well.
     assert!(
-        seen["failures"].as_u64() >= Some(6) && seen["known"] == 1,
+        seen["failures"].as_u64() >= Some(5) && seen["known"] == 1,
         "{seen}"
     );
 
-    let told = three.admin(&["guard", "reset"]).expect_failure(2);
+    let told = three.admin(&["guard", "reset"]).expect_failure(64);
     assert!(told.contains("--all"), "{told}");
     three
         .admin(&["guard", "reset", "juliet@localhost"])
