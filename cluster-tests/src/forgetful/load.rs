@@ -20,7 +20,7 @@ pub(super) const SENDERS: u32 = 3;
 /// The accounts that there must be: whoever sends, reads, and changes his roster.
 pub(super) fn create(server: &Server) -> Result<()> {
     let pairs = (0..SENDERS).flat_map(|n| [format!("sender{n}"), format!("reader{n}")]);
-    for name in pairs.chain(["owner".to_owned()]) {
+    for name in pairs.chain(["keeper".to_owned()]) {
         let jid = format!("{name}@localhost");
         server.admin(&["users", "create", &jid, "--password", PASSWORD])?;
     }
@@ -195,7 +195,7 @@ fn register(server: &Server, ledger: &Ledger, round: u32) -> Result<()> {
 
 /// Changes a roster, and a private note in between.
 fn change(server: &Server, ledger: &Ledger, round: u32) -> Result<()> {
-    let (mut wire, _) = Wire::bound(server, "owner", PASSWORD)?;
+    let (mut wire, _) = Wire::bound(server, "keeper", PASSWORD)?;
     wire.send("<iq type='get' id='all'><query xmlns='jabber:iq:roster'/></iq>")?;
     wire.read_until("id=\"all\"")?;
     for number in 0.. {

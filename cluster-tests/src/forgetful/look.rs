@@ -124,7 +124,7 @@ fn logs_in(server: &Server, name: &str) -> Result<bool> {
 }
 
 fn roster(server: &Server, promised: &Promised) -> Result<Vec<String>> {
-    let (mut wire, _) = Wire::bound(server, "owner", PASSWORD)?;
+    let (mut wire, _) = Wire::bound(server, "keeper", PASSWORD)?;
     wire.send("<iq type='get' id='all'><query xmlns='jabber:iq:roster'/></iq>")?;
     wire.send("<iq type='get' id='note'><query xmlns='jabber:iq:private'><note xmlns='urn:test:note'/></query></iq>")?;
     wire.read_until("id=\"note\"")?;

@@ -77,7 +77,7 @@ fn rounds(suite: &Suite, seed: u64, archives: &str) -> Result<()> {
         if round % 2 == 1 {
             cut_again(&mut disk, &mut server, &mut dice).context("while it starts again")?;
         }
-        let seen = again(&mut disk, &mut server, &promised, round, archives);
+        let seen = again(&disk, &mut server, &promised, round, archives);
         let lost = seen.with_context(|| format!("round {round}, {left:?}"))?;
         ensure!(
             lost.is_empty(),
@@ -100,7 +100,7 @@ fn cut_again(disk: &mut Forgetful, server: &mut Server, dice: &mut Dice) -> Resu
 
 /// Starts the server on what is left, which must be sound, and looks for what is lost.
 fn again(
-    disk: &mut Forgetful,
+    disk: &Forgetful,
     server: &mut Server,
     promised: &Promised,
     round: u32,
