@@ -115,7 +115,7 @@ fn a_name_reserved_on_one_node_is_refused_on_every_other_and_released_again() {
     one.admin(&["names", "release", "*-bot"]).expect_failure(1);
     let told = json(one, &["names", "check", "b-bot@localhost"]);
     assert_eq!(told["free"], true);
-    let metrics = one.http("/metrics");
+    let metrics = program::server::http(one.port(5280), "/metrics");
     let words = [
         "rookery_names_refused_total{",
         "cause=\"reserved\"",

@@ -43,7 +43,8 @@ pub(super) enum NamesCommand {
     /// Say whether a name is free, and what is in the way; of a host, which accounts have reserved names.
     Check {
         /// An address, as in `juliet@example.org`, or a host.
-        address: String,
+        #[arg(value_name = "ADDRESS")]
+        subject: String,
     },
     /// List the names of deleted accounts that are withheld.
     Tombstones {
@@ -77,15 +78,15 @@ impl NamesCommand {
                 reserve(client, request, host).await
             }
             Self::Release { names } => release(client, names).await,
-            Self::Check { address } if !address.contains('@') => {
-                let found = collisions(&mut client, address).await?;
+            Self::Check { subject } if !subject.contains('@') => {
+                let found = collisions(&mut client, subject).await?;
                 Ok(shown_collisions(
                     &found,
                     "no account has a name that a rule withholds",
                 ))
             }
-            Self::Check { address } => {
-                let request = CheckNameRequest { jid: address };
+            Self::Check { subject } => {
+                let request = CheckNameRequest { jid: subject };
                 let answer = client.check_name(request).await?.into_inner();
                 Ok(checked(&answer))
             }
