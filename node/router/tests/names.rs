@@ -136,12 +136,14 @@ fn who_writes_to_a_deleted_account_or_shows_himself_to_it_is_told_that_it_is_gon
     for stanza in [
         "<message to='juliet@localhost' id='m'><body>x</body></message>",
         "<iq to='juliet@localhost' type='get' id='i'><ping xmlns='urn:xmpp:ping'/></iq>",
-        "<presence to='juliet@localhost' type='subscribe' id='s'/>",
     ] {
         world.send(&romeo, stanza);
         let came = romeo.stanzas();
         assert!(heard(&came, &["<gone ", error, from]), "{came:#?}");
     }
+    world.send(&romeo, "<presence to='juliet@localhost' type='subscribe'/>");
+    let came = romeo.stanzas();
+    assert!(heard(&came, &["type=\"unsubscribed\"", from]), "{came:#?}");
     world.send(&romeo, "<presence to='juliet@localhost' type='probe'/>");
     world.send(&romeo, "<presence to='juliet@localhost/balcony'/>");
     world.tick();

@@ -102,7 +102,7 @@ impl Drop for Server {
 }
 
 /// What an HTTP port answers for a path, the head included.
-pub(super) fn http(port: u16, path: &str) -> String {
+pub(crate) fn http(port: u16, path: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("http port");
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("a request");

@@ -4,7 +4,7 @@
 //! message, iq          error gone
 //! presence probe       error gone, unsubscribed: the prober's roster has an account that is not there any more
 //! presence             unsubscribe: its sender still shows itself to that account
-//! subscribe            error gone, unsubscribed
+//! subscribe            unsubscribed: it comes from the account, whose clients are shown no error of it
 //! login, bind …        as for an account that never was: who logs in learns nothing
 //! ```
 //!
@@ -51,10 +51,7 @@ fn stanza(turn: &mut Turn<'_>, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Bytes, rec:
     let error = StanzaError::new(Condition::Gone).with_text("this account was deleted");
     match (rec.kind, rec.stanza_type) {
         (Kind::Message | Kind::Iq, _) => turn.bounce(from, to, buf, rec, &error),
-        (Kind::Presence, StanzaType::Subscribe) => {
-            turn.bounce(from, to, buf, rec, &error);
-            presence(turn, from, to, "unsubscribed", None);
-        }
+        (Kind::Presence, StanzaType::Subscribe) => presence(turn, from, to, "unsubscribed", None),
         (Kind::Presence, StanzaType::Probe) => {
             presence(turn, from, to, "error", Some(&error));
             presence(turn, from, to, "unsubscribed", None);
