@@ -156,7 +156,7 @@ fn liar(suite: &Suite) -> Result<()> {
     server.restart_at(disk.place(true))?;
     let promised = load::until_killed(&mut server, 0, Promised::default(), 50)?;
     disk.cut(Left::Nothing)?;
-    let lost = again(&mut disk, &mut server, &promised, 0, "always")?;
+    let lost = again(&disk, &mut server, &promised, 0, "always")?;
     let archives = ["sender0", "reader1"].map(|name| format!("in {name}"));
     let kinds = [
         "account ",
