@@ -9,6 +9,7 @@
 //! tool when everything else has failed, and fields can be added. Maps are ordered, so the bytes are deterministic.
 
 mod bans;
+mod changes;
 mod command;
 mod guard;
 mod ledger;

@@ -6,13 +6,14 @@
 
 mod target;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use target::{BanTarget, BanTargetError};
 
+use super::changes::Changes;
 use super::{FormatError, Outcome};
 
 /// One ban.
@@ -41,10 +42,9 @@ impl Ban {
 /// All bans, at one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BanList {
-    version: u64,
+    #[serde(flatten)]
+    changes: Changes,
     bans: BTreeMap<BanTarget, Ban>,
-    /// The targets of the latest changes, each with its version.
-    changes: VecDeque<(u64, BanTarget)>,
 }
 
 /// What is new to somebody who knows an earlier version.
@@ -78,7 +78,7 @@ impl BanList {
 
     /// Grows with every change; the same version is the same list on every node.
     pub fn version(&self) -> u64 {
-        self.version
+        self.changes.version()
     }
 
     /// The bans in the order of their targets, also those that have ended since the last change.
@@ -100,21 +100,16 @@ impl BanList {
 
     /// What is new to who knows this version.
     pub fn since(&self, version: u64) -> BanUpdate {
-        let known = self
-            .changes
-            .front()
-            .is_some_and(|(oldest, _)| *oldest <= version + 1);
+        let changed = self.changes.since(version);
         let mut update = BanUpdate {
-            version: self.version,
-            whole: version == 0 || !known,
+            version: self.version(),
+            whole: changed.is_none(),
             ..BanUpdate::default()
         };
-        if update.whole {
+        let Some(changed) = changed else {
             update.bans = self.bans.values().cloned().collect();
             return update;
-        }
-        let changes = self.changes.iter().filter(|(at, _)| *at > version);
-        let changed: BTreeSet<_> = changes.map(|(_, target)| target).collect();
+        };
         for target in changed {
             match self.bans.get(target) {
                 Some(ban) => update.bans.push(ban.clone()),
@@ -126,7 +121,7 @@ impl BanList {
 
     /// Takes over what another node told. What is older than is known is passed over.
     pub fn follow(&mut self, update: BanUpdate) {
-        if update.version <= self.version {
+        if update.version <= self.version() {
             return;
         }
         if update.whole {
@@ -137,7 +132,7 @@ impl BanList {
         for target in &update.removed {
             self.bans.remove(target);
         }
-        self.version = update.version;
+        self.changes.follow(update.version);
     }
 
     /// Bans somebody, or changes their bans: all of them or, if there are too many, none.
@@ -161,7 +156,7 @@ impl BanList {
             }
         }
         Outcome::Bans {
-            version: self.version,
+            version: self.version(),
             changed: bans.len() as u64,
         }
     }
@@ -177,7 +172,7 @@ impl BanList {
         }
         self.drop_ended(now);
         Outcome::Bans {
-            version: self.version,
+            version: self.version(),
             changed,
         }
     }
@@ -196,11 +191,7 @@ impl BanList {
     }
 
     fn changed(&mut self, target: BanTarget) {
-        self.version += 1;
-        self.changes.push_back((self.version, target));
-        while self.changes.len() > CHANGES_MAX {
-            self.changes.pop_front();
-        }
+        self.changes.add(target, CHANGES_MAX);
     }
 }
 

@@ -1,11 +1,12 @@
 //! Who is let in no more for a while: a list with a version, which every connection node follows.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::super::changes::Changes;
 use super::super::{BanTarget, FormatError};
 
 /// One network or account that failed too often.
@@ -31,10 +32,9 @@ impl GuardBlock {
 /// All blocks, at one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardList {
-    version: u64,
+    #[serde(flatten)]
+    changes: Changes,
     blocks: BTreeMap<BanTarget, GuardBlock>,
-    /// The targets of the latest changes, each with its version.
-    changes: VecDeque<(u64, BanTarget)>,
 }
 
 /// What is new to somebody who knows an earlier version.
@@ -68,7 +68,7 @@ impl GuardList {
 
     /// Grows with every change; the same version is the same list on every node.
     pub fn version(&self) -> u64 {
-        self.version
+        self.changes.version()
     }
 
     /// All blocks, also those that have ended since the last change.
@@ -94,19 +94,16 @@ impl GuardList {
 
     /// What is new to who knows this version.
     pub fn since(&self, version: u64) -> GuardUpdate {
-        let oldest = self.changes.front().map(|(oldest, _)| *oldest);
-        let known = oldest.is_some_and(|oldest| oldest <= version + 1);
+        let changed = self.changes.since(version);
         let mut update = GuardUpdate {
-            version: self.version,
-            whole: version == 0 || !known,
+            version: self.version(),
+            whole: changed.is_none(),
             ..GuardUpdate::default()
         };
-        if update.whole {
+        let Some(changed) = changed else {
             update.blocks = self.blocks.values().cloned().collect();
             return update;
-        }
-        let changes = self.changes.iter().filter(|(at, _)| *at > version);
-        let changed: BTreeSet<_> = changes.map(|(_, target)| target).collect();
+        };
         for target in changed {
             match self.blocks.get(target) {
                 Some(block) => update.blocks.push(block.clone()),
@@ -118,7 +115,7 @@ impl GuardList {
 
     /// Takes over what another node told. What is older than is known is passed over.
     pub fn follow(&mut self, update: GuardUpdate) {
-        if update.version <= self.version {
+        if update.version <= self.version() {
             return;
         }
         if update.whole {
@@ -130,7 +127,7 @@ impl GuardList {
         for target in &update.removed {
             self.blocks.remove(target);
         }
-        self.version = update.version;
+        self.changes.follow(update.version);
     }
 
     /// Blocks a target that is not blocked.
@@ -178,11 +175,7 @@ impl GuardList {
     }
 
     fn changed(&mut self, target: BanTarget) {
-        self.version += 1;
-        self.changes.push_back((self.version, target));
-        while self.changes.len() > CHANGES_MAX {
-            self.changes.pop_front();
-        }
+        self.changes.add(target, CHANGES_MAX);
     }
 }
 
