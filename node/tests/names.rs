@@ -2,63 +2,26 @@
 
 mod program;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::Duration;
 
+use program::client::Client;
 use program::cluster::{Cluster, Node, until};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const HEADER: &str = "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' \
-     xmlns:stream='http://etherx.jabber.org/streams'>";
-
 /// What the node answers to a stranger who registers, over direct TLS.
 fn register(node: &Node, name: &str) -> String {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let authority = CertificateDer::from_pem_file(node.dir().join("tls/ca.pem"));
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(authority.expect("a certificate"))
-        .expect("an authority");
-    let versions =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = versions
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"xmpp-client".to_vec()];
-    let host = "localhost".try_into().expect("a name");
-    let tls = ClientConnection::new(Arc::new(config), host).expect("a connection");
-    let socket = TcpStream::connect(("127.0.0.1", node.port(5223))).expect("a listener");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    let mut stream = StreamOwned::new(tls, socket);
-    stream.write_all(HEADER.as_bytes()).expect("sent");
-    let _ = heard(&mut stream, "</stream:features>");
-    let iq = format!(
+    let mut client = Client::connect(node.dir(), node.port(5223)).expect("it is let in");
+    client.send(&format!(
         "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
          <password>something long</password></query></iq>"
-    );
-    stream.write_all(iq.as_bytes()).expect("sent");
-    let begun = heard(&mut stream, ">");
+    ));
+    let begun = client.heard(">");
     match begun.ends_with("/>") {
         true => begun,
-        false => begun + &heard(&mut stream, "</iq>"),
+        false => begun + &client.heard("</iq>"),
     }
-}
-
-/// What is read until this comes.
-fn heard(stream: &mut impl Read, until: &str) -> String {
-    let (mut bytes, mut byte) = (Vec::new(), [0]);
-    while !bytes.ends_with(until.as_bytes()) && stream.read(&mut byte).expect("it answers") > 0 {
-        bytes.push(byte[0]);
-    }
-    String::from_utf8(bytes).expect("UTF-8")
 }
 
 fn json(node: &Node, words: &[&str]) -> Value {
