@@ -36,7 +36,8 @@ impl SessionActor {
             if !self.may_read() {
                 return;
             }
-            let bytes_max = match self.bytes_max() {
+            let now_ms = self.shared.quota.now_ms();
+            let bytes_max = match self.bytes_max(now_ms) {
                 Ok(bytes_max) => bytes_max,
                 Err(wait) => return self.timers.arm(Alarm::Rested, wait),
             };
@@ -45,7 +46,7 @@ impl SessionActor {
             };
             match read {
                 Ok(Read::Some { more, secured }) => {
-                    self.received(secured, scratch, now);
+                    self.received(secured, scratch, (now, now_ms));
                     if more {
                         cx.waker().wake_by_ref();
                         return;
@@ -74,8 +75,7 @@ impl SessionActor {
 
     /// What the next read may take, by the limits of the stream and the budgets that it takes from; or how long it
     /// waits.
-    fn bytes_max(&mut self) -> Result<usize, Duration> {
-        let now_ms = self.shared.quota.now_ms();
+    fn bytes_max(&mut self, now_ms: u64) -> Result<usize, Duration> {
         self.pace.follow(now_ms);
         self.quota.exempt(self.pace.is_exempt());
         let wait_ms = match self.pace.wait_ms(now_ms) {
@@ -88,7 +88,7 @@ impl SessionActor {
         }
     }
 
-    fn received(&mut self, secured: bool, scratch: &mut Scratch, now: Timestamp) {
+    fn received(&mut self, secured: bool, scratch: &mut Scratch, (now, now_ms): (Timestamp, u64)) {
         if secured && let Some(tls) = self.wire.tls() {
             let facts = tls.facts();
             self.event(Event::Secured(facts), scratch, now);
@@ -103,7 +103,6 @@ impl SessionActor {
         scratch.elements = 0;
         let plain = std::mem::take(&mut scratch.plain);
         self.digest(&plain, scratch, now);
-        let now_ms = self.shared.quota.now_ms();
         if let Some(by) = self.pace.take(bytes, scratch.elements, now_ms) {
             scratch.meters.rests(by).increment(1);
         }
