@@ -1,5 +1,5 @@
-//! The version of a list by target, and what has changed in it lately: so that who follows the list is told no more than
-//! that.
+//! The version of a list by target, and what has changed in it lately: so that who follows the list is told no more
+//! than that.
 
 use std::collections::{BTreeSet, VecDeque};
 
