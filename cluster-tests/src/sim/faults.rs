@@ -3,7 +3,7 @@
 
 use super::clock::{Drift, MS, Micros, SECOND};
 use super::dice::Dice;
-use super::world::{CONNECTIONS, CONTROLS, DATABASE, ROUTERS};
+use super::world::{CONNECTIONS, CONTROLS, DATABASE, ROUTERS, routers};
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) enum Fault {
     NoGroup(u32),
     /// A process dies, and starts again afterwards.
     Crash(u32),
-    /// A process stands still, as with SIGSTOP.
+    /// A router without clients stands still, as with SIGSTOP.
     Pause(u32),
     /// A member's log takes nothing.
     FullLog(u32),
@@ -76,7 +76,7 @@ pub(crate) fn faults(seed: u64, shards: u16) -> Vec<Scheduled> {
     let count = dice.between(4, 16);
     let mut faults: Vec<_> = (0..count)
         .map(|_| {
-            let fault = draw(weather, shards, dice);
+            let fault = draw(weather, shards, &routers(seed), dice);
             let at = dice.between(CHAOS.start, CHAOS.end);
             let longest = match fault {
                 Fault::Cut(..) | Fault::CutOneWay(..) if weather != Weather::Stormy => 1_500 * MS,
@@ -104,9 +104,8 @@ pub(crate) fn drift(seed: u64, node: u32) -> Drift {
     }
 }
 
-fn draw(weather: Weather, shards: u16, dice: &mut Dice) -> Fault {
+fn draw(weather: Weather, shards: u16, routers: &[u32], dice: &mut Dice) -> Fault {
     let all: Vec<u32> = CONTROLS.chain(ROUTERS).chain(CONNECTIONS).collect();
-    let routers: Vec<u32> = ROUTERS.collect();
     let controls: Vec<u32> = CONTROLS.collect();
     let connections: Vec<u32> = CONNECTIONS.collect();
     let one = dice.pick(&all);
@@ -124,14 +123,14 @@ fn draw(weather: Weather, shards: u16, dice: &mut Dice) -> Fault {
         5 => Fault::FullStore,
         6 => Fault::FullLog(dice.pick(&controls)),
         7 => Fault::Cut(one, other),
-        8 => Fault::Move(dice.below(u64::from(shards)) as u16, dice.pick(&routers)),
+        8 => Fault::Move(dice.below(u64::from(shards)) as u16, dice.pick(routers)),
         9 => Fault::Drain(dice.pick(&connections)),
         10 => Fault::Crash(one),
         11 => Fault::Isolate(one),
-        12 => Fault::Pause(dice.pick(&routers)),
-        13 => Fault::NoGroup(dice.pick(&routers)),
+        12 => Fault::Pause(dice.pick(&ROUTERS.collect::<Vec<_>>())),
+        13 => Fault::NoGroup(dice.pick(routers)),
         _ if dice.below(2) == 0 => Fault::StoreDies,
-        _ => Fault::Cut(dice.pick(&routers), DATABASE),
+        _ => Fault::Cut(dice.pick(routers), DATABASE),
     }
 }
 

@@ -109,6 +109,11 @@ impl Sink for Inbox {
         true
     }
 
+    /// A shard that reaches it without a link is in its process.
+    fn is_alone(&self) -> bool {
+        true
+    }
+
     fn kept(&self) -> Option<Kept> {
         let kept = self.queue().kept()?;
         Some(match self.planted {

@@ -49,6 +49,15 @@ pub(crate) struct Settings {
     pub(crate) link: LinkOptions,
 }
 
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Roles {
+    /// It serves shards.
+    pub(crate) routes: bool,
+    /// Clients connect to it.
+    pub(crate) connects: bool,
+}
+
 /// A running process.
 pub(crate) struct Process {
     pub(crate) id: u32,
@@ -92,11 +101,12 @@ impl Process {
     pub(crate) fn start(
         id: u32,
         life: u32,
-        routes: bool,
+        roles: Roles,
         drift: Drift,
         settings: &Settings,
         now: Micros,
     ) -> Self {
+        let Roles { routes, connects } = roles;
         let clock = NodeClock::start(drift, now);
         let handle = clock.runtime().handle().clone();
         let guard = handle.enter();
@@ -123,7 +133,7 @@ impl Process {
         handle.spawn(renew);
         let planted = settings.planted;
         let budgets =
-            (!routes).then(|| Budgets::start(&control, (node, life), drift, now, planted));
+            connects.then(|| Budgets::start(&control, (node, life), drift, now, planted));
         let hall = hall(id, life, settings, &map, &mailboxes, &handle);
         let local = routes.then_some(&mailboxes);
         let ways = ways(id, life, settings, &map, local, &handle);

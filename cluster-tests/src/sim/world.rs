@@ -51,6 +51,12 @@ pub(crate) const ROUTERS: RangeInclusive<u32> = 4..=6;
 /// The nodes with clients.
 pub(crate) const CONNECTIONS: RangeInclusive<u32> = 7..=8;
 
+/// The nodes with shards in the run of a seed: in one of three, a node with clients has shards as well.
+pub(crate) fn routers(seed: u64) -> Vec<u32> {
+    let both = (seed % 3 == 1).then_some(*CONNECTIONS.end());
+    ROUTERS.chain(both).collect()
+}
+
 /// Shards of the cluster.
 pub(crate) const SHARDS: u16 = 12;
 

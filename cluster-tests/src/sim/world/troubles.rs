@@ -2,9 +2,9 @@
 
 use rookery_control::{Command, NodeId};
 
-use super::{CALM_AT, CONNECTIONS, CONTROLS, DATABASE, Event, ROUTERS, World};
+use super::{CALM_AT, CONNECTIONS, CONTROLS, DATABASE, Event, ROUTERS, World, routers};
 use crate::sim::faults::{Fault, drift};
-use crate::sim::process::Process;
+use crate::sim::process::{Process, Roles};
 
 impl World {
     pub(super) fn fault_begins(&mut self, at: usize) {
@@ -104,13 +104,16 @@ impl World {
         self.start(node);
     }
 
-    /// Starts a router or a connection node.
+    /// Starts a router, a connection node, or one that is both.
     pub(super) fn start(&mut self, node: u32) {
         let life = self.lives.entry(node).or_default();
         *life += 1;
         let (life, drift) = (*life, drift(self.seed, node));
-        let routes = ROUTERS.contains(&node);
-        let process = Process::start(node, life, routes, drift, &self.settings, self.now);
+        let roles = Roles {
+            routes: routers(self.seed).contains(&node),
+            connects: CONNECTIONS.contains(&node),
+        };
+        let process = Process::start(node, life, roles, drift, &self.settings, self.now);
         self.processes.insert(node, process);
     }
 
