@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::cluster::{Cluster, CredentialsError, RestError};
 use crate::config::{Config, Problems, Role, Source, changed_options};
-use crate::operation::{FilterError, LogHandle};
+use crate::operation::{Ceilings, FilterError, LogHandle, MachineMemory, OpenFiles, mebibytes};
 use crate::quota::QuotaKeeper;
 use crate::session_settings::SessionSettings;
 
@@ -191,9 +191,27 @@ impl Operator {
             Some(control),
             shards,
             Some(self.listeners()),
+            Some(self.machine()),
             self.draining(),
         ];
         parts.into_iter().flatten().collect()
+    }
+
+    /// What the node may use of its machine. It works on a machine that is too small, until that is full.
+    fn machine(&self) -> Component {
+        let ceilings = Ceilings::of(&self.0.running.load());
+        let (files, memory) = (OpenFiles::reachable(), MachineMemory::read());
+        let memory = memory.map_or_else(String::new, |memory| {
+            format!(" of {}", mebibytes(memory.bytes))
+        });
+        let detail = format!(
+            "with {} clients {} of {} files, {}{memory} of memory",
+            ceilings.connections,
+            ceilings.files,
+            files.max,
+            mebibytes(ceilings.expected_bytes())
+        );
+        component("machine", true, detail)
     }
 
     /// How names are checked.
