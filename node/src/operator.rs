@@ -20,6 +20,7 @@ use crate::config::{Config, Problems, Role, Source, changed_options};
 use crate::operation::{FilterError, LogHandle};
 use crate::quota::QuotaKeeper;
 use crate::session_settings::SessionSettings;
+use crate::watchers::WatcherOptions;
 
 /// The handle: cheap to clone, for any thread.
 #[derive(Clone)]
@@ -45,6 +46,8 @@ pub struct Parts {
     pub sessions: SessionSettings,
     /// The node's part of the traffic budgets.
     pub quota: QuotaKeeper,
+    /// Who is told what happens.
+    pub watchers: watch::Sender<Arc<WatcherOptions>>,
     /// The node's part in a cluster, if it is in one.
     pub cluster: Option<Cluster>,
 }
@@ -312,6 +315,7 @@ impl Operator {
             .archive
             .store(Arc::new(next.archive.clone()));
         parts.environment.names.store(Arc::new(next.names.clone()));
+        parts.watchers.send_replace(Arc::new(next.watchers.clone()));
         parts.sessions.reconfigure(next);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
@@ -422,6 +426,7 @@ const LIVE: &[&str] = &[
     "connection.handshakes_max",
     "registration.",
     "names.",
+    "watchers.",
     "quota.",
     "archive.",
     "router.",

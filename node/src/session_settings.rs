@@ -54,6 +54,14 @@ impl SessionSettings {
         });
     }
 
+    /// Names without an account pretend to have salts by this secret from now on.
+    pub fn set_decoy_secret(&self, secret: [u8; 32]) {
+        self.0.rcu(|old| SessionConfig {
+            decoy_secret: secret,
+            ..SessionConfig::clone(old)
+        });
+    }
+
     /// Follows the policy, until the control group is gone.
     pub async fn follow(self, mut policy: watch::Receiver<Arc<Policy>>) {
         loop {

@@ -12,6 +12,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 use crate::modules::Registry;
+use crate::noticed::Noticed;
 use crate::{ArchiveOptions, RouterOptions};
 
 /// The surroundings of a shard: its hosts, its options, its modules.
@@ -26,6 +27,8 @@ pub struct Environment {
     pub archive: ArcSwap<ArchiveOptions>,
     /// How names are checked, and what becomes of those of deleted accounts; replaced like the options.
     pub names: ArcSwap<NameOptions>,
+    /// What the control group is to hear of: refused registrations, and events.
+    pub noticed: Noticed,
     /// How many shards there are; fixed at start, unlike the other options.
     pub shards: u16,
     /// The modules.
@@ -52,6 +55,7 @@ impl Environment {
             options: ArcSwap::from_pointee(options),
             archive: ArcSwap::default(),
             names: ArcSwap::default(),
+            noticed: Noticed::default(),
             modules,
             unacked_bytes: Arc::default(),
             started,

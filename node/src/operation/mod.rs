@@ -12,3 +12,4 @@ pub use folder::{Folder, FolderError, PidFile};
 pub use logging::{FilterError, LogHandle, check_filter};
 pub use open_files::OpenFiles;
 pub use process_usage::ProcessUsage;
+pub(crate) use secret::keep_secret;

@@ -137,6 +137,8 @@ namespaces! {
     STANZA_IDS = "urn:xmpp:sid:0";
     /// XEP-0363: HTTP File Upload.
     UPLOAD = "urn:xmpp:http:upload:0";
+    /// XEP-0377: Blocking Command Reports.
+    REPORTING = "urn:xmpp:reporting:1";
     /// XEP-0380: Explicit Message Encryption.
     ENCRYPTION = "urn:xmpp:eme:0";
     /// XEP-0384: OMEMO Encryption.

@@ -25,6 +25,7 @@ mod ping;
 mod private_xml;
 pub mod registration;
 mod registry;
+mod reporting;
 mod result_sets;
 pub(crate) mod retraction;
 mod stanza_ids;

@@ -25,6 +25,7 @@ pub fn all() -> Vec<Box<dyn Module>> {
         Box::new(super::ping::Ping),
         Box::new(super::private_xml::PrivateXml),
         Box::new(super::registration::Registration),
+        Box::new(super::reporting::Reporting),
         Box::new(super::result_sets::ResultSets),
         Box::new(super::retraction::MessageRetraction),
         Box::new(super::stanza_ids::StanzaIds),
