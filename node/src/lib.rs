@@ -30,6 +30,7 @@ pub mod bans;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+mod contact;
 mod drain;
 mod guard;
 pub mod http;

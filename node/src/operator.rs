@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use rookery_connection::{ConnectionRole, TlsHosts, TlsLoadError};
 use rookery_control::{Control, NameOptions, NameRuleError, NamesRefused, Unavailable};
 use rookery_proto::admin::{Component, HostStatus, Listener, ShowStatusResponse};
+use rookery_router::Contact;
 use rookery_router::environment::Environment;
 use rookery_session::BandwidthOptions;
 use rookery_store::Store;
@@ -199,6 +200,12 @@ impl Operator {
         parts.into_iter().flatten().collect()
     }
 
+    /// Whether registration may be opened to strangers.
+    pub fn allows_strangers(&self) -> bool {
+        let contact = self.0.parts.environment.contact.load();
+        contact.options.allows_strangers()
+    }
+
     /// How names are checked.
     pub fn names(&self) -> Arc<NameOptions> {
         self.0.parts.environment.names.load_full()
@@ -315,8 +322,10 @@ impl Operator {
             .archive
             .store(Arc::new(next.archive.clone()));
         parts.environment.names.store(Arc::new(next.names.clone()));
+        let contact = Contact::new(next.contact.clone());
+        parts.environment.contact.store(Arc::new(contact));
         parts.watchers.send_replace(Arc::new(next.watchers.clone()));
-        parts.sessions.reconfigure(next);
+        parts.sessions.reconfigure(next, &parts.environment);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
             serving.connection.set_bandwidth(next.bandwidth.clone());
@@ -426,6 +435,7 @@ const LIVE: &[&str] = &[
     "connection.handshakes_max",
     "registration.",
     "names.",
+    "contact.",
     "watchers.",
     "quota.",
     "archive.",

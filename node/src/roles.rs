@@ -16,7 +16,7 @@ use rookery_control::{Control, NodeId};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
-use rookery_router::{RouterRole, StartError as RouterError};
+use rookery_router::{Contact, RouterRole, StartError as RouterError};
 use rookery_session::carrier::{RoutersRef, ShardId};
 use rookery_store::{Backend, ScyllaStore, SqliteStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
@@ -415,6 +415,8 @@ fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, Ro
     let environment = Environment::new(hosts.to_vec(), admins, options, modules, Timestamp::now());
     environment.archive.store(Arc::new(config.archive.clone()));
     environment.names.store(Arc::new(config.names.clone()));
+    let contact = Contact::new(config.contact.clone());
+    environment.contact.store(Arc::new(contact));
     Ok(environment)
 }
 

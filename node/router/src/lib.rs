@@ -18,6 +18,7 @@
 
 pub mod account;
 pub mod carrier;
+mod contact;
 pub mod environment;
 mod lease;
 pub mod modules;
@@ -27,6 +28,7 @@ mod ownership;
 pub mod role;
 pub mod shard;
 
+pub use contact::{Contact, ContactOptions};
 pub use lease::Lease;
 pub use noticed::Noticed;
 pub use options::{ArchiveDefault, ArchiveOptions, PASSWORD_BYTES_MAX, RouterOptions};

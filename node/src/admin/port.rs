@@ -161,9 +161,9 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
     let bans = BansServer::new(BansService::new(operator.clone()));
     let throttle = ThrottleServer::new(ThrottleService::new(control.clone()));
     let events = EventsServer::new(EventsService::new(control.clone()));
-    let guard = GuardServer::new(GuardService::new(control.clone()));
+    let guard = GuardServer::new(GuardService::new(control));
     let quota = QuotaServer::new(QuotaService::new(&operator, shards));
-    let registration = RegistrationServer::new(RegistrationService::new(control));
+    let registration = RegistrationServer::new(RegistrationService::new(operator.clone()));
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(health::follow(reporter, operator.clone()));
     let server = ServerServer::new(ServerService::new(operator));

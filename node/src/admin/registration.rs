@@ -13,14 +13,35 @@ use rookery_proto::admin::{
 };
 use tonic::{Request, Response, Status};
 
+use crate::operator::Operator;
+
 /// Answers for the registration policy.
 pub(super) struct RegistrationService {
+    operator: Operator,
     control: Control,
 }
 
 impl RegistrationService {
-    pub(super) fn new(control: Control) -> Self {
-        Self { control }
+    pub(super) fn new(operator: Operator) -> Self {
+        let control = operator.control().clone();
+        Self { operator, control }
+    }
+
+    /// Refuses to let strangers in where they have nobody to complain to.
+    fn check_contact(
+        &self,
+        before: RegistrationMode,
+        wanted: RegistrationMode,
+        force: bool,
+    ) -> Result<(), Status> {
+        let opens = wanted.is_open_to_strangers() && !before.is_open_to_strangers();
+        if !opens || force || self.operator.allows_strangers() {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(
+            "registration would be open to strangers, and `contact.abuse` names nobody to complain to: \
+             set it in the configuration and reload, or insist with --force",
+        ))
     }
 
     /// The policy as the control group has it, not as this node last heard of it.
@@ -56,6 +77,7 @@ impl Registration for RegistrationService {
             ApiMode::On => RegistrationMode::On,
             ApiMode::Closed => RegistrationMode::Closed,
         };
+        self.check_contact(before.registration.mode, wanted.mode, request.force)?;
         set_windows(&mut wanted, &request.windows)?;
         wanted.overload = match request.overload.as_str() {
             "" => wanted.overload,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use rookery_control::{NameKind, NameRule, RegistrationLists};
+use rookery_control::{NameKind, NameRule, RegistrationLists, RegistrationMode};
+use rookery_router::Contact;
 use rookery_session::exempt_jid;
 use rookery_store::Backend;
 use rookery_xmpp::clock::Timestamp;
@@ -13,6 +14,7 @@ use toml::{Table, Value};
 use super::bounds::{BOUNDS, Bound};
 use super::{Config, Location, Problem, Role};
 use crate::cluster::is_address;
+use crate::contact::ContactUri;
 use crate::operation::{FilterError, check_filter};
 use crate::watchers::{Target, Template};
 
@@ -34,6 +36,7 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
     problems.extend(names(config, &place));
     problems.extend(registration(config, &place));
     problems.extend(watchers(config, &place));
+    problems.extend(contact(config, &place));
     problems.extend(log(config, &place));
     problems.extend(admin(config, &place));
     problems.extend(cluster(config, &place));
@@ -279,6 +282,46 @@ fn watchers(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> 
     {
         let reason = format!("`watchers.webhook` cannot be used: {error}");
         problems.push(Problem::new(place("watchers.webhook"), reason));
+    }
+    problems
+}
+
+fn contact(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let contact = &config.contact;
+    let mut problems = accounts(config, &contact.mailbox_jids, "contact.mailbox_jids", place);
+    for (kind, addresses) in contact.kinds() {
+        let key = format!("contact.{}", kind.trim_end_matches("-addresses"));
+        for text in addresses {
+            if let Err(error) = text.parse::<ContactUri>() {
+                let reason = format!("`{text}` in `{key}` cannot be an address: {error}");
+                problems.push(Problem::new(place(&key), reason));
+            }
+        }
+    }
+    let readers = Contact::new(contact.clone());
+    for jid in &contact.mailbox_jids {
+        let is_mailbox = |jid: &Jid| jid.local().is_some() && !readers.recipients(jid).is_empty();
+        if jid.parse().as_ref().is_ok_and(is_mailbox) {
+            let reason = format!("`{jid}` in `contact.mailbox_jids` is itself a mailbox");
+            let problem = Problem::new(place("contact.mailbox_jids"), reason);
+            let hint = "name the account of a person, or take the name out of `contact.mailboxes`";
+            problems.push(problem.with_hint(hint));
+        }
+    }
+    if contact.mailbox_jids.len() > Contact::RECIPIENTS_MAX {
+        let reason = format!(
+            "`contact.mailbox_jids` names {} accounts, and each message would become as many",
+            contact.mailbox_jids.len()
+        );
+        let hint = format!("at most {}", Contact::RECIPIENTS_MAX);
+        problems.push(Problem::new(place("contact.mailbox_jids"), reason).with_hint(hint));
+    }
+    let mode = RegistrationMode::from(config.registration.mode);
+    if mode.is_open_to_strangers() && !contact.allows_strangers() {
+        let reason =
+            "registration is open to strangers, and `contact.abuse` names nobody to complain to";
+        let hint = "such as abuse = [\"mailto:abuse@example.org\"] under [contact]; forced = true does without";
+        problems.push(Problem::new(place("registration.mode"), reason).with_hint(hint));
     }
     problems
 }

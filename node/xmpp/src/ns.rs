@@ -87,6 +87,8 @@ namespaces! {
     PUBSUB = "http://jabber.org/protocol/pubsub";
     /// XEP-0060: Publish-Subscribe, notifications.
     PUBSUB_EVENT = "http://jabber.org/protocol/pubsub#event";
+    /// XEP-0033: Extended Stanza Addressing.
+    ADDRESSES = "http://jabber.org/protocol/address";
     /// XEP-0060: Publish-Subscribe, ownership.
     PUBSUB_OWNER = "http://jabber.org/protocol/pubsub#owner";
     /// XEP-0060: Publish-Subscribe, error conditions.

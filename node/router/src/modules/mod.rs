@@ -16,6 +16,7 @@ mod archive_preferences;
 mod blocking;
 pub mod caps;
 pub(crate) mod carbons;
+mod contact_addresses;
 mod delayed_delivery;
 mod disco;
 mod extended_disco;

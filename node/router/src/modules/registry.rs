@@ -18,6 +18,7 @@ pub fn all() -> Vec<Box<dyn Module>> {
         Box::new(super::blocking::Blocking),
         Box::new(super::caps::Caps),
         Box::new(super::carbons::Carbons),
+        Box::new(super::contact_addresses::ContactAddresses),
         Box::new(super::delayed_delivery::DelayedDelivery),
         Box::new(super::disco::Disco),
         Box::new(super::extended_disco::ExtendedDisco),

@@ -165,20 +165,31 @@ const HOUR_MS: u64 = 3_600_000;
 mod tests {
     use super::*;
 
-    fn block(items: &str) -> Element {
-        let text = format!("<block xmlns='urn:xmpp:blocking'>{items}</block>");
-        Element::parse(text.as_bytes()).expect("an element")
+    fn block(items: impl IntoIterator<Item = Element>) -> Element {
+        let block = Element::new("block", ns::BLOCKING);
+        items.into_iter().fold(block, Element::with_child)
     }
 
-    fn item(jid: &str, report: &str) -> String {
-        format!("<item jid='{jid}'><report xmlns='urn:xmpp:reporting:1' {report}</report></item>")
+    fn item(jid: &str, reason: Option<&str>) -> Element {
+        let mut report = Element::new("report", ns::REPORTING);
+        if let Some(reason) = reason {
+            report.set_attr("reason", reason);
+        }
+        let item = Element::new("item", ns::BLOCKING).with_attr("jid", jid);
+        item.with_child(report)
     }
 
     #[test]
     fn a_report_says_for_what_and_whom_and_what_the_user_says() {
-        let report = "reason='urn:xmpp:reporting:spam'>\
-            <stanza-id xmlns='urn:xmpp:sid:0' by='a@b' id='1'/><text>Never  came\n\u{9b}trouble</text>";
-        let found = reports(&block(&item("romeo@montague.net/orchard", report)));
+        let text = "Never  came\n\u{9b}trouble";
+        let report = Element::new("report", ns::REPORTING)
+            .with_attr("reason", "urn:xmpp:reporting:spam")
+            .with_child(Element::new("stanza-id", ns::STANZA_IDS))
+            .with_child(Element::new("text", ns::REPORTING).with_text(text));
+        let item = Element::new("item", ns::BLOCKING)
+            .with_attr("jid", "romeo@montague.net/orchard")
+            .with_child(report);
+        let found = reports(&block([item]));
         assert_eq!(
             found[0].detail(),
             "spam by romeo@montague.net, stanzas named: 1: Never came trouble"
@@ -187,17 +198,20 @@ mod tests {
 
     #[test]
     fn what_is_no_report_is_passed_over() {
-        for (jid, report) in [
-            ("romeo@montague.net", ">"),
-            ("romeo@montague.net", "reason=''>"),
-            ("romeo@montague.net", "reason='spam and more'>"),
-            ("@", "reason='urn:xmpp:reporting:spam'>"),
+        for (jid, reason) in [
+            ("romeo@montague.net", None),
+            ("romeo@montague.net", Some("")),
+            ("romeo@montague.net", Some("spam and more")),
+            ("@", Some("urn:xmpp:reporting:spam")),
         ] {
-            assert_eq!(reports(&block(&item(jid, report))), [], "{jid} {report}");
+            let found = reports(&block([item(jid, reason)]));
+            assert_eq!(found, [], "{jid} {reason:?}");
         }
-        assert_eq!(reports(&block("<item jid='a@b.c'/>")), []);
-        let many = item("a@b.c", "reason='urn:xmpp:reporting:abuse'>").repeat(99);
-        assert_eq!(reports(&block(&many)).len(), REPORTS_MAX);
+        let plain = Element::new("item", ns::BLOCKING).with_attr("jid", "a@b.c");
+        assert_eq!(reports(&block([plain])), []);
+        let abuse = Some("urn:xmpp:reporting:abuse");
+        let many = (0..99).map(|_| item("a@b.c", abuse));
+        assert_eq!(reports(&block(many)).len(), REPORTS_MAX);
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub(super) enum RegistrationCommand {
         /// How often a limit is met within an hour before that is an event; 0 for never.
         #[arg(long, value_name = "N")]
         limited_often: Option<u32>,
+        /// Open registration though `contact.abuse` names nobody to complain to.
+        #[arg(long)]
+        force: bool,
     },
     /// Return to the policy of the configuration.
     Reset,
@@ -77,11 +80,13 @@ impl RegistrationCommand {
                 overload,
                 overload_block,
                 limited_often,
+                force,
             } => {
                 let request = SetRegistrationRequest {
                     overload: overload.unwrap_or_default(),
                     overload_block_ms: overload_block.map(|span| span.as_ms().into()),
                     limited_often,
+                    force,
                     ..request(mode, &window)?
                 };
                 let set = client.set_registration(request).await?.into_inner();
