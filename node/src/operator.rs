@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use rookery_connection::{ConnectionRole, TlsHosts, TlsLoadError};
 use rookery_control::{Control, NameOptions, NameRuleError, NamesRefused, Unavailable};
 use rookery_proto::admin::{Component, HostStatus, Listener, ShowStatusResponse};
+use rookery_router::Contact;
 use rookery_router::environment::Environment;
 use rookery_session::BandwidthOptions;
 use rookery_store::Store;
@@ -20,6 +21,7 @@ use crate::config::{Config, Problems, Role, Source, changed_options};
 use crate::operation::{Ceilings, FilterError, LogHandle, MachineMemory, OpenFiles, mebibytes};
 use crate::quota::QuotaKeeper;
 use crate::session_settings::SessionSettings;
+use crate::watchers::WatcherOptions;
 
 /// The handle: cheap to clone, for any thread.
 #[derive(Clone)]
@@ -45,6 +47,8 @@ pub struct Parts {
     pub sessions: SessionSettings,
     /// The node's part of the traffic budgets.
     pub quota: QuotaKeeper,
+    /// Who is told what happens.
+    pub watchers: watch::Sender<Arc<WatcherOptions>>,
     /// The node's part in a cluster, if it is in one.
     pub cluster: Option<Cluster>,
 }
@@ -214,6 +218,12 @@ impl Operator {
         component("machine", true, detail)
     }
 
+    /// Whether registration may be opened to strangers.
+    pub fn allows_strangers(&self) -> bool {
+        let contact = self.0.parts.environment.contact.load();
+        contact.options.allows_strangers()
+    }
+
     /// How names are checked.
     pub fn names(&self) -> Arc<NameOptions> {
         self.0.parts.environment.names.load_full()
@@ -330,7 +340,10 @@ impl Operator {
             .archive
             .store(Arc::new(next.archive.clone()));
         parts.environment.names.store(Arc::new(next.names.clone()));
-        parts.sessions.reconfigure(next);
+        let contact = Contact::new(next.contact.clone());
+        parts.environment.contact.store(Arc::new(contact));
+        parts.watchers.send_replace(Arc::new(next.watchers.clone()));
+        parts.sessions.reconfigure(next, &parts.environment);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
             serving.connection.set_bandwidth(next.bandwidth.clone());
@@ -440,6 +453,8 @@ const LIVE: &[&str] = &[
     "connection.handshakes_max",
     "registration.",
     "names.",
+    "contact.",
+    "watchers.",
     "quota.",
     "archive.",
     "router.",

@@ -172,6 +172,7 @@ impl Server {
             tls: foundation.tls.clone(),
             sessions: foundation.sessions.clone(),
             quota: foundation.quota.clone(),
+            watchers: foundation.watchers.clone(),
             cluster: foundation.cluster.clone(),
         });
         let store = foundation.store.clone();

@@ -20,12 +20,14 @@ use crate::raft::{
 };
 use crate::remote::{Link, Remote, Updates};
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, GuardList, NameForms, NameRules, NodeId, Outcome,
-    Policy, RegistrationPolicy, ReservationId, ShardMap,
+    BanList, Command, Directory, EndedLeases, EventsHead, GuardList, Listing, NameForms, NameRules,
+    NodeId, Outcome, Policy, RefusalCause, RegistrationMode, RegistrationPolicy, ReservationId,
+    ShardMap,
 };
 
 mod bans;
 mod cluster;
+mod events;
 mod guard;
 mod names;
 mod quota;
@@ -68,6 +70,7 @@ struct Inner {
     guard: watch::Receiver<Arc<GuardList>>,
     names: watch::Receiver<Arc<NameRules>>,
     ended_leases: watch::Receiver<Arc<EndedLeases>>,
+    events: watch::Receiver<EventsHead>,
     timeout: Duration,
 }
 
@@ -146,6 +149,7 @@ impl Control {
         let (blocks, guard) = watch::channel(Arc::default());
         let (rules, names) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
+        let (heads, events) = watch::channel(EventsHead::default());
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
             store,
@@ -175,6 +179,9 @@ impl Control {
             publish_ended_leases: Box::new(move |ended| {
                 endings.send_replace(ended);
             }),
+            publish_events: Box::new(move |head| {
+                heads.send_replace(head);
+            }),
         });
         driver.start().map_err(raft_error)?;
         let failure = driver.spawn()?;
@@ -189,6 +196,7 @@ impl Control {
             guard,
             names,
             ended_leases,
+            events,
             timeout,
         })))
     }
@@ -209,6 +217,7 @@ impl Control {
         let (blocks, guard) = watch::channel(Arc::default());
         let (rules, names) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
+        let (heads, events) = watch::channel(EventsHead::default());
         let published = Arc::clone(&policy);
         let updates = Updates {
             policy: Box::new(move |policy| {
@@ -223,6 +232,7 @@ impl Control {
             guard: blocks,
             names: rules,
             ended_leases: endings,
+            events: heads,
         };
         let control = Self(Arc::new(Inner {
             way: Way::Remote(Remote::new(link, node, incarnation, options)),
@@ -235,6 +245,7 @@ impl Control {
             guard,
             names,
             ended_leases,
+            events,
             timeout: Duration::from_millis(options.proposal_timeout_ms) + GRACE,
         }));
         (control, updates)
@@ -253,6 +264,10 @@ impl Control {
             name,
             now,
         } = reserve;
+        if let Some(refused) = self.refused_here(address) {
+            gauges::registration(&Err(refused));
+            return Err(refused);
+        }
         let command = Command::Reserve {
             forms: Some(NameForms::of(&name)),
             host,
@@ -262,6 +277,7 @@ impl Control {
         let decision = match self.propose(command, now).await {
             Ok(Outcome::Reserved(reservation)) => Ok(reservation),
             Ok(Outcome::Closed) => Err(RegistrationRefused::Closed),
+            Ok(Outcome::Refused(cause)) => Err(RegistrationRefused::Refused(cause)),
             Ok(Outcome::NameWithheld { by, kind }) => {
                 tracing::info!(by, kind = kind.as_str(), "registration refused by its name");
                 Err(RegistrationRefused::Name(kind))
@@ -278,6 +294,23 @@ impl Control {
         };
         gauges::registration(&decision);
         decision
+    }
+
+    /// Whether the policy, as this node knows it, lets nobody in from there: a flood from a network that is blocked costs
+    /// the group nothing. A node that has heard of no policy yet asks.
+    fn refused_here(&self, address: IpAddr) -> Option<RegistrationRefused> {
+        let policy = self.policy();
+        if policy.version == 0 {
+            return None;
+        }
+        match policy.lists.judge(address) {
+            Listing::Blocked => Some(RegistrationRefused::Refused(RefusalCause::Blocked)),
+            Listing::NotAllowed => Some(RegistrationRefused::Refused(RefusalCause::NotAllowed)),
+            _ if policy.registration.mode == RegistrationMode::Closed => {
+                Some(RegistrationRefused::Closed)
+            }
+            Listing::Allowed | Listing::Unlisted => None,
+        }
     }
 
     /// The account exists. Durable when it returns; doing it again is safe.

@@ -60,6 +60,7 @@ pub(crate) fn registration(decision: &Result<ReservationId, RegistrationRefused>
         Err(RegistrationRefused::Closed) => ("closed", ""),
         Err(RegistrationRefused::Throttled { window, .. }) => ("throttled", window.as_str()),
         Err(RegistrationRefused::Name(kind)) => (kind.as_str(), ""),
+        Err(RegistrationRefused::Refused(cause)) => (cause.as_str(), ""),
         Err(RegistrationRefused::Unavailable(unavailable)) => ("unavailable", unavailable.as_str()),
     };
     counter!("rookery_control_registrations_total", "decision" => decision, "window" => window)

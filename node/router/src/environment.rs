@@ -11,7 +11,9 @@ use rookery_store::name::Tombstone;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
+use crate::contact::Contact;
 use crate::modules::Registry;
+use crate::noticed::Noticed;
 use crate::{ArchiveOptions, RouterOptions};
 
 /// The surroundings of a shard: its hosts, its options, its modules.
@@ -26,6 +28,10 @@ pub struct Environment {
     pub archive: ArcSwap<ArchiveOptions>,
     /// How names are checked, and what becomes of those of deleted accounts; replaced like the options.
     pub names: ArcSwap<NameOptions>,
+    /// How people reach whoever runs the server; replaced like the options.
+    pub contact: ArcSwap<Contact>,
+    /// What the control group is to hear of: refused registrations, and events.
+    pub noticed: Noticed,
     /// How many shards there are; fixed at start, unlike the other options.
     pub shards: u16,
     /// The modules.
@@ -52,6 +58,8 @@ impl Environment {
             options: ArcSwap::from_pointee(options),
             archive: ArcSwap::default(),
             names: ArcSwap::default(),
+            contact: ArcSwap::default(),
+            noticed: Noticed::default(),
             modules,
             unacked_bytes: Arc::default(),
             started,

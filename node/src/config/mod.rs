@@ -83,6 +83,10 @@ sections! {
     registration: rookery_control::RegistrationOptions;
     /// Which names nobody may register, and what becomes of the names of deleted accounts.
     names: rookery_control::NameOptions;
+    /// How people reach whoever runs the server, and who gets what is written to it.
+    contact: rookery_router::ContactOptions;
+    /// Who is told when something happens that an operator should know.
+    watchers: crate::watchers::WatcherOptions;
     /// Where clients connect, and what their connections may cost.
     connection: rookery_connection::ConnectionOptions;
     /// The certificates of the virtual hosts. They are read again at each reload.

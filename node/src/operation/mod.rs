@@ -16,3 +16,4 @@ pub use logging::{FilterError, LogHandle, check_filter};
 pub use machine_memory::MachineMemory;
 pub use open_files::OpenFiles;
 pub use process_usage::ProcessUsage;
+pub(crate) use secret::keep_secret;

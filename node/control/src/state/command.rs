@@ -3,14 +3,14 @@
 use std::net::IpAddr;
 
 use rookery_xmpp::clock::Timestamp;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::format::{FormatError, decode, encode};
 use super::{
-    Ban, BanTarget, GuardReport, LoginReport, NameForms, NameKind, NameRule, NodeId, NodeRole,
-    QuotaGrant, QuotaKey, QuotaPolicy, QuotaRenewal, QuotaReport, RegistrationPolicy, Renewal,
-    RequestId, ReservationId, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleReport, TokenHash,
-    WindowKind,
+    Ban, BanTarget, ClusterSecret, Event, GuardReport, ListChange, LoginReport, NameForms,
+    NameKind, NameRule, NodeId, NodeRole, QuotaGrant, QuotaKey, QuotaPolicy, QuotaRenewal,
+    QuotaReport, RefusalCause, Refusals, RegistrationPolicy, Renewal, RequestId, ReservationId,
+    RouterReport, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleReport, TokenHash, WindowKind,
 };
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
@@ -240,6 +240,45 @@ pub enum Command {
         /// Which budget; all without one.
         key: Option<QuotaKey>,
     },
+    /// An administrator changes from which networks accounts are made, over the configuration's lists.
+    ChangeLists {
+        /// What.
+        change: ListChange,
+    },
+    /// An administrator returns to the configuration's lists.
+    ResetLists,
+    /// An administrator empties all windows of the registration throttle.
+    ResetAllThrottle,
+    /// An administrator looks what was refused. It changes nothing.
+    ShowRefusals,
+    /// A router tells whom it has refused, and what has happened to its accounts.
+    ReportRouter {
+        /// Which node.
+        node: NodeId,
+        /// What it tells.
+        report: RouterReport,
+    },
+    /// An administrator, or the router that tells who watches, reads events. It changes nothing.
+    ShowEvents {
+        /// Those behind this number, the oldest first.
+        #[serde(default)]
+        after: Option<u64>,
+        /// Without `after`: those before this number, the newest first; from the newest without it.
+        #[serde(default)]
+        before: Option<u64>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Whoever watches has been told of all events up to this one.
+    TellEvents {
+        /// Its number.
+        up_to: u64,
+    },
+    /// A node that starts proposes the secret of the cluster. The first proposal holds for ever.
+    ProposeSecret {
+        /// What it would be.
+        secret: ClusterSecret,
+    },
 }
 
 /// Who may ask for a command by a proposal.
@@ -253,6 +292,8 @@ pub enum Asker {
     /// it has one. Whoever breaks into a node of any role can therefore ban, move shards and set policies; what it
     /// asked for is in the log of the member that it asked.
     Operator,
+    /// Any node, whatever it does.
+    AnyNode,
     /// Members of the group and nobody else, for it decides who belongs to the cluster, or what time it is.
     Member,
 }
@@ -268,6 +309,14 @@ impl Command {
             Self::RenewQuota { node, .. } | Self::ReportLogins { node, .. } => {
                 Asker::Itself(*node, Some(Connection))
             }
+            Self::ReportRouter { node, .. } => Asker::Itself(*node, Some(Router)),
+            Self::TellEvents { .. } => Asker::Role(Router),
+            Self::ProposeSecret { .. } => Asker::AnyNode,
+            Self::ChangeLists { .. }
+            | Self::ResetLists
+            | Self::ResetAllThrottle
+            | Self::ShowRefusals
+            | Self::ShowEvents { .. } => Asker::Operator,
             Self::Reserve { .. }
             | Self::Commit { .. }
             | Self::Release { .. }
@@ -305,6 +354,7 @@ impl Command {
             Self::Renew { renewal, .. } => Some(renewal.incarnation),
             Self::RenewQuota { renewal, .. } => Some(renewal.incarnation),
             Self::ReportLogins { report, .. } => Some(report.incarnation),
+            Self::ReportRouter { report, .. } => Some(report.incarnation),
             _ => None,
         }
     }
@@ -345,6 +395,14 @@ impl Command {
             Self::ReleaseNames { .. } => "release_names",
             Self::CheckName { .. } => "check_name",
             Self::ShowQuota { .. } => "show_quota",
+            Self::ChangeLists { .. } => "change_lists",
+            Self::ResetLists => "reset_lists",
+            Self::ResetAllThrottle => "reset_all_throttle",
+            Self::ShowRefusals => "show_refusals",
+            Self::ReportRouter { .. } => "report_router",
+            Self::ShowEvents { .. } => "show_events",
+            Self::TellEvents { .. } => "tell_events",
+            Self::ProposeSecret { .. } => "propose_secret",
         }
     }
 }
@@ -454,6 +512,27 @@ pub enum Outcome {
     NameFree,
     /// How traffic budgets are shared out.
     QuotaReport(QuotaReport),
+    /// Nobody registers from that address, or in that way.
+    Refused(RefusalCause),
+    /// The lists of networks have changed.
+    Lists {
+        /// The version of the policy now in force.
+        version: u64,
+        /// How many networks it concerned.
+        changed: u64,
+    },
+    /// There is no room for more networks; nothing was changed.
+    ListsFull,
+    /// What was refused.
+    Refusals(Refusals),
+    /// The report is counted, or was.
+    RouterReported,
+    /// Events.
+    Events(Vec<Event>),
+    /// The events are told.
+    EventsTold,
+    /// The secret of the cluster.
+    Secret(ClusterSecret),
     /// Not applied: the sender had given up this request before it arrived.
     Stale,
     /// Not applied: the sender has too many requests open.
@@ -472,92 +551,5 @@ impl Outcome {
     }
 }
 
-/// Bytes that this build cannot read as a command or a state.
-#[derive(Debug, thiserror::Error)]
-pub enum FormatError {
-    /// Written by a newer build, in a format this one does not know.
-    #[error("control format {found} is newer than this build's {FORMAT}")]
-    Newer {
-        /// The format of the bytes.
-        found: u8,
-    },
-    /// Not what any build wrote.
-    #[error("control record is corrupt: {0}")]
-    Corrupt(String),
-}
-
-impl FormatError {
-    /// The newest format that this build reads.
-    pub const KNOWN: u8 = FORMAT;
-}
-
-/// One byte of format, then JSON.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![FORMAT];
-    serde_json::to_writer(&mut bytes, value).expect("plain data in ordered maps is JSON");
-    bytes
-}
-
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
-    match bytes.split_first() {
-        Some((found, json)) if (OLDEST..=FORMAT).contains(found) => {
-            serde_json::from_slice(json).map_err(|error| FormatError::Corrupt(error.to_string()))
-        }
-        Some((&found, _)) if found > FORMAT => Err(FormatError::Newer { found }),
-        _ => Err(FormatError::Corrupt("no format byte".to_owned())),
-    }
-}
-
-/// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
-const FORMAT: u8 = 3;
-
-/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names.
-const OLDEST: u8 = 1;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::NodeId;
-
-    #[test]
-    fn a_proposal_survives_the_log() {
-        let proposal = Proposal {
-            request: RequestId {
-                node: NodeId::FIRST,
-                incarnation: 2,
-                sequence: 3,
-            },
-            acknowledged: 1,
-            now: Timestamp(4),
-            command: Command::Reserve {
-                host: "bücher.example".into(),
-                address: "2001:db8::1".parse().unwrap(),
-                name: "olga".into(),
-                forms: Some(NameForms::of("olga")),
-            },
-        };
-        assert_eq!(Proposal::decode(&proposal.encode()).unwrap(), proposal);
-    }
-
-    #[test]
-    fn a_registration_in_the_format_before_is_read_and_asks_no_rule() {
-        let json = r#"{"request":{"node":1,"incarnation":2,"sequence":3},"acknowledged":1,"now":4,
-            "command":{"reserve":{"host":"a.example","address":"192.0.2.1","name":"olga"}}}"#;
-        let read = Proposal::decode(&[b"\x02", json.as_bytes()].concat()).unwrap();
-        assert!(matches!(read.command, Command::Reserve { forms: None, .. }));
-    }
-
-    #[test]
-    fn foreign_bytes_are_refused_by_cause() {
-        assert!(matches!(
-            Proposal::decode(&[4, b'{']),
-            Err(FormatError::Newer { found: 4 })
-        ));
-        for bytes in [&[][..], &[0], &[1], b"\x01{\"request\":1}"] {
-            assert!(
-                matches!(Proposal::decode(bytes), Err(FormatError::Corrupt(_))),
-                "{bytes:?}"
-            );
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 mod bans;
 mod connect;
 mod control;
+mod events;
 mod guard;
 mod names;
 mod nodes;
@@ -12,6 +13,7 @@ mod server;
 mod sessions;
 mod shards;
 mod throttle;
+mod throttle_lists;
 mod users;
 
 use std::path::PathBuf;
@@ -75,6 +77,9 @@ enum Topic {
     /// Who may not connect.
     #[command(subcommand)]
     Bans(bans::BansCommand),
+    /// What has happened: accounts that came and went, bans, limits that were met often.
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Failed logins, over all nodes, and who is let in no more for them.
     #[command(subcommand)]
     Guard(guard::GuardCommand),
@@ -114,6 +119,7 @@ impl AdminArgs {
                 Topic::Registration(command) => command.run(channel).await,
                 Topic::Throttle(command) => command.run(channel).await,
                 Topic::Bans(command) => command.run(channel).await,
+                Topic::Events(command) => command.run(channel).await,
                 Topic::Guard(command) => command.run(channel).await,
                 Topic::Names(command) => command.run(channel).await,
                 Topic::Quota(command) => command.run(channel).await,
