@@ -97,3 +97,22 @@ fn a_stream_does_not_go_on_while_too_many_of_its_ways_may_still_say_something() 
     }
     assert_eq!(back.closed_with(), None);
 }
+
+#[test]
+fn an_error_that_the_lost_way_did_not_take_does_not_hold_up_who_waits_for_it() {
+    let (mut world, _romeo, juliet, id) = balcony();
+    juliet.stanzas();
+    juliet.set_full(true);
+    world.send(
+        &juliet,
+        "<iq type='get' to='nobody@localhost' id='i1'><ping xmlns='urn:xmpp:ping'/></iq>",
+    );
+    // Her iq is dealt with when she has its error, which her present way does not take.
+    let asking = world.asks_to_resume("juliet", &id, 0);
+    assert!(asking.answer().is_none(), "the error is not given");
+    world.node_dies(&juliet);
+    let Some(Answer::Resumed(resumed)) = asking.answer() else {
+        panic!("it is resumed")
+    };
+    assert_eq!(resumed.h, 1);
+}

@@ -6,9 +6,13 @@
 //!                       └─ are held
 //! ```
 //!
+//! The present way may be over by then: what it was given and has not taken is stored at once, for what is waited for may
+//! be among that.
+//!
 //! Until it is decided nobody can say whether these stanzas count: the client that resumes is told how many do, and
 //! says the others again. So their receipts are held as well.
 
+use super::resumption::window;
 use super::{Account, Work};
 use crate::shard::Turn;
 
@@ -69,7 +73,12 @@ impl Account {
         match one {
             None => return Some(work),
             Some(one) if one.held.len() < HELD_MAX || !work.may_be_refused() => {
+                let over = work.ends();
                 one.held.push(work);
+                if let Some(id) = over {
+                    let ends = turn.now.plus(window(turn));
+                    self.way_is_over(turn, id, ends);
+                }
             }
             Some(_) => self.overloaded(turn, work),
         }

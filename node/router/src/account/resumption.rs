@@ -401,7 +401,7 @@ impl Account {
 }
 
 /// How long a client may stay away.
-fn window(turn: &Turn<'_>) -> Duration {
+pub(super) fn window(turn: &Turn<'_>) -> Duration {
     Duration::from_secs(u64::from(turn.options.resume_s))
 }
 

@@ -216,13 +216,37 @@ impl Account {
 
     /// No node serves the session: its stream goes into the store, for this node may be the next that is lost.
     pub(super) fn store_stream(&mut self, turn: &mut Turn<'_>, id: SessionId) {
-        let stranded = self.stranded().find(|stranded| stranded.session == id);
-        let (Some(stranded), Some(session)) = (stranded, self.sessions.get_mut(id)) else {
+        let session = self.sessions.get(id);
+        let stream = session.and_then(|session| session.stream.as_ref());
+        if let Some(ends) = stream.and_then(|stream| stream.ends) {
+            self.store_until(turn, id, ends);
+        }
+    }
+
+    /// The present way of a stream is over before it is decided whether another one follows. What it has not taken
+    /// finds its second copy in the store: whoever wants to go on waits for the end of what the client had sent, and an
+    /// error that came back for it may be among what was not taken.
+    pub(super) fn way_is_over(&mut self, turn: &mut Turn<'_>, id: SessionId, ends: Timestamp) {
+        let session = self.sessions.get(id);
+        let Some(stream) = session.and_then(|session| session.stream.as_ref()) else {
             return;
         };
-        if let Some(stream) = &mut session.stream {
-            stream.is_stored_through(stranded.kept.sent());
-        }
+        let before = turn.receipt.take();
+        turn.holds(stream.mirror.detach());
+        self.store_until(turn, id, ends);
+        turn.receipt = before;
+    }
+
+    fn store_until(&mut self, turn: &mut Turn<'_>, id: SessionId, ends: Timestamp) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let Some(stream) = &mut session.stream else {
+            return;
+        };
+        let kept = stream.kept(session.next_stanza);
+        stream.is_stored_through(kept.sent());
+        let stranded = Stranded::of(session, kept, ends);
         let request = put(turn.shard, &stranded);
         self.request_beside(turn, request, move |account, _, reply| {
             let session = account.sessions.get_mut(id);
