@@ -39,7 +39,8 @@ fn settings(config: &Config) -> Vec<Finding> {
     let mode = RegistrationMode::from(config.registration.mode);
     let mut findings = Vec::new();
     if mode.is_open_to_strangers() && contact.abuse.is_empty() && contact.forced {
-        let what = "registration is open to strangers who have nobody to complain to (contact.forced)";
+        let what =
+            "registration is open to strangers who have nobody to complain to (contact.forced)";
         let fix = "set contact.abuse: operators who cannot reach you block the whole server";
         findings.push(Finding::warning(TOPIC, what.to_owned(), fix));
     }
@@ -73,16 +74,23 @@ async fn of_domain(resolver: &TokioResolver, domain: &str) -> Option<Finding> {
     if !dns::is_public(name) || dns::takes_mail(resolver, name).await? {
         return None;
     }
-    let what = format!("the DNS has neither MX nor address for {domain}, which a mailto: address names");
-    Some(Finding::warning(TOPIC, what, "is the domain written right?"))
+    let what =
+        format!("the DNS has neither MX nor address for {domain}, which a mailto: address names");
+    Some(Finding::warning(
+        TOPIC,
+        what,
+        "is the domain written right?",
+    ))
 }
 
 /// Accounts of this server that somebody is told to write to, or that get what is written.
 fn accounts(config: &Config) -> Vec<Jid> {
-    let named = uris(&config.contact).into_iter().filter_map(|uri| match uri {
-        ContactUri::Xmpp(jid) => Some(jid),
-        _ => None,
-    });
+    let named = uris(&config.contact)
+        .into_iter()
+        .filter_map(|uri| match uri {
+            ContactUri::Xmpp(jid) => Some(jid),
+            _ => None,
+        });
     let lists = [&config.contact.mailbox_jids, &config.watchers.jids];
     let listed = lists.into_iter().flatten();
     let listed = listed.filter_map(|jid| jid.parse::<Jid>().ok());
@@ -104,7 +112,10 @@ fn accounts(config: &Config) -> Vec<Jid> {
 async fn of_accounts(socket: &Path, accounts: &[Jid]) -> Vec<Finding> {
     let Ok(channel) = over_socket(socket).await else {
         let names: Vec<_> = accounts.iter().map(Jid::as_str).collect();
-        let what = format!("no server runs here, so nobody was asked for {}", names.join(", "));
+        let what = format!(
+            "no server runs here, so nobody was asked for {}",
+            names.join(", ")
+        );
         let fix = "run `rookery check` again beside the running server, as its user";
         return vec![Finding::note(TOPIC, what, fix)];
     };
