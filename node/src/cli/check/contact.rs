@@ -16,8 +16,8 @@ use super::finding::Finding;
 use crate::config::Config;
 use crate::contact::ContactUri;
 
-/// Everything about contact addresses and mailboxes; the DNS is asked only where that `is_wanted`. That they can be read
-/// at all is the configuration's to check.
+/// Everything about contact addresses and mailboxes; the DNS is asked only where that `is_wanted`. That they can be
+/// read at all is the configuration's to check.
 pub(super) async fn examine(config: &Config, is_wanted: bool) -> Vec<Finding> {
     let contact = &config.contact;
     let mut findings = settings(config);
