@@ -198,7 +198,7 @@ impl Roles {
             quota,
             epoch,
             store_user,
-            watchers,
+            watchers: _,
         } = &foundation;
         let derivations = config.router.derivations_max;
         let services = Services::new(store.clone(), control.clone(), derivations);
@@ -239,23 +239,7 @@ impl Roles {
         }
         tokio::spawn(names::follow(control.watch_names()));
         if config.server.has(Role::Router) {
-            let this = NodeId::new(u64::from(*node)).unwrap_or(NodeId::FIRST);
-            tokio::spawn(noticed::report(control.clone(), this, environment.clone()));
-            let (served, first) = (router.clone(), ShardId(0));
-            let is_my_turn = move || served.serves(first);
-            let teller = Teller {
-                control: control.clone(),
-                peers: router.peers(),
-                environment: environment.clone(),
-                is_my_turn: is_my_turn.clone(),
-                options: watchers.subscribe(),
-            };
-            tokio::spawn(teller.keep());
-            tokio::spawn(retention::keep(
-                store.clone(),
-                environment.clone(),
-                is_my_turn,
-            ));
+            keep_house(&foundation, &router);
         }
         let store_use = store_user.map(|node| tokio::spawn(in_use::keep(store.clone(), node)));
         Ok(Self {
@@ -336,6 +320,26 @@ impl Roles {
             tracing::warn!(%error, "store did not write what was queued");
         }
     }
+}
+
+/// What a router does beside its shards: it tells the group what they have seen, and where the first of them is, it
+/// tells those who watch, and has old messages forgotten.
+fn keep_house(foundation: &Foundation, router: &Arc<RouterRole>) {
+    let (control, environment) = (&foundation.control, &foundation.environment);
+    let this = NodeId::new(u64::from(foundation.node)).unwrap_or(NodeId::FIRST);
+    tokio::spawn(noticed::report(control.clone(), this, environment.clone()));
+    let (served, first) = (router.clone(), ShardId(0));
+    let is_my_turn = move || served.serves(first);
+    let teller = Teller {
+        control: control.clone(),
+        peers: router.peers(),
+        environment: environment.clone(),
+        is_my_turn: is_my_turn.clone(),
+        options: foundation.watchers.subscribe(),
+    };
+    tokio::spawn(teller.keep());
+    let store = foundation.store.clone();
+    tokio::spawn(retention::keep(store, environment.clone(), is_my_turn));
 }
 
 /// The threads of sessions and shards, those to stop in the end first. Several are beside this one, which has the

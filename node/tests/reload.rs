@@ -12,7 +12,10 @@ fn a_changed_file_takes_effect_and_a_wrong_one_changes_nothing() {
     let nest = tempfile::tempdir().unwrap();
     let file = nest.path().join("rookery.toml");
     let write = |mode: &str, more: &str| {
-        let text = format!("[log]\nfilter = \"error\"\n[registration]\nmode = \"{mode}\"\n{more}");
+        let contact = "[contact]\nabuse = [\"mailto:abuse@example.org\"]\n";
+        let text = format!(
+            "[log]\nfilter = \"error\"\n[registration]\nmode = \"{mode}\"\n{contact}{more}"
+        );
         fs::write(&file, text).unwrap();
     };
     write("closed", "");

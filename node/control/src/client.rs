@@ -173,15 +173,9 @@ impl Control {
             publish_guard: Box::new(move |list| {
                 blocks.send_replace(list);
             }),
-            publish_names: Box::new(move |list| {
-                rules.send_replace(list);
-            }),
-            publish_ended_leases: Box::new(move |ended| {
-                endings.send_replace(ended);
-            }),
-            publish_events: Box::new(move |head| {
-                heads.send_replace(head);
-            }),
+            publish_names: publisher(rules),
+            publish_ended_leases: publisher(endings),
+            publish_events: publisher(heads),
         });
         driver.start().map_err(raft_error)?;
         let failure = driver.spawn()?;
@@ -296,8 +290,8 @@ impl Control {
         decision
     }
 
-    /// Whether the policy, as this node knows it, lets nobody in from there: a flood from a network that is blocked costs
-    /// the group nothing. A node that has heard of no policy yet asks.
+    /// Whether the policy, as this node knows it, lets nobody in from there: a flood from a network that is blocked
+    /// costs the group nothing. A node that has heard of no policy yet asks.
     fn refused_here(&self, address: IpAddr) -> Option<RegistrationRefused> {
         let policy = self.policy();
         if policy.version == 0 {
@@ -473,6 +467,13 @@ impl Control {
 fn unexpected(outcome: &Outcome) -> Unavailable {
     tracing::error!(?outcome, "control outcome does not fit the command");
     Unavailable::Stopped
+}
+
+/// Shows each new value to those who follow it.
+fn publisher<T: Send + Sync + 'static>(followed: watch::Sender<T>) -> Box<dyn Fn(T) + Send> {
+    Box::new(move |value| {
+        followed.send_replace(value);
+    })
 }
 
 fn raft_error(error: impl std::fmt::Display) -> StartError {

@@ -61,8 +61,7 @@ fn a_message_to_a_mailbox_or_the_host_reaches_those_who_read_it_and_shows_them_t
             "he hears nothing, or of an answer"
         );
     }
-    let nurse = world.online("nurse", "chamber");
-    let waited = nurse.stanzas();
+    let waited = world.online_with_log("nurse", "chamber");
     let waited: Vec<_> = waited.iter().filter(|it| it.contains("Help!")).collect();
     assert_eq!(waited.len(), 2, "who is away reads it later: {waited:?}");
 }

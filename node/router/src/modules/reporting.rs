@@ -71,9 +71,9 @@ fn report(item: &Element) -> Option<Report> {
     let report = item.child("report", ns::REPORTING)?;
     let reason = report.attr("reason")?.rsplit(':').next()?;
     let is_word = |reason: &str| {
-        let letters = reason.chars();
+        let mut letters = reason.chars();
         (1..=REASON_CHARS_MAX).contains(&reason.len())
-            && letters.fold(true, |is, c| is && (c.is_ascii_alphanumeric() || c == '-'))
+            && letters.all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
     if !is_word(reason) {
         return None;

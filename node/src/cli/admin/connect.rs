@@ -69,7 +69,8 @@ impl Target {
     }
 }
 
-async fn over_socket(path: &Path) -> Result<Channel, Failure> {
+/// Reaches the server whose Unix socket this is.
+pub(in crate::cli) async fn over_socket(path: &Path) -> Result<Channel, Failure> {
     // The plain connection says why it fails; gRPC's would not.
     if let Err(cause) = UnixStream::connect(path) {
         let hint = match cause.kind() {

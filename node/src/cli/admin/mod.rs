@@ -24,6 +24,7 @@ use tonic::Status;
 use super::terminal::complain;
 use super::{Failure, block_on, say};
 
+pub(super) use connect::over_socket;
 pub(super) use nodes::create_token;
 
 /// Talk to a running server.

@@ -167,7 +167,7 @@ async fn of_target(
     None
 }
 
-fn resolver() -> Option<TokioResolver> {
+pub(super) fn resolver() -> Option<TokioResolver> {
     let mut builder = TokioResolver::builder_tokio().ok()?;
     builder.options_mut().timeout = Duration::from_secs(2);
     builder.options_mut().attempts = 1;
@@ -205,8 +205,21 @@ async fn addresses(resolver: &TokioResolver, name: &str) -> Answer<IpAddr> {
     }
 }
 
+/// Whether mail for a domain goes anywhere: it has an MX, or an address (RFC 5321 5.1). None if nobody answers.
+pub(super) async fn takes_mail(resolver: &TokioResolver, domain: &str) -> Option<bool> {
+    match resolver.mx_lookup(format!("{domain}.")).await {
+        Ok(_) => Some(true),
+        Err(error) if error.is_no_records_found() => match addresses(resolver, domain).await {
+            Answer::Found(found) => Some(!found.is_empty()),
+            Answer::Nothing => Some(false),
+            Answer::Silence => None,
+        },
+        Err(_) => None,
+    }
+}
+
 /// Names that are never in the public DNS (RFC 6761, RFC 6762).
-fn is_public(host: &str) -> bool {
+pub(super) fn is_public(host: &str) -> bool {
     let last = host.rsplit('.').next().unwrap_or(host);
     !["localhost", "test", "invalid", "example", "local"].contains(&last)
         && host.parse::<IpAddr>().is_err()

@@ -1,6 +1,7 @@
 //! `rookery check`: what would go wrong with a configuration, before clients find out.
 
 mod certificates;
+mod contact;
 mod dns;
 mod finding;
 mod identity;
@@ -17,9 +18,8 @@ use super::terminal::counted;
 use super::{Failure, SourceArgs, block_on, say};
 use crate::config::Config;
 
-/// Test a configuration: certificates, the identity in the cluster, ports, file limits, DNS, the database, weak
-/// settings. Exits
-/// with 1 for errors, 2 for warnings alone.
+/// Test a configuration: certificates, the identity in the cluster, ports, file limits, DNS, the database,
+/// contact addresses, weak settings. Exits with 1 for errors, 2 for warnings alone.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
     #[command(flatten)]
@@ -46,6 +46,7 @@ impl CheckArgs {
                 );
                 findings.extend(examine(&loaded.config));
                 findings.extend(block_on(store::examine(&loaded.config))?);
+                findings.extend(block_on(contact::examine(&loaded.config, !self.no_dns))?);
                 if !self.no_dns {
                     findings.extend(block_on(dns::examine(&loaded.config))?);
                 }
