@@ -296,8 +296,8 @@ impl Control {
         decision
     }
 
-    /// Whether the policy, as this node knows it, lets nobody in from there: a flood from a network that is blocked costs
-    /// the group nothing. A node that has heard of no policy yet asks.
+    /// Whether the policy, as this node knows it, lets nobody in from there: a flood from a network that is blocked
+    /// costs the group nothing. A node that has heard of no policy yet asks.
     fn refused_here(&self, address: IpAddr) -> Option<RegistrationRefused> {
         let policy = self.policy();
         if policy.version == 0 {

@@ -4,8 +4,8 @@
 //! shards ─ refused, raise ─► Noticed ─ report, once a second ─► Command::ReportRouter ─ reported ─► the next one
 //! ```
 //!
-//! A report is told until it is answered, under one number, so it counts once. What was not told when the process dies is
-//! lost: a second's worth.
+//! A report is told until it is answered, under one number, so it counts once. What was not told when the process dies
+//! is lost: a second's worth.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -12,8 +12,8 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Batch, parse_rec};
 use tokio::sync::Notify;
 
-/// Writes to an account in the name of a host. True when its shard has dealt with the message: it is at a client, in the
-/// log, or refused.
+/// Writes to an account in the name of a host. True when its shard has dealt with the message: it is at a client, in
+/// the log, or refused.
 pub(super) async fn send(
     peers: &Arc<dyn Peers>,
     environment: &Environment,

@@ -21,8 +21,8 @@ options! {
             EventKind::Registered, EventKind::Banned, EventKind::Blocked, EventKind::Limited,
             EventKind::Reported, EventKind::Policy,
         ], "";
-        /// What a message says. `{what}` is the event in a line; `{kind}`, `{account}`, `{name}`, `{host}`, `{address}`,
-        /// `{time}`, `{detail}` and `{number}` are its parts.
+        /// What a message says. `{what}` is the event in a line; `{kind}`, `{account}`, `{name}`, `{host}`,
+        /// `{address}`, `{time}`, `{detail}` and `{number}` are its parts.
         pub template: String = "{what}".to_owned(), "";
         /// How many events are told one by one within `digest_every`. What is more is told in one message, so that a
         /// flood of registrations is no flood of messages; 0 tells all of it so.

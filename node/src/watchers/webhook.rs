@@ -1,7 +1,7 @@
 //! Posts what happens to an address that the operator has chosen.
 //!
-//! One POST of JSON on a connection of its own, over TLS for `https`. Whoever answers with 2xx has it. Redirects are not
-//! followed: the operator has named one address, and that is the only one that is asked.
+//! One POST of JSON on a connection of its own, over TLS for `https`. Whoever answers with 2xx has it. Redirects are
+//! not followed: the operator has named one address, and that is the only one that is asked.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -48,7 +48,8 @@ impl OverloadBlocks {
         blocks.any(|(network, until)| now < *until && network.contains(&address))
     }
 
-    /// Whether it is time to look who fills the throttle: that is a walk over all of it, so not for each who is refused.
+    /// Whether it is time to look who fills the throttle: that is a walk over all of it, so not for each who is
+    /// refused.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         self.looked
             .is_none_or(|looked| now.as_millis() >= looked.as_millis() + BETWEEN_LOOKS_MS)

@@ -12,12 +12,12 @@
 //! success is dated by its reservation. What expired unsettled is given back by the next command, whatever it is, and
 //! a commit that comes later is told so.
 //!
-//! Who is let through by the lists, or because there is no throttle, is exempt: no window counts it, and it is remembered
-//! only until it is settled.
+//! Who is let through by the lists, or because there is no throttle, is exempt: no window counts it, and it is
+//! remembered only until it is settled.
 //!
 //! Memory is bounded by [`GRANTS_MAX`] and, of those that are exempt, [`EXEMPT_MAX`]: when that many registrations are
-//! remembered, further ones are refused with [`WindowKind::Overload`]. Forgetting one instead would let somebody pass. A grant has at most five keys, and a key
-//! is held only while it has a grant.
+//! remembered, further ones are refused with [`WindowKind::Overload`]. Forgetting one instead would let somebody pass.
+//! A grant has at most five keys, and a key is held only while it has a grant.
 //!
 //! A policy that lengthens a window sees back only as far as the policy before it.
 

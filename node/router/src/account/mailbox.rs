@@ -5,9 +5,9 @@
 //!                                             "romeo@montague.example wrote: …", <address type='ofrom' jid='romeo@…'/>
 //! ```
 //!
-//! The copy comes from the mailbox, so that nobody learns who reads it, and what its delivery ends in goes to the mailbox
-//! again, where errors end. A message that has been forwarded is not forwarded again, so there are no loops, and of one
-//! mailbox so many are forwarded a minute.
+//! The copy comes from the mailbox, so that nobody learns who reads it, and what its delivery ends in goes to the
+//! mailbox again, where errors end. A message that has been forwarded is not forwarded again, so there are no loops,
+//! and of one mailbox so many are forwarded a minute.
 
 use std::sync::Arc;
 
