@@ -16,6 +16,7 @@ pub(crate) const NAMES: &[&str] = &[
     "slixmpp has two devices, and one of them sleeps",
     "xmpp.js lives a whole life over starttls and direct tls",
     "profanity registers, adds a contact and talks",
+    "slixmpp fills in a form, solves a captcha, or is sent to a web page",
 ];
 
 /// The tests, with the clients they need.
@@ -32,6 +33,7 @@ pub(crate) fn tests<'a>(python: &'a Path, npm: &'a Path) -> Vec<Test<'a>> {
         (NAMES[2], Box::new(move |suite| devices(suite, python))),
         (NAMES[3], Box::new(move |suite| xmpp_js(suite, npm))),
         (NAMES[4], Box::new(profanity)),
+        (NAMES[5], Box::new(move |suite| join(suite, python))),
     ]
 }
 
@@ -68,6 +70,32 @@ fn devices(suite: &Suite, python: &Path) -> Result<()> {
         .arg(server.starttls_port().to_string())
         .arg(server.certificate());
     succeed(&mut command)
+}
+
+fn join(suite: &Suite, python: &Path) -> Result<()> {
+    let rules = [
+        "registration_form.fields=[{name = \"email\", kind = \"email\", required = true}]",
+        "captcha.kinds=[\"image\", \"question\"]",
+        "captcha.questions=[{question = \"Who wrote Hamlet?\", answers = [\"Shakespeare\"]}]",
+        "passwords.common_refused=true",
+    ];
+    let page = "https://example.org/join";
+    let redirect = format!("registration_form.redirect_url={page}");
+    for (set, more) in [(&rules[..], None), (&[redirect.as_str()][..], Some(page))] {
+        let set = set.iter().flat_map(|option| ["--set", *option]);
+        let arguments: Vec<&str> = ["--unlimited"].into_iter().chain(set).collect();
+        let server = Server::start(suite, &arguments)?;
+        let mut command = Command::new(python);
+        command
+            .arg(script("join.py"))
+            .arg(server.starttls_port().to_string())
+            .arg(server.certificate());
+        if let Some(page) = more {
+            command.arg("--redirect").arg(page);
+        }
+        succeed(&mut command)?;
+    }
+    Ok(())
 }
 
 fn xmpp_js(suite: &Suite, npm: &Path) -> Result<()> {

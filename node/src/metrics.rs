@@ -134,6 +134,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "messages and webhooks that told watchers what happened, by way and whether they arrived",
     ),
     (
+        "rookery_captchas_total",
+        "captchas of strangers who register, by event: asked, and solved; a wrong answer is a refused registration",
+    ),
+    (
         "rookery_quota_read_bytes_total",
         "bytes that count towards a traffic budget, by its kind",
     ),

@@ -20,6 +20,7 @@ use crate::cluster::{Cluster, CredentialsError, RestError};
 use crate::config::{Config, Problems, Role, Source, changed_options};
 use crate::operation::{Ceilings, FilterError, LogHandle, MachineMemory, OpenFiles, mebibytes};
 use crate::quota::QuotaKeeper;
+use crate::roles::set_registration;
 use crate::session_settings::SessionSettings;
 use crate::watchers::WatcherOptions;
 
@@ -224,6 +225,11 @@ impl Operator {
         contact.options.allows_strangers()
     }
 
+    /// What the shards share.
+    pub fn environment(&self) -> &Environment {
+        &self.0.parts.environment
+    }
+
     /// How names are checked.
     pub fn names(&self) -> Arc<NameOptions> {
         self.0.parts.environment.names.load_full()
@@ -344,6 +350,7 @@ impl Operator {
         parts.environment.contact.store(Arc::new(contact));
         parts.watchers.send_replace(Arc::new(next.watchers.clone()));
         parts.sessions.reconfigure(next, &parts.environment);
+        set_registration(&parts.environment, next);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
             serving.connection.set_bandwidth(next.bandwidth.clone());
@@ -452,6 +459,9 @@ const LIVE: &[&str] = &[
     "connection.connections_per_",
     "connection.handshakes_max",
     "registration.",
+    "passwords.",
+    "registration_form.",
+    "captcha.",
     "names.",
     "contact.",
     "watchers.",

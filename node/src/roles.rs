@@ -421,11 +421,22 @@ fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, Ro
     environment.names.store(Arc::new(config.names.clone()));
     let contact = Contact::new(config.contact.clone());
     environment.contact.store(Arc::new(contact));
+    set_registration(&environment, config);
     Ok(environment)
 }
 
 /// The file of the secret that all nodes share.
 const SECRET: &str = "decoy.secret";
+
+/// What registration asks for, from now on.
+pub(crate) fn set_registration(environment: &Environment, config: &Config) {
+    environment
+        .passwords
+        .store(Arc::new(config.passwords.clone()));
+    let form = config.registration_form.clone();
+    environment.form.store(Arc::new(form));
+    environment.captcha.store(Arc::new(config.captcha.clone()));
+}
 
 /// The longest way of a stanza through shards and store: an account is read, a message is stored
 /// for it, an error for its sender finds another account that must be read.

@@ -22,7 +22,7 @@ use rookery_link::{
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Input, Reply, RequestId};
-use rookery_router::{ArchiveOptions, Lease, Ownership, RouterOptions};
+use rookery_router::{ArchiveOptions, Lease, Ownership, PasswordOptions, RouterOptions};
 use rookery_session::carrier::ShardId;
 use rookery_xmpp::entropy::Seeded;
 use tokio::runtime::{EnterGuard, Handle};
@@ -304,6 +304,14 @@ fn environment(settings: &Settings, drift: Drift, now: Micros) -> Arc<Environmen
     environment
         .archive
         .store(Arc::new(settings.archive.clone()));
+    // Judging would take more time than all else that is simulated.
+    let passwords = PasswordOptions {
+        length_min: 1,
+        common_refused: false,
+        strength_min: 0,
+        ..PasswordOptions::default()
+    };
+    environment.passwords.store(Arc::new(passwords));
     environment
 }
 

@@ -14,7 +14,9 @@ use rookery_xmpp::jid::Jid;
 use crate::contact::Contact;
 use crate::modules::Registry;
 use crate::noticed::Noticed;
-use crate::{ArchiveOptions, RouterOptions};
+use crate::{
+    ArchiveOptions, CaptchaOptions, PasswordOptions, RegistrationFormOptions, RouterOptions,
+};
 
 /// The surroundings of a shard: its hosts, its options, its modules.
 pub struct Environment {
@@ -32,6 +34,12 @@ pub struct Environment {
     pub contact: ArcSwap<Contact>,
     /// What the control group is to hear of: refused registrations, and events.
     pub noticed: Noticed,
+    /// Which passwords accounts may have; replaced like the options.
+    pub passwords: ArcSwap<PasswordOptions>,
+    /// What strangers are asked for; replaced like the options.
+    pub form: ArcSwap<RegistrationFormOptions>,
+    /// What strangers must solve; replaced like the options.
+    pub captcha: ArcSwap<CaptchaOptions>,
     /// How many shards there are; fixed at start, unlike the other options.
     pub shards: u16,
     /// The modules.
@@ -60,6 +68,9 @@ impl Environment {
             names: ArcSwap::default(),
             contact: ArcSwap::default(),
             noticed: Noticed::default(),
+            passwords: ArcSwap::default(),
+            form: ArcSwap::default(),
+            captcha: ArcSwap::default(),
             modules,
             unacked_bytes: Arc::default(),
             started,

@@ -17,6 +17,7 @@
 //! * [`role`]: starts the role on a set of arbiters.
 
 pub mod account;
+pub mod captcha;
 pub mod carrier;
 mod contact;
 pub mod environment;
@@ -25,12 +26,17 @@ pub mod modules;
 mod noticed;
 pub mod options;
 mod ownership;
+pub mod password;
+pub mod registration_form;
 pub mod role;
 pub mod shard;
 
+pub use captcha::CaptchaOptions;
 pub use contact::{Contact, ContactOptions};
 pub use lease::Lease;
 pub use noticed::Noticed;
 pub use options::{ArchiveDefault, ArchiveOptions, PASSWORD_BYTES_MAX, RouterOptions};
 pub use ownership::{Ownership, OwnershipStep};
+pub use password::{PasswordFlaw, PasswordOptions};
+pub use registration_form::RegistrationFormOptions;
 pub use role::{RouterRole, StartError, Surroundings};

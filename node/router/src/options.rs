@@ -79,8 +79,6 @@ rookery_xmpp::options! {
         pub scram_iterations: u32 = 10_000, "iterations";
         /// Key derivations that run at once; more wait. Each occupies a core for some milliseconds.
         pub derivations_max: u32 = 2, "threads";
-        /// Shortest password that a client may choose.
-        pub password_bytes_min: u32 = 1, "bytes";
     }
 }
 

@@ -7,10 +7,13 @@ use rookery_control::{
 };
 use rookery_proto::admin::registration_server::Registration;
 use rookery_proto::admin::{
-    RegistrationMode as ApiMode, RegistrationPolicy as ApiPolicy, ResetRegistrationRequest,
-    ResetRegistrationResponse, SetRegistrationRequest, SetRegistrationResponse,
-    ShowRegistrationRequest, ShowRegistrationResponse, Window,
+    RegistrationMode as ApiMode, RegistrationPolicy as ApiPolicy, RegistrationRules,
+    ResetRegistrationRequest, ResetRegistrationResponse, SetRegistrationRequest,
+    SetRegistrationResponse, ShowRegistrationRequest, ShowRegistrationResponse, Window,
 };
+use rookery_router::captcha::CaptchaKind;
+use rookery_router::environment::Environment;
+use rookery_router::registration_form::FormField;
 use tonic::{Request, Response, Status};
 
 use crate::operator::Operator;
@@ -61,6 +64,7 @@ impl Registration for RegistrationService {
             policy: Some(to_api(&policy)),
             version: policy.version,
             overridden: policy.registration_overridden,
+            rules: Some(rules(self.operator.environment())),
         }))
     }
 
@@ -165,6 +169,30 @@ fn to_api(policy: &Policy) -> ApiPolicy {
         networks_allowed: count(lists.allow.len()),
         networks_blocked: count(lists.block.len()),
         allow_only: lists.allow_only,
+    }
+}
+
+/// What is asked of who registers.
+fn rules(environment: &Environment) -> RegistrationRules {
+    let (form, captcha) = (environment.form.load(), environment.captcha.load());
+    let passwords = environment.passwords.load();
+    let field = |field: &FormField| match field.required {
+        true => format!("{}*", field.name),
+        false => field.name.clone(),
+    };
+    let kind = |kind: &CaptchaKind| match kind {
+        CaptchaKind::Image => "image".to_owned(),
+        CaptchaKind::Question => "question".to_owned(),
+    };
+    RegistrationRules {
+        fields: form.fields.iter().map(field).collect(),
+        redirect_url: form.redirect_url.clone(),
+        captchas: captcha.kinds.iter().map(kind).collect(),
+        questions: u32::try_from(captcha.questions.len()).unwrap_or(u32::MAX),
+        password_length_min: passwords.length_min,
+        password_common_refused: passwords.common_refused,
+        password_strength_min: passwords.strength_min,
+        old_password_asked_after_s: passwords.old_asked_after_s,
     }
 }
 

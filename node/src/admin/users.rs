@@ -54,6 +54,25 @@ impl UsersService {
         }
     }
 
+    /// Refuses a password that no account may have, and one that is not good enough unless that is wanted. Judging
+    /// takes milliseconds of a core.
+    async fn check_password(&self, jid: &Jid, password: &str, force: bool) -> Result<(), Status> {
+        check_password(password)?;
+        if force {
+            return Ok(());
+        }
+        let rules = self.operator.environment().passwords.load_full();
+        let (jid, password) = (jid.clone(), password.to_owned());
+        let judged = tokio::task::spawn_blocking(move || rules.check(&password, &jid)).await;
+        match judged {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(flaw)) => Err(Status::invalid_argument(format!(
+                "{flaw} (--force sets it all the same)"
+            ))),
+            Err(_) => Err(Status::internal("the password cannot be judged")),
+        }
+    }
+
     fn host<'a>(&'a self, wanted: &'a str) -> Result<&'a str, Status> {
         host_or_only(&self.hosts, wanted)
     }
@@ -84,7 +103,7 @@ impl Users for UsersService {
         } = request.into_inner();
         let jid = account(&jid)?;
         self.host(jid.domain())?;
-        check_password(&password)?;
+        self.check_password(&jid, &password, force).await?;
         let prepared = jid.as_str().to_owned();
         self.change(
             &jid,
@@ -117,9 +136,13 @@ impl Users for UsersService {
         &self,
         request: Request<SetPasswordRequest>,
     ) -> Result<Response<SetPasswordResponse>, Status> {
-        let SetPasswordRequest { jid, password } = request.into_inner();
+        let SetPasswordRequest {
+            jid,
+            password,
+            force,
+        } = request.into_inner();
         let jid = account(&jid)?;
-        check_password(&password)?;
+        self.check_password(&jid, &password, force).await?;
         self.change(
             &jid,
             AdminQuestion::SetPassword {

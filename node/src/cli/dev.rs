@@ -22,7 +22,7 @@ pub struct DevArgs {
     /// Added to the ports 5222 (STARTTLS), 5223 (direct TLS) and 5280 (HTTP).
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = offset())]
     port_offset: u16,
-    /// Lift rate limits and registration throttles, for measuring.
+    /// Lift rate limits, registration throttles and what is asked of passwords, for measuring.
     #[arg(long)]
     unlimited: bool,
     /// Override an option, as in `--set log.filter=debug`. May be given many times.
@@ -185,6 +185,8 @@ fn lift_limits(presets: &mut Table) {
     for guard in ["login_guard", "guard"] {
         section(presets, guard, &[("enabled", Value::from(false))]);
     }
+    let any = [("common_refused", Value::from(false))];
+    section(presets, "passwords", &any);
     for key in FLOODS {
         section(presets, "flood", &[(*key, Value::from("off"))]);
     }
@@ -244,6 +246,8 @@ const UNLIMITED: &[(&str, &str, i64)] = &[
     ("session", "login_timeout_ms", 600_000),
     ("session", "registration_timeout_ms", 600_000),
     ("session", "registration_requests_max", 1_000_000),
+    ("passwords", "length_min", 1),
+    ("passwords", "strength_min", 0),
     ("router", "resources_max", 10_000),
     ("router", "presence_fanout_per_s", 100_000_000),
     ("router", "presence_fanout_burst", 1_000_000_000),

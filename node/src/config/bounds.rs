@@ -47,6 +47,42 @@ pub(super) const BOUNDS: &[Bound] = &[
         why: "a shard needs some time to answer",
     },
     Bound {
+        key: "passwords.length_min",
+        min: 1,
+        max: 64,
+        why: "an empty password is none, and nobody would find one that is long enough",
+    },
+    Bound {
+        key: "passwords.strength_min",
+        min: 0,
+        max: 18,
+        why: "no more is told apart, and nobody would find one that is good enough",
+    },
+    Bound {
+        key: "captcha.lifetime",
+        min: 30_000,
+        max: 3_600_000,
+        why: "people take some time to answer, and a program must not have all of it",
+    },
+    Bound {
+        key: "captcha.asked_per_hour_max",
+        min: 1,
+        max: 1_000_000,
+        why: "nobody could register",
+    },
+    Bound {
+        key: "captcha.wrong_per_hour_max",
+        min: 1,
+        max: 1_000_000,
+        why: "people make mistakes",
+    },
+    Bound {
+        key: "captcha.images_per_second_max",
+        min: 1,
+        max: 1_000,
+        why: "each image costs a core some milliseconds",
+    },
+    Bound {
         key: "control.tick_ms",
         min: 10,
         max: 10_000,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rookery_control::{NameKind, NameRule, RegistrationLists, RegistrationMode};
 use rookery_router::Contact;
+use rookery_router::registration_form::FormFlaw;
 use rookery_session::exempt_jid;
 use rookery_store::Backend;
 use rookery_xmpp::clock::Timestamp;
@@ -37,6 +38,8 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
     problems.extend(registration(config, &place));
     problems.extend(watchers(config, &place));
     problems.extend(contact(config, &place));
+    problems.extend(registration_form(config, &place));
+    problems.extend(captcha(config, &place));
     problems.extend(log(config, &place));
     problems.extend(admin(config, &place));
     problems.extend(cluster(config, &place));
@@ -349,6 +352,26 @@ fn accounts(
         Problem::new(place(key), reason).with_hint(hint)
     };
     wrong.map(problem).collect()
+}
+
+fn registration_form(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {
+    let flaw = config
+        .registration_form
+        .check(config.captcha.is_on())
+        .err()?;
+    let key = match flaw {
+        FormFlaw::Url(_) => "registration_form.redirect_url",
+        _ => "registration_form.fields",
+    };
+    Some(Problem::new(place(key), format!("`{key}`: {flaw}")))
+}
+
+fn captcha(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {
+    let key = "captcha.questions";
+    let flaw = config.captcha.check().err()?;
+    let problem = Problem::new(place(key), format!("`{key}`: {flaw}"));
+    let hint = "such as [{ question = \"What colour is the sky by day?\", answers = [\"blue\"] }]";
+    Some(problem.with_hint(hint))
 }
 
 fn log(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {

@@ -81,6 +81,12 @@ sections! {
     /// Who may make an account over XMPP, and how fast. The admin API can override these values
     /// while the server runs.
     registration: rookery_control::RegistrationOptions;
+    /// Which passwords accounts may have, and when the old one must be given to change it.
+    passwords: rookery_router::PasswordOptions;
+    /// What who registers is asked for, or where people register instead.
+    registration_form: rookery_router::RegistrationFormOptions;
+    /// What who registers must solve, to be told from a program.
+    captcha: rookery_router::CaptchaOptions;
     /// Which names nobody may register, and what becomes of the names of deleted accounts.
     names: rookery_control::NameOptions;
     /// How people reach whoever runs the server, and who gets what is written to it.

@@ -97,6 +97,10 @@ namespaces! {
     REGISTER = "jabber:iq:register";
     /// XEP-0066: Out of Band Data, used by XEP-0077 6 for redirection.
     OUT_OF_BAND = "jabber:x:oob";
+    /// XEP-0221: Data Forms Media Element.
+    MEDIA_ELEMENT = "urn:xmpp:media-element";
+    /// XEP-0231: Bits of Binary.
+    BITS_OF_BINARY = "urn:xmpp:bob";
     /// XEP-0085: Chat State Notifications.
     CHAT_STATES = "http://jabber.org/protocol/chatstates";
     /// XEP-0092: Software Version.

@@ -29,7 +29,7 @@ fn play(stage: &mut Stage<'_>) -> Result<Judge> {
     let router = &stage.cluster.nodes[stage.cluster.find("router1")?];
     for name in ["romeo", "juliet"] {
         let account = format!("{name}@localhost");
-        let words = ["users", "create", &account, "--password", "secret"];
+        let words = ["users", "create", &account, "--password", "correct horse"];
         router.admin(&stage.cluster.settings, &words)?;
     }
     let mut lovers = Lovers {
@@ -50,7 +50,7 @@ fn session(stage: &Stage<'_>, node: &str, name: &str, resource: &str) -> Result<
     let node = &stage.cluster.nodes[stage.cluster.find(node)?];
     let port = node.ports.direct_tls.context("a port for clients")?;
     let address = (node.place.address, port).into();
-    let mut wire = Wire::authenticated_at(address, &node.authority(), name, "secret")?;
+    let mut wire = Wire::authenticated_at(address, &node.authority(), name, "correct horse")?;
     for (id, request) in [
         (
             "b",

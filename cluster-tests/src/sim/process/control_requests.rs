@@ -36,6 +36,9 @@ fn is_for_store(request: &Request) -> bool {
     !matches!(
         request,
         Request::Derive { .. }
+            | Request::JudgePassword { .. }
+            | Request::VerifyPassword { .. }
+            | Request::DrawCaptcha { .. }
             | Request::RegistrationIsOpen
             | Request::CheckName(_)
             | Request::Reserve { .. }
@@ -59,6 +62,17 @@ async fn perform(
             Ok(keys) => Reply::Credentials(Box::new(keys)),
             Err(_) => Reply::BadPassword,
         },
+        Request::JudgePassword {
+            password,
+            account,
+            rules,
+        } => match rules.check(&password, &account) {
+            Ok(()) => Reply::Done,
+            Err(flaw) => Reply::PasswordFlaw(flaw),
+        },
+        Request::VerifyPassword { password, keys } => {
+            Reply::PasswordIs(keys.verify_password(&password))
+        }
         Request::RegistrationIsOpen => {
             let mode = control.policy().registration.mode;
             Reply::RegistrationIsOpen(mode != RegistrationMode::Closed)

@@ -53,6 +53,8 @@ pub(super) fn read_stanza_error(input: &mut Reader) -> Result<StanzaError, Malfo
         text,
         new_address,
         application: application.map(Box::new),
+        // Only shards write what is beside an error, into the answers that they give themselves.
+        beside: None,
     })
 }
 

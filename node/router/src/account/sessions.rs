@@ -51,6 +51,8 @@ pub struct Session {
     pub(super) behind_until: Timestamp,
     /// It did not take a large answer: until then it gets none.
     pub(super) unanswered_until: Timestamp,
+    /// How often its client was wrong about the account's password (XEP-0077 3.3).
+    pub(crate) wrong_passwords: u8,
     /// Its stream, if that can be resumed.
     pub(super) stream: Option<Stream>,
     /// The last address it wrote to, as written and prepared: most stanzas of a chat go to one
@@ -87,6 +89,7 @@ impl Session {
             next_stanza: 0,
             behind_until: Timestamp(0),
             unanswered_until: Timestamp(0),
+            wrong_passwords: 0,
             stream: None,
             last_to: None,
         }

@@ -13,14 +13,17 @@
 
 mod archive;
 mod archive_preferences;
+mod bits_of_binary;
 mod blocking;
 pub mod caps;
+mod captcha;
 pub(crate) mod carbons;
 mod contact_addresses;
 mod delayed_delivery;
 mod disco;
 mod extended_disco;
 pub mod last_activity;
+mod media_element;
 mod module;
 mod ping;
 mod private_xml;

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rookery_control::{NameKind, RegistrationRefused, ReservationId};
@@ -15,8 +16,10 @@ use rookery_store::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsa
 use rookery_store::name::Tombstone;
 use rookery_store::roster::RosterChange;
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::scram::Credentials;
+use rookery_xmpp::scram::{Credentials, ScramKeys};
 use rookery_xmpp::stream_error::StreamError;
+
+use crate::{PasswordFlaw, PasswordOptions};
 
 /// Matches a [`Reply`] to its [`Request`] within one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -194,6 +197,31 @@ pub enum Request {
         /// PBKDF2's iterations.
         iterations: u32,
     },
+    /// Whether an account may have this password.
+    JudgePassword {
+        /// The password.
+        password: String,
+        /// Whose it is to be.
+        account: Jid,
+        /// What is asked of passwords.
+        rules: Arc<PasswordOptions>,
+    },
+    /// Whether this is the password of these keys.
+    VerifyPassword {
+        /// The password.
+        password: String,
+        /// The keys.
+        keys: Box<ScramKeys>,
+    },
+    /// Draws a captcha.
+    DrawCaptcha {
+        /// What is to be read.
+        text: String,
+        /// What else it looks like.
+        seed: u64,
+        /// How much later the next one is drawn.
+        pace: Duration,
+    },
     /// Whether anybody may register at all.
     RegistrationIsOpen,
     /// Whether a rule withholds this localpart.
@@ -234,6 +262,14 @@ pub enum Reply {
     Credentials(Box<Credentials>),
     /// The password is too long, or has characters that no password may have (RFC 8265 4.2).
     BadPassword,
+    /// The password is not good enough.
+    PasswordFlaw(PasswordFlaw),
+    /// Whether it is the password.
+    PasswordIs(bool),
+    /// A picture, as PNG.
+    Drawn(Bytes),
+    /// Too many wait for pictures.
+    NotDrawn,
     /// Whether anybody may register.
     RegistrationIsOpen(bool),
     /// The rule that withholds the name, with what it withholds, if one does.

@@ -17,7 +17,7 @@ use super::turn::Outbox;
 use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Then, Turn};
 use crate::account::{Account, Work, absent, gone, stranded};
 use crate::environment::Environment;
-use crate::modules::registration;
+use crate::modules::registration::{self, Challenges};
 
 /// One shard: the accounts it owns, as far as they are in memory, and what they wait for.
 pub struct Shard {
@@ -27,6 +27,7 @@ pub struct Shard {
     /// In an order that does not depend on anything random: a simulation must repeat.
     accounts: IndexMap<Box<str>, Slot>,
     streams: Streams,
+    challenges: Challenges,
     out: Outbox,
 }
 
@@ -48,6 +49,7 @@ impl Shard {
             env,
             accounts: IndexMap::new(),
             streams: Streams::default(),
+            challenges: Challenges::default(),
             out: Outbox::default(),
         }
     }
@@ -112,6 +114,7 @@ impl Shard {
             arrival: 0,
             logged: None,
             receipt: None,
+            challenges: &mut self.challenges,
             out: &mut self.out,
         };
         let accounts = &mut Accounts {

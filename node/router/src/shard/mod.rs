@@ -6,6 +6,7 @@ mod gate;
 mod loading;
 mod machine;
 mod perform;
+mod pictures;
 mod standing;
 mod streams;
 mod turn;

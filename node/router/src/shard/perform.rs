@@ -8,11 +8,12 @@ use rookery_control::{Control, RegistrationMode, RegistrationRefused, SettleErro
 use rookery_store::{Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::scram::Credentials;
+use rookery_xmpp::scram::{Credentials, ScramKeys};
 use tokio::sync::Semaphore;
 
+use super::pictures::Pictures;
 use super::{Reply, Request};
-use crate::PASSWORD_BYTES_MAX;
+use crate::{PASSWORD_BYTES_MAX, PasswordOptions};
 
 /// What requests are carried out with.
 pub struct Services {
@@ -20,6 +21,7 @@ pub struct Services {
     control: Control,
     /// Key derivation costs milliseconds of a core: only so many at once.
     derivations: Semaphore,
+    pictures: Pictures,
 }
 
 impl Services {
@@ -30,6 +32,7 @@ impl Services {
             store,
             control,
             derivations,
+            pictures: Pictures::default(),
         })
     }
 }
@@ -46,6 +49,13 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
             salt,
             iterations,
         } => derive(&services, password, salt, iterations).await,
+        Request::JudgePassword {
+            password,
+            account,
+            rules,
+        } => judge(&services, password, account, rules).await,
+        Request::VerifyPassword { password, keys } => verify(&services, password, *keys).await,
+        Request::DrawCaptcha { text, seed, pace } => services.pictures.draw(text, seed, pace).await,
         Request::RegistrationIsOpen => {
             let mode = services.control.policy().registration.mode;
             Reply::RegistrationIsOpen(mode != RegistrationMode::Closed)
@@ -151,6 +161,9 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
         Request::Deliver { .. }
         | Request::Settled(_)
         | Request::Derive { .. }
+        | Request::JudgePassword { .. }
+        | Request::VerifyPassword { .. }
+        | Request::DrawCaptcha { .. }
         | Request::RegistrationIsOpen
         | Request::CheckName(_)
         | Request::Reserve { .. }
@@ -208,16 +221,46 @@ async fn derive(services: &Services, password: String, salt: [u8; 16], iteration
     if password.len() > PASSWORD_BYTES_MAX {
         return Reply::BadPassword;
     }
+    let derive = move || match Credentials::derive(&password, &salt, iterations) {
+        Ok(keys) => Reply::Credentials(Box::new(keys)),
+        Err(_) => Reply::BadPassword,
+    };
+    off_the_shard(services, derive).await
+}
+
+async fn judge(
+    services: &Services,
+    password: String,
+    account: Jid,
+    rules: Arc<PasswordOptions>,
+) -> Reply {
+    let judge = move || match rules.check(&password, &account) {
+        Ok(()) => Reply::Done,
+        Err(flaw) => Reply::PasswordFlaw(flaw),
+    };
+    off_the_shard(services, judge).await
+}
+
+async fn verify(services: &Services, password: String, keys: ScramKeys) -> Reply {
+    if password.len() > PASSWORD_BYTES_MAX {
+        return Reply::PasswordIs(false);
+    }
+    let verify = move || Reply::PasswordIs(keys.verify_password(&password));
+    off_the_shard(services, verify).await
+}
+
+/// Does what costs milliseconds of a core on a thread of its own, so many at once.
+async fn off_the_shard(
+    services: &Services,
+    work: impl FnOnce() -> Reply + Send + 'static,
+) -> Reply {
     let Ok(_permit) = services.derivations.acquire().await else {
         return Reply::Failed(StoreError::Invalid("shutting down"));
     };
-    let derived =
-        tokio::task::spawn_blocking(move || Credentials::derive(&password, &salt, iterations));
-    match derived.await {
-        Ok(Ok(keys)) => Reply::Credentials(Box::new(keys)),
-        Ok(Err(_)) => Reply::BadPassword,
-        Err(_) => Reply::Failed(StoreError::Invalid("key derivation panicked")),
-    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or(Reply::Failed(StoreError::Invalid(
+        "work on a password panicked",
+    )))
 }
 
 /// Accounts that were not made because of their names.

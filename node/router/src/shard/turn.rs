@@ -19,6 +19,7 @@ use super::{Effect, PeerFrame, Reply, Request, RequestId};
 use crate::RouterOptions;
 use crate::account::{Account, MailboxPace, Session};
 use crate::environment::Environment;
+use crate::modules::registration::Challenges;
 
 /// What an account does with a reply.
 pub type Run = Box<dyn FnOnce(&mut Account, &mut Turn<'_>, Reply) + Send>;
@@ -115,6 +116,8 @@ pub struct Turn<'a> {
     pub(crate) logged: Option<NonZeroU64>,
     /// Held by all that follows from the frame that is being handled.
     pub(crate) receipt: Option<Receipt>,
+    /// What the strangers of the shard's hosts were asked.
+    pub(crate) challenges: &'a mut Challenges,
     pub(crate) out: &'a mut Outbox,
 }
 

@@ -10,6 +10,7 @@
 pub(crate) mod archive;
 pub(crate) mod client;
 mod names;
+pub(crate) mod registration;
 pub(crate) mod streams;
 
 use std::collections::VecDeque;
@@ -80,6 +81,10 @@ pub(crate) struct World {
     pub(crate) alone: bool,
     /// A committed reservation turns out to have expired.
     pub(crate) commits_late: bool,
+    /// Too many wait for pictures of captchas.
+    pub(crate) pictures_fail: bool,
+    /// What the last of them showed, and how.
+    pub(crate) drawn: Option<(String, u64)>,
     held: VecDeque<Input>,
     /// What waits until frames have been dealt with.
     bells: Vec<(RequestId, Bell)>,
@@ -99,6 +104,7 @@ impl World {
         (options.shards, options.scram_iterations) = (1, 1);
         let hosts = ["localhost".to_owned()];
         let env = Environment::new(hosts, [], options, Registry::new(all()), START);
+        env.passwords.store(Arc::new(registration::any_password()));
         let world = Self {
             shard: Shard::new(ShardId(0), 1, env.clone()),
             env,
@@ -121,6 +127,8 @@ impl World {
             hold_loads: false,
             alone: false,
             commits_late: false,
+            pictures_fail: false,
+            drawn: None,
             held: VecDeque::new(),
             bells: Vec::new(),
             appends: None,
@@ -417,6 +425,9 @@ impl World {
             START,
         );
         env.archive.store(Arc::new(self.archive.clone()));
+        env.passwords.store(self.env.passwords.load_full());
+        env.form.store(self.env.form.load_full());
+        env.captcha.store(self.env.captcha.load_full());
         self.epoch += 1;
         self.env = env.clone();
         self.shard = Shard::new(ShardId(0), self.epoch, env);
@@ -510,31 +521,7 @@ impl World {
                 Ok(()) => Reply::Done,
                 Err(_) => Reply::NotTaken,
             },
-            Request::Derive {
-                password,
-                salt,
-                iterations,
-            } => match Credentials::derive(&password, &salt, iterations) {
-                Ok(keys) => Reply::Credentials(Box::new(keys)),
-                Err(_) => Reply::BadPassword,
-            },
-            Request::RegistrationIsOpen => Reply::RegistrationIsOpen(self.throttle.is_none()),
-            Request::CheckName(_) => Reply::Name(self.withheld.clone()),
-            Request::Reserve { .. } => match self.throttle {
-                Some(refused) => Reply::RegistrationRefused(refused),
-                None => {
-                    self.reserved += 1;
-                    Reply::Reserved(serde_json::from_str("1").expect("a reservation's id"))
-                }
-            },
-            Request::CommitReservation(_) if self.commits_late => {
-                self.reserved -= 1;
-                Reply::NotReserved
-            }
-            Request::CommitReservation(_) | Request::ReleaseReservation(_) => {
-                self.reserved -= 1;
-                Reply::Done
-            }
+            other if registration::concerns(&other) => self.perform_registration(other),
             other => self.ask_store(other),
         }
     }

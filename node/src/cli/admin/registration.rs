@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use clap::{ArgGroup, Subcommand, ValueEnum};
 use rookery_proto::admin::registration_client::RegistrationClient;
 use rookery_proto::admin::{
-    RegistrationMode, RegistrationPolicy, ResetRegistrationRequest, SetRegistrationRequest,
-    ShowRegistrationRequest, Window,
+    RegistrationMode, RegistrationPolicy, RegistrationRules, ResetRegistrationRequest,
+    SetRegistrationRequest, ShowRegistrationRequest, Window,
 };
 use rookery_xmpp::units::Span;
 use serde_json::json;
@@ -68,11 +68,12 @@ impl RegistrationCommand {
                     .show_registration(ShowRegistrationRequest {})
                     .await?
                     .into_inner();
-                Ok(show(
-                    &shown.policy.unwrap_or_default(),
-                    shown.version,
-                    shown.overridden,
-                ))
+                let (policy, rules) = (shown.policy.unwrap_or_default(), shown.rules);
+                let policy = show(&policy, shown.version, shown.overridden);
+                Ok(match rules {
+                    Some(rules) => with_rules(policy, &rules),
+                    None => policy,
+                })
             }
             Self::Set {
                 mode,
@@ -194,6 +195,48 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
             "allow_only": policy.allow_only,
         }),
     }
+}
+
+/// The policy and what else is asked, as the node is configured.
+fn with_rules(policy: Shown, rules: &RegistrationRules) -> Shown {
+    let listed = |items: &[String]| match items {
+        [] => "none".to_owned(),
+        items => items.join(", "),
+    };
+    let common = match rules.password_common_refused {
+        true => ", none of the common ones",
+        false => "",
+    };
+    let (length, strength) = (rules.password_length_min, rules.password_strength_min);
+    let after_s = rules.old_password_asked_after_s;
+    let questions = match rules.questions {
+        0 => String::new(),
+        count => format!(" ({count} questions)"),
+    };
+    let lines = [
+        format!("form           {}", listed(&rules.fields)),
+        format!("redirect       {}", if_any(&rules.redirect_url)),
+        format!("captcha        {}{questions}", listed(&rules.captchas)),
+        format!("password       {length} characters, 10^{strength} guesses{common}"),
+        format!("old password   asked for {after_s} s after a login"),
+    ];
+    let mut shown = policy;
+    shown.text = [shown.text, lines.join("\n")].join("\n");
+    shown.json["rules"] = json!({
+        "fields": rules.fields,
+        "redirect_url": rules.redirect_url,
+        "captchas": rules.captchas,
+        "questions": rules.questions,
+        "password_length_min": length,
+        "password_common_refused": rules.password_common_refused,
+        "password_strength_min": strength,
+        "old_password_asked_after_s": after_s,
+    });
+    shown
+}
+
+fn if_any(text: &str) -> &str {
+    if text.is_empty() { "none" } else { text }
 }
 
 /// In the form of the configuration.

@@ -23,7 +23,8 @@ pub(super) enum UsersCommand {
         jid: String,
         #[command(flatten)]
         password: PasswordArgs,
-        /// Create it though its name is reserved, looks like another account's, or was a deleted account's.
+        /// Create it though its name is reserved, looks like another account's, or was a deleted account's, or its
+        /// password is too short or too weak.
         #[arg(long)]
         force: bool,
     },
@@ -38,6 +39,9 @@ pub(super) enum UsersCommand {
         jid: String,
         #[command(flatten)]
         password: PasswordArgs,
+        /// Set it though it is too short or too weak.
+        #[arg(long)]
+        force: bool,
     },
     /// Show an account.
     Show {
@@ -105,12 +109,17 @@ impl UsersCommand {
                     .await?;
                 Ok(done(&jid, "and all it owned is gone"))
             }
-            Self::Password { jid, password } => {
+            Self::Password {
+                jid,
+                password,
+                force,
+            } => {
                 let password = password.read()?;
                 client
                     .set_password(SetPasswordRequest {
                         jid: jid.clone(),
                         password,
+                        force,
                     })
                     .await?;
                 Ok(Shown::done(

@@ -23,6 +23,8 @@ pub struct Field {
     pub options: Vec<Choice>,
     /// What its values must be besides (XEP-0122).
     pub datatype: Option<Datatype>,
+    /// A `<media/>` element that is shown with it (XEP-0221).
+    pub media: Option<Element>,
 }
 
 /// The types of fields (XEP-0004 3.3).
@@ -87,6 +89,7 @@ impl Field {
             values: Vec::new(),
             options: Vec::new(),
             datatype: None,
+            media: None,
         }
     }
 
@@ -181,6 +184,7 @@ impl Field {
             datatype: field
                 .child("validate", VALIDATE)
                 .and_then(Datatype::from_element),
+            media: field.child("media", ns::MEDIA_ELEMENT).cloned(),
             var,
         })
     }
@@ -199,6 +203,9 @@ impl Field {
         }
         if let Some(datatype) = self.datatype {
             field.push_child(datatype.to_element());
+        }
+        if let Some(media) = &self.media {
+            field.push_child(media.clone());
         }
         if self.required {
             field.push_child(element("required"));

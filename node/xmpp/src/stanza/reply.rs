@@ -19,13 +19,13 @@ pub fn iq_result(
 }
 
 /// A stanza of the request's kind with its id and, unless they are given, its addresses swapped.
-pub(crate) fn reply(
+pub(crate) fn reply<'a>(
     request: &[u8],
     rec: &Rec,
     from: Option<&str>,
     to: Option<&str>,
     stanza_type: &'static str,
-    payload: Option<&Element>,
+    children: impl IntoIterator<Item = &'a Element>,
 ) -> Bytes {
     let name = kind_name(rec.kind);
     let mut out = Vec::with_capacity(256);
@@ -37,16 +37,16 @@ pub(crate) fn reply(
         write_escaped(b"id", id, &mut out);
     }
     write_escaped(b"type", stanza_type.as_bytes(), &mut out);
-    match payload {
-        None => out.extend_from_slice(b"/>"),
-        Some(payload) => {
-            out.push(b'>');
-            payload.write(&mut out);
-            out.extend_from_slice(b"</");
-            out.extend_from_slice(name);
-            out.push(b'>');
-        }
+    let mut children = children.into_iter().peekable();
+    if children.peek().is_none() {
+        out.extend_from_slice(b"/>");
+        return Bytes::from(out);
     }
+    out.push(b'>');
+    children.for_each(|child| child.write(&mut out));
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(name);
+    out.push(b'>');
     Bytes::from(out)
 }
 

@@ -30,6 +30,8 @@ pub struct StanzaError {
     pub new_address: Option<Box<str>>,
     /// An application's own condition, in a namespace of its own (8.3.4).
     pub application: Option<Box<Element>>,
+    /// What the answer carries beside the error: a form that must be filled in first (XEP-0077 3.3), for instance.
+    pub beside: Option<Box<Element>>,
 }
 
 impl StanzaError {
@@ -42,6 +44,7 @@ impl StanzaError {
             text: None,
             new_address: None,
             application: None,
+            beside: None,
         }
     }
 
@@ -60,6 +63,12 @@ impl StanzaError {
     /// Adds an application's condition.
     pub fn with_application(mut self, condition: Element) -> Self {
         self.application = Some(Box::new(condition));
+        self
+    }
+
+    /// Adds what the answer carries beside the error.
+    pub fn with_beside(mut self, payload: Element) -> Self {
+        self.beside = Some(Box::new(payload));
         self
     }
 
@@ -115,6 +124,7 @@ impl StanzaError {
                 .find(|child| !ours(child))
                 .cloned()
                 .map(Box::new),
+            beside: None,
         })
     }
 
@@ -132,7 +142,11 @@ impl StanzaError {
     ) -> Option<Bytes> {
         let answerable = rec.kind != Kind::Other
             && !matches!(rec.stanza_type, StanzaType::Error | StanzaType::Result);
-        let reply = || stanza::reply(request, rec, from, to, "error", Some(&self.to_element()));
+        let reply = || {
+            let error = self.to_element();
+            let children = self.beside.as_deref().into_iter().chain([&error]);
+            stanza::reply(request, rec, from, to, "error", children)
+        };
         answerable.then(reply)
     }
 }
@@ -176,6 +190,17 @@ mod tests {
              <not-acceptable xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/>\
              <text xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\" xml:lang=\"en\">later &amp; calmer</text>\
              <busy xmlns=\"urn:example:busy\"/></error></message>"
+        );
+    }
+
+    #[test]
+    fn what_is_beside_an_error_comes_before_it() {
+        let error = StanzaError::from(Condition::NotAuthorized)
+            .with_beside(Element::new("query", ns::REGISTER));
+        assert_eq!(
+            answer(&error, "<iq id=\"c\" type=\"set\"/>").unwrap(),
+            "<iq id=\"c\" type=\"error\"><query xmlns=\"jabber:iq:register\"/><error type=\"auth\">\
+             <not-authorized xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/></error></iq>"
         );
     }
 

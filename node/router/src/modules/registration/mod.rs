@@ -3,22 +3,32 @@
 //! ```text
 //! a stranger, before authentication                    a bound session
 //! C: <iq type='get'>  S: the fields, as form as well    C: get     S: <registered/> and the own name
-//! C: <iq type='set'>  S: see [`stranger`]               C: set     S: a new password, stored
+//! C: <iq type='set'>  S: see [`stranger`]               C: set     S: see [`change`]
 //!                                                       C: remove  S: result, then not-authorized, and all is gone
 //! ```
 
-mod fields;
+mod challenges;
+mod change;
+mod form;
+mod operator;
+mod refusal;
 mod stranger;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use rookery_store::account::NewAccount;
+use rookery_store::name::NameChecks;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::StanzaType;
-use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
-use self::fields::Submission;
-pub(crate) use self::stranger::{answer, create_for_operator};
+pub(crate) use self::challenges::{Asked, Challenges};
+pub(crate) use self::operator::create_for_operator;
+pub(crate) use self::stranger::answer;
 use super::{Info, Iq, IqRoute, Module, Outcome, Place, Status};
 use crate::account::{Account, store_refusal};
 use crate::shard::{Reply, Request, Turn};
@@ -77,10 +87,7 @@ impl Module for Registration {
         if iq.payload.child("remove", ns::REGISTER).is_some() {
             return remove(account, turn, &iq.payload);
         }
-        match Submission::read(&iq.payload) {
-            Ok(submission) => change_password(account, turn, submission),
-            Err(error) => Outcome::Error(error),
-        }
+        change::change_password(account, turn, iq)
     }
 }
 
@@ -107,50 +114,42 @@ fn remove(account: &Account, turn: &Turn<'_>, query: &Element) -> Outcome {
     })
 }
 
-/// XEP-0077 3.3. Sessions stay as they are.
-fn change_password(account: &Account, turn: &mut Turn<'_>, submission: Submission) -> Outcome {
-    let own = account.jid().local().unwrap_or_default();
-    let same = Jid::from_parts(Some(&submission.username), account.jid().domain(), None)
-        .is_ok_and(|named| named.local() == Some(own));
-    if !same {
-        return Outcome::Error(
-            StanzaError::new(Condition::BadRequest)
-                .with_text("only the password of the own account can be changed"),
-        );
+/// An account that is to be made.
+struct Making {
+    jid: Jid,
+    keys: Credentials,
+    /// What was filled in besides.
+    details: BTreeMap<String, String>,
+    /// Where who wants it connects from; none for an operator.
+    address: Option<IpAddr>,
+    checks: NameChecks,
+}
+
+/// What names are checked for, for everybody who does not insist.
+fn checks(turn: &Turn<'_>) -> NameChecks {
+    NameChecks {
+        look_alikes: turn.env.names.load().confusable,
+        tombstones: true,
     }
-    if let Err(error) = submission.check_password(&turn.options) {
-        return Outcome::Error(error);
-    }
+}
+
+fn derivation(turn: &mut Turn<'_>, password: String) -> Request {
     let mut salt = [0; 16];
     turn.entropy.fill(&mut salt);
-    let iterations = turn.options.scram_iterations;
-    let derive = Request::Derive {
-        password: submission.password,
+    Request::Derive {
+        password,
         salt,
-        iterations,
-    };
-    Outcome::wait(derive, |account, _, _, reply| match reply {
-        Reply::Credentials(keys) => store_password(account, keys),
-        Reply::BadPassword => Outcome::Error(bad_password()),
-        _ => Outcome::internal(),
-    })
+        iterations: turn.options.scram_iterations,
+    }
 }
 
-fn store_password(account: &Account, keys: Box<Credentials>) -> Outcome {
-    let request = Request::SetCredentials(Jid::clone(account.jid()), keys.clone());
-    Outcome::wait(request, move |account, _, _, reply| match reply {
-        Reply::Done => {
-            account.record.credentials = *keys;
-            Outcome::Result(None)
-        }
-        Reply::Failed(error) => Outcome::Error(store_refusal(&error)),
-        _ => Outcome::internal(),
-    })
-}
-
-/// A password that no account may have (RFC 8265 4.2).
-fn bad_password() -> StanzaError {
-    StanzaError::new(Condition::NotAcceptable)
-        .with_type(ErrorType::Modify)
-        .with_text("the password is empty, too short, too long, or has characters that no password may have")
+fn creation(turn: &Turn<'_>, making: Making) -> Request {
+    Request::CreateAccount(Box::new(NewAccount {
+        jid: making.jid,
+        credentials: making.keys,
+        created: turn.now,
+        details: making.details,
+        address: making.address,
+        checks: making.checks,
+    }))
 }

@@ -1,38 +1,38 @@
-//! Making accounts: for strangers, through the throttle, and for the operator, past it.
+//! Making accounts for strangers, through form, captcha and throttle.
 //!
 //! ```text
-//! set ─► Reserve (names and throttle, through Raft) ─► Derive ─► CreateAccount (unique) ─► CommitReservation ─► result
-//!           │ refused                           │ bad      │ exists, store fails     │ not settled
-//!           ▼                                   ▼          ▼                         ▼
-//!        resource-constraint                 ReleaseReservation, then the error    DeleteAccount, then wait
+//! get ─► is it open? ─► a new challenge ─► its picture is drawn ─► the form
+//!
+//! set ─► form ─► captcha ─► JudgePassword ─► Reserve ─► Derive ─► CreateAccount ─► CommitReservation ─► result
+//!          │        │            │              │          │ bad      │ exists, fails    │ not settled
+//!          ▼        ▼            ▼              ▼          ▼          ▼                  ▼
+//!        not-acceptable, and why        throttle or name  ReleaseReservation, then why   DeleteAccount, then wait
 //! ```
 //!
-//! A place in the throttle is held from the reservation on, so that no number of concurrent
-//! registrations, on any number of nodes, gets past a limit.
+//! What costs least is asked first. A place in the throttle is held from the reservation on, so that no number of
+//! concurrent registrations, on any number of nodes, gets past a limit. A captcha that was solved stays solved on its
+//! stream until an account is made: who finds a name taken types the next one, and nothing else.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
-use rookery_control::{RefusalCause, RegistrationRefused, ReservationId, Unavailable};
-use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, AskId, Question, SinkRef};
-use rookery_store::StoreError;
-use rookery_store::account::NewAccount;
-use rookery_store::name::NameChecks;
+use metrics::counter;
+use rookery_control::{RefusalCause, RegistrationRefused, ReservationId};
+use rookery_session::carrier::{Answer, AskId, Question, SessionId, SinkRef};
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::{iq_result, parse_rec};
-use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
-use super::bad_password;
-use super::fields::{Submission, blank};
-use crate::account::store_refusal;
+use super::challenges::{Asked, Solved};
+use super::form::{Submission, blank, redirect};
+use super::refusal::{Refusal, UNAVAILABLE, unacceptable};
+use super::{Making, checks, creation, derivation};
 use crate::shard::{Reply, Request, Turn};
-
-/// What is said when the throttle cannot be asked.
-const UNAVAILABLE: RegistrationRefused = RegistrationRefused::Unavailable(Unavailable::NoQuorum);
 
 /// A registration on its way.
 struct Applicant {
@@ -41,9 +41,23 @@ struct Applicant {
     iq: Bytes,
     host: String,
     address: IpAddr,
+    /// The captcha that was solved for it.
+    solved: Option<Solved>,
+}
+
+/// What it asks for, once that is known to be in order.
+struct Wanted {
+    jid: Jid,
+    password: String,
+    details: BTreeMap<String, String>,
 }
 
 impl Applicant {
+    /// The stream, which challenges are for.
+    fn stream(&self) -> SessionId {
+        self.from.session()
+    }
+
     fn result(&self, turn: &mut Turn<'_>, payload: Option<&Element>) {
         let Some(rec) = parse_rec(&self.iq) else {
             return self.unavailable(turn);
@@ -52,19 +66,22 @@ impl Applicant {
         turn.answer(&self.from, self.ask, Answer::Iq(reply));
     }
 
-    fn error(&self, turn: &mut Turn<'_>, error: &StanzaError) {
-        let reply = parse_rec(&self.iq)
-            .and_then(|rec| error.reply_to(&self.iq, &rec, Some(&self.host), None));
+    /// Refuses. Each refusal of whatever cause comes through here.
+    fn refuse(&self, turn: &mut Turn<'_>, refusal: &Refusal) {
+        turn.env.noticed.refused(refusal.cause);
+        let cause = refusal.cause.as_str();
+        tracing::debug!(host = %self.host, address = %self.address, cause, "registration refused");
+        if let Some(solved) = &self.solved {
+            turn.challenges.not_used(solved);
+        }
+        let reply = parse_rec(&self.iq).and_then(|rec| {
+            let error = &refusal.error;
+            error.reply_to(&self.iq, &rec, Some(&self.host), None)
+        });
         match reply {
             Some(reply) => turn.answer(&self.from, self.ask, Answer::Iq(reply)),
             None => self.unavailable(turn),
         }
-    }
-
-    /// Answers with an error, and has the group count why.
-    fn refuse(&self, turn: &mut Turn<'_>, cause: RefusalCause, error: &StanzaError) {
-        turn.env.noticed.refused(cause);
-        self.error(turn, error);
     }
 
     fn unavailable(&self, turn: &mut Turn<'_>) {
@@ -83,101 +100,205 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
         iq,
         host,
         address,
+        solved: None,
     };
     let Ok(element) = Element::parse(&applicant.iq) else {
         return applicant.unavailable(turn);
     };
     let query = element.child("query", ns::REGISTER);
     match (element.attr("type"), query) {
-        (Some("get"), Some(_)) => ask_for_fields(turn, applicant),
+        (Some("get"), Some(_)) => ask_for_fields(turn, applicant, element.attr("id")),
         (Some("set"), Some(query)) if query.child("remove", ns::REGISTER).is_some() => {
             // XEP-0077 3.2: who is not there cannot be removed.
-            applicant.error(turn, &StanzaError::new(Condition::UnexpectedRequest));
+            let error = StanzaError::new(Condition::UnexpectedRequest);
+            applicant.refuse(turn, &Refusal::form(error));
         }
         (Some("set"), Some(query)) => match Submission::read(query) {
             Ok(submission) => apply(turn, applicant, submission),
-            Err(error) => applicant.refuse(turn, RefusalCause::Form, &error),
+            Err(error) => applicant.refuse(turn, &Refusal::form(error)),
         },
-        _ => applicant.error(turn, &StanzaError::new(Condition::BadRequest)),
+        _ => {
+            let error = StanzaError::new(Condition::BadRequest);
+            applicant.refuse(turn, &Refusal::form(error));
+        }
     }
 }
 
-fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant) {
+fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant, request: Option<&str>) {
+    let request = request.unwrap_or_default().to_owned();
     turn.request_free(
         Request::RegistrationIsOpen,
         move |turn, reply| match reply {
-            Reply::RegistrationIsOpen(true) => {
-                let blank = blank(&applicant.host);
-                applicant.result(turn, Some(&blank));
-            }
-            _ => {
-                let error = refused(&RegistrationRefused::Closed);
-                applicant.refuse(turn, RefusalCause::Closed, &error);
-            }
+            Reply::RegistrationIsOpen(true) => show_form(turn, applicant, request),
+            _ => applicant.refuse(turn, &Refusal::reservation(&RegistrationRefused::Closed)),
         },
     );
 }
 
-fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
-    let jid = match Jid::from_parts(Some(&submission.username), &applicant.host, None) {
-        Ok(jid) if turn.env.is_local(jid.domain()) => jid,
-        _ => {
-            let error = unacceptable("this username is not a valid localpart");
-            return applicant.refuse(turn, RefusalCause::Form, &error);
-        }
-    };
-    if let Err(error) = submission.check_password(&turn.options) {
-        return applicant.refuse(turn, RefusalCause::Password, &error);
+fn show_form(turn: &mut Turn<'_>, applicant: Applicant, request: String) {
+    let form = turn.env.form.load_full();
+    if !form.redirect_url.is_empty() {
+        let elsewhere = redirect(&form, &applicant.host);
+        return applicant.result(turn, Some(&elsewhere));
     }
-    let reserve = Request::Reserve {
-        host: applicant.host.clone(),
-        address: applicant.address,
-        name: jid.local().unwrap_or_default().to_owned(),
+    let captcha = turn.env.captcha.load_full();
+    if !captcha.is_on() {
+        let blank = blank(&form, &applicant.host, None);
+        return applicant.result(turn, Some(&blank));
+    }
+    let (stream, address) = (applicant.stream(), applicant.address);
+    let asked = turn
+        .challenges
+        .ask(stream, address, &captcha, turn.now, turn.entropy);
+    let asked = match asked {
+        Ok(asked) => {
+            counter!(CAPTCHAS, "event" => "asked").increment(1);
+            asked
+        }
+        Err(why) => return applicant.refuse(turn, &Refusal::captcha(why)),
     };
-    turn.request_free(reserve, move |turn, reply| match reply {
-        Reply::Reserved(id) => derive(turn, applicant, jid, submission.password, id),
-        Reply::RegistrationRefused(why) => applicant.refuse(turn, why.cause(), &refused(&why)),
-        _ => applicant.refuse(turn, UNAVAILABLE.cause(), &refused(&UNAVAILABLE)),
+    let Some(text) = asked.text.clone() else {
+        return show_challenge(turn, &applicant, &asked, &request, None);
+    };
+    let mut seed = [0; 8];
+    turn.entropy.fill(&mut seed);
+    let draw = Request::DrawCaptcha {
+        text,
+        seed: u64::from_le_bytes(seed),
+        pace: Duration::from_secs(1) / captcha.images_per_second_max.max(1),
+    };
+    turn.request_free(draw, move |turn, reply| match reply {
+        Reply::Drawn(picture) => {
+            show_challenge(turn, &applicant, &asked, &request, Some(&picture));
+        }
+        // Who can be asked something else is not sent away.
+        _ if asked.question.is_some() => {
+            turn.challenges.without_picture(applicant.stream());
+            show_challenge(turn, &applicant, &asked, &request, None);
+        }
+        _ => applicant.refuse(turn, &Refusal::busy()),
     });
 }
 
-fn derive(
+fn show_challenge(
     turn: &mut Turn<'_>,
-    applicant: Applicant,
-    jid: Jid,
-    password: String,
-    place: ReservationId,
+    applicant: &Applicant,
+    asked: &Asked,
+    request: &str,
+    picture: Option<&[u8]>,
 ) {
-    let request = derivation(turn, password);
-    turn.request_free(request, move |turn, reply| match reply {
-        Reply::Credentials(keys) => create(turn, applicant, jid, *keys, place),
-        Reply::BadPassword => {
-            let refusal = (RefusalCause::Password, bad_password());
-            give_back(turn, applicant, place, refusal);
+    let form = turn.env.form.load_full();
+    let blank = blank(&form, &applicant.host, Some((asked, request, picture)));
+    applicant.result(turn, Some(&blank));
+}
+
+fn apply(turn: &mut Turn<'_>, mut applicant: Applicant, submission: Submission) {
+    let wanted = match wanted(turn, &applicant, &submission) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return applicant.refuse(turn, &refusal),
+    };
+    let captcha = turn.env.captcha.load_full();
+    if captcha.is_on() {
+        let (stream, address) = (applicant.stream(), applicant.address);
+        let answered = submission.answered();
+        let judged = turn
+            .challenges
+            .answer(stream, address, answered, &captcha, turn.now);
+        match judged {
+            Ok(solved) => {
+                counter!(CAPTCHAS, "event" => "solved").increment(1);
+                applicant.solved = Some(solved);
+            }
+            Err(why) => return applicant.refuse(turn, &Refusal::captcha(why)),
         }
-        _ => give_back(turn, applicant, place, internal()),
+    }
+    judge(turn, applicant, wanted);
+}
+
+/// What is asked for, if it can be had as far as that can be told at once.
+fn wanted(
+    turn: &Turn<'_>,
+    applicant: &Applicant,
+    submission: &Submission,
+) -> Result<Wanted, Refusal> {
+    let form = turn.env.form.load();
+    if !form.redirect_url.is_empty() {
+        let text = format!("accounts are made at {}", form.redirect_url);
+        let error = StanzaError::new(Condition::NotAllowed).with_text(text);
+        return Err(Refusal::new(RefusalCause::Closed, error));
+    }
+    let jid = Jid::from_parts(Some(&submission.username), &applicant.host, None);
+    let jid = jid.ok().filter(|jid| turn.env.is_local(jid.domain()));
+    let invalid = || Refusal::form(unacceptable("this username is not a valid localpart"));
+    let jid = jid.ok_or_else(invalid)?;
+    let details = submission.details(&form).map_err(Refusal::form)?;
+    let password = submission.password.clone();
+    let length = turn.env.passwords.load().check_length(&password);
+    length.map_err(|flaw| Refusal::password(&flaw))?;
+    Ok(Wanted {
+        jid,
+        password,
+        details,
+    })
+}
+
+fn judge(turn: &mut Turn<'_>, applicant: Applicant, wanted: Wanted) {
+    let rules = turn.env.passwords.load_full();
+    if !rules.is_judged() {
+        return reserve(turn, applicant, wanted);
+    }
+    let judge = Request::JudgePassword {
+        password: wanted.password.clone(),
+        account: wanted.jid.clone(),
+        rules,
+    };
+    turn.request_free(judge, move |turn, reply| match reply {
+        Reply::Done => reserve(turn, applicant, wanted),
+        Reply::PasswordFlaw(flaw) => applicant.refuse(turn, &Refusal::password(&flaw)),
+        _ => applicant.refuse(turn, &Refusal::internal()),
+    });
+}
+
+fn reserve(turn: &mut Turn<'_>, applicant: Applicant, wanted: Wanted) {
+    let reserve = Request::Reserve {
+        host: applicant.host.clone(),
+        address: applicant.address,
+        name: wanted.jid.local().unwrap_or_default().to_owned(),
+    };
+    turn.request_free(reserve, move |turn, reply| match reply {
+        Reply::Reserved(id) => derive(turn, applicant, wanted, id),
+        Reply::RegistrationRefused(why) => applicant.refuse(turn, &Refusal::reservation(&why)),
+        _ => applicant.refuse(turn, &Refusal::reservation(&UNAVAILABLE)),
+    });
+}
+
+fn derive(turn: &mut Turn<'_>, applicant: Applicant, wanted: Wanted, place: ReservationId) {
+    let request = derivation(turn, wanted.password);
+    let (jid, details) = (wanted.jid, wanted.details);
+    turn.request_free(request, move |turn, reply| match reply {
+        Reply::Credentials(keys) => create(turn, applicant, (jid, *keys, details), place),
+        Reply::BadPassword => give_back(turn, applicant, place, Refusal::unusable_password()),
+        _ => give_back(turn, applicant, place, Refusal::internal()),
     });
 }
 
 fn create(
     turn: &mut Turn<'_>,
     applicant: Applicant,
-    jid: Jid,
-    keys: Credentials,
+    (jid, keys, details): (Jid, Credentials, BTreeMap<String, String>),
     place: ReservationId,
 ) {
-    let address = Some(applicant.address);
-    let request = creation(turn, jid.clone(), keys, address, checks(turn));
-    turn.request_free(request, move |turn, reply| match reply {
+    let making = Making {
+        jid: jid.clone(),
+        keys,
+        details,
+        address: Some(applicant.address),
+        checks: checks(turn),
+    };
+    turn.request_free(creation(turn, making), move |turn, reply| match reply {
         Reply::Done => settle(turn, applicant, jid, place),
-        Reply::Failed(error) if error.is_about_name() => {
-            give_back(turn, applicant, place, name_refused(&error));
-        }
-        Reply::Failed(error) => {
-            let refusal = (RefusalCause::Unavailable, store_refusal(&error));
-            give_back(turn, applicant, place, refusal);
-        }
-        _ => give_back(turn, applicant, place, internal()),
+        Reply::Failed(error) => give_back(turn, applicant, place, Refusal::store(&error)),
+        _ => give_back(turn, applicant, place, Refusal::internal()),
     });
 }
 
@@ -188,191 +309,31 @@ fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: Reservatio
     turn.request_free(
         Request::CommitReservation(place),
         move |turn, reply| match reply {
-            Reply::Done => applicant.result(turn, None),
+            Reply::Done => {
+                if let Some(solved) = &applicant.solved {
+                    turn.challenges.used(solved);
+                }
+                applicant.result(turn, None);
+            }
             _ => turn.request_free(Request::DeleteAccount(jid, None), move |turn, reply| {
                 if !matches!(reply, Reply::Deleted(_)) {
                     tracing::error!(
                         "an account past the registration throttle could not be undone"
                     );
                 }
-                applicant.refuse(turn, UNAVAILABLE.cause(), &refused(&UNAVAILABLE));
+                applicant.refuse(turn, &Refusal::reservation(&UNAVAILABLE));
             }),
         },
     );
 }
 
 /// The account was not made: its place in the throttle goes to the next one.
-fn give_back(
-    turn: &mut Turn<'_>,
-    applicant: Applicant,
-    place: ReservationId,
-    (cause, error): (RefusalCause, StanzaError),
-) {
+fn give_back(turn: &mut Turn<'_>, applicant: Applicant, place: ReservationId, refusal: Refusal) {
     // If it cannot be given back now, it expires.
     turn.request_free(Request::ReleaseReservation(place), move |turn, _| {
-        applicant.refuse(turn, cause, &error);
+        applicant.refuse(turn, &refusal);
     });
 }
 
-fn internal() -> (RefusalCause, StanzaError) {
-    let error = StanzaError::new(Condition::InternalServerError);
-    (RefusalCause::Unavailable, error)
-}
-
-/// Creates an account for the operator: past the throttle, for whoever runs the server decides who
-/// is on it.
-pub(crate) fn create_for_operator(
-    turn: &mut Turn<'_>,
-    from: SinkRef,
-    ask: AskId,
-    question: Question,
-) {
-    let Question::Admin(AdminQuestion::CreateAccount {
-        account,
-        password,
-        force,
-    }) = question
-    else {
-        return;
-    };
-    if !account.is_bare() || account.local().is_none() || !turn.env.is_local(account.domain()) {
-        let text = format!("{account} is not an address of a host that is served here");
-        return turn.answer(&from, ask, Answer::Admin(AdminAnswer::Invalid(text)));
-    }
-    if force {
-        return derive_for_operator(turn, from, ask, account, password, NameChecks::NONE);
-    }
-    let name = account.local().unwrap_or_default().to_owned();
-    turn.request_free(Request::CheckName(name), move |turn, reply| match reply {
-        Reply::Name(None) => {
-            let checks = checks(turn);
-            derive_for_operator(turn, from, ask, account, password, checks);
-        }
-        other => turn.answer(&from, ask, operator_answer(&other)),
-    });
-}
-
-fn derive_for_operator(
-    turn: &mut Turn<'_>,
-    from: SinkRef,
-    ask: AskId,
-    account: Jid,
-    password: String,
-    checks: NameChecks,
-) {
-    let request = derivation(turn, password);
-    turn.request_free(request, move |turn, reply| match reply {
-        Reply::Credentials(keys) => {
-            let request = creation(turn, account, *keys, None, checks);
-            turn.request_free(request, move |turn, reply| {
-                turn.answer(&from, ask, operator_answer(&reply));
-            });
-        }
-        other => turn.answer(&from, ask, operator_answer(&other)),
-    });
-}
-
-/// What names are checked for, for everybody who does not insist.
-fn checks(turn: &Turn<'_>) -> NameChecks {
-    NameChecks {
-        look_alikes: turn.env.names.load().confusable,
-        tombstones: true,
-    }
-}
-
-fn operator_answer(reply: &Reply) -> Answer {
-    match reply {
-        Reply::Done => Answer::Admin(AdminAnswer::Done),
-        Reply::Failed(StoreError::AlreadyExists) => Answer::Admin(AdminAnswer::AlreadyExists),
-        Reply::Failed(error) if error.is_about_name() => {
-            let why = format!("{error}: --force creates it all the same");
-            Answer::Admin(AdminAnswer::Invalid(why))
-        }
-        Reply::Name(Some((rule, kind))) => {
-            let kind = kind.as_str();
-            let why = format!(
-                "the name is {kind} by the rule `{rule}` (`rookery admin names list`): --force creates it all the same"
-            );
-            Answer::Admin(AdminAnswer::Invalid(why))
-        }
-        Reply::BadPassword => Answer::Admin(AdminAnswer::Invalid(
-            "the password is empty or has characters that no password may have".into(),
-        )),
-        _ => Answer::Unavailable,
-    }
-}
-
-fn derivation(turn: &mut Turn<'_>, password: String) -> Request {
-    let mut salt = [0; 16];
-    turn.entropy.fill(&mut salt);
-    Request::Derive {
-        password,
-        salt,
-        iterations: turn.options.scram_iterations,
-    }
-}
-
-fn creation(
-    turn: &Turn<'_>,
-    jid: Jid,
-    keys: Credentials,
-    address: Option<IpAddr>,
-    checks: NameChecks,
-) -> Request {
-    Request::CreateAccount(Box::new(NewAccount {
-        jid,
-        credentials: keys,
-        created: turn.now,
-        details: BTreeMap::new(),
-        address,
-        checks,
-    }))
-}
-
-/// What an applicant is told when an account or what is left of one is in the way. Which account a name looks like is
-/// not told, nor that a name is withheld for a deleted one: to choose another name neither is needed.
-fn name_refused(error: &StoreError) -> (RefusalCause, StanzaError) {
-    let taken = || StanzaError::new(Condition::Conflict);
-    match error {
-        StoreError::Confusable { .. } => {
-            let error = unacceptable(
-                "this username looks too much like another one; choose one that cannot be taken for it",
-            );
-            (RefusalCause::Confusable, error)
-        }
-        StoreError::Gone { .. } => (RefusalCause::Gone, taken()),
-        _ => (RefusalCause::Conflict, taken()),
-    }
-}
-
-fn unacceptable(text: &str) -> StanzaError {
-    StanzaError::new(Condition::NotAcceptable)
-        .with_type(ErrorType::Modify)
-        .with_text(text)
-}
-
-/// What an applicant is told when the throttle refuses (DESIGN: never let through without a
-/// quorum).
-fn refused(why: &RegistrationRefused) -> StanzaError {
-    let wait = |text: &str| {
-        StanzaError::new(Condition::ResourceConstraint)
-            .with_type(ErrorType::Wait)
-            .with_text(text)
-    };
-    match why {
-        RegistrationRefused::Closed => StanzaError::new(Condition::NotAllowed)
-            .with_text("registration is closed on this server"),
-        RegistrationRefused::Throttled { retry_after_ms, .. } => wait(&format!(
-            "too many registrations; try again in {} seconds",
-            retry_after_ms.div_ceil(1000)
-        )),
-        // Which rule it is stays with the operator: it would say how to get around it.
-        RegistrationRefused::Name(_) => unacceptable("this username is reserved; choose another"),
-        // From where else it would work is nobody's business.
-        RegistrationRefused::Refused(_) => StanzaError::new(Condition::Forbidden)
-            .with_text("registration is not possible from here"),
-        RegistrationRefused::Unavailable(_) => {
-            wait("registrations cannot be counted at the moment; try again later")
-        }
-    }
-}
+/// Captchas that were asked and solved.
+const CAPTCHAS: &str = "rookery_captchas_total";
