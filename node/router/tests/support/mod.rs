@@ -10,6 +10,7 @@
 pub(crate) mod archive;
 pub(crate) mod client;
 mod names;
+mod standing;
 pub(crate) mod streams;
 
 use std::collections::VecDeque;
@@ -29,6 +30,7 @@ use rookery_session::carrier::{
 use rookery_store::account::NewAccount;
 use rookery_store::log::{DELIVERED, LogEntry, LogQuery, Position};
 use rookery_store::name::NameChecks;
+use rookery_store::standing::Standing;
 use rookery_store::{MemoryStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Seeded;
@@ -170,6 +172,7 @@ impl World {
             details: Default::default(),
             address: None,
             checks: NameChecks::NONE,
+            standing: Standing::Member,
         };
         let created = self
             .store
@@ -417,6 +420,8 @@ impl World {
             START,
         );
         env.archive.store(Arc::new(self.archive.clone()));
+        env.names.store(self.env.names.load_full());
+        env.accounts.store(self.env.accounts.load_full());
         self.epoch += 1;
         self.env = env.clone();
         self.shard = Shard::new(ShardId(0), self.epoch, env);
