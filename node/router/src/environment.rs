@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rookery_control::NameOptions;
@@ -14,7 +15,7 @@ use rookery_xmpp::jid::Jid;
 use crate::contact::Contact;
 use crate::modules::Registry;
 use crate::noticed::Noticed;
-use crate::{ArchiveOptions, RouterOptions};
+use crate::{AccountOptions, ArchiveOptions, RouterOptions};
 
 /// The surroundings of a shard: its hosts, its options, its modules.
 pub struct Environment {
@@ -32,6 +33,8 @@ pub struct Environment {
     pub contact: ArcSwap<Contact>,
     /// What the control group is to hear of: refused registrations, and events.
     pub noticed: Noticed,
+    /// What becomes of accounts that are removed; replaced like the options.
+    pub accounts: ArcSwap<AccountOptions>,
     /// How many shards there are; fixed at start, unlike the other options.
     pub shards: u16,
     /// The modules.
@@ -60,6 +63,7 @@ impl Environment {
             names: ArcSwap::default(),
             contact: ArcSwap::default(),
             noticed: Noticed::default(),
+            accounts: ArcSwap::default(),
             modules,
             unacked_bytes: Arc::default(),
             started,
@@ -75,6 +79,21 @@ impl Environment {
     pub(crate) fn tombstone(&self, now: Timestamp) -> Option<Tombstone> {
         let until = self.names.load().tombstones.until(now)?;
         Some(Tombstone { at: now, until })
+    }
+
+    /// The tombstone of a registration that is denied now, with the request that nobody gets its name: as long as those of
+    /// others hold, and for ever where they get none.
+    pub(crate) fn tombstone_of_denied(&self, now: Timestamp) -> Tombstone {
+        let forever = Tombstone {
+            at: now,
+            until: None,
+        };
+        self.tombstone(now).unwrap_or(forever)
+    }
+
+    /// How long an account that is removed can be restored.
+    pub(crate) fn removal_grace(&self) -> Duration {
+        Duration::from_millis(self.accounts.load().removal_grace.as_ms().into())
     }
 
     /// The shard that owns a bare JID.

@@ -31,6 +31,8 @@ pub mod shard;
 pub use contact::{Contact, ContactOptions};
 pub use lease::Lease;
 pub use noticed::Noticed;
-pub use options::{ArchiveDefault, ArchiveOptions, PASSWORD_BYTES_MAX, RouterOptions};
+pub use options::{
+    AccountOptions, ArchiveDefault, ArchiveOptions, PASSWORD_BYTES_MAX, RouterOptions,
+};
 pub use ownership::{Ownership, OwnershipStep};
 pub use role::{RouterRole, StartError, Surroundings};

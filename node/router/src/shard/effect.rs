@@ -14,6 +14,7 @@ use rookery_store::account::{Found, NewAccount};
 use rookery_store::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use rookery_store::name::Tombstone;
 use rookery_store::roster::RosterChange;
+use rookery_store::standing::Standing;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stream_error::StreamError;
@@ -122,6 +123,8 @@ pub enum Request {
     SetCredentials(Jid, Box<Credentials>),
     /// Allows or forbids logins.
     SetEnabled(Jid, bool),
+    /// Changes how an account stands.
+    SetStanding(Jid, Standing),
     /// Deletes an account and all it owns, and puts a tombstone in its place if there is one.
     DeleteAccount(Jid, Option<Tombstone>),
     /// Changes a roster.

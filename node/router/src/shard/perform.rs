@@ -114,6 +114,7 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
         Request::CreateAccount(account) => done(store.create_account(*account).await)?,
         Request::SetCredentials(jid, keys) => done(store.set_credentials(&jid, *keys).await)?,
         Request::SetEnabled(jid, enabled) => done(store.set_enabled(&jid, enabled).await)?,
+        Request::SetStanding(jid, standing) => done(store.set_standing(&jid, standing).await)?,
         Request::DeleteAccount(jid, tombstone) => {
             Reply::Deleted(store.delete_account(&jid, tombstone).await?)
         }

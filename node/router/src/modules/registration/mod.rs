@@ -4,7 +4,7 @@
 //! a stranger, before authentication                    a bound session
 //! C: <iq type='get'>  S: the fields, as form as well    C: get     S: <registered/> and the own name
 //! C: <iq type='set'>  S: see [`stranger`]               C: set     S: a new password, stored
-//!                                                       C: remove  S: result, then not-authorized, and all is gone
+//!                                                       C: remove  S: result, then not-authorized; gone behind its grace
 //! ```
 
 mod fields;
@@ -98,13 +98,7 @@ fn remove(account: &Account, turn: &Turn<'_>, query: &Element) -> Outcome {
     if query.elements().count() != 1 {
         return Outcome::Error(StanzaError::new(Condition::BadRequest));
     }
-    let tombstone = turn.env.tombstone(turn.now);
-    let request = Request::DeleteAccount(Jid::clone(account.jid()), tombstone);
-    Outcome::wait(request, |_, _, _, reply| match reply {
-        Reply::Deleted(_) => Outcome::ResultThen(None, Box::new(Account::depart)),
-        Reply::Failed(error) => Outcome::Error(store_refusal(&error)),
-        _ => Outcome::internal(),
-    })
+    account.remove_for_owner(turn)
 }
 
 /// XEP-0077 3.3. Sessions stay as they are.

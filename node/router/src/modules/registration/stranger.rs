@@ -19,6 +19,7 @@ use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, AskId, Questi
 use rookery_store::StoreError;
 use rookery_store::account::NewAccount;
 use rookery_store::name::NameChecks;
+use rookery_store::standing::Standing;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
@@ -326,6 +327,7 @@ fn creation(
         details: BTreeMap::new(),
         address,
         checks,
+        standing: Standing::Member,
     }))
 }
 
