@@ -34,6 +34,7 @@ mod contact;
 mod drain;
 mod guard;
 pub mod http;
+mod leaving;
 pub mod metrics;
 mod names;
 mod noticed;

@@ -134,6 +134,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "messages and webhooks that told watchers what happened, by way and whether they arrived",
     ),
     (
+        "rookery_accounts_standing_total",
+        "accounts that came to stand otherwise, by what was done: left, restored, deleted, approved, denied, expired",
+    ),
+    (
         "rookery_quota_read_bytes_total",
         "bytes that count towards a traffic budget, by its kind",
     ),

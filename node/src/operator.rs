@@ -344,6 +344,8 @@ impl Operator {
         parts.environment.contact.store(Arc::new(contact));
         parts.watchers.send_replace(Arc::new(next.watchers.clone()));
         parts.sessions.reconfigure(next, &parts.environment);
+        let accounts = Arc::new(next.accounts.clone());
+        parts.environment.accounts.store(accounts);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
             serving.connection.set_bandwidth(next.bandwidth.clone());
@@ -455,6 +457,7 @@ const LIVE: &[&str] = &[
     "names.",
     "contact.",
     "watchers.",
+    "accounts.",
     "quota.",
     "archive.",
     "router.",
