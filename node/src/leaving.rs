@@ -1,4 +1,5 @@
-//! Deletes the accounts whose time is over: those that leave, at the end of their grace.
+//! Deletes the accounts whose time is over: those that leave, at the end of their grace, and those that await approval,
+//! when nobody has approved them in time.
 //!
 //! ```text
 //! store: who is due? ─► their shards, each: is it so? contacts are told, then it is deleted ─► the store knows it no more
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use rookery_control::Control;
 use rookery_router::environment::Environment;
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Moderation};
 use rookery_store::Store;
@@ -17,11 +19,13 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 use crate::admin::Shards;
+use crate::awaiting;
 
 /// Looks now and then, for ever, where `is_my_turn`.
 pub(crate) async fn keep(
     store: Arc<dyn Store>,
     environment: Arc<Environment>,
+    control: Control,
     shards: Shards,
     is_my_turn: impl Fn() -> bool,
 ) {
@@ -30,8 +34,16 @@ pub(crate) async fn keep(
         if !is_my_turn() {
             continue;
         }
-        let end = |account| end(&shards, account);
-        sweep(&*store, Timestamp::now(), end).await;
+        let now = Timestamp::now();
+        let before = control.policy().registration.awaiting_since_min(now);
+        let end = |account| end(&shards, account, before);
+        sweep(&*store, now, end).await;
+        let hosts = environment.hosts.iter();
+        for account in awaiting::compare(&*store, &control, hosts, before).await {
+            if end(account.clone()).await == Ended::Gone {
+                awaiting::left(&control, &account).await;
+            }
+        }
     }
 }
 
@@ -84,12 +96,10 @@ where
     }
 }
 
-async fn end(shards: &Shards, account: Jid) -> Ended {
+async fn end(shards: &Shards, account: Jid, awaiting_before: Timestamp) -> Ended {
     let question = AdminQuestion::Moderate {
         account: account.clone(),
-        step: Moderation::EndDue {
-            awaiting_before: Timestamp(0),
-        },
+        step: Moderation::EndDue { awaiting_before },
     };
     match shards.ask(&account, question).await {
         Ok(AdminAnswer::Done) => Ended::Gone,

@@ -25,6 +25,7 @@
 //! * [`operation`]: the folder, the log, the process's limits.
 
 pub mod admin;
+mod awaiting;
 pub mod backup;
 pub mod bans;
 pub mod cli;

@@ -135,7 +135,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ),
     (
         "rookery_accounts_standing_total",
-        "accounts that came to stand otherwise, by what was done: left, restored, deleted, approved, denied, expired",
+        "accounts that came to stand otherwise, by what was done: left, restored, deleted, awaits, approved, denied, expired",
     ),
     (
         "rookery_quota_read_bytes_total",

@@ -183,8 +183,13 @@ impl Server {
         if config.server.has(Role::Router) {
             let environment = roles.environment();
             let is_my_turn = roles.is_first_router();
-            let sweeping = leaving::keep(store.clone(), environment, shards.clone(), is_my_turn);
-            tokio::spawn(sweeping);
+            tokio::spawn(leaving::keep(
+                store.clone(),
+                environment,
+                operator.control().clone(),
+                shards.clone(),
+                is_my_turn,
+            ));
         }
         let socket = config.admin.socket(&config.server);
         let admin = AdminPort::start(

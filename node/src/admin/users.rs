@@ -21,6 +21,7 @@ use super::moderation::{check_reason, page_of, to_user};
 use super::sessions::to_session;
 use super::shards::{Shards, unexpected};
 use super::status::{account, check_password, host_or_only, keeps_accounts, of_store, page_size};
+use crate::awaiting;
 use crate::config::Role;
 use crate::operator::Operator;
 
@@ -262,7 +263,8 @@ impl Users for UsersService {
         request: Request<ApproveUserRequest>,
     ) -> Result<Response<ApproveUserResponse>, Status> {
         let jid = request.into_inner().jid;
-        self.moderate(&jid, Moderation::Approve).await?;
+        let jid = self.moderate(&jid, Moderation::Approve).await?;
+        awaiting::left(self.operator.control(), &jid).await;
         Ok(Response::new(ApproveUserResponse {}))
     }
 
@@ -278,6 +280,7 @@ impl Users for UsersService {
         check_reason(&reason)?;
         let jid = self.moderate(&jid, Moderation::Deny { tombstone }).await?;
         tracing::info!(account = %jid, reason, tombstone, "registration denied");
+        awaiting::left(self.operator.control(), &jid).await;
         Ok(Response::new(DenyUserResponse {}))
     }
 }

@@ -63,6 +63,7 @@ use rookery_xmpp::stanza_error::{Condition, StanzaError};
 pub(crate) use archiving::{Preferences, archive_id, position_of};
 pub(crate) use mailbox::MailboxPace;
 pub(crate) use offline::store_refusal;
+pub(crate) use removal::STANDING;
 pub use roster::Roster;
 pub use sessions::{Availability, Session, Sessions};
 pub use slots::Slots;

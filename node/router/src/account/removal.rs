@@ -209,4 +209,4 @@ fn leaves(standing: Standing) -> Answer {
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 
 /// Accounts that began to stand otherwise, by what was done.
-pub(super) const STANDING: &str = "rookery_accounts_standing_total";
+pub(crate) const STANDING: &str = "rookery_accounts_standing_total";

@@ -239,10 +239,14 @@ pub enum Reply {
     BadPassword,
     /// Whether anybody may register.
     RegistrationIsOpen(bool),
+    /// Anybody may, and a moderator has to approve the account.
+    RegistrationNeedsApproval,
     /// The rule that withholds the name, with what it withholds, if one does.
     Name(Option<(String, NameKind)>),
     /// A place in the throttle.
     Reserved(ReservationId),
+    /// A place in the throttle, for an account that a moderator has to approve.
+    ReservedToAwait(ReservationId),
     /// The throttle refuses.
     RegistrationRefused(RegistrationRefused),
     /// The place in the throttle had expired when it was to be kept: whoever took it must undo what

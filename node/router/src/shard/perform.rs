@@ -46,10 +46,10 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
             salt,
             iterations,
         } => derive(&services, password, salt, iterations).await,
-        Request::RegistrationIsOpen => {
-            let mode = services.control.policy().registration.mode;
-            Reply::RegistrationIsOpen(mode != RegistrationMode::Closed)
-        }
+        Request::RegistrationIsOpen => match services.control.policy().registration.mode {
+            RegistrationMode::Approval => Reply::RegistrationNeedsApproval,
+            mode => Reply::RegistrationIsOpen(mode != RegistrationMode::Closed),
+        },
         Request::Reserve { .. }
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => reserve(&services, request).await,
@@ -179,8 +179,9 @@ async fn reserve(services: &Services, request: Request) -> Reply {
                 name,
                 now,
             };
-            return match control.reserve_registration(ask).await {
-                Ok(id) => Reply::Reserved(id),
+            return match control.reserve(ask).await {
+                Ok(reserved) if reserved.awaits_approval => Reply::ReservedToAwait(reserved.id),
+                Ok(reserved) => Reply::Reserved(reserved.id),
                 Err(refused) => {
                     if let RegistrationRefused::Name(kind) = refused {
                         let by = asker(true);

@@ -60,6 +60,8 @@ pub(crate) struct World {
     archive: ArchiveOptions,
     /// What the registration throttle says; `None` lets everybody through.
     pub(crate) throttle: Option<RegistrationRefused>,
+    /// A moderator has to approve accounts.
+    pub(crate) approval: bool,
     /// Reservations that are neither committed nor released.
     pub(crate) reserved: i64,
     /// The rule that withholds all names of which the operator asks.
@@ -112,6 +114,7 @@ impl World {
             stanzas: 0,
             archive: ArchiveOptions::default(),
             throttle: None,
+            approval: false,
             reserved: 0,
             withheld: None,
             store_fails: None,
@@ -523,13 +526,18 @@ impl World {
                 Ok(keys) => Reply::Credentials(Box::new(keys)),
                 Err(_) => Reply::BadPassword,
             },
+            Request::RegistrationIsOpen if self.approval => Reply::RegistrationNeedsApproval,
             Request::RegistrationIsOpen => Reply::RegistrationIsOpen(self.throttle.is_none()),
             Request::CheckName(_) => Reply::Name(self.withheld.clone()),
             Request::Reserve { .. } => match self.throttle {
                 Some(refused) => Reply::RegistrationRefused(refused),
                 None => {
                     self.reserved += 1;
-                    Reply::Reserved(serde_json::from_str("1").expect("a reservation's id"))
+                    let id = serde_json::from_str("1").expect("a reservation's id");
+                    match self.approval {
+                        true => Reply::ReservedToAwait(id),
+                        false => Reply::Reserved(id),
+                    }
                 }
             },
             Request::CommitReservation(_) if self.commits_late => {

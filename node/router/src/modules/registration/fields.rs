@@ -50,8 +50,11 @@ impl Submission {
 }
 
 /// What a stranger must fill in (XEP-0077 3.1 and 4).
-pub(super) fn blank(host: &str) -> Element {
-    let instructions = format!("Choose a username and a password for {host}.");
+pub(super) fn blank(host: &str, awaits_approval: bool) -> Element {
+    let mut instructions = format!("Choose a username and a password for {host}.");
+    if awaits_approval {
+        instructions.push_str(" You can log in when a moderator has approved the account.");
+    }
     let legacy = |name| Element::new(name, ns::REGISTER);
     Element::new("query", ns::REGISTER)
         .with_child(legacy("instructions").with_text(&instructions))

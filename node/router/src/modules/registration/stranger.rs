@@ -7,6 +7,9 @@
 //!        resource-constraint                 ReleaseReservation, then the error    DeleteAccount, then wait
 //! ```
 //!
+//! Where a moderator has to approve accounts, what is created is an account that nobody logs in to yet. The result is
+//! the same: clients know no other, and hear why when they log in.
+//!
 //! A place in the throttle is held from the reservation on, so that no number of concurrent
 //! registrations, on any number of nodes, gets past a limit.
 
@@ -14,7 +17,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use rookery_control::{RefusalCause, RegistrationRefused, ReservationId, Unavailable};
+use metrics::counter;
+use rookery_control::{RefusalCause, RegistrationRefused, ReservationId, Unavailable, WindowKind};
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, AskId, Question, SinkRef};
 use rookery_store::StoreError;
 use rookery_store::account::NewAccount;
@@ -29,7 +33,7 @@ use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::bad_password;
 use super::fields::{Submission, blank};
-use crate::account::store_refusal;
+use crate::account::{STANDING, store_refusal};
 use crate::shard::{Reply, Request, Turn};
 
 /// What is said when the throttle cannot be asked.
@@ -42,6 +46,8 @@ struct Applicant {
     iq: Bytes,
     host: String,
     address: IpAddr,
+    /// Whether a moderator has to approve the account.
+    awaits_approval: bool,
 }
 
 impl Applicant {
@@ -84,6 +90,7 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
         iq,
         host,
         address,
+        awaits_approval: false,
     };
     let Ok(element) = Element::parse(&applicant.iq) else {
         return applicant.unavailable(turn);
@@ -108,7 +115,11 @@ fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant) {
         Request::RegistrationIsOpen,
         move |turn, reply| match reply {
             Reply::RegistrationIsOpen(true) => {
-                let blank = blank(&applicant.host);
+                let blank = blank(&applicant.host, false);
+                applicant.result(turn, Some(&blank));
+            }
+            Reply::RegistrationNeedsApproval => {
+                let blank = blank(&applicant.host, true);
                 applicant.result(turn, Some(&blank));
             }
             _ => {
@@ -137,6 +148,14 @@ fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
     };
     turn.request_free(reserve, move |turn, reply| match reply {
         Reply::Reserved(id) => derive(turn, applicant, jid, submission.password, id),
+        Reply::ReservedToAwait(id) => {
+            let awaits_approval = true;
+            let applicant = Applicant {
+                awaits_approval,
+                ..applicant
+            };
+            derive(turn, applicant, jid, submission.password, id);
+        }
         Reply::RegistrationRefused(why) => applicant.refuse(turn, why.cause(), &refused(&why)),
         _ => applicant.refuse(turn, UNAVAILABLE.cause(), &refused(&UNAVAILABLE)),
     });
@@ -168,7 +187,11 @@ fn create(
     place: ReservationId,
 ) {
     let address = Some(applicant.address);
-    let request = creation(turn, jid.clone(), keys, address, checks(turn));
+    let standing = match applicant.awaits_approval {
+        true => Standing::Awaiting { since: turn.now },
+        false => Standing::Member,
+    };
+    let request = creation(turn, jid.clone(), keys, address, (checks(turn), standing));
     turn.request_free(request, move |turn, reply| match reply {
         Reply::Done => settle(turn, applicant, jid, place),
         Reply::Failed(error) if error.is_about_name() => {
@@ -189,7 +212,13 @@ fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: Reservatio
     turn.request_free(
         Request::CommitReservation(place),
         move |turn, reply| match reply {
-            Reply::Done => applicant.result(turn, None),
+            Reply::Done => {
+                if applicant.awaits_approval {
+                    tracing::info!(account = %jid, address = %applicant.address, "account awaits approval");
+                    counter!(STANDING, "step" => "awaits").increment(1);
+                }
+                applicant.result(turn, None);
+            }
             _ => turn.request_free(Request::DeleteAccount(jid, None), move |turn, reply| {
                 if !matches!(reply, Reply::Deleted(_)) {
                     tracing::error!(
@@ -264,7 +293,8 @@ fn derive_for_operator(
     let request = derivation(turn, password);
     turn.request_free(request, move |turn, reply| match reply {
         Reply::Credentials(keys) => {
-            let request = creation(turn, account, *keys, None, checks);
+            let standing = Standing::Member;
+            let request = creation(turn, account, *keys, None, (checks, standing));
             turn.request_free(request, move |turn, reply| {
                 turn.answer(&from, ask, operator_answer(&reply));
             });
@@ -318,7 +348,7 @@ fn creation(
     jid: Jid,
     keys: Credentials,
     address: Option<IpAddr>,
-    checks: NameChecks,
+    (checks, standing): (NameChecks, Standing),
 ) -> Request {
     Request::CreateAccount(Box::new(NewAccount {
         jid,
@@ -327,7 +357,7 @@ fn creation(
         details: BTreeMap::new(),
         address,
         checks,
-        standing: Standing::Member,
+        standing,
     }))
 }
 
@@ -364,6 +394,10 @@ fn refused(why: &RegistrationRefused) -> StanzaError {
     match why {
         RegistrationRefused::Closed => StanzaError::new(Condition::NotAllowed)
             .with_text("registration is closed on this server"),
+        RegistrationRefused::Throttled {
+            window: WindowKind::Awaiting,
+            ..
+        } => wait("too many accounts await approval by a moderator; try again later"),
         RegistrationRefused::Throttled { retry_after_ms, .. } => wait(&format!(
             "too many registrations; try again in {} seconds",
             retry_after_ms.div_ceil(1000)
