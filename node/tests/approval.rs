@@ -53,7 +53,7 @@ fn nobody_uses_an_account_before_a_moderator_has_approved_it_and_only_so_many_wa
     cluster.join("connection");
     cluster.join("connection");
     let (router, near, far) = (&cluster.nodes[0], &cluster.nodes[1], &cluster.nodes[2]);
-    near.admin(&["registration", "set", "--mode", "approval"])
+    near.admin(&["registration", "set", "--mode", "approval", "--force"])
         .expect_success();
     let shown = json(far, &["registration", "show"]);
     assert_eq!(

@@ -280,7 +280,7 @@ impl Control {
             now,
         } = reserve;
         if let Some(refused) = self.refused_here(address) {
-            gauges::registration(&Err(refused));
+            gauges::registration(Some(&refused));
             return Err(refused);
         }
         let command = Command::Reserve {

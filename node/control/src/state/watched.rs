@@ -54,7 +54,7 @@ impl ControlState {
         }
         match outcome {
             Outcome::Reserved(id) if approval => {
-                registrations.will_await(id, format!("{name}@{host}"));
+                self.registrations.will_await(id, format!("{name}@{host}"));
                 Outcome::ReservedToAwait(id)
             }
             outcome => outcome,
