@@ -25,6 +25,7 @@
 //! * [`operation`]: the folder, the log, the process's limits.
 
 pub mod admin;
+mod awaiting;
 pub mod backup;
 pub mod bans;
 pub mod cli;
@@ -34,6 +35,7 @@ mod contact;
 mod drain;
 mod guard;
 pub mod http;
+mod leaving;
 pub mod metrics;
 mod names;
 mod noticed;

@@ -138,6 +138,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "captchas of strangers who register, by event: asked, and solved; a wrong answer is a refused registration",
     ),
     (
+        "rookery_accounts_standing_total",
+        "accounts that came to stand otherwise, by what was done: left, restored, deleted, awaits, approved, denied, expired",
+    ),
+    (
         "rookery_quota_read_bytes_total",
         "bytes that count towards a traffic budget, by its kind",
     ),

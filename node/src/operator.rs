@@ -351,6 +351,8 @@ impl Operator {
         parts.watchers.send_replace(Arc::new(next.watchers.clone()));
         parts.sessions.reconfigure(next, &parts.environment);
         set_registration(&parts.environment, next);
+        let accounts = Arc::new(next.accounts.clone());
+        parts.environment.accounts.store(accounts);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
             serving.connection.set_bandwidth(next.bandwidth.clone());
@@ -465,6 +467,7 @@ const LIVE: &[&str] = &[
     "names.",
     "contact.",
     "watchers.",
+    "accounts.",
     "quota.",
     "archive.",
     "router.",

@@ -256,6 +256,17 @@ impl Roles {
         self.router.routers()
     }
 
+    /// What all shards of this process share.
+    pub fn environment(&self) -> Arc<Environment> {
+        self.foundation.environment.clone()
+    }
+
+    /// Whether this node does, of what one router of a cluster does, its turn now.
+    pub fn is_first_router(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let router = self.router.clone();
+        move || router.serves(ShardId(0))
+    }
+
     /// The connection role.
     pub fn connection(&self) -> &Arc<ConnectionRole> {
         &self.connection
@@ -422,6 +433,9 @@ fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, Ro
     let contact = Contact::new(config.contact.clone());
     environment.contact.store(Arc::new(contact));
     set_registration(&environment, config);
+    environment
+        .accounts
+        .store(Arc::new(config.accounts.clone()));
     Ok(environment)
 }
 

@@ -17,8 +17,9 @@ use tracing::{info, warn};
 
 use crate::admin::{AdminPort, AdminPortError, Shards};
 use crate::cluster::ClusterError;
-use crate::config::{Config, Source};
+use crate::config::{Config, Role, Source};
 use crate::http::HttpPort;
+use crate::leaving;
 use crate::metrics::Metrics;
 use crate::operation::{
     Ceilings, Folder, FolderError, LogHandle, MachineMemory, OpenFiles, PidFile,
@@ -179,6 +180,17 @@ impl Server {
         let roles = Roles::start(&config, foundation)?;
         let within = Duration::from_millis(config.admin.answer_ms_max);
         let shards = Shards::new(roles.routers(), operator.control().clone(), within);
+        if config.server.has(Role::Router) {
+            let environment = roles.environment();
+            let is_my_turn = roles.is_first_router();
+            tokio::spawn(leaving::keep(
+                store.clone(),
+                environment,
+                operator.control().clone(),
+                shards.clone(),
+                is_my_turn,
+            ));
+        }
         let socket = config.admin.socket(&config.server);
         let admin = AdminPort::start(
             &config.admin,

@@ -104,7 +104,7 @@ fn a_look_alike_is_refused_and_a_deleted_name_is_withheld_until_it_is_restored()
     );
     let told = json(node, &["names", "check", "0lga@localhost"]);
     assert_eq!(told["like"][0], "olga@localhost");
-    node.admin(&["users", "delete", "olga@localhost"])
+    node.admin(&["users", "delete", "olga@localhost", "--now"])
         .expect_success();
     assert!(register(node, "olga").contains("conflict"));
     create(node, "olga@localhost", &[]).expect_failure(1);

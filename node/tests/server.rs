@@ -62,7 +62,11 @@ fn accounts(server: &Server) {
     assert!(shown.contains("disabled"), "{shown}");
     admin(&["users", "enable", "juliet@localhost"], &[]).expect_success();
     admin(&["users", "create", "romeo@localhost"], &password).expect_success();
-    admin(&["users", "delete", "romeo@localhost"], &[]).expect_success();
+    let told = admin(&["users", "delete", "romeo@localhost"], &[]).expect_success();
+    assert!(told.contains("users restore romeo@localhost"), "{told}");
+    let shown = admin(&["users", "show", "romeo@localhost"], &[]).expect_success();
+    assert!(shown.contains("removed by an operator"), "{shown}");
+    admin(&["users", "delete", "romeo@localhost"], &["--now"]).expect_success();
     let listed = admin(&["users", "list", "--json"], &[]).expect_success();
     let names: Vec<_> = json(&listed)
         .as_array()

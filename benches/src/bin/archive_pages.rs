@@ -26,6 +26,7 @@ use rookery_benches::child::{Server, free_port, sibling};
 use rookery_store::account::NewAccount;
 use rookery_store::log::{Append, DELIVERED, Key, LogSearch, Marks, Position};
 use rookery_store::name::NameChecks;
+use rookery_store::standing::Standing;
 use rookery_store::{SqliteOptions, SqliteStore, Store};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -144,6 +145,7 @@ async fn fill(options: &Options, folder: &Path) -> anyhow::Result<()> {
         details: Default::default(),
         address: None,
         checks: NameChecks::ALL,
+        standing: Standing::Member,
     };
     store.create_account(account).await?;
     let others = (0..OTHERS).map(|number| Jid::parse(&format!("other{number}@localhost")));

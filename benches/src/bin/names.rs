@@ -18,6 +18,7 @@ use futures_util::future::try_join_all;
 use rookery_control::{NameForms, NameKind, NameRule};
 use rookery_store::account::NewAccount;
 use rookery_store::name::{NameChecks, Tombstone};
+use rookery_store::standing::Standing;
 use rookery_store::{SqliteOptions, SqliteStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -165,6 +166,7 @@ fn account(name: &str, keys: &Credentials) -> NewAccount {
         details: Default::default(),
         address: None,
         checks: NameChecks::ALL,
+        standing: Standing::Member,
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use rookery_store::account::NewAccount;
 use rookery_store::log::LogQuery;
 use rookery_store::name::NameChecks;
+use rookery_store::standing::Standing;
 use rookery_store::{ScyllaStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -24,6 +25,7 @@ pub(super) fn new_account(name: &str) -> Result<NewAccount> {
         details: [("origin".to_owned(), name.to_owned())].into(),
         address: None,
         checks: NameChecks::ALL,
+        standing: Standing::Member,
     })
 }
 

@@ -113,6 +113,7 @@ pub(crate) async fn questions_of_all_kinds_are_answered(world: World) {
         (
             AdminQuestion::DeleteAccount {
                 account: "nobody@localhost".parse().unwrap(),
+                now: false,
             },
             false,
         ),

@@ -17,6 +17,7 @@ use rookery_session::carrier::{
 };
 use rookery_store::account::NewAccount;
 use rookery_store::name::NameChecks;
+use rookery_store::standing::Standing;
 use rookery_store::{MemoryStore, Store};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::Credentials;
@@ -218,6 +219,7 @@ async fn create(store: &MemoryStore, name: &str) {
         details: Default::default(),
         address: None,
         checks: NameChecks::ALL,
+        standing: Standing::Member,
     };
     store.create_account(account).await.unwrap();
 }

@@ -25,6 +25,7 @@ use crate::state::{
     ShardMap,
 };
 
+mod awaiting;
 mod bans;
 mod cluster;
 mod events;
@@ -48,6 +49,15 @@ pub struct Reserve {
     pub name: String,
     /// The present moment.
     pub now: Timestamp,
+}
+
+/// A place in the throttle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// What it is settled by.
+    pub id: ReservationId,
+    /// Whether a moderator has to approve the account before it can be used.
+    pub awaits_approval: bool,
 }
 
 /// The way to the control group: cheap to clone, for any thread. The driver stops when all clones are gone.
@@ -245,13 +255,18 @@ impl Control {
         (control, updates)
     }
 
-    /// Asks the rules about names, and takes a place in every window of the throttle, to be settled with
-    /// [`commit_registration`](Self::commit_registration) or [`release_registration`](Self::release_registration).
-    /// What is settled by neither is given back after [`RegistrationPolicy::reservation_ms`].
+    /// Takes a place for a registration as [`reserve`](Self::reserve) does, whatever the account may do then.
     pub async fn reserve_registration(
         &self,
         reserve: Reserve,
     ) -> Result<ReservationId, RegistrationRefused> {
+        self.reserve(reserve).await.map(|reserved| reserved.id)
+    }
+
+    /// Asks the rules about names, and takes a place in every window of the throttle, to be settled with
+    /// [`commit_registration`](Self::commit_registration) or [`release_registration`](Self::release_registration).
+    /// What is settled by neither is given back after [`RegistrationPolicy::reservation_ms`].
+    pub async fn reserve(&self, reserve: Reserve) -> Result<Reserved, RegistrationRefused> {
         let Reserve {
             host,
             address,
@@ -259,7 +274,7 @@ impl Control {
             now,
         } = reserve;
         if let Some(refused) = self.refused_here(address) {
-            gauges::registration(&Err(refused));
+            gauges::registration(Some(&refused));
             return Err(refused);
         }
         let command = Command::Reserve {
@@ -269,7 +284,14 @@ impl Control {
             name,
         };
         let decision = match self.propose(command, now).await {
-            Ok(Outcome::Reserved(reservation)) => Ok(reservation),
+            Ok(Outcome::Reserved(id)) => Ok(Reserved {
+                id,
+                awaits_approval: false,
+            }),
+            Ok(Outcome::ReservedToAwait(id)) => Ok(Reserved {
+                id,
+                awaits_approval: true,
+            }),
             Ok(Outcome::Closed) => Err(RegistrationRefused::Closed),
             Ok(Outcome::Refused(cause)) => Err(RegistrationRefused::Refused(cause)),
             Ok(Outcome::NameWithheld { by, kind }) => {
@@ -286,7 +308,7 @@ impl Control {
             Ok(other) => Err(unexpected(&other).into()),
             Err(unavailable) => Err(unavailable.into()),
         };
-        gauges::registration(&decision);
+        gauges::registration(decision.as_ref().err());
         decision
     }
 

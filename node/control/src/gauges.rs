@@ -17,7 +17,6 @@ use metrics::{counter, gauge, histogram};
 
 use crate::error::RegistrationRefused;
 use crate::raft::{Answer, ControlStatus};
-use crate::state::ReservationId;
 
 pub(crate) fn answered(answer: &Answer, took: Duration) {
     let result = match answer {
@@ -54,14 +53,16 @@ pub(crate) fn status(status: &ControlStatus) {
     gauge!("rookery_control_log_entries").set(status.log_entries as f64);
 }
 
-pub(crate) fn registration(decision: &Result<ReservationId, RegistrationRefused>) {
-    let (decision, window) = match decision {
-        Ok(_) => ("granted", ""),
-        Err(RegistrationRefused::Closed) => ("closed", ""),
-        Err(RegistrationRefused::Throttled { window, .. }) => ("throttled", window.as_str()),
-        Err(RegistrationRefused::Name(kind)) => (kind.as_str(), ""),
-        Err(RegistrationRefused::Refused(cause)) => (cause.as_str(), ""),
-        Err(RegistrationRefused::Unavailable(unavailable)) => ("unavailable", unavailable.as_str()),
+pub(crate) fn registration(refused: Option<&RegistrationRefused>) {
+    let (decision, window) = match refused {
+        None => ("granted", ""),
+        Some(RegistrationRefused::Closed) => ("closed", ""),
+        Some(RegistrationRefused::Throttled { window, .. }) => ("throttled", window.as_str()),
+        Some(RegistrationRefused::Name(kind)) => (kind.as_str(), ""),
+        Some(RegistrationRefused::Refused(cause)) => (cause.as_str(), ""),
+        Some(RegistrationRefused::Unavailable(unavailable)) => {
+            ("unavailable", unavailable.as_str())
+        }
     };
     counter!("rookery_control_registrations_total", "decision" => decision, "window" => window)
         .increment(1);

@@ -35,7 +35,7 @@ mod remote;
 pub mod state;
 mod window;
 
-pub use client::{Control, Granted, NamesChanged, Reserve};
+pub use client::{Control, Granted, NamesChanged, Reserve, Reserved};
 pub use error::{
     BansRefused, ListsRefused, NamesRefused, NodesRefused, RegistrationRefused, SettleError,
     ShardsRefused, StartError, Unavailable,
@@ -47,15 +47,16 @@ pub use options::{
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
-    Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, ClusterSecret, Command, Directory,
-    EndedLeases, Event, EventKind, EventKindError, Events, EventsHead, Guard, GuardBlock,
-    GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, LeaseStanding, ListChange,
-    Listing, LoginReport, Member, NameForms, NameKind, NameRule, NameRuleError, NameRules, Network,
-    NetworkError, NewEvent, Node, NodeId, NodeRole, Outcome, OverloadRule, Placement, Policy,
-    Proposal, QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate,
-    QuotaRenewal, QuotaReport, QuotaWant, RefusalCause, RefusalCounts, RefusalHour, Refusals,
-    RegistrationLists, RegistrationMode, RegistrationPolicy, Renewal, RequestId, ReservationId,
-    RouterReport, ShardChange, ShardMap, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleKeyError,
-    ThrottleReport, ThrottleUse, TokenHash, WindowKind, decode_changes, encode_changes, networks,
+    AWAITING_MAX, Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, ClusterSecret,
+    Command, Directory, EndedLeases, Event, EventKind, EventKindError, Events, EventsHead, Guard,
+    GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, LeaseStanding,
+    ListChange, Listing, LoginReport, Member, NameForms, NameKind, NameRule, NameRuleError,
+    NameRules, Network, NetworkError, NewEvent, Node, NodeId, NodeRole, Outcome, OverloadRule,
+    Placement, Policy, Proposal, QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind,
+    QuotaPolicy, QuotaRate, QuotaRenewal, QuotaReport, QuotaWant, RefusalCause, RefusalCounts,
+    RefusalHour, Refusals, RegistrationLists, RegistrationMode, RegistrationPolicy, Renewal,
+    RequestId, ReservationId, RouterReport, ShardChange, ShardMap, ShardPolicy, ShardRefusal,
+    ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse, TokenHash, WindowKind,
+    decode_changes, encode_changes, networks,
 };
 pub use window::{Window, WindowError, WindowSetting};

@@ -23,9 +23,10 @@ options! {
     /// A window is written `LIMIT/LENGTH` (`3/1h`) or `off`; in any stretch of that length at most that many
     /// registrations succeed, over the whole cluster. A refused attempt costs nothing.
     pub struct RegistrationOptions {
-        /// `on`: open within the windows below. `unthrottled`: open without any throttle, for tests and closed
-        /// networks. `closed`: nobody registers, only the admin API makes accounts. The default is closed because an
-        /// open server that nobody watches becomes a source of spam.
+        /// `on`: open within the windows below. `approval`: the same, and nobody can use an account before a moderator
+        /// has approved it (`rookery admin users awaiting`). `unthrottled`: open without any throttle, for tests and
+        /// closed networks. `closed`: nobody registers, only the admin API makes accounts. The default is closed because
+        /// an open server that nobody watches becomes a source of spam.
         pub mode: RegistrationChoice = RegistrationChoice::Closed, "";
         /// For one address (IPv4 /32, IPv6 /128): a household or an office behind one address can still join in an
         /// evening, a script on one machine gets nowhere.
@@ -66,6 +67,12 @@ options! {
         /// (two time-outs of a database), short enough that crashed attempts soon give their place back. Taken as
         /// 1 s at least and 1 h at most.
         pub reservation_ms: u64 = 60_000, "ms";
+        /// Accounts that may await approval at once, over the whole cluster; more are refused until a moderator has
+        /// looked. A screen or two, so that a flood does not bury those who mean it.
+        pub awaiting_max: u32 = 100, "accounts";
+        /// After how many days an account that nobody has approved is deleted, and its name free again; 0 keeps it for
+        /// ever. Long enough for a moderator's holiday.
+        pub awaiting_days: u32 = 14, "days";
     }
 }
 
@@ -79,6 +86,8 @@ pub enum RegistrationChoice {
     Unthrottled,
     /// Nobody registers.
     Closed,
+    /// Open, within the windows, and a moderator approves each account.
+    Approval,
 }
 
 impl From<RegistrationChoice> for RegistrationMode {
@@ -87,6 +96,7 @@ impl From<RegistrationChoice> for RegistrationMode {
             RegistrationChoice::On => Self::On,
             RegistrationChoice::Unthrottled => Self::Off,
             RegistrationChoice::Closed => Self::Closed,
+            RegistrationChoice::Approval => Self::Approval,
         }
     }
 }
@@ -103,6 +113,8 @@ impl RegistrationOptions {
             per_host: self.per_host,
             in_all: self.in_all,
             reservation_ms: self.reservation_ms,
+            awaiting_max: self.awaiting_max,
+            awaiting_days: self.awaiting_days,
             lists: Arc::new(self.lists()),
             overload: self.overload,
             overload_block_ms: self.overload_block.as_ms().into(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rookery_control::NameOptions;
@@ -15,7 +16,8 @@ use crate::contact::Contact;
 use crate::modules::Registry;
 use crate::noticed::Noticed;
 use crate::{
-    ArchiveOptions, CaptchaOptions, PasswordOptions, RegistrationFormOptions, RouterOptions,
+    AccountOptions, ArchiveOptions, CaptchaOptions, PasswordOptions, RegistrationFormOptions,
+    RouterOptions,
 };
 
 /// The surroundings of a shard: its hosts, its options, its modules.
@@ -40,6 +42,8 @@ pub struct Environment {
     pub form: ArcSwap<RegistrationFormOptions>,
     /// What strangers must solve; replaced like the options.
     pub captcha: ArcSwap<CaptchaOptions>,
+    /// What becomes of accounts that are removed; replaced like the options.
+    pub accounts: ArcSwap<AccountOptions>,
     /// How many shards there are; fixed at start, unlike the other options.
     pub shards: u16,
     /// The modules.
@@ -71,6 +75,7 @@ impl Environment {
             passwords: ArcSwap::default(),
             form: ArcSwap::default(),
             captcha: ArcSwap::default(),
+            accounts: ArcSwap::default(),
             modules,
             unacked_bytes: Arc::default(),
             started,
@@ -86,6 +91,21 @@ impl Environment {
     pub(crate) fn tombstone(&self, now: Timestamp) -> Option<Tombstone> {
         let until = self.names.load().tombstones.until(now)?;
         Some(Tombstone { at: now, until })
+    }
+
+    /// The tombstone of a registration that is denied now, with the request that nobody gets its name: as long as those of
+    /// others hold, and for ever where they get none.
+    pub(crate) fn tombstone_of_denied(&self, now: Timestamp) -> Tombstone {
+        let forever = Tombstone {
+            at: now,
+            until: None,
+        };
+        self.tombstone(now).unwrap_or(forever)
+    }
+
+    /// How long an account that is removed can be restored.
+    pub(crate) fn removal_grace(&self) -> Duration {
+        Duration::from_millis(self.accounts.load().removal_grace.as_ms().into())
     }
 
     /// The shard that owns a bare JID.

@@ -35,7 +35,9 @@ pub use captcha::CaptchaOptions;
 pub use contact::{Contact, ContactOptions};
 pub use lease::Lease;
 pub use noticed::Noticed;
-pub use options::{ArchiveDefault, ArchiveOptions, PASSWORD_BYTES_MAX, RouterOptions};
+pub use options::{
+    AccountOptions, ArchiveDefault, ArchiveOptions, PASSWORD_BYTES_MAX, RouterOptions,
+};
 pub use ownership::{Ownership, OwnershipStep};
 pub use password::{PasswordFlaw, PasswordOptions};
 pub use registration_form::RegistrationFormOptions;

@@ -43,7 +43,10 @@ fn options(tombstones: TombstoneSetting) -> NameOptions {
 
 fn delete(world: &mut World, name: &str) {
     let account = jid(&format!("{name}@localhost"));
-    let answer = world.ask(Question::Admin(AdminQuestion::DeleteAccount { account }));
+    let answer = world.ask(Question::Admin(AdminQuestion::DeleteAccount {
+        account,
+        now: true,
+    }));
     assert!(
         matches!(answer, Some(Answer::Admin(AdminAnswer::Done))),
         "{answer:?}"

@@ -194,6 +194,7 @@ fn a_removed_account_is_gone_for_its_contacts_too() {
     let juliet = world.online("juliet", "balcony");
     let romeo = world.online("romeo", "orchard");
     world.befriend(&romeo, &juliet);
+    world.set_grace(0);
     world.send(
         &juliet,
         "<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>",
@@ -216,6 +217,7 @@ fn a_removed_account_is_gone_for_its_contacts_too() {
             "{step}: {came:#?}"
         );
     }
+    world.tick();
     let answer = world.ask(Question::Credentials {
         account: jid("juliet@localhost"),
     });

@@ -34,7 +34,8 @@ use crate::seen::Seen;
 
 pub use self::logged::Logged;
 pub use self::questions::{
-    AccountSummary, AdminAnswer, AdminQuestion, Answer, Question, Resumed, SessionSummary,
+    AccountSummary, AdminAnswer, AdminQuestion, Answer, Barred, Moderation, Question, Resumed,
+    SessionSummary,
 };
 pub use crate::receipt::{Bell, Receipt, ReceiptRef, Receipts, Stands, Tenure, Word};
 

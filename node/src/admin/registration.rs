@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use rookery_control::{
-    Control, OverloadRule, Policy, RegistrationMode, RegistrationPolicy, Unavailable, WindowSetting,
+    AWAITING_MAX, Control, OverloadRule, Policy, RegistrationMode, RegistrationPolicy, Unavailable,
+    WindowSetting,
 };
 use rookery_proto::admin::registration_server::Registration;
 use rookery_proto::admin::{
@@ -80,6 +81,7 @@ impl Registration for RegistrationService {
             ApiMode::Unthrottled => RegistrationMode::Off,
             ApiMode::On => RegistrationMode::On,
             ApiMode::Closed => RegistrationMode::Closed,
+            ApiMode::Approval => RegistrationMode::Approval,
         };
         self.check_contact(before.registration.mode, wanted.mode, request.force)?;
         set_windows(&mut wanted, &request.windows)?;
@@ -154,6 +156,7 @@ fn to_api(policy: &Policy) -> ApiPolicy {
         RegistrationMode::Off => ApiMode::Unthrottled,
         RegistrationMode::On => ApiMode::On,
         RegistrationMode::Closed => ApiMode::Closed,
+        RegistrationMode::Approval => ApiMode::Approval,
     };
     ApiPolicy {
         mode: mode.into(),
@@ -169,6 +172,8 @@ fn to_api(policy: &Policy) -> ApiPolicy {
         networks_allowed: count(lists.allow.len()),
         networks_blocked: count(lists.block.len()),
         allow_only: lists.allow_only,
+        awaiting_max: policy.awaiting_max.min(AWAITING_MAX),
+        awaiting_days: policy.awaiting_days,
     }
 }
 

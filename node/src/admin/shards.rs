@@ -42,7 +42,7 @@ impl Shards {
     }
 
     /// Asks the shard that owns an account.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         account: &Jid,
         question: AdminQuestion,

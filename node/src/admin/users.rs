@@ -5,20 +5,23 @@ use std::sync::Arc;
 
 use rookery_proto::admin::users_server::Users;
 use rookery_proto::admin::{
-    CreateUserRequest, CreateUserResponse, DeleteUserRequest, DeleteUserResponse,
-    DisableUserRequest, DisableUserResponse, EnableUserRequest, EnableUserResponse,
-    ListUsersRequest, ListUsersResponse, SetPasswordRequest, SetPasswordResponse, ShowUserRequest,
+    ApproveUserRequest, ApproveUserResponse, CreateUserRequest, CreateUserResponse,
+    DeleteUserRequest, DeleteUserResponse, DenyUserRequest, DenyUserResponse, DisableUserRequest,
+    DisableUserResponse, EnableUserRequest, EnableUserResponse, ListAwaitingRequest,
+    ListAwaitingResponse, ListUsersRequest, ListUsersResponse, RestoreUserRequest,
+    RestoreUserResponse, SetPasswordRequest, SetPasswordResponse, ShowUserRequest,
     ShowUserResponse, User,
 };
-use rookery_session::carrier::{AdminAnswer, AdminQuestion};
+use rookery_session::carrier::{AdminAnswer, AdminQuestion, Moderation};
 use rookery_store::Store;
-use rookery_store::account::AccountRecord;
 use rookery_xmpp::jid::Jid;
 use tonic::{Request, Response, Status};
 
+use super::moderation::{check_reason, page_of, to_user};
 use super::sessions::to_session;
 use super::shards::{Shards, unexpected};
 use super::status::{account, check_password, host_or_only, keeps_accounts, of_store, page_size};
+use crate::awaiting;
 use crate::config::Role;
 use crate::operator::Operator;
 
@@ -90,6 +93,23 @@ impl UsersService {
     }
 }
 
+impl UsersService {
+    /// Changes how an account stands.
+    async fn moderate(&self, text: &str, step: Moderation) -> Result<Jid, Status> {
+        let jid = account(text)?;
+        let question = AdminQuestion::Moderate {
+            account: jid.clone(),
+            step,
+        };
+        match self.shards.ask(&jid, question).await? {
+            AdminAnswer::Done => Ok(jid),
+            AdminAnswer::NotFound => Err(no_account(&jid)),
+            AdminAnswer::Invalid(why) => Err(Status::failed_precondition(format!("{jid}: {why}"))),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
 #[tonic::async_trait]
 impl Users for UsersService {
     async fn create_user(
@@ -121,15 +141,19 @@ impl Users for UsersService {
         &self,
         request: Request<DeleteUserRequest>,
     ) -> Result<Response<DeleteUserResponse>, Status> {
-        let jid = account(&request.into_inner().jid)?;
-        self.change(
-            &jid,
-            AdminQuestion::DeleteAccount {
-                account: jid.clone(),
-            },
-        )
-        .await?;
-        Ok(Response::new(DeleteUserResponse {}))
+        let DeleteUserRequest { jid, now } = request.into_inner();
+        let jid = account(&jid)?;
+        let question = AdminQuestion::DeleteAccount {
+            account: jid.clone(),
+            now,
+        };
+        let leaves_ms = match self.shards.ask(&jid, question).await? {
+            AdminAnswer::Done => None,
+            AdminAnswer::Leaving(until) => Some(until.as_millis()),
+            AdminAnswer::NotFound => return Err(no_account(&jid)),
+            other => return Err(unexpected(&other)),
+        };
+        Ok(Response::new(DeleteUserResponse { leaves_ms }))
     }
 
     async fn set_password(
@@ -204,19 +228,8 @@ impl Users for UsersService {
         let (host, size) = (self.host(&host)?, page_size(size));
         let after = Some(page_token.as_str()).filter(|token| !token.is_empty());
         // One more than asked for tells whether there is another page.
-        let mut records = self
-            .store
-            .list_accounts(host, after, size + 1)
-            .await
-            .map_err(|error| of_store(&error))?;
-        let more = records.len() > size;
-        records.truncate(size);
-        let last = records
-            .last()
-            .filter(|_| more)
-            .and_then(|record| record.jid.local());
-        let next_page_token = last.unwrap_or_default().to_owned();
-        let users = records.into_iter().map(to_user).collect();
+        let records = self.store.list_accounts(host, after, size + 1).await;
+        let (users, next_page_token) = page_of(records.map_err(|error| of_store(&error))?, size);
         Ok(Response::new(ListUsersResponse {
             users,
             next_page_token,
@@ -238,18 +251,60 @@ impl Users for UsersService {
         self.set_enabled(&request.into_inner().jid, true).await?;
         Ok(Response::new(EnableUserResponse {}))
     }
-}
 
-fn to_user(record: AccountRecord) -> User {
-    User {
-        jid: record.jid.as_str().to_owned(),
-        created_ms: record.created.as_millis(),
-        enabled: record.enabled,
-        details: record.details.into_iter().collect(),
-        registered_from: record
-            .address
-            .map(|address| address.to_string())
-            .unwrap_or_default(),
+    async fn restore_user(
+        &self,
+        request: Request<RestoreUserRequest>,
+    ) -> Result<Response<RestoreUserResponse>, Status> {
+        let jid = request.into_inner().jid;
+        self.moderate(&jid, Moderation::Restore).await?;
+        Ok(Response::new(RestoreUserResponse {}))
+    }
+
+    async fn list_awaiting(
+        &self,
+        request: Request<ListAwaitingRequest>,
+    ) -> Result<Response<ListAwaitingResponse>, Status> {
+        keeps_accounts(&self.operator)?;
+        let ListAwaitingRequest {
+            host,
+            page_size: size,
+            page_token,
+        } = request.into_inner();
+        let (host, size) = (self.host(&host)?, page_size(size));
+        let after = Some(page_token.as_str()).filter(|token| !token.is_empty());
+        let records = self.store.awaiting(host, after, size + 1).await;
+        let (users, next_page_token) = page_of(records.map_err(|error| of_store(&error))?, size);
+        Ok(Response::new(ListAwaitingResponse {
+            users,
+            next_page_token,
+        }))
+    }
+
+    async fn approve_user(
+        &self,
+        request: Request<ApproveUserRequest>,
+    ) -> Result<Response<ApproveUserResponse>, Status> {
+        let jid = request.into_inner().jid;
+        let jid = self.moderate(&jid, Moderation::Approve).await?;
+        awaiting::left(self.operator.control(), &jid).await;
+        Ok(Response::new(ApproveUserResponse {}))
+    }
+
+    async fn deny_user(
+        &self,
+        request: Request<DenyUserRequest>,
+    ) -> Result<Response<DenyUserResponse>, Status> {
+        let DenyUserRequest {
+            jid,
+            reason,
+            tombstone,
+        } = request.into_inner();
+        check_reason(&reason)?;
+        let jid = self.moderate(&jid, Moderation::Deny { tombstone }).await?;
+        tracing::info!(account = %jid, reason, tombstone, "registration denied");
+        awaiting::left(self.operator.control(), &jid).await;
+        Ok(Response::new(DenyUserResponse {}))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use rookery_proto::backup::record::Kind;
 use rookery_proto::backup::{
-    Account, Cursor, Detail, Document, LogEntry, Origin, Owner, Record, RosterItem, Tombstone,
+    Account, Cursor, Detail, Document, LogEntry, Origin, Owner, Record, RosterItem, Standing,
+    Tombstone,
 };
 use rookery_store::account::{AccountRecord, NewAccount};
 use rookery_store::export::{Owned, StoredDocument};
@@ -11,6 +12,7 @@ use rookery_store::log::{
 };
 use rookery_store::name::{NameChecks, Tombstone as StoredTombstone};
 use rookery_store::roster::{RosterItem as Item, Subscription};
+use rookery_store::standing::{Remover, Standing as StoredStanding};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
@@ -57,7 +59,24 @@ fn account(account: AccountRecord) -> Result<Account, BackupError> {
             .collect(),
         registered_from: account.address.map(|it| it.to_string()).unwrap_or_default(),
         credentials: credentials.map_err(|error| BackupError::Record(error.to_string()))?,
+        standing: account.standing.since().map(|since| Standing {
+            since_ms: since.as_millis(),
+            leaves_ms: account.standing.until().map(Timestamp::as_millis),
+            by_owner: account.standing.by() == Some(Remover::Owner),
+        }),
     })
+}
+
+fn standing(told: Option<Standing>) -> StoredStanding {
+    let Some(told) = told else {
+        return StoredStanding::Member;
+    };
+    let by = match told.by_owner {
+        true => Remover::Owner,
+        false => Remover::Operator,
+    };
+    let until = told.leaves_ms.map(Timestamp);
+    StoredStanding::from_parts(Some(Timestamp(told.since_ms)), until, Some(by))
 }
 
 fn item(item: Item) -> RosterItem {
@@ -136,6 +155,7 @@ pub(super) fn new_account(jid: &Jid, account: Account) -> Result<(NewAccount, bo
         address,
         // It was checked when it was made, or forced.
         checks: NameChecks::NONE,
+        standing: standing(account.standing),
     };
     Ok((new, account.enabled))
 }

@@ -9,6 +9,7 @@ use rookery_store::account::NewAccount;
 use rookery_store::log::{Append, LogQuery, LogRange, Marks, Origin, Position};
 use rookery_store::name::NameChecks;
 use rookery_store::roster::{RosterChange, RosterItem, Subscription};
+use rookery_store::standing::{Remover, Standing};
 use rookery_store::{MemoryStore, SqliteOptions, SqliteStore, Store};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -35,6 +36,23 @@ fn origin(sequence: u64) -> Origin {
     }
 }
 
+/// How the first accounts of the store stand.
+const STANDINGS: [Standing; 3] = [
+    Standing::Awaiting {
+        since: Timestamp(5),
+    },
+    Standing::Leaving {
+        since: Timestamp(6),
+        until: Timestamp(7),
+        by: Remover::Owner,
+    },
+    Standing::Leaving {
+        since: Timestamp(8),
+        until: Timestamp(9),
+        by: Remover::Operator,
+    },
+];
+
 async fn add_account(store: &dyn Store, text: &str) -> Jid {
     let account = NewAccount {
         jid: jid(text),
@@ -43,6 +61,7 @@ async fn add_account(store: &dyn Store, text: &str) -> Jid {
         details: [("email".to_owned(), "a@b.example".to_owned())].into(),
         address: Some([192, 0, 2, 1].into()),
         checks: NameChecks::ALL,
+        standing: Standing::Member,
     };
     store.create_account(account).await.unwrap();
     jid(text)
@@ -56,6 +75,10 @@ async fn filled() -> Arc<dyn Store> {
     }
     let juliet = add_account(&*store, "juliet@capulet.example").await;
     store.set_enabled(&juliet, false).await.unwrap();
+    for (number, standing) in STANDINGS.into_iter().enumerate() {
+        let account = jid(&format!("account{number}@capulet.example"));
+        store.set_standing(&account, standing).await.unwrap();
+    }
     let romeo = RosterItem {
         name: Some("Romeo".to_owned()),
         groups: vec!["Lovers".to_owned()],
@@ -175,6 +198,11 @@ async fn what_is_restored_is_what_was_there_on_another_backend_too() {
     let juliet = jid("juliet@capulet.example");
     let loaded = store.load(&juliet).await.unwrap().account().unwrap();
     assert!(!loaded.record.enabled);
+    for (number, standing) in STANDINGS.into_iter().enumerate() {
+        let account = jid(&format!("account{number}@capulet.example"));
+        let restored = store.account(&account).await.unwrap().unwrap();
+        assert_eq!(restored.standing, standing);
+    }
     assert!(loaded.record.credentials.verify_password("secret"));
     assert_eq!(loaded.roster.version, 5);
     assert_eq!((loaded.log_tail, loaded.owed), (Some(at(699)), 466));

@@ -1,5 +1,6 @@
 //! Numbers that must lie within bounds.
 
+use rookery_control::AWAITING_MAX;
 use rookery_proto::{PROTOCOL, PROTOCOL_OLDEST};
 
 /// A number that must lie within bounds.
@@ -16,6 +17,12 @@ pub(super) struct Bound {
 
 /// Every such number.
 pub(super) const BOUNDS: &[Bound] = &[
+    Bound {
+        key: "registration.awaiting_max",
+        min: 1,
+        max: AWAITING_MAX as i64,
+        why: "the control group counts no more, and with none nobody could register",
+    },
     Bound {
         key: "server.node",
         min: 1,

@@ -93,6 +93,8 @@ sections! {
     contact: rookery_router::ContactOptions;
     /// Who is told when something happens that an operator should know.
     watchers: crate::watchers::WatcherOptions;
+    /// What becomes of accounts that are removed.
+    accounts: rookery_router::AccountOptions;
     /// Where clients connect, and what their connections may cost.
     connection: rookery_connection::ConnectionOptions;
     /// The certificates of the virtual hosts. They are read again at each reload.

@@ -11,6 +11,7 @@ use crate::document::Document;
 use crate::log::{Position, Recent};
 use crate::name::{NameChecks, Tombstone};
 use crate::roster::Roster;
+use crate::standing::Standing;
 
 /// An account that is to be created.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct NewAccount {
     pub address: Option<IpAddr>,
     /// What its name is checked for.
     pub checks: NameChecks,
+    /// How it stands from the beginning.
+    pub standing: Standing,
 }
 
 /// What there is under a JID.
@@ -59,12 +62,21 @@ pub struct AccountRecord {
     pub credentials: Credentials,
     /// When it was registered.
     pub created: Timestamp,
-    /// Whether it may log in.
+    /// Whether no operator has disabled it.
     pub enabled: bool,
+    /// How it stands.
+    pub standing: Standing,
     /// What the registration form asked for.
     pub details: BTreeMap<String, String>,
     /// The address it was registered from; none when an operator created it.
     pub address: Option<IpAddr>,
+}
+
+impl AccountRecord {
+    /// Whether its owner may log in.
+    pub fn may_log_in(&self) -> bool {
+        self.enabled && self.standing.is_member()
+    }
 }
 
 /// All that a shard needs to begin serving an account, as of one moment.

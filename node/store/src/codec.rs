@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::error::StoreError;
 use crate::log::Origin;
 use crate::roster::Subscription;
+use crate::standing::Remover;
 
 /// Stored data does not make sense, for the reason `cause`.
 pub(crate) fn corrupt(cause: &dyn std::fmt::Display) -> StoreError {
@@ -63,4 +64,10 @@ pub(crate) fn decode_subscription(code: i64) -> Result<Subscription, StoreError>
         3 => Ok(Subscription::Both),
         _ => Err(corrupt(&"a subscription is none of the four")),
     }
+}
+
+/// A stored remover.
+pub(crate) fn decode_remover(code: i64) -> Result<Remover, StoreError> {
+    let known = u8::try_from(code).ok().and_then(Remover::of_code);
+    known.ok_or_else(|| corrupt(&"an account was removed by neither its owner nor an operator"))
 }

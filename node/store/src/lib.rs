@@ -25,6 +25,7 @@ pub mod name;
 pub mod roster;
 mod scylla;
 mod sqlite;
+pub mod standing;
 mod store;
 
 pub use error::StoreError;

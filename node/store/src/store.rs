@@ -16,6 +16,7 @@ use crate::export::{Owned, OwnersPage, StoredDocument};
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use crate::name::{Buried, Tombstone};
 use crate::roster::{Roster, RosterChange};
+use crate::standing::Standing;
 
 /// Everything durable that a router owns.
 ///
@@ -54,9 +55,28 @@ pub trait Store: Debug + Send + Sync {
     /// keys, and the old are gone. [`NotFound`](StoreError::NotFound) without an account.
     async fn set_credentials(&self, jid: &Jid, credentials: Credentials) -> Result<(), StoreError>;
 
-    /// Lets an account log in, or not. Durable when it returns. [`NotFound`](StoreError::NotFound)
+    /// Lets an account log in, or not, as far as its standing allows it. Durable when it returns. [`NotFound`](StoreError::NotFound)
     /// without an account.
     async fn set_enabled(&self, jid: &Jid, enabled: bool) -> Result<(), StoreError>;
+
+    // How accounts stand. See [`standing`](crate::standing).
+
+    /// Changes how an account stands, and nothing else of it. Durable when it returns.
+    /// [`NotFound`](StoreError::NotFound) without an account.
+    async fn set_standing(&self, jid: &Jid, standing: Standing) -> Result<(), StoreError>;
+
+    /// Accounts of any host whose period of grace is over at `now`, in no order that is promised; `limit` at most, which
+    /// is cut to [`PAGE_ENTRIES_MAX`](crate::limits::PAGE_ENTRIES_MAX). Whoever deletes them and asks again is given all.
+    async fn leaving_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Jid>, StoreError>;
+
+    /// A page of the accounts of `host` that await approval, in order of their local parts by bytes, beginning behind
+    /// the local part `after`. `limit` is cut to [`PAGE_ENTRIES_MAX`](crate::limits::PAGE_ENTRIES_MAX).
+    async fn awaiting(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<AccountRecord>, StoreError>;
 
     /// Deletes an account and everything its JID owns: roster, documents, log, cursors. False if
     /// there is no account; then nothing is deleted.

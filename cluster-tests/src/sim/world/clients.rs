@@ -34,6 +34,7 @@ impl World {
                     details: Default::default(),
                     address: None,
                     checks: rookery_store::name::NameChecks::NONE,
+                    standing: rookery_store::standing::Standing::Member,
                 };
                 let request = rookery_router::shard::Request::CreateAccount(Box::new(new));
                 self.database.now(request);

@@ -234,6 +234,15 @@ pub enum Command {
         /// The name.
         forms: NameForms,
     },
+    /// The sweeper of a router looks which accounts are counted as awaiting approval. It changes nothing.
+    ShowAwaiting,
+    /// Accounts await approval, or do so no more: what a router has found in the store, or an administrator has done.
+    TendAwaiting {
+        /// Their addresses.
+        joined: Vec<String>,
+        /// The addresses of those that were approved, or are gone.
+        left: Vec<String>,
+    },
     /// An administrator looks how budgets are shared out. It changes nothing; by the log any node can ask, and sees all
     /// that was decided before.
     ShowQuota {
@@ -338,7 +347,9 @@ impl Command {
             | Self::RemoveBans { .. }
             | Self::ReserveNames { .. }
             | Self::ReleaseNames { .. }
-            | Self::CheckName { .. } => Asker::Operator,
+            | Self::CheckName { .. }
+            | Self::ShowAwaiting
+            | Self::TendAwaiting { .. } => Asker::Operator,
             Self::CreateToken { .. }
             | Self::Admit { .. }
             | Self::Enlist { .. }
@@ -394,6 +405,8 @@ impl Command {
             Self::ReserveNames { .. } => "reserve_names",
             Self::ReleaseNames { .. } => "release_names",
             Self::CheckName { .. } => "check_name",
+            Self::ShowAwaiting => "show_awaiting",
+            Self::TendAwaiting { .. } => "tend_awaiting",
             Self::ShowQuota { .. } => "show_quota",
             Self::ChangeLists { .. } => "change_lists",
             Self::ResetLists => "reset_lists",
@@ -413,6 +426,8 @@ impl Command {
 pub enum Outcome {
     /// A place is reserved, or needs no reservation ([`ReservationId::UNCOUNTED`]).
     Reserved(ReservationId),
+    /// A place is reserved for an account that awaits approval when it is made.
+    ReservedToAwait(ReservationId),
     /// Nobody registers at present.
     Closed,
     /// A window is full.
@@ -510,6 +525,8 @@ pub enum Outcome {
     },
     /// No rule withholds the name.
     NameFree,
+    /// The addresses of the accounts that are counted as awaiting approval.
+    Awaiting(Vec<String>),
     /// How traffic budgets are shared out.
     QuotaReport(QuotaReport),
     /// Nobody registers from that address, or in that way.

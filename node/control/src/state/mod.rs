@@ -8,6 +8,7 @@
 //! Snapshots and commands are JSON behind a version: the state is small, an operator can read it with the `sqlite3`
 //! tool when everything else has failed, and fields can be added. Maps are ordered, so the bytes are deterministic.
 
+mod awaiting;
 mod bans;
 mod changes;
 mod command;
@@ -32,6 +33,7 @@ mod source;
 mod throttle;
 mod watched;
 
+pub use awaiting::AWAITING_MAX;
 pub use bans::{Ban, BanList, BanTarget, BanTargetError, BanUpdate};
 pub use command::{Asker, Command, Outcome, Proposal};
 pub use events::{Event, EventKind, EventKindError, Events, EventsHead, NewEvent};
@@ -68,6 +70,7 @@ use std::sync::Arc;
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use awaiting::Awaiting;
 use nodes::Nodes;
 use overload::OverloadBlocks;
 use registration::Registrations;
@@ -82,6 +85,8 @@ pub struct ControlState {
     members: Members,
     policy: PolicyState,
     registrations: Registrations,
+    #[serde(default)]
+    awaiting: Awaiting,
     requests: Requests,
     #[serde(default)]
     shards: Shards,
@@ -241,6 +246,14 @@ impl ControlState {
             }
             Command::ProposeSecret { secret } => {
                 Outcome::Secret(*self.secret.get_or_insert(*secret))
+            }
+            Command::ShowAwaiting => Outcome::Awaiting(self.awaiting.accounts()),
+            Command::TendAwaiting { joined, left } => {
+                left.iter().for_each(|account| self.awaiting.leave(account));
+                joined
+                    .iter()
+                    .for_each(|account| self.awaiting.join(account.clone()));
+                Outcome::Settled
             }
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
         }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{FormatError, ListChange, OverloadRule, QuotaPolicy, RegistrationLists};
@@ -23,6 +24,8 @@ pub enum RegistrationMode {
     /// Nobody registers.
     #[default]
     Closed,
+    /// Open, within the windows, and a moderator has to approve each account before it can be used.
+    Approval,
 }
 
 impl RegistrationMode {
@@ -32,13 +35,14 @@ impl RegistrationMode {
             Self::Off => "unthrottled",
             Self::On => "on",
             Self::Closed => "closed",
+            Self::Approval => "approval",
         }
     }
 
     /// Whether whoever comes along may get an account. The operator of such a server must be reachable.
     pub fn is_open_to_strangers(self) -> bool {
         match self {
-            Self::Off | Self::On => true,
+            Self::Off | Self::On | Self::Approval => true,
             Self::Closed => false,
         }
     }
@@ -76,6 +80,12 @@ pub struct RegistrationPolicy {
     /// How often a limit is met within an hour before that is an event; 0 for never.
     #[serde(default)]
     pub limited_often: u32,
+    /// Accounts that may await approval at once; [`AWAITING_MAX`](super::AWAITING_MAX) at most.
+    #[serde(default = "awaiting_max")]
+    pub awaiting_max: u32,
+    /// After how many days an account is deleted that was not approved; 0 for never.
+    #[serde(default)]
+    pub awaiting_days: u32,
 }
 
 impl RegistrationPolicy {
@@ -89,6 +99,19 @@ impl RegistrationPolicy {
             ("per_host", self.per_host),
             ("in_all", self.in_all),
         ]
+    }
+
+    /// Accounts that may await approval at once.
+    pub(super) fn awaiting_max(&self) -> usize {
+        self.awaiting_max.min(super::AWAITING_MAX) as usize
+    }
+
+    /// Since when an account awaits approval at most, by the time `now`; whoever has waited since before is deleted.
+    pub fn awaiting_since_min(&self, now: Timestamp) -> Timestamp {
+        match self.awaiting_days {
+            0 => Timestamp(0),
+            days => Timestamp(now.0.saturating_sub(u64::from(days) * DAY_MS)),
+        }
     }
 
     /// How long a reservation holds its place, in milliseconds.
@@ -114,9 +137,18 @@ impl Default for RegistrationPolicy {
             overload: OverloadRule::default(),
             overload_block_ms: 0,
             limited_often: 0,
+            awaiting_max: awaiting_max(),
+            awaiting_days: 0,
         }
     }
 }
+
+/// What a policy from before there was approval lets wait.
+fn awaiting_max() -> u32 {
+    100
+}
+
+const DAY_MS: u64 = 86_400_000;
 
 /// The policy in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,6 +34,8 @@ pub enum RefusalCause {
     All,
     /// The throttle remembers as many registrations as it may.
     Overload,
+    /// As many accounts await approval as may.
+    Awaiting,
     /// A rule reserves the name.
     Reserved,
     /// The name looks like a protected one.
@@ -58,7 +60,7 @@ pub enum RefusalCause {
 
 impl RefusalCause {
     /// Every cause.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Closed,
         Self::Blocked,
         Self::NotAllowed,
@@ -69,6 +71,7 @@ impl RefusalCause {
         Self::Host,
         Self::All,
         Self::Overload,
+        Self::Awaiting,
         Self::Reserved,
         Self::Protected,
         Self::Confusable,
@@ -94,6 +97,7 @@ impl RefusalCause {
             Self::Host => "host",
             Self::All => "all",
             Self::Overload => "overload",
+            Self::Awaiting => "awaiting",
             Self::Reserved => "reserved",
             Self::Protected => "protected",
             Self::Confusable => "confusable",
@@ -118,6 +122,7 @@ impl RefusalCause {
                 | Self::Host
                 | Self::All
                 | Self::Overload
+                | Self::Awaiting
         )
     }
 }
@@ -131,6 +136,7 @@ impl From<WindowKind> for RefusalCause {
             WindowKind::Prefix48 => Self::Prefix48,
             WindowKind::Host => Self::Host,
             WindowKind::All => Self::All,
+            WindowKind::Awaiting => Self::Awaiting,
             WindowKind::Overload => Self::Overload,
         }
     }

@@ -68,6 +68,8 @@ pub(super) struct Registrations {
     ledger: Ledger,
     /// Derived: how many of the grants are exempt.
     exempt: usize,
+    /// Derived: how many of them are of accounts that will await approval.
+    about_to_await: usize,
 }
 
 impl Registrations {
@@ -120,6 +122,7 @@ impl Registrations {
             forgiven: BTreeSet::new(),
             name: None,
             exempt,
+            awaits: None,
         };
         self.insert(id, grant);
         Outcome::Reserved(id)
@@ -149,7 +152,8 @@ impl Registrations {
 
     /// That too much is remembered.
     fn refuse_exempt(&self, now: Timestamp, policy: &RegistrationPolicy) -> Option<Outcome> {
-        let shares = policy.mode == RegistrationMode::On && policy.overload == OverloadRule::Refuse;
+        let shares =
+            policy.mode != RegistrationMode::Off && policy.overload == OverloadRule::Refuse;
         let refused = self.exempt >= EXEMPT_MAX || shares && self.is_full();
         refused.then(|| self.overloaded(now, policy))
     }
@@ -209,8 +213,31 @@ impl Registrations {
         if let Some(expires) = grant.expires.take() {
             self.unsettled.remove(&(expires, id));
             grant.name = None;
+            if grant.awaits.take().is_some() {
+                self.about_to_await -= 1;
+            }
         }
         Outcome::Settled
+    }
+
+    /// The account that a reservation is for will await approval when it is made.
+    pub(super) fn will_await(&mut self, id: ReservationId, account: String) {
+        if let Some(grant) = self.grants.get_mut(&id)
+            && grant.awaits.replace(account.into()).is_none()
+        {
+            self.about_to_await += 1;
+        }
+    }
+
+    /// The account that awaits approval when this reservation is committed, if one does.
+    pub(super) fn awaits(&self, id: ReservationId) -> Option<String> {
+        let account = self.grants.get(&id)?.awaits.as_ref()?;
+        Some(account.to_string())
+    }
+
+    /// Reservations that are not settled, of accounts that will await approval.
+    pub(super) fn about_to_await(&self) -> usize {
+        self.about_to_await
     }
 
     /// Keeps the name that a reservation is for until it is settled.
@@ -344,6 +371,7 @@ impl Registrations {
         if let Some(expires) = grant.expires {
             self.unsettled.insert((expires, id));
         }
+        self.about_to_await += usize::from(grant.awaits.is_some());
         self.grants.insert(id, grant);
     }
 
@@ -355,6 +383,7 @@ impl Registrations {
         if let Some(expires) = grant.expires {
             self.unsettled.remove(&(expires, id));
         }
+        self.about_to_await -= usize::from(grant.awaits.is_some());
         for (_, key) in keys(&grant.host, grant.address) {
             self.ledger.remove(&key, grant.at, id);
         }
@@ -408,6 +437,9 @@ pub(super) struct Grant {
     /// Whether no window counts it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     exempt: bool,
+    /// The account that will await approval, while it is unsettled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    awaits: Option<Box<str>>,
 }
 
 /// Registrations remembered at once, over all windows: some 30 MB, and no window can need more.

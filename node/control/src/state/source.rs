@@ -23,6 +23,8 @@ pub enum WindowKind {
     Host,
     /// Everything.
     All,
+    /// No window: as many accounts await approval as may.
+    Awaiting,
     /// No window: the throttle remembers as many registrations as it may, and refuses rather than forget one.
     Overload,
 }
@@ -37,6 +39,7 @@ impl WindowKind {
             Self::Prefix48 => "prefix_48",
             Self::Host => "host",
             Self::All => "all",
+            Self::Awaiting => "awaiting",
             Self::Overload => "overload",
         }
     }
@@ -52,7 +55,7 @@ impl RegistrationPolicy {
             WindowKind::Prefix48 => self.per_prefix_48.0,
             WindowKind::Host => self.per_host.0,
             WindowKind::All => self.in_all.0,
-            WindowKind::Overload => None,
+            WindowKind::Awaiting | WindowKind::Overload => None,
         }
     }
 

@@ -13,8 +13,8 @@ impl ControlState {
         let Command::Reserve {
             host,
             address,
+            name,
             forms,
-            ..
         } = command
         else {
             return Outcome::Stale;
@@ -34,6 +34,14 @@ impl ControlState {
         {
             return refused;
         }
+        let approval = policy.mode == RegistrationMode::Approval;
+        let waiting = self.awaiting.len() + self.registrations.about_to_await();
+        if approval && waiting >= policy.awaiting_max() {
+            return Outcome::Throttled {
+                window: WindowKind::Awaiting,
+                retry_after_ms: ASK_AGAIN_MS,
+            };
+        }
         let is_listed = listing == Listing::Allowed;
         let registrations = &mut self.registrations;
         let outcome = registrations.reserve(index, now, host, *address, &policy, is_listed);
@@ -44,7 +52,13 @@ impl ControlState {
             }
             _ => {}
         }
-        outcome
+        match outcome {
+            Outcome::Reserved(id) if approval => {
+                self.registrations.will_await(id, format!("{name}@{host}"));
+                Outcome::ReservedToAwait(id)
+            }
+            outcome => outcome,
+        }
     }
 
     fn look_who_fills(&mut self, block_ms: u64) {
@@ -62,8 +76,19 @@ impl ControlState {
     }
 
     pub(super) fn commit(&mut self, reservation: ReservationId) -> Outcome {
-        let event = self.registrations.event(reservation);
+        let awaits = self.registrations.awaits(reservation);
+        let event = self.registrations.event(reservation).map(|event| {
+            let detail = awaits.as_ref().map_or("", |_| "awaits approval");
+            NewEvent {
+                detail: detail.to_owned(),
+                ..event
+            }
+        });
         let outcome = self.registrations.commit(reservation);
+        if let Some(account) = awaits.filter(|_| outcome == Outcome::Settled) {
+            // It is counted as waiting from now on.
+            self.awaiting.join(account);
+        }
         if let (Outcome::Settled, Some(event)) = (&outcome, event) {
             self.raise(event);
         }
@@ -203,3 +228,6 @@ fn listed<'a>(targets: impl ExactSizeIterator<Item = &'a BanTarget>) -> String {
 
 /// Targets that one event names.
 const LISTED_MAX: usize = 3;
+
+/// When somebody who finds the queue for approval full may try again: nobody knows when a moderator looks.
+const ASK_AGAIN_MS: u64 = 3_600_000;

@@ -8,7 +8,7 @@ use rookery_xmpp::jid::Jid;
 
 use super::Accepted;
 use crate::ticket::Ticket;
-use crate::wire::{Announced, Down, DownBody};
+use crate::wire::{Announced, Down, DownBody, answer_since};
 
 /// Puts what a shard says to a session on the link. What the session does not take comes back to
 /// the shard as undelivered: later than within a process, and in order, since all that was sent in
@@ -67,6 +67,19 @@ impl Proxy {
             .compare_exchange(round, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
+    /// What a node of an older build is told instead of an answer that it does not know.
+    fn as_understood(&self, frame: ToSession) -> ToSession {
+        match frame {
+            ToSession::Answer { ask, answer }
+                if !self.link.half.line().understands(answer_since(&answer)) =>
+            {
+                let answer = answer.without_reasons();
+                ToSession::Answer { ask, answer }
+            }
+            frame => frame,
+        }
+    }
+
     fn down(&self, frame: ToSession, ticket: Option<Ticket>) -> Down {
         Down {
             body: DownBody::Session {
@@ -87,6 +100,7 @@ impl Sink for Proxy {
     }
 
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
+        let frame = self.as_understood(frame);
         if let ToSession::Answer { answer, .. } = &frame
             && let Some(jid) = answer.binds()
         {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rookery_session::carrier::{AccountSummary, AdminAnswer, Answer, Resumed, SessionSummary};
+use rookery_session::carrier::{
+    AccountSummary, AdminAnswer, Answer, Barred, Resumed, SessionSummary,
+};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::{Credentials, Hash, ScramKeys};
 
@@ -14,9 +16,15 @@ pub(super) fn write(answer: &Answer, out: &mut impl Out) {
         Answer::Credentials(None) => out.u8(0),
         Answer::Credentials(Some(credentials)) => {
             out.u8(1);
-            for keys in [&credentials.sha1, &credentials.sha256, &credentials.sha512] {
-                write_keys(keys, out);
-            }
+            write_credentials(credentials, out);
+        }
+        Answer::Barred(credentials, why) => {
+            out.u8(12);
+            out.u8(match why {
+                Barred::AwaitsApproval => 0,
+                Barred::Leaves => 1,
+            });
+            write_credentials(credentials, out);
         }
         Answer::Bound(jid) => {
             out.u8(2);
@@ -82,17 +90,33 @@ fn write_admin(answer: &AdminAnswer, out: &mut impl Out) {
             out.u8(22);
             out.u32(*count);
         }
+        AdminAnswer::Leaving(until) => {
+            out.u8(27);
+            out.u64(until.0);
+        }
+    }
+}
+
+/// The first version of the protocol that knows an answer.
+pub(crate) fn since(answer: &Answer) -> u8 {
+    match answer {
+        Answer::Barred(..) | Answer::Admin(AdminAnswer::Leaving(_)) => 5,
+        _ => 1,
     }
 }
 
 pub(super) fn read(input: &mut Reader) -> Result<Answer, Malformed> {
     Ok(match input.u8()? {
         0 => Answer::Credentials(None),
-        1 => Answer::Credentials(Some(Arc::new(Credentials {
-            sha1: read_keys(input)?,
-            sha256: read_keys(input)?,
-            sha512: read_keys(input)?,
-        }))),
+        1 => Answer::Credentials(Some(read_credentials(input)?)),
+        12 => {
+            let why = match input.u8()? {
+                0 => Barred::AwaitsApproval,
+                1 => Barred::Leaves,
+                _ => return Err(Malformed("an account is barred for no reason")),
+            };
+            Answer::Barred(read_credentials(input)?, why)
+        }
         2 => Answer::Bound(input.shared_jid()?),
         3 => Answer::Iq(input.bytes()?),
         4 => Answer::Refused(errors::read_stanza_error(input)?),
@@ -140,8 +164,23 @@ fn read_admin(kind: u8, input: &mut Reader) -> Result<AdminAnswer, Malformed> {
         })),
         21 => AdminAnswer::Sessions(read_sessions(input)?),
         22 => AdminAnswer::Closed(input.u32()?),
+        27 => AdminAnswer::Leaving(Timestamp(input.u64()?)),
         _ => return Err(Malformed("no such answer")),
     })
+}
+
+fn write_credentials(credentials: &Credentials, out: &mut impl Out) {
+    for keys in [&credentials.sha1, &credentials.sha256, &credentials.sha512] {
+        write_keys(keys, out);
+    }
+}
+
+fn read_credentials(input: &mut Reader) -> Result<Arc<Credentials>, Malformed> {
+    Ok(Arc::new(Credentials {
+        sha1: read_keys(input)?,
+        sha256: read_keys(input)?,
+        sha512: read_keys(input)?,
+    }))
 }
 
 fn write_keys(keys: &ScramKeys, out: &mut impl Out) {

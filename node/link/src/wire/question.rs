@@ -1,6 +1,7 @@
 //! Questions to shards.
 
-use rookery_session::carrier::{AdminQuestion, Question, ShardId};
+use rookery_session::carrier::{AdminQuestion, Moderation, Question, ShardId};
+use rookery_xmpp::clock::Timestamp;
 
 use super::{Malformed, Out, Reader, errors};
 
@@ -58,9 +59,14 @@ fn write_admin(question: &AdminQuestion, out: &mut impl Out) {
             out.text(account.as_str());
             out.text(password);
         }
-        AdminQuestion::DeleteAccount { account } => {
-            out.u8(17);
+        AdminQuestion::DeleteAccount { account, now } => {
+            out.u8(if *now { 27 } else { 17 });
             out.text(account.as_str());
+        }
+        AdminQuestion::Moderate { account, step } => {
+            out.u8(28);
+            out.text(account.as_str());
+            write_step(*step, out);
         }
         AdminQuestion::SetPassword { account, password } => {
             out.u8(18);
@@ -125,8 +131,13 @@ fn read_admin(kind: u8, input: &mut Reader) -> Result<AdminQuestion, Malformed> 
             password: input.text()?,
             force: kind == 23,
         },
-        17 => AdminQuestion::DeleteAccount {
+        17 | 27 => AdminQuestion::DeleteAccount {
             account: input.jid()?,
+            now: kind == 27,
+        },
+        28 => AdminQuestion::Moderate {
+            account: input.jid()?,
+            step: read_step(input)?,
         },
         18 => AdminQuestion::SetPassword {
             account: input.jid()?,
@@ -148,5 +159,31 @@ fn read_admin(kind: u8, input: &mut Reader) -> Result<AdminQuestion, Malformed> 
             error: errors::read_stream_error(input)?,
         },
         _ => return Err(Malformed("no such question")),
+    })
+}
+
+fn write_step(step: Moderation, out: &mut impl Out) {
+    let (kind, number) = match step {
+        Moderation::Restore => (0, 0),
+        Moderation::Approve => (1, 0),
+        Moderation::Deny { tombstone } => (2, tombstone.into()),
+        Moderation::EndDue { awaiting_before } => (3, awaiting_before.0),
+    };
+    out.u8(kind);
+    out.u64(number);
+}
+
+fn read_step(input: &mut Reader) -> Result<Moderation, Malformed> {
+    let (kind, number) = (input.u8()?, input.u64()?);
+    Ok(match kind {
+        0 => Moderation::Restore,
+        1 => Moderation::Approve,
+        2 => Moderation::Deny {
+            tombstone: number != 0,
+        },
+        3 => Moderation::EndDue {
+            awaiting_before: Timestamp(number),
+        },
+        _ => return Err(Malformed("nothing of the kind is done about accounts")),
     })
 }

@@ -248,6 +248,14 @@ impl Up {
                 question: Question::Admin(AdminQuestion::CreateAccount { force: true, .. }),
                 ..
             }) => 4,
+            UpBody::Session(ToShard::Ask {
+                question:
+                    Question::Admin(
+                        AdminQuestion::DeleteAccount { now: true, .. }
+                        | AdminQuestion::Moderate { .. },
+                    ),
+                ..
+            }) => 5,
             _ => 1,
         }
     }

@@ -147,7 +147,14 @@ pub(super) fn mailed(mailed: Mailed) -> Option<StanzaError> {
     }
 }
 
-fn absent_stanza(turn: &mut Turn<'_>, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Bytes, rec: Rec) {
+/// Answers a stanza for an account that is not there, or is not in use.
+pub(super) fn absent_stanza(
+    turn: &mut Turn<'_>,
+    from: &Arc<Jid>,
+    to: &Arc<Jid>,
+    buf: &Bytes,
+    rec: Rec,
+) {
     match (rec.kind, rec.stanza_type) {
         // RFC 6121 4.3.2 and 8.5.1: as for an account that does not show itself. Everything else of
         // presence is ignored.

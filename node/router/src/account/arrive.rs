@@ -86,6 +86,9 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) {
+        if self.stands_aside(turn, from, to, buf, rec) {
+            return;
+        }
         let stanza = Stanza {
             buf,
             rec,

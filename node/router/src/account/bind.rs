@@ -53,7 +53,7 @@ impl Account {
         turn: &mut Turn<'_>,
         wanted: Option<String>,
     ) -> Result<Jid, StanzaError> {
-        if !self.record.enabled {
+        if !self.record.may_log_in() {
             return Err(StanzaError::new(Condition::NotAuthorized));
         }
         let taken = wanted

@@ -39,6 +39,7 @@ mod roster;
 mod roster_iq;
 mod sessions;
 mod slots;
+mod standing;
 pub(crate) mod stranded;
 mod stream;
 mod submit;
@@ -54,6 +55,7 @@ use std::time::Duration;
 
 use rookery_session::carrier::SessionId;
 use rookery_store::account::{AccountRecord, Loaded};
+use rookery_store::name::Tombstone;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
@@ -61,6 +63,7 @@ use rookery_xmpp::stanza_error::{Condition, StanzaError};
 pub(crate) use archiving::{Preferences, archive_id, position_of};
 pub(crate) use mailbox::MailboxPace;
 pub(crate) use offline::store_refusal;
+pub(crate) use removal::STANDING;
 pub use roster::Roster;
 pub use sessions::{Availability, Session, Sessions};
 pub use slots::Slots;
@@ -104,7 +107,13 @@ pub struct Account {
     busy: u32,
     waiting: Waiting,
     last_used: Timestamp,
+    /// Its deletion is under way.
+    ending: bool,
+    /// It waits for the contacts.
+    farewell: Option<removal::Farewell>,
     removed: bool,
+    /// What is left of it, once it is removed.
+    left_behind: Option<Tombstone>,
 }
 
 impl Account {
@@ -127,7 +136,10 @@ impl Account {
             busy: 0,
             waiting: Waiting::default(),
             last_used: turn.now,
+            ending: false,
+            farewell: None,
             removed: false,
+            left_behind: None,
         };
         turn.env.modules.loaded(&mut account, &loaded.documents);
         account
@@ -203,8 +215,8 @@ impl Account {
             self.perform(turn, work);
         }
         if self.removed {
-            let is_gone = turn.env.tombstone(turn.now);
-            let is_told = is_gone.is_some_and(|tombstone| gone::is_told(turn, &tombstone));
+            let left = self.left_behind;
+            let is_told = left.is_some_and(|tombstone| gone::is_told(turn, &tombstone));
             for work in std::mem::take(&mut self.waiting) {
                 match is_told {
                     true => gone::answer(turn, work),
@@ -291,6 +303,7 @@ impl Account {
         self.retract_again(turn);
         self.look_after_streams(turn);
         self.clear_sure(turn);
+        self.end_of_farewell(turn);
         if self.busy == 0 {
             self.drain_offline(turn);
         }
@@ -311,6 +324,7 @@ impl Account {
             && !self.offline.has_moved()
             && self.retracting.is_quiet()
             && self.deciding.is_quiet()
+            && !self.ending
     }
 
     fn is_unused(&self, now: Timestamp, idle: Duration) -> bool {

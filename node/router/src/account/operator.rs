@@ -1,7 +1,5 @@
 //! Questions to an account: credentials for a login, binding, and what the operator asks.
 
-use std::sync::Arc;
-
 use rookery_session::carrier::{
     AccountSummary, AdminAnswer, AdminQuestion, Answer, AskId, Question, SessionSummary, SinkRef,
 };
@@ -24,13 +22,7 @@ impl Account {
         question: Question,
     ) {
         match question {
-            Question::Credentials { .. } => {
-                let keys = self
-                    .record
-                    .enabled
-                    .then(|| Arc::new(self.record.credentials.clone()));
-                turn.answer(&from, ask, Answer::Credentials(keys));
-            }
+            Question::Credentials { .. } => turn.answer(&from, ask, self.credentials()),
             Question::Bind {
                 resource, address, ..
             } => {
@@ -65,9 +57,10 @@ impl Account {
             AdminQuestion::CreateAccount { .. } => {
                 turn.answer(&from, ask, Answer::Admin(AdminAnswer::AlreadyExists));
             }
-            AdminQuestion::DeleteAccount { .. } => self.remove(turn, move |_, turn, reply| {
-                turn.answer(&from, ask, done(&reply));
-            }),
+            AdminQuestion::DeleteAccount { now, .. } => {
+                self.remove_for_operator(turn, from, ask, now);
+            }
+            AdminQuestion::Moderate { step, .. } => self.moderated(turn, from, ask, step),
             AdminQuestion::SetPassword { password, .. } => {
                 self.set_password(turn, password, move |_, turn, reply| {
                     turn.answer(&from, ask, done(&reply));
@@ -160,7 +153,7 @@ impl Account {
         AccountSummary {
             account: Jid::clone(self.jid()),
             created: self.record.created,
-            enabled: self.record.enabled,
+            enabled: self.record.may_log_in(),
             last_seen: last_activity::last_seen(self),
             roster_items: u32::try_from(self.roster.contacts().count()).unwrap_or(u32::MAX),
             offline_messages: self.offline.stored(),
@@ -174,7 +167,7 @@ impl Account {
     }
 }
 
-fn done(reply: &Reply) -> Answer {
+pub(super) fn done(reply: &Reply) -> Answer {
     match reply {
         Reply::Done | Reply::Deleted(true) => Answer::Admin(AdminAnswer::Done),
         Reply::Deleted(false) => Answer::Admin(AdminAnswer::NotFound),

@@ -120,7 +120,7 @@ impl Account {
         let taken = jid
             .resource()
             .is_some_and(|resource| self.sessions.by_resource(resource).is_some());
-        if taken || !self.record.enabled {
+        if taken || !self.record.may_log_in() {
             let error = match taken {
                 true => StreamError::new(StreamCondition::Conflict)
                     .with_text("another session took this resource"),

@@ -216,7 +216,7 @@ impl Account {
 
     /// A stream of this account by its name, and the number of the next stanza of its session.
     fn stream_named(&mut self, id: &str) -> Option<(u64, &mut Stream)> {
-        let enabled = self.record.enabled;
+        let enabled = self.record.may_log_in();
         let named = self.sessions.iter_mut().filter_map(|session| {
             let next_stanza = session.next_stanza;
             Some((next_stanza, session.stream.as_mut()?))

@@ -271,7 +271,7 @@ impl Account {
             return self.take_back_into(turn, known, stranded);
         }
         let resource = jid.resource().unwrap_or_default();
-        if self.sessions.by_resource(resource).is_some() || !self.record.enabled {
+        if self.sessions.by_resource(resource).is_some() || !self.record.may_log_in() {
             return self.leaves_stored(turn, *session, &kept.id, &kept.unacked);
         }
         let mirror = Arc::new(Mirror::stranded(*session, kept, Bounds::now(turn)));

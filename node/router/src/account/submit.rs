@@ -80,7 +80,9 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) {
-        if self.sessions.get(id).is_none() && !(rec.kind == Kind::Message && self.record.enabled) {
+        if self.sessions.get(id).is_none()
+            && !(rec.kind == Kind::Message && self.record.may_log_in())
+        {
             // The session was replaced before its last stanzas came through: what it wrote to others
             // is as good as before, but nobody waits for answers to the rest.
             return;

@@ -15,6 +15,7 @@ use rookery_store::account::{Found, NewAccount};
 use rookery_store::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use rookery_store::name::Tombstone;
 use rookery_store::roster::RosterChange;
+use rookery_store::standing::Standing;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::{Credentials, ScramKeys};
 use rookery_xmpp::stream_error::StreamError;
@@ -125,6 +126,8 @@ pub enum Request {
     SetCredentials(Jid, Box<Credentials>),
     /// Allows or forbids logins.
     SetEnabled(Jid, bool),
+    /// Changes how an account stands.
+    SetStanding(Jid, Standing),
     /// Deletes an account and all it owns, and puts a tombstone in its place if there is one.
     DeleteAccount(Jid, Option<Tombstone>),
     /// Changes a roster.
@@ -272,10 +275,14 @@ pub enum Reply {
     NotDrawn,
     /// Whether anybody may register.
     RegistrationIsOpen(bool),
+    /// Anybody may, and a moderator has to approve the account.
+    RegistrationNeedsApproval,
     /// The rule that withholds the name, with what it withholds, if one does.
     Name(Option<(String, NameKind)>),
     /// A place in the throttle.
     Reserved(ReservationId),
+    /// A place in the throttle, for an account that a moderator has to approve.
+    ReservedToAwait(ReservationId),
     /// The throttle refuses.
     RegistrationRefused(RegistrationRefused),
     /// The place in the throttle had expired when it was to be kept: whoever took it must undo what

@@ -276,7 +276,8 @@ impl Accounts<'_> {
                 return;
             }
             Question::Admin(
-                Admin::DeleteAccount { account }
+                Admin::DeleteAccount { account, .. }
+                | Admin::Moderate { account, .. }
                 | Admin::SetPassword { account, .. }
                 | Admin::SetEnabled { account, .. }
                 | Admin::ShowAccount { account },

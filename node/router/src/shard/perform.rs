@@ -56,10 +56,10 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
         } => judge(&services, password, account, rules).await,
         Request::VerifyPassword { password, keys } => verify(&services, password, *keys).await,
         Request::DrawCaptcha { text, seed, pace } => services.pictures.draw(text, seed, pace).await,
-        Request::RegistrationIsOpen => {
-            let mode = services.control.policy().registration.mode;
-            Reply::RegistrationIsOpen(mode != RegistrationMode::Closed)
-        }
+        Request::RegistrationIsOpen => match services.control.policy().registration.mode {
+            RegistrationMode::Approval => Reply::RegistrationNeedsApproval,
+            mode => Reply::RegistrationIsOpen(mode != RegistrationMode::Closed),
+        },
         Request::Reserve { .. }
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => reserve(&services, request).await,
@@ -124,6 +124,7 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
         Request::CreateAccount(account) => done(store.create_account(*account).await)?,
         Request::SetCredentials(jid, keys) => done(store.set_credentials(&jid, *keys).await)?,
         Request::SetEnabled(jid, enabled) => done(store.set_enabled(&jid, enabled).await)?,
+        Request::SetStanding(jid, standing) => done(store.set_standing(&jid, standing).await)?,
         Request::DeleteAccount(jid, tombstone) => {
             Reply::Deleted(store.delete_account(&jid, tombstone).await?)
         }
@@ -191,8 +192,9 @@ async fn reserve(services: &Services, request: Request) -> Reply {
                 name,
                 now,
             };
-            return match control.reserve_registration(ask).await {
-                Ok(id) => Reply::Reserved(id),
+            return match control.reserve(ask).await {
+                Ok(reserved) if reserved.awaits_approval => Reply::ReservedToAwait(reserved.id),
+                Ok(reserved) => Reply::Reserved(reserved.id),
                 Err(refused) => {
                     if let RegistrationRefused::Name(kind) = refused {
                         let by = asker(true);

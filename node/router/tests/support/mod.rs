@@ -11,6 +11,7 @@ pub(crate) mod archive;
 pub(crate) mod client;
 mod names;
 pub(crate) mod registration;
+mod standing;
 pub(crate) mod streams;
 
 use std::collections::VecDeque;
@@ -30,6 +31,7 @@ use rookery_session::carrier::{
 use rookery_store::account::NewAccount;
 use rookery_store::log::{DELIVERED, LogEntry, LogQuery, Position};
 use rookery_store::name::NameChecks;
+use rookery_store::standing::Standing;
 use rookery_store::{MemoryStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Seeded;
@@ -59,6 +61,8 @@ pub(crate) struct World {
     archive: ArchiveOptions,
     /// What the registration throttle says; `None` lets everybody through.
     pub(crate) throttle: Option<RegistrationRefused>,
+    /// A moderator has to approve accounts.
+    pub(crate) approval: bool,
     /// Reservations that are neither committed nor released.
     pub(crate) reserved: i64,
     /// The rule that withholds all names of which the operator asks.
@@ -116,6 +120,7 @@ impl World {
             stanzas: 0,
             archive: ArchiveOptions::default(),
             throttle: None,
+            approval: false,
             reserved: 0,
             withheld: None,
             store_fails: None,
@@ -178,6 +183,7 @@ impl World {
             details: Default::default(),
             address: None,
             checks: NameChecks::NONE,
+            standing: Standing::Member,
         };
         let created = self
             .store
@@ -428,6 +434,8 @@ impl World {
         env.passwords.store(self.env.passwords.load_full());
         env.form.store(self.env.form.load_full());
         env.captcha.store(self.env.captcha.load_full());
+        env.names.store(self.env.names.load_full());
+        env.accounts.store(self.env.accounts.load_full());
         self.epoch += 1;
         self.env = env.clone();
         self.shard = Shard::new(ShardId(0), self.epoch, env);

@@ -86,13 +86,18 @@ impl World {
                 }
                 Err(error) => panic!("{error}"),
             },
+            Request::RegistrationIsOpen if self.approval => Reply::RegistrationNeedsApproval,
             Request::RegistrationIsOpen => Reply::RegistrationIsOpen(self.throttle.is_none()),
             Request::CheckName(_) => Reply::Name(self.withheld.clone()),
             Request::Reserve { .. } => match self.throttle {
                 Some(refused) => Reply::RegistrationRefused(refused),
                 None => {
                     self.reserved += 1;
-                    Reply::Reserved(serde_json::from_str("1").expect("a reservation's id"))
+                    let id = serde_json::from_str("1").expect("a reservation's id");
+                    match self.approval {
+                        true => Reply::ReservedToAwait(id),
+                        false => Reply::Reserved(id),
+                    }
                 }
             },
             Request::CommitReservation(_) if self.commits_late => {

@@ -74,10 +74,19 @@ pub enum AdminQuestion {
         /// Whether it is created though its name is reserved, looks like another or was another's.
         force: bool,
     },
-    /// Deletes an account and everything it owns, and closes its sessions.
+    /// Removes an account: its sessions are closed, and it is deleted with everything it owns, when its grace is over.
     DeleteAccount {
         /// The account.
         account: Jid,
+        /// Whether it has no grace.
+        now: bool,
+    },
+    /// Changes how an account stands.
+    Moderate {
+        /// The account.
+        account: Jid,
+        /// What is done.
+        step: Moderation,
     },
     /// Sets a new password; sessions stay.
     SetPassword {
@@ -114,11 +123,41 @@ pub enum AdminQuestion {
     },
 }
 
+/// What is done about an account that is not in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moderation {
+    /// One that leaves is in use again, as before.
+    Restore,
+    /// One that awaits approval may be used.
+    Approve,
+    /// One that awaits approval is deleted.
+    Deny {
+        /// Whether its name is withheld.
+        tombstone: bool,
+    },
+    /// It is deleted, if its grace is over, or if it awaits approval since before that time.
+    EndDue {
+        /// The time.
+        awaiting_before: Timestamp,
+    },
+}
+
+/// Why nobody logs in to an account, for those who know its password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// It awaits a moderator's approval.
+    AwaitsApproval,
+    /// It was removed, and will be deleted.
+    Leaves,
+}
+
 /// What a shard answers.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// The account's keys; `None` when there is no such account or it may not log in.
     Credentials(Option<Arc<Credentials>>),
+    /// The account's keys, though nobody may log in: who proves to know them is told why, everybody else nothing.
+    Barred(Arc<Credentials>, Barred),
     /// Bound; the full JID.
     Bound(Arc<Jid>),
     /// The stream can be resumed.
@@ -146,6 +185,15 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// The same for a node of a build that knows no accounts which are not in use: as of one that is not there.
+    pub fn without_reasons(self) -> Self {
+        match self {
+            Self::Barred(..) => Self::Credentials(None),
+            Self::Admin(AdminAnswer::Leaving(_)) => Self::Admin(AdminAnswer::Done),
+            other => other,
+        }
+    }
+
     /// The full JID that the session has by it.
     pub fn binds(&self) -> Option<&Arc<Jid>> {
         match self {
@@ -177,6 +225,8 @@ pub struct Resumed {
 pub enum AdminAnswer {
     /// It is done, durably.
     Done,
+    /// It is done, and the account is deleted at that time.
+    Leaving(Timestamp),
     /// There is no such account or session.
     NotFound,
     /// The account exists already.
@@ -198,7 +248,7 @@ pub struct AccountSummary {
     pub account: Jid,
     /// When it was made.
     pub created: Timestamp,
-    /// Whether it may log in.
+    /// Whether its owner may log in.
     pub enabled: bool,
     /// When its last session ended, if it ever had one.
     pub last_seen: Option<Timestamp>,

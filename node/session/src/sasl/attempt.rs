@@ -21,7 +21,7 @@ use super::offer::Offer;
 use super::proof::Proof;
 use super::scram::{AwaitFinal, Challenge, Channel, ClientFirst};
 use super::{decoy, encode, message, plain};
-use crate::carrier::{Answer, AskId, Question};
+use crate::carrier::{Answer, AskId, Barred, Question};
 use crate::context::Context;
 use crate::effect::{Effect, Password};
 use crate::event::{Admission, Timer};
@@ -71,6 +71,8 @@ struct Claimed {
     /// Nobody, when no account can have that name.
     account: Option<Jid>,
     mechanism: Mechanism,
+    /// Why nobody logs in to the account, told to whoever proves to be its owner.
+    barred: Option<Barred>,
 }
 
 #[derive(Debug)]
@@ -178,6 +180,10 @@ impl Attempt {
             (State::Keys(asked, claim), Answer::Credentials(keys)) if asked == ask => {
                 prove(claim, keys, cx)
             }
+            (State::Keys(asked, mut claim), Answer::Barred(keys, why)) if asked == ask => {
+                claim.who.barred = Some(why);
+                prove(claim, Some(keys), cx)
+            }
             (State::Keys(asked, claim), _) if asked == ask => {
                 withdraw(claim.who, cx);
                 Outcome::Failed(Failure::new(
@@ -208,7 +214,9 @@ impl Attempt {
 fn claim(mechanism: Mechanism, first: &[u8], offer: &Offer, cx: &mut Context<'_>) -> Outcome {
     match read_claim(mechanism, first, offer, cx) {
         Ok(claim) => {
-            let Claimed { account, mechanism } = claim.who.clone();
+            let Claimed {
+                account, mechanism, ..
+            } = claim.who.clone();
             cx.effects.push(Effect::Admit {
                 address: cx.facts.address,
                 account,
@@ -249,7 +257,11 @@ fn read_claim(
     };
     let account = Jid::from_parts(Some(&username), &cx.host().domain, None).ok();
     check_authzid(authzid.as_deref(), account.as_ref())?;
-    let who = Claimed { account, mechanism };
+    let who = Claimed {
+        account,
+        mechanism,
+        barred: None,
+    };
     Ok(Claim { who, how })
 }
 
@@ -302,6 +314,11 @@ fn prove(claim: Claim, keys: Option<Arc<Credentials>>, cx: &mut Context<'_>) -> 
 }
 
 fn conclude(who: Claimed, right: bool, last: Vec<u8>, cx: &mut Context<'_>) -> Outcome {
+    if let Some(why) = who.barred.filter(|_| right) {
+        // Neither a login nor a failed one.
+        withdraw(who, cx);
+        return Outcome::Failed(Failure::barred(why));
+    }
     report(who.clone(), right && who.account.is_some(), cx);
     match who.account {
         Some(account) if right => Outcome::Proven(Proof::of(account), last),

@@ -3,6 +3,8 @@
 use rookery_xmpp::element::Element;
 use rookery_xmpp::ns;
 
+use crate::carrier::Barred;
+
 /// A failed login. The text never tells more than the condition does about the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -10,12 +12,14 @@ pub(crate) struct Failure {
     pub(crate) text: &'static str,
 }
 
-/// The conditions that this server has use for. `account-disabled`, `credentials-expired` and the like would tell a
-/// stranger that the account exists.
+/// The conditions that this server has use for. `credentials-expired` and the like would tell a stranger that the account
+/// exists; `account-disabled` is told only to who has proved to know the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     /// 6.5.1: the client gave up.
     Aborted,
+    /// 6.5.2: nobody logs in to the account now.
+    AccountDisabled,
     /// 6.5.4: TLS must come first.
     EncryptionRequired,
     /// 6.5.5: not base64.
@@ -44,6 +48,17 @@ impl Failure {
         Self::new(Condition::NotAuthorized, "wrong name or password")
     }
 
+    /// The password is right, and nobody logs in to the account.
+    pub(crate) const fn barred(why: Barred) -> Self {
+        let text = match why {
+            Barred::AwaitsApproval => "this account awaits approval by a moderator",
+            Barred::Leaves => {
+                "this account was removed and will be deleted; the operator of the server can restore it until then"
+            }
+        };
+        Self::new(Condition::AccountDisabled, text)
+    }
+
     pub(crate) const fn malformed(text: &'static str) -> Self {
         Self::new(Condition::MalformedRequest, text)
     }
@@ -63,6 +78,7 @@ impl Condition {
     const fn name(self) -> &'static str {
         match self {
             Self::Aborted => "aborted",
+            Self::AccountDisabled => "account-disabled",
             Self::EncryptionRequired => "encryption-required",
             Self::IncorrectEncoding => "incorrect-encoding",
             Self::InvalidAuthzid => "invalid-authzid",

@@ -12,6 +12,7 @@ mod registration;
 mod server;
 mod sessions;
 mod shards;
+mod standing;
 mod throttle;
 mod throttle_lists;
 mod users;

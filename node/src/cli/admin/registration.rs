@@ -13,7 +13,7 @@ use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::super::terminal::duration;
+use super::super::terminal::{counted, duration};
 use super::Shown;
 
 /// Who may make an account over XMPP.
@@ -57,6 +57,8 @@ pub(super) enum Mode {
     Unthrottled,
     /// Nobody.
     Closed,
+    /// Open within the windows, and a moderator approves each account (`admin users awaiting`).
+    Approval,
 }
 
 impl RegistrationCommand {
@@ -114,6 +116,7 @@ fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequ
         Some(Mode::On) => RegistrationMode::On,
         Some(Mode::Unthrottled) => RegistrationMode::Unthrottled,
         Some(Mode::Closed) => RegistrationMode::Closed,
+        Some(Mode::Approval) => RegistrationMode::Approval,
     };
     let split = |text: &String| match text.split_once('=') {
         Some((name, window)) => Ok((name.to_owned(), window.to_owned())),
@@ -137,11 +140,13 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
         RegistrationMode::Unthrottled => "unthrottled",
         RegistrationMode::On => "on",
         RegistrationMode::Closed => "closed",
+        RegistrationMode::Approval => "approval",
         RegistrationMode::Unspecified => "unknown",
     };
     let meaning = match mode {
         "unthrottled" => "open, without any throttle",
         "on" => "open, within the windows below",
+        "approval" => "open, within the windows below, and a moderator approves each account",
         _ => "nobody registers over XMPP",
     };
     let windows = [
@@ -176,6 +181,7 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
     };
     let blocked = policy.networks_blocked;
     lines.push(format!("networks       {networks}, {blocked} blocked"));
+    lines.extend(approval(policy));
     let windows: serde_json::Map<_, _> = windows
         .into_iter()
         .map(|(name, window)| (name.to_owned(), json!(written(window))))
@@ -193,6 +199,8 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
             "networks_allowed": policy.networks_allowed,
             "networks_blocked": policy.networks_blocked,
             "allow_only": policy.allow_only,
+            "awaiting_max": policy.awaiting_max,
+            "awaiting_days": policy.awaiting_days,
         }),
     }
 }
@@ -237,6 +245,19 @@ fn with_rules(policy: Shown, rules: &RegistrationRules) -> Shown {
 
 fn if_any(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
+}
+
+/// How many may await approval, and for how long, where that is needed.
+fn approval(policy: &RegistrationPolicy) -> Option<String> {
+    let days = match policy.awaiting_days {
+        0 => "for ever".to_owned(),
+        days => format!("for {} at most", counted(days.into(), "day")),
+    };
+    let shown = format!(
+        "awaiting       {} at most, {days}",
+        counted(policy.awaiting_max.into(), "account")
+    );
+    (policy.mode() == RegistrationMode::Approval).then_some(shown)
 }
 
 /// In the form of the configuration.

@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand};
 use rookery_proto::admin::users_client::UsersClient;
 use rookery_proto::admin::{
-    CreateUserRequest, DeleteUserRequest, DisableUserRequest, EnableUserRequest, ListUsersRequest,
-    SetPasswordRequest, ShowUserRequest, ShowUserResponse, User,
+    ApproveUserRequest, CreateUserRequest, DeleteUserRequest, DenyUserRequest, DisableUserRequest,
+    EnableUserRequest, ListUsersRequest, RestoreUserRequest, SetPasswordRequest, ShowUserRequest,
+    ShowUserResponse, Standing, User,
 };
 use serde_json::json;
 use tonic::Status;
@@ -13,6 +14,7 @@ use tonic::transport::Channel;
 use super::super::terminal::{moment, read_secret, table};
 use super::Shown;
 use super::sessions::session_json;
+use super::standing::{self, state, user_json};
 
 /// Accounts.
 #[derive(Debug, Subcommand)]
@@ -28,8 +30,17 @@ pub(super) enum UsersCommand {
         #[arg(long)]
         force: bool,
     },
-    /// Delete an account and all it owns.
+    /// Remove an account: it is deleted with all it owns at the end of `accounts.removal_grace`, and can be restored until
+    /// then.
     Delete {
+        /// Its address.
+        jid: String,
+        /// Delete it at once, also if it is leaving already.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Restore a removed account that was not deleted yet: all is as before.
+    Restore {
         /// Its address.
         jid: String,
     },
@@ -59,6 +70,31 @@ pub(super) enum UsersCommand {
         /// Begin behind this name.
         #[arg(long, value_name = "NAME", default_value = "")]
         after: String,
+        /// Only those that were removed and can be restored; looks at all accounts.
+        #[arg(long)]
+        leaving: bool,
+    },
+    /// List the accounts of a host that await approval.
+    Awaiting {
+        /// The host; not needed where only one is served.
+        #[arg(long, default_value = "")]
+        host: String,
+    },
+    /// Let an account be used that awaits approval.
+    Approve {
+        /// Its address.
+        jid: String,
+    },
+    /// Delete an account that awaits approval.
+    Deny {
+        /// Its address.
+        jid: String,
+        /// Why, for the server's log.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+        /// Withhold its name, as those of deleted accounts are; for ever where those are not.
+        #[arg(long)]
+        tombstone: bool,
     },
     /// Close an account's sessions and let nobody log in to it.
     Disable {
@@ -103,11 +139,37 @@ impl UsersCommand {
                 let jid = created.into_inner().jid;
                 Ok(done(&jid, "can log in"))
             }
-            Self::Delete { jid } => {
-                client
-                    .delete_user(DeleteUserRequest { jid: jid.clone() })
-                    .await?;
-                Ok(done(&jid, "and all it owned is gone"))
+            Self::Delete { jid, now } => {
+                let request = DeleteUserRequest {
+                    jid: jid.clone(),
+                    now,
+                };
+                let deleted = client.delete_user(request).await?.into_inner();
+                Ok(standing::deleted(&jid, deleted.leaves_ms))
+            }
+            Self::Restore { jid } => {
+                let request = RestoreUserRequest { jid: jid.clone() };
+                client.restore_user(request).await?;
+                Ok(done(&jid, "is in use again, as before"))
+            }
+            Self::Awaiting { host } => standing::awaiting(&mut client, host).await,
+            Self::Approve { jid } => {
+                let request = ApproveUserRequest { jid: jid.clone() };
+                client.approve_user(request).await?;
+                Ok(done(&jid, "can log in"))
+            }
+            Self::Deny {
+                jid,
+                reason,
+                tombstone,
+            } => {
+                let request = DenyUserRequest {
+                    jid: jid.clone(),
+                    reason,
+                    tombstone,
+                };
+                client.deny_user(request).await?;
+                Ok(done(&jid, "is gone"))
             }
             Self::Password {
                 jid,
@@ -135,7 +197,12 @@ impl UsersCommand {
                     .await?
                     .into_inner(),
             )),
-            Self::List { host, limit, after } => list(&mut client, host, limit, after).await,
+            Self::List {
+                host,
+                limit,
+                after,
+                leaving,
+            } => list(&mut client, host, (limit, after), leaving).await,
             Self::Disable { jid } => {
                 client
                     .disable_user(DisableUserRequest { jid: jid.clone() })
@@ -177,8 +244,8 @@ impl PasswordArgs {
 async fn list(
     client: &mut UsersClient<Channel>,
     host: String,
-    limit: Option<u32>,
-    after: String,
+    (limit, after): (Option<u32>, String),
+    leaving: bool,
 ) -> Result<Shown, Status> {
     let (mut users, mut page_token) = (Vec::new(), after);
     loop {
@@ -189,7 +256,8 @@ async fn list(
             page_token,
         };
         let page = client.list_users(request).await?.into_inner();
-        users.extend(page.users);
+        let wanted = |user: &User| !leaving || user.standing() == Standing::Leaving;
+        users.extend(page.users.into_iter().filter(wanted));
         page_token = page.next_page_token;
         if page_token.is_empty() || limit.is_some_and(|limit| users.len() >= limit as usize) {
             break;
@@ -255,25 +323,7 @@ fn show(response: ShowUserResponse) -> Shown {
 }
 
 fn row(user: &User) -> Vec<String> {
-    vec![
-        user.jid.clone(),
-        moment(user.created_ms),
-        state(user).to_owned(),
-    ]
-}
-
-fn user_json(user: &User) -> serde_json::Value {
-    json!({
-        "jid": user.jid,
-        "created_ms": user.created_ms,
-        "enabled": user.enabled,
-        "details": user.details,
-        "registered_from": user.registered_from,
-    })
-}
-
-fn state(user: &User) -> &'static str {
-    if user.enabled { "enabled" } else { "disabled" }
+    vec![user.jid.clone(), moment(user.created_ms), state(user)]
 }
 
 fn or_dash(text: &str) -> &str {

@@ -25,10 +25,12 @@ pub async fn a_created_account_is_found_as_it_was_given(store: &dyn Store) {
         details,
         address,
         checks: _,
+        standing,
     } = new_account("juliet@capulet.example");
     assert_eq!(found.jid, jid);
     assert_eq!(shown(&found.credentials), shown(&credentials));
     assert_eq!((found.created, found.enabled), (created, true));
+    assert_eq!(found.standing, standing);
     assert_eq!((found.details, found.address), (details, address));
 }
 

@@ -20,6 +20,7 @@ pub mod log;
 pub mod marks;
 pub mod names;
 pub mod roster;
+pub mod standing;
 
 use std::pin::Pin;
 
@@ -32,6 +33,7 @@ use crate::Store;
 use crate::account::NewAccount;
 use crate::log::{Append, LogEntry, LogQuery, Marks, Position};
 use crate::name::NameChecks;
+use crate::standing::Standing;
 
 /// One case of the suite.
 #[derive(Clone, Copy, Debug)]
@@ -175,6 +177,16 @@ macro_rules! conformance_cases {
                 tombstones_are_exported
                 of_concurrent_look_alikes_one_wins
             ]
+            standing: [
+                an_account_stands_as_it_was_created_and_as_it_was_set
+                a_standing_changes_nothing_else_of_an_account
+                a_standing_needs_an_account
+                who_has_left_is_due_from_the_end_of_the_grace_on_and_others_are_not
+                all_who_are_due_are_found_in_steps
+                who_awaits_approval_is_listed_by_name_in_pages_and_by_host
+                what_is_deleted_neither_leaves_nor_waits
+                a_standing_is_exported
+            ]
             concurrency: [
                 of_concurrent_creations_one_wins
                 concurrent_appends_are_all_there
@@ -211,6 +223,7 @@ fn new_account(text: &str) -> NewAccount {
         details: [("email".to_owned(), format!("mailto:{text}"))].into(),
         address: Some([192, 0, 2, 1].into()),
         checks: NameChecks::ALL,
+        standing: Standing::Member,
     }
 }
 

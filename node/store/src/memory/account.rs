@@ -27,6 +27,7 @@ impl State {
             details,
             address,
             checks: _,
+            standing,
         } = account;
         let (host, local) = place(&jid);
         let record = AccountRecord {
@@ -34,6 +35,7 @@ impl State {
             credentials,
             created,
             enabled: true,
+            standing,
             details,
             address,
         };

@@ -9,6 +9,7 @@ mod export;
 mod log;
 mod names;
 mod roster;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +29,7 @@ use crate::limits;
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use crate::name::{Buried, Tombstone};
 use crate::roster::{Roster, RosterChange, RosterItem};
+use crate::standing::Standing;
 use crate::store::Store;
 
 /// A store that keeps everything in memory and nothing beyond the process.
@@ -97,6 +99,26 @@ impl Store for MemoryStore {
     async fn set_enabled(&self, jid: &Jid, enabled: bool) -> Result<(), StoreError> {
         self.state().account_mut(jid)?.enabled = enabled;
         Ok(())
+    }
+
+    async fn set_standing(&self, jid: &Jid, standing: Standing) -> Result<(), StoreError> {
+        self.state().account_mut(jid)?.standing = standing;
+        Ok(())
+    }
+
+    async fn leaving_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Jid>, StoreError> {
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        Ok(self.state().leaving_due(now, limit))
+    }
+
+    async fn awaiting(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<AccountRecord>, StoreError> {
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        Ok(self.state().awaiting(host, after, limit))
     }
 
     async fn delete_account(

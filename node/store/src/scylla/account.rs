@@ -13,6 +13,7 @@ use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
 use crate::limits::RECENT_ENTRIES;
 use crate::name::Tombstone;
+use crate::standing::Standing;
 
 impl Cql {
     /// [`create_account`](crate::Store::create_account).
@@ -24,14 +25,19 @@ impl Cql {
             details,
             address,
             checks,
+            standing,
         } = account;
-        let columns = AccountColumns {
+        let mut columns = AccountColumns {
             created: millis(created),
             enabled: true,
             address: address.map(|address| address.to_string()),
             credentials: to_json(&credentials)?,
             details: to_json(&details)?,
+            standing_since: None,
+            leaves: None,
+            left_by: None,
         };
+        columns.set_standing(standing);
         let claim = Claim::of(&jid, checks.look_alikes);
         let _look = self.looks.turn(claim.lane()).await;
         let _turn = self.lanes.turn(jid.as_str()).await;
@@ -65,9 +71,11 @@ impl Cql {
     ) -> Result<Change, StoreError> {
         let name = self.name(jid, Uuid::new_v4());
         let former = before.of(jid);
-        let (claimed, (), ()) = tokio::try_join!(
+        let standing = columns.standing()?;
+        let (claimed, (), (), ()) = tokio::try_join!(
             self.claim(claim, name.incarnation, patience),
             self.announce_name(&name),
+            self.announce_standing(jid, name.incarnation, standing),
             self.doom(&former)
         )?;
         let changed = match &claimed {
@@ -175,6 +183,7 @@ impl Cql {
                     self.clear_away(&name, &former).await;
                     let claim = (name.local().to_owned(), former.number);
                     self.drop_claims(&Claim::of(jid, false), vec![claim]).await;
+                    self.forget_standing(jid, &before, Standing::Member).await;
                     return Ok(true);
                 }
                 Change::NotDone(reason) => patience.wait_after(reason).await?,
@@ -210,12 +219,14 @@ impl Cql {
 
 /// The account of `jid`.
 pub(super) fn record(jid: &Jid, columns: AccountColumns) -> Result<AccountRecord, StoreError> {
+    let standing = columns.standing()?;
     let address = columns.address.map(|text| text.parse());
     Ok(AccountRecord {
         jid: jid.clone(),
         credentials: from_json(&columns.credentials)?,
         created: timestamp(columns.created),
         enabled: columns.enabled,
+        standing,
         details: from_json(&columns.details)?,
         address: address.transpose().map_err(|error| corrupt(&error))?,
     })

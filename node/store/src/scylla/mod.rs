@@ -30,7 +30,9 @@ mod roster;
 mod schema;
 mod slice;
 mod stamps;
+mod standing;
 mod statements;
+mod threads;
 mod tombstone;
 
 use std::path::Path;
@@ -42,7 +44,6 @@ use bytes::Bytes;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -50,8 +51,8 @@ pub use inspect::Inspection;
 pub use options::ScyllaOptions;
 
 use self::cql::Cql;
-use self::error::unavailable;
 use self::export::Walk;
+use self::threads::Threads;
 use crate::account::{AccountRecord, Found, NewAccount};
 use crate::document::Document;
 use crate::error::StoreError;
@@ -60,6 +61,7 @@ use crate::limits;
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use crate::name::{Buried, Tombstone};
 use crate::roster::{Roster, RosterChange};
+use crate::standing::Standing;
 use crate::store::Store;
 
 /// A store in a CQL database, for any number of processes.
@@ -70,10 +72,6 @@ pub struct ScyllaStore {
     queue_wait: Duration,
     threads: Threads,
 }
-
-/// The threads that speak to the database.
-#[derive(Debug)]
-struct Threads(Option<Runtime>);
 
 impl ScyllaStore {
     /// Connects to the database, makes the keyspace if it is not there, and brings its schema up to date. Waits for
@@ -131,34 +129,10 @@ impl ScyllaStore {
     }
 }
 
-impl Threads {
-    fn start(count: usize) -> Result<Self, StoreError> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(count)
-            .thread_name("store")
-            .enable_all()
-            .build()
-            .map_err(|cause| unavailable(&cause))?;
-        Ok(Self(Some(runtime)))
-    }
-
-    fn get(&self) -> &Runtime {
-        self.0.as_ref().expect("only drop takes it")
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let outcome = self.get().spawn(work).await;
-        outcome.map_err(|_| unavailable(&"a thread of the store has panicked"))
-    }
-}
-
 /// Waits for the calls that are under way, as far as each may take: what callers no longer wait for is done too.
 impl Drop for ScyllaStore {
     fn drop(&mut self) {
-        let Some(runtime) = self.threads.0.take() else {
+        let Some(runtime) = self.threads.take() else {
             return;
         };
         let (turns, within) = (self.turns.clone(), self.cql.options.request_within());
@@ -173,15 +147,6 @@ impl Drop for ScyllaStore {
         });
         if waiting.join().is_err() {
             tracing::error!("a thread of the store has panicked");
-        }
-    }
-}
-
-/// Ends at once where no store came of them.
-impl Drop for Threads {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
         }
     }
 }
@@ -214,6 +179,36 @@ impl Store for ScyllaStore {
         let jid = jid.clone();
         self.call("set_enabled", move |cql| async move {
             cql.set_enabled(&jid, enabled).await
+        })
+        .await
+    }
+
+    async fn set_standing(&self, jid: &Jid, standing: Standing) -> Result<(), StoreError> {
+        let jid = jid.clone();
+        self.call("set_standing", move |cql| async move {
+            cql.set_standing(&jid, standing).await
+        })
+        .await
+    }
+
+    async fn leaving_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Jid>, StoreError> {
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        self.call("leaving_due", move |cql| async move {
+            cql.leaving_due(now, limit).await
+        })
+        .await
+    }
+
+    async fn awaiting(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<AccountRecord>, StoreError> {
+        let (host, after) = (host.to_owned(), after.map(str::to_owned));
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        self.call("awaiting", move |cql| async move {
+            cql.awaiting(&host, after.as_deref(), limit).await
         })
         .await
     }

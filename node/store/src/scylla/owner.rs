@@ -47,6 +47,9 @@ pub(super) struct AccountColumns {
     pub(super) address: Option<String>,
     pub(super) credentials: String,
     pub(super) details: String,
+    pub(super) standing_since: Option<i64>,
+    pub(super) leaves: Option<i64>,
+    pub(super) left_by: Option<i8>,
 }
 
 /// What became of a change of the row.
@@ -69,6 +72,9 @@ type Columns = (
     Option<String>,
     Option<i64>,
     Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i8>,
 );
 
 impl Cql {
@@ -143,6 +149,9 @@ impl Cql {
         let details = account.map(|account| account.details.as_str());
         let gone_at = after.gone.map(|gone| millis(gone.at));
         let gone_until = after.gone.and_then(|gone| gone.until).map(millis);
+        let since = account.and_then(|account| account.standing_since);
+        let leaves = account.and_then(|account| account.leaves);
+        let left_by = account.and_then(|account| account.left_by);
         let jid = owner.as_str();
         if before.change.is_none() {
             let values = (
@@ -155,6 +164,9 @@ impl Cql {
                 details,
                 gone_at,
                 gone_until,
+                since,
+                leaves,
+                left_by,
                 jid,
             );
             return self
@@ -171,6 +183,9 @@ impl Cql {
             details,
             gone_at,
             gone_until,
+            since,
+            leaves,
+            left_by,
             jid,
             before.change,
         );
@@ -230,22 +245,25 @@ impl Patience {
 
 impl From<Columns> for OwnerRow {
     fn from(columns: Columns) -> Self {
-        let (change, incarnation, created, enabled, address, credentials, details, at, until) =
-            columns;
+        let (change, incarnation, created, enabled, address, credentials, details, ..) = columns;
+        let (.., gone_at, gone_until, standing_since, leaves, left_by) = columns;
         let account = created.map(|created| AccountColumns {
             created,
             enabled: enabled.unwrap_or_default(),
             address,
             credentials: credentials.unwrap_or_default(),
             details: details.unwrap_or_default(),
+            standing_since,
+            leaves,
+            left_by,
         });
         Self {
             change,
             incarnation: incarnation.unwrap_or_default(),
             account,
-            gone: at.map(|at| Tombstone {
+            gone: gone_at.map(|at| Tombstone {
                 at: timestamp(at),
-                until: until.map(timestamp),
+                until: gone_until.map(timestamp),
             }),
         }
     }

@@ -53,18 +53,32 @@ macro_rules! statements {
 
 statements! {
     Plain owner_read:
-        "SELECT change, incarnation, created, enabled, address, credentials, details, gone_at, gone_until \
-         FROM owner WHERE jid = ?";
+        "SELECT change, incarnation, created, enabled, address, credentials, details, gone_at, gone_until, \
+         standing_since, leaves, left_by FROM owner WHERE jid = ?";
     Serial owner_read_serial:
-        "SELECT change, incarnation, created, enabled, address, credentials, details, gone_at, gone_until \
-         FROM owner WHERE jid = ?";
+        "SELECT change, incarnation, created, enabled, address, credentials, details, gone_at, gone_until, \
+         standing_since, leaves, left_by FROM owner WHERE jid = ?";
     Plain incarnation_read: "SELECT incarnation FROM owner WHERE jid = ?";
     Conditional owner_insert:
         "INSERT INTO owner (change, incarnation, created, enabled, address, credentials, details, gone_at, gone_until, \
-         jid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+         standing_since, leaves, left_by, jid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
     Conditional owner_update:
         "UPDATE owner SET change = ?, incarnation = ?, created = ?, enabled = ?, address = ?, credentials = ?, \
-         details = ?, gone_at = ?, gone_until = ? WHERE jid = ? IF change = ?";
+         details = ?, gone_at = ?, gone_until = ?, standing_since = ?, leaves = ?, left_by = ? \
+         WHERE jid = ? IF change = ?";
+
+    Plain leaving_insert: "INSERT INTO account_leaving (day, slice, leaves, owner) VALUES (?, ?, ?, ?)";
+    Plain leaving_delete: "DELETE FROM account_leaving WHERE day = ? AND slice = ? AND leaves = ? AND owner = ?";
+    Plain leaving_page:
+        "SELECT leaves, owner FROM account_leaving WHERE day = ? AND slice = ? AND leaves <= ? LIMIT ?";
+    Plain leaving_days_put: "INSERT INTO account_leaving_days (id, day) VALUES (0, ?)";
+    Plain leaving_days_read: "SELECT day FROM account_leaving_days WHERE id = 0 AND day <= ?";
+    Plain leaving_days_forget: "DELETE FROM account_leaving_days WHERE id = 0 AND day = ?";
+    Plain awaiting_insert: "INSERT INTO account_awaiting (host, slice, local, incarnation) VALUES (?, ?, ?, ?)";
+    Plain awaiting_delete:
+        "DELETE FROM account_awaiting WHERE host = ? AND slice = ? AND local = ? AND incarnation = ?";
+    Plain awaiting_page:
+        "SELECT local FROM account_awaiting WHERE host = ? AND slice = ? AND local > ? LIMIT ?";
 
     Plain claims_read: "SELECT change, local, incarnation FROM name_claim WHERE host = ? AND skeleton = ?";
     Conditional claim_put:

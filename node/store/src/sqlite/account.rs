@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rookery_xmpp::jid::{Jid, skeleton};
 use rookery_xmpp::scram::Credentials;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, Rows};
 
 use super::error::Failure;
 use super::view::View;
 use super::writer::{Group, Mutation};
-use super::{cursor, document, log, names, roster};
+use super::{cursor, document, log, names, roster, standing};
 use crate::account::{AccountRecord, Found, Loaded, NewAccount};
 use crate::codec::{corrupt, from_json, jid, millis, timestamp, to_json};
 use crate::document::ACCOUNT_COLLECTION;
@@ -35,6 +35,7 @@ impl Mutation for CreateAccount {
             details,
             address,
             checks: _,
+            standing,
         } = self.0;
         names::lift(group, &jid)?;
         let (credentials, details) = (to_json(&credentials)?, to_json(&details)?);
@@ -58,7 +59,7 @@ impl Mutation for CreateAccount {
                 skeleton(local),
             ),
         )?;
-        Ok(())
+        standing::put(group, owner, standing)
     }
 }
 
@@ -138,11 +139,15 @@ pub(super) fn list(
 ) -> Result<Vec<AccountRecord>, Failure> {
     // A local part is never empty, so every one sorts behind "".
     let mut select = view.prepare(
-        "SELECT jid, created, enabled, address, credentials, details \
+        "SELECT jid, created, enabled, address, credentials, details, standing_since, leaves, left_by \
          FROM account JOIN owner ON owner.id = account.owner \
          WHERE host = ?1 AND local > ?2 ORDER BY local LIMIT ?3",
     )?;
-    let mut rows = select.query((host, after.unwrap_or_default(), limit as i64))?;
+    page(select.query((host, after.unwrap_or_default(), limit as i64))?)
+}
+
+/// The accounts of these rows.
+pub(super) fn page(mut rows: Rows<'_>) -> Result<Vec<AccountRecord>, Failure> {
     let mut page = Vec::new();
     while let Some(row) = rows.next()? {
         page.push(decode(row)?);
@@ -183,7 +188,7 @@ pub(super) fn load(view: &View<'_>, jid: &Jid) -> Result<Found, Failure> {
 
 pub(super) fn record(view: &View<'_>, owner: i64) -> Result<Option<AccountRecord>, Failure> {
     let mut select = view.prepare(
-        "SELECT jid, created, enabled, address, credentials, details \
+        "SELECT jid, created, enabled, address, credentials, details, standing_since, leaves, left_by \
          FROM account JOIN owner ON owner.id = account.owner WHERE account.owner = ?1",
     )?;
     let record = select
@@ -202,6 +207,7 @@ fn decode(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
         jid: jid(text(row.get_ref(0)?.as_str())?)?,
         created: timestamp(row.get(1)?),
         enabled: row.get(2)?,
+        standing: standing::decode(row.get(6)?, row.get(7)?, row.get(8)?)?,
         address,
         credentials: from_json(text(row.get_ref(4)?.as_str())?)?,
         details,

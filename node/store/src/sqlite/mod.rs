@@ -20,6 +20,7 @@ mod probe;
 mod readers;
 mod roster;
 mod schema;
+mod standing;
 mod tail;
 mod view;
 mod writer;
@@ -51,6 +52,7 @@ use crate::limits;
 use crate::log::{Append, LogEntry, LogQuery, LogRange, LogSearch, LogUsage, Position};
 use crate::name::{Buried, Tombstone};
 use crate::roster::{Roster, RosterChange};
+use crate::standing::Standing;
 use crate::store::Store;
 
 /// A store in one folder, for one process.
@@ -147,6 +149,28 @@ impl Store for SqliteStore {
             enabled,
         })
         .await
+    }
+
+    async fn set_standing(&self, jid: &Jid, standing: Standing) -> Result<(), StoreError> {
+        let jid = jid.clone();
+        self.write(standing::SetStanding { jid, standing }).await
+    }
+
+    async fn leaving_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Jid>, StoreError> {
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        self.read(move |view| standing::due(view, now, limit)).await
+    }
+
+    async fn awaiting(
+        &self,
+        host: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<AccountRecord>, StoreError> {
+        let (host, after) = (host.to_owned(), after.map(str::to_owned));
+        let limit = limit.min(limits::PAGE_ENTRIES_MAX);
+        self.read(move |view| standing::awaiting(view, &host, after.as_deref(), limit))
+            .await
     }
 
     async fn delete_account(

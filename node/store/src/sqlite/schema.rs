@@ -62,6 +62,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_marks.sql"),
     include_str!("migrations/0004_keys.sql"),
     include_str!("migrations/0005_names.sql"),
+    include_str!("migrations/0006_standing.sql"),
 ];
 
 #[cfg(test)]

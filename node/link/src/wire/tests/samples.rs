@@ -1,5 +1,7 @@
 //! Frames of all kinds.
 
+use rookery_session::carrier::{Barred, Moderation};
+
 use super::*;
 
 /// What a client has its node ask.
@@ -54,6 +56,11 @@ fn questions() -> Vec<Question> {
             },
             AdminQuestion::DeleteAccount {
                 account: account.clone(),
+                now: false,
+            },
+            AdminQuestion::DeleteAccount {
+                account: account.clone(),
+                now: true,
             },
             AdminQuestion::SetPassword {
                 account: account.clone(),
@@ -77,6 +84,19 @@ fn questions() -> Vec<Question> {
         ]
         .map(Question::Admin),
     );
+    let steps = [
+        Moderation::Restore,
+        Moderation::Approve,
+        Moderation::Deny { tombstone: false },
+        Moderation::Deny { tombstone: true },
+        Moderation::EndDue {
+            awaiting_before: Timestamp(1 << 41),
+        },
+    ];
+    questions.extend(steps.map(|step| {
+        let account = account.clone();
+        Question::Admin(AdminQuestion::Moderate { account, step })
+    }));
     questions.extend(stream_errors().into_iter().map(|error| {
         Question::Admin(AdminQuestion::CloseSessions {
             jid: account.clone(),
@@ -88,6 +108,7 @@ fn questions() -> Vec<Question> {
 
 fn answers() -> Vec<Answer> {
     let credentials = Credentials::derive("secret", b"0123456789abcdef", 3).unwrap();
+    let credentials = Arc::new(credentials);
     let summary = |priority, show: &str| SessionSummary {
         jid: jid("juliet@example.net/a"),
         address: IpAddr::from([192, 0, 2, 1]),
@@ -107,7 +128,10 @@ fn answers() -> Vec<Answer> {
     };
     let mut answers = vec![
         Answer::Credentials(None),
-        Answer::Credentials(Some(Arc::new(credentials))),
+        Answer::Credentials(Some(credentials.clone())),
+        Answer::Barred(credentials.clone(), Barred::AwaitsApproval),
+        Answer::Barred(credentials, Barred::Leaves),
+        Answer::Admin(AdminAnswer::Leaving(Timestamp(1 << 41))),
         Answer::Bound(shared("juliet@example.net/a")),
         Answer::Iq(Bytes::from_static(b"<iq type=\"result\"/>")),
         Answer::Unavailable,

@@ -151,10 +151,13 @@ fn is_phone(text: &str) -> bool {
 /// What a stranger must fill in (XEP-0077 3.1 and 4), with the captcha that it must solve and its picture.
 pub(super) fn blank(
     options: &RegistrationFormOptions,
-    host: &str,
+    (host, awaits_approval): (&str, bool),
     challenge: Option<(&Asked, &str, Option<&[u8]>)>,
 ) -> Element {
-    let instructions = options.instructions.replace("{host}", host);
+    let mut instructions = options.instructions.replace("{host}", host);
+    if awaits_approval {
+        instructions.push_str("\nYou can log in when a moderator has approved the account.");
+    }
     let legacy = |name: &str| Element::new(name.to_owned(), ns::REGISTER);
     let known = options.fields.iter().map(|field| field.name.as_str());
     let known = known.filter(|name| LEGACY.contains(name)).map(legacy);
@@ -291,7 +294,7 @@ mod tests {
             choices: vec!["de".to_owned(), "en".to_owned()],
             ..field("language", FieldKind::Choice)
         };
-        let query = blank(&with(vec![email, language]), "localhost", None);
+        let query = blank(&with(vec![email, language]), ("localhost", false), None);
         assert!(query.child("email", ns::REGISTER).is_some());
         assert!(query.child("language", ns::REGISTER).is_none());
         let form = DataForm::find(&query, ns::REGISTER).expect("a form");

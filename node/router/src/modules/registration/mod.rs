@@ -4,7 +4,7 @@
 //! a stranger, before authentication                    a bound session
 //! C: <iq type='get'>  S: the fields, as form as well    C: get     S: <registered/> and the own name
 //! C: <iq type='set'>  S: see [`stranger`]               C: set     S: see [`change`]
-//!                                                       C: remove  S: result, then not-authorized, and all is gone
+//!                                                       C: remove  S: result, then not-authorized; gone behind its grace
 //! ```
 
 mod challenges;
@@ -19,6 +19,7 @@ use std::net::IpAddr;
 
 use rookery_store::account::NewAccount;
 use rookery_store::name::NameChecks;
+use rookery_store::standing::Standing;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
@@ -30,8 +31,8 @@ pub(crate) use self::challenges::{Asked, Challenges};
 pub(crate) use self::operator::create_for_operator;
 pub(crate) use self::stranger::answer;
 use super::{Info, Iq, IqRoute, Module, Outcome, Place, Status};
-use crate::account::{Account, store_refusal};
-use crate::shard::{Reply, Request, Turn};
+use crate::account::Account;
+use crate::shard::{Request, Turn};
 
 /// XEP-0077.
 pub const INFO: Info = Info {
@@ -105,13 +106,7 @@ fn remove(account: &Account, turn: &Turn<'_>, query: &Element) -> Outcome {
     if query.elements().count() != 1 {
         return Outcome::Error(StanzaError::new(Condition::BadRequest));
     }
-    let tombstone = turn.env.tombstone(turn.now);
-    let request = Request::DeleteAccount(Jid::clone(account.jid()), tombstone);
-    Outcome::wait(request, |_, _, _, reply| match reply {
-        Reply::Deleted(_) => Outcome::ResultThen(None, Box::new(Account::depart)),
-        Reply::Failed(error) => Outcome::Error(store_refusal(&error)),
-        _ => Outcome::internal(),
-    })
+    account.remove_for_owner(turn)
 }
 
 /// An account that is to be made.
@@ -123,6 +118,7 @@ struct Making {
     /// Where who wants it connects from; none for an operator.
     address: Option<IpAddr>,
     checks: NameChecks,
+    standing: Standing,
 }
 
 /// What names are checked for, for everybody who does not insist.
@@ -151,5 +147,6 @@ fn creation(turn: &Turn<'_>, making: Making) -> Request {
         details: making.details,
         address: making.address,
         checks: making.checks,
+        standing: making.standing,
     }))
 }

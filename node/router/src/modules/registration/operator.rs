@@ -5,6 +5,7 @@
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, AskId, Question, SinkRef};
 use rookery_store::StoreError;
 use rookery_store::name::NameChecks;
+use rookery_store::standing::Standing;
 use rookery_xmpp::jid::Jid;
 
 use super::{Making, checks, creation, derivation};
@@ -59,6 +60,7 @@ fn derive_for_operator(
                 details: Default::default(),
                 address: None,
                 checks,
+                standing: Standing::Member,
             };
             turn.request_free(creation(turn, making), move |turn, reply| {
                 turn.answer(&from, ask, operator_answer(&reply));

@@ -3,7 +3,7 @@
 //! A text says what to do better, and never more than the applicant may know: not which rule reserves a name, which
 //! account it looks like, or what would have been the answer.
 
-use rookery_control::{RefusalCause, RegistrationRefused, Unavailable};
+use rookery_control::{RefusalCause, RegistrationRefused, Unavailable, WindowKind};
 use rookery_store::StoreError;
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
@@ -50,6 +50,10 @@ impl Refusal {
         let told = match why {
             RegistrationRefused::Closed => StanzaError::new(Condition::NotAllowed)
                 .with_text("registration is closed on this server"),
+            RegistrationRefused::Throttled {
+                window: WindowKind::Awaiting,
+                ..
+            } => wait("too many accounts await approval by a moderator; try again later"),
             RegistrationRefused::Throttled { retry_after_ms, .. } => {
                 let seconds = retry_after_ms.div_ceil(1000);
                 wait(&format!(

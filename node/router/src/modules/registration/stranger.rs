@@ -9,6 +9,9 @@
 //!        not-acceptable, and why        throttle or name  ReleaseReservation, then why   DeleteAccount, then wait
 //! ```
 //!
+//! Where a moderator has to approve accounts, what is created is an account that nobody logs in to yet. The result is
+//! the same: clients know no other, and hear why when they log in.
+//!
 //! What costs least is asked first. A place in the throttle is held from the reservation on, so that no number of
 //! concurrent registrations, on any number of nodes, gets past a limit. A captcha that was solved stays solved on its
 //! stream until an account is made: who finds a name taken types the next one, and nothing else.
@@ -21,6 +24,7 @@ use bytes::Bytes;
 use metrics::counter;
 use rookery_control::{RefusalCause, RegistrationRefused, ReservationId};
 use rookery_session::carrier::{Answer, AskId, Question, SessionId, SinkRef};
+use rookery_store::standing::Standing;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
@@ -32,6 +36,7 @@ use super::challenges::{Asked, Solved};
 use super::form::{Submission, blank, redirect};
 use super::refusal::{Refusal, UNAVAILABLE, unacceptable};
 use super::{Making, checks, creation, derivation};
+use crate::account::STANDING;
 use crate::shard::{Reply, Request, Turn};
 
 /// A registration on its way.
@@ -43,6 +48,8 @@ struct Applicant {
     address: IpAddr,
     /// The captcha that was solved for it.
     solved: Option<Solved>,
+    /// Whether a moderator has to approve the account.
+    awaits_approval: bool,
 }
 
 /// What it asks for, once that is known to be in order.
@@ -53,6 +60,11 @@ struct Wanted {
 }
 
 impl Applicant {
+    /// Whom the form speaks to: people of this host, who may have to wait for a moderator.
+    fn addressed(&self) -> (&str, bool) {
+        (&self.host, self.awaits_approval)
+    }
+
     /// The stream, which challenges are for.
     fn stream(&self) -> SessionId {
         self.from.session()
@@ -101,6 +113,7 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
         host,
         address,
         solved: None,
+        awaits_approval: false,
     };
     let Ok(element) = Element::parse(&applicant.iq) else {
         return applicant.unavailable(turn);
@@ -130,6 +143,14 @@ fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant, request: Option<&st
         Request::RegistrationIsOpen,
         move |turn, reply| match reply {
             Reply::RegistrationIsOpen(true) => show_form(turn, applicant, request),
+            Reply::RegistrationNeedsApproval => {
+                let awaits_approval = true;
+                let applicant = Applicant {
+                    awaits_approval,
+                    ..applicant
+                };
+                show_form(turn, applicant, request);
+            }
             _ => applicant.refuse(turn, &Refusal::reservation(&RegistrationRefused::Closed)),
         },
     );
@@ -143,7 +164,7 @@ fn show_form(turn: &mut Turn<'_>, applicant: Applicant, request: String) {
     }
     let captcha = turn.env.captcha.load_full();
     if !captcha.is_on() {
-        let blank = blank(&form, &applicant.host, None);
+        let blank = blank(&form, applicant.addressed(), None);
         return applicant.result(turn, Some(&blank));
     }
     let (stream, address) = (applicant.stream(), applicant.address);
@@ -188,7 +209,11 @@ fn show_challenge(
     picture: Option<&[u8]>,
 ) {
     let form = turn.env.form.load_full();
-    let blank = blank(&form, &applicant.host, Some((asked, request, picture)));
+    let blank = blank(
+        &form,
+        applicant.addressed(),
+        Some((asked, request, picture)),
+    );
     applicant.result(turn, Some(&blank));
 }
 
@@ -267,6 +292,14 @@ fn reserve(turn: &mut Turn<'_>, applicant: Applicant, wanted: Wanted) {
     };
     turn.request_free(reserve, move |turn, reply| match reply {
         Reply::Reserved(id) => derive(turn, applicant, wanted, id),
+        Reply::ReservedToAwait(id) => {
+            let awaits_approval = true;
+            let applicant = Applicant {
+                awaits_approval,
+                ..applicant
+            };
+            derive(turn, applicant, wanted, id);
+        }
         Reply::RegistrationRefused(why) => applicant.refuse(turn, &Refusal::reservation(&why)),
         _ => applicant.refuse(turn, &Refusal::reservation(&UNAVAILABLE)),
     });
@@ -294,6 +327,10 @@ fn create(
         details,
         address: Some(applicant.address),
         checks: checks(turn),
+        standing: match applicant.awaits_approval {
+            true => Standing::Awaiting { since: turn.now },
+            false => Standing::Member,
+        },
     };
     turn.request_free(creation(turn, making), move |turn, reply| match reply {
         Reply::Done => settle(turn, applicant, jid, place),
@@ -312,6 +349,10 @@ fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: Reservatio
             Reply::Done => {
                 if let Some(solved) = &applicant.solved {
                     turn.challenges.used(solved);
+                }
+                if applicant.awaits_approval {
+                    tracing::info!(account = %jid, address = %applicant.address, "account awaits approval");
+                    counter!(STANDING, "step" => "awaits").increment(1);
                 }
                 applicant.result(turn, None);
             }

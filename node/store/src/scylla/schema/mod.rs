@@ -124,6 +124,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_marks.cql"),
     include_str!("migrations/0005_keys.cql"),
     include_str!("migrations/0006_names.cql"),
+    include_str!("migrations/0007_standing.cql"),
 ];
 
 #[cfg(test)]

@@ -1,0 +1,158 @@
+//! How accounts stand, as `rookery admin users` shows it.
+
+use rookery_proto::admin::users_client::UsersClient;
+use rookery_proto::admin::{ListAwaitingRequest, Standing, User};
+use serde_json::json;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::super::terminal::{moment, table};
+use super::Shown;
+
+/// What became of an account that was to be deleted.
+pub(super) fn deleted(jid: &str, leaves_ms: Option<u64>) -> Shown {
+    let text = match leaves_ms {
+        None => format!("{jid} and all it owned is gone"),
+        Some(at) => format!(
+            "{jid} is deleted on {}; until then `users restore {jid}` takes it back",
+            moment(at)
+        ),
+    };
+    Shown::done(text, json!({"jid": jid, "leaves_ms": leaves_ms}))
+}
+
+/// The accounts of a host that await approval.
+pub(super) async fn awaiting(
+    client: &mut UsersClient<Channel>,
+    host: String,
+) -> Result<Shown, Status> {
+    let (mut users, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = ListAwaitingRequest {
+            host: host.clone(),
+            page_size: PAGE,
+            page_token,
+        };
+        let page = client.list_awaiting(request).await?.into_inner();
+        users.extend(page.users);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let row = |user: &User| {
+        vec![
+            user.jid.clone(),
+            moment(user.standing_since_ms),
+            user.registered_from.clone(),
+            details(user),
+        ]
+    };
+    let rows: Vec<_> = users.iter().map(row).collect();
+    let text = match rows.is_empty() {
+        true => "nobody awaits approval".to_owned(),
+        false => table(&["ACCOUNT", "SINCE", "FROM", "DETAILS"], &rows),
+    };
+    Ok(Shown {
+        text,
+        json: users.iter().map(user_json).collect(),
+    })
+}
+
+/// What the form asked for, in one line. Its values are a stranger's: nothing of them moves the cursor.
+fn details(user: &User) -> String {
+    let mut all: Vec<_> = user.details.iter().collect();
+    all.sort();
+    let shown = all.into_iter().map(|(name, value)| {
+        let plain = value.replace(char::is_control, " ");
+        format!("{name}={plain}")
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// How an account stands, in some words.
+pub(super) fn state(user: &User) -> String {
+    let disabled = match user.enabled {
+        true => "",
+        false => " (disabled)",
+    };
+    match (user.standing(), user.leaves_ms) {
+        (Standing::Awaiting, _) => format!("awaits approval{disabled}"),
+        (Standing::Leaving, until) => {
+            let by = match user.left_by_owner {
+                true => "its owner",
+                false => "an operator",
+            };
+            let until = moment(until.unwrap_or_default());
+            format!("removed by {by}, deleted on {until}{disabled}")
+        }
+        _ if user.enabled => "enabled".to_owned(),
+        _ => "disabled".to_owned(),
+    }
+}
+
+/// An account as JSON.
+pub(super) fn user_json(user: &User) -> serde_json::Value {
+    let standing = match user.standing() {
+        Standing::Unspecified => None,
+        Standing::Member => Some("member"),
+        Standing::Awaiting => Some("awaiting"),
+        Standing::Leaving => Some("leaving"),
+    };
+    let by = user.leaves_ms.map(|_| match user.left_by_owner {
+        true => "owner",
+        false => "operator",
+    });
+    json!({
+        "jid": user.jid,
+        "created_ms": user.created_ms,
+        "enabled": user.enabled,
+        "standing": standing,
+        "standing_since_ms": Some(user.standing_since_ms).filter(|since| *since > 0),
+        "leaves_ms": user.leaves_ms,
+        "removed_by": by,
+        "details": user.details,
+        "registered_from": user.registered_from,
+    })
+}
+
+/// Accounts asked for at once.
+const PAGE: u32 = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_says_who_removed_an_account_and_when_it_is_deleted() {
+        let user = |standing: Standing, leaves_ms| User {
+            enabled: true,
+            standing: standing.into(),
+            leaves_ms,
+            ..User::default()
+        };
+        assert_eq!(state(&user(Standing::Member, None)), "enabled");
+        assert_eq!(state(&user(Standing::Awaiting, None)), "awaits approval");
+        let leaving = User {
+            enabled: false,
+            left_by_owner: true,
+            ..user(Standing::Leaving, Some(0))
+        };
+        let shown = state(&leaving);
+        assert!(
+            shown.starts_with("removed by its owner, deleted on 1970-01-01"),
+            "{shown}"
+        );
+        assert!(shown.ends_with("(disabled)"), "{shown}");
+    }
+
+    #[test]
+    fn what_a_stranger_filled_in_moves_no_cursor() {
+        let details = [("email".to_owned(), "a\u{1b}[2J\nb".to_owned())].into();
+        let user = User {
+            details,
+            ..User::default()
+        };
+        assert_eq!(super::details(&user), "email=a [2J b");
+    }
+}

@@ -1,0 +1,107 @@
+//! Registrations that a moderator has to approve, on three processes.
+
+mod program;
+
+use std::time::Duration;
+
+use program::client::Client;
+use program::cluster::{Cluster, Node, until};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const PASSWORD: &str = "something long";
+
+fn json(node: &Node, words: &[&str]) -> Value {
+    let shown = node.admin(&[words, &["--json"]].concat()).expect_success();
+    serde_json::from_str(&shown).expect("JSON")
+}
+
+fn client(node: &Node) -> Client {
+    Client::connect(node.dir(), node.port(5223)).expect("let in")
+}
+
+/// What the node answers to a stranger who registers.
+fn register(node: &Node, name: &str) -> String {
+    let mut client = client(node);
+    client.send(&format!(
+        "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
+         <password>{PASSWORD}</password></query></iq>"
+    ));
+    let begun = client.heard(">");
+    match begun.ends_with("/>") {
+        true => begun,
+        false => begun + &client.heard("</iq>"),
+    }
+}
+
+fn awaiting(node: &Node) -> Vec<String> {
+    let shown = json(node, &["users", "awaiting"]);
+    let users = shown.as_array().expect("a list").iter();
+    users
+        .map(|user| user["jid"].as_str().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[test]
+fn nobody_uses_an_account_before_a_moderator_has_approved_it_and_only_so_many_wait() {
+    let more = [
+        "registration.awaiting_max=2",
+        "registration.per_address=off",
+    ];
+    let mut cluster = Cluster::init_with("nest", &more);
+    cluster.join("connection");
+    cluster.join("connection");
+    let (router, near, far) = (&cluster.nodes[0], &cluster.nodes[1], &cluster.nodes[2]);
+    near.admin(&["registration", "set", "--mode", "approval", "--force"])
+        .expect_success();
+    let shown = json(far, &["registration", "show"]);
+    assert_eq!(
+        (&shown["mode"], &shown["awaiting_max"]),
+        (&"approval".into(), &2.into())
+    );
+    // The stream's feature, and the form, follow the policy.
+    until(PATIENCE, "the mode is known", || {
+        register(near, "olga").contains("type=\"result\"")
+    });
+    let told = client(far).try_plain("olga", PASSWORD);
+    assert!(
+        told.contains("account-disabled") && told.contains("awaits approval"),
+        "{told}"
+    );
+    let (wrong, nobody) = (
+        client(far).try_plain("olga", "wrong"),
+        client(far).try_plain("nobody", "wrong"),
+    );
+    assert_eq!(
+        wrong, nobody,
+        "who does not know the password learns nothing"
+    );
+
+    until(PATIENCE, "the mode is known there", || {
+        register(far, "igor").contains("type=\"result\"") || awaiting(router).len() == 2
+    });
+    for node in [near, far] {
+        let told = register(node, "boris");
+        assert!(
+            told.contains("resource-constraint") && told.contains("await approval"),
+            "{told}"
+        );
+    }
+    assert_eq!(awaiting(router), ["igor@localhost", "olga@localhost"]);
+
+    far.admin(&["users", "approve", "olga@localhost"])
+        .expect_success();
+    client(near).log_in("olga", PASSWORD);
+    let told = far
+        .admin(&["users", "approve", "olga@localhost"])
+        .expect_failure(1);
+    assert!(told.contains("in use"), "{told}");
+    near.admin(&["users", "deny", "igor@localhost", "--reason", "spam"])
+        .expect_success();
+    assert_eq!(awaiting(router), Vec::<String>::new());
+    for name in ["boris", "igor"] {
+        let told = register(far, name);
+        assert!(told.contains("type=\"result\""), "there is room: {told}");
+    }
+}
