@@ -21,17 +21,19 @@ use crate::raft::{
 use crate::remote::{Link, Remote, Updates};
 use crate::state::{
     BanList, Command, Directory, EndedLeases, GuardList, NameForms, NameRules, NodeId, Outcome,
-    Policy, RegistrationPolicy, ReservationId, ShardMap,
+    Policy, RegistrationPolicy, ReservationId, ShardMap, ShownInvite,
 };
 
 mod bans;
 mod cluster;
 mod guard;
+mod invites;
 mod names;
 mod quota;
 mod shards;
 mod throttle;
 
+pub use invites::Invited;
 pub use names::NamesChanged;
 pub use shards::Granted;
 
@@ -247,6 +249,21 @@ impl Control {
         &self,
         reserve: Reserve,
     ) -> Result<ReservationId, RegistrationRefused> {
+        let decision = match self.reserve(reserve, None).await {
+            Ok(Outcome::Reserved(reservation)) => Ok(reservation),
+            Ok(other) => Err(unexpected(&other).into()),
+            Err(refused) => Err(refused),
+        };
+        gauges::registration(&decision);
+        decision
+    }
+
+    /// Reserves, and sorts out the refusals.
+    async fn reserve(
+        &self,
+        reserve: Reserve,
+        invite: Option<ShownInvite>,
+    ) -> Result<Outcome, RegistrationRefused> {
         let Reserve {
             host,
             address,
@@ -258,26 +275,25 @@ impl Control {
             host,
             address: address.to_canonical(),
             name,
+            invite,
         };
-        let decision = match self.propose(command, now).await {
-            Ok(Outcome::Reserved(reservation)) => Ok(reservation),
-            Ok(Outcome::Closed) => Err(RegistrationRefused::Closed),
-            Ok(Outcome::NameWithheld { by, kind }) => {
+        match self.propose(command, now).await? {
+            Outcome::Closed => Err(RegistrationRefused::Closed),
+            Outcome::InviteNeeded => Err(RegistrationRefused::InviteNeeded),
+            Outcome::InviteRefused(refused) => Err(refused.into()),
+            Outcome::NameWithheld { by, kind } => {
                 tracing::info!(by, kind = kind.as_str(), "registration refused by its name");
                 Err(RegistrationRefused::Name(kind))
             }
-            Ok(Outcome::Throttled {
+            Outcome::Throttled {
                 window,
                 retry_after_ms,
-            }) => Err(RegistrationRefused::Throttled {
+            } => Err(RegistrationRefused::Throttled {
                 window,
                 retry_after_ms,
             }),
-            Ok(other) => Err(unexpected(&other).into()),
-            Err(unavailable) => Err(unavailable.into()),
-        };
-        gauges::registration(&decision);
-        decision
+            outcome => Ok(outcome),
+        }
     }
 
     /// The account exists. Durable when it returns; doing it again is safe.

@@ -1,7 +1,7 @@
 //! What callers of the control group are told, by whose fault it is.
 
 use crate::raft::StoreError;
-use crate::state::{NameKind, NameRules, ShardRefusal, WindowKind};
+use crate::state::{InviteRefused, Invites, NameKind, NameRules, ShardRefusal, WindowKind};
 
 /// The control group cannot answer now. Whether the request takes effect later is unknown; a reservation made that
 /// way expires by itself. Towards clients: `wait/resource-constraint`.
@@ -54,6 +54,12 @@ pub enum RegistrationRefused {
     /// A rule withholds the name.
     #[error("name is {}", .0.as_str())]
     Name(NameKind),
+    /// Only the invited may register.
+    #[error("registration needs an invitation")]
+    InviteNeeded,
+    /// The invitation that was shown is worth nothing.
+    #[error(transparent)]
+    Invite(#[from] InviteRefused),
     /// It cannot be decided, so nobody is let through.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -107,6 +113,27 @@ pub enum NamesRefused {
     )]
     Full,
     /// It is unknown whether the change was made.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why no invitation was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvitesRefused {
+    /// There are as many as may be. The operator's to solve, by ending some.
+    #[error(
+        "there is room for {} invitations, {} of them by users",
+        Invites::INVITES_MAX,
+        Invites::OF_USERS_MAX
+    )]
+    Full,
+    /// The user has as many as a user may have that have not ended. The user's to solve, by waiting.
+    #[error("this user has as many invitations as a user may have")]
+    OfUserFull,
+    /// Another invitation keeps the name to itself. The caller's to solve.
+    #[error("another invitation is for this name")]
+    NameHeld,
+    /// It is unknown whether they were made.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

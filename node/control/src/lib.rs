@@ -35,10 +35,10 @@ mod remote;
 pub mod state;
 mod window;
 
-pub use client::{Control, Granted, NamesChanged, Reserve};
+pub use client::{Control, Granted, Invited, NamesChanged, Reserve};
 pub use error::{
-    BansRefused, NamesRefused, NodesRefused, RegistrationRefused, SettleError, ShardsRefused,
-    StartError, Unavailable,
+    BansRefused, InvitesRefused, NamesRefused, NodesRefused, RegistrationRefused, SettleError,
+    ShardsRefused, StartError, Unavailable,
 };
 pub use options::{
     ControlOptions, GuardOptions, NameOptions, QuotaOptions, RegistrationChoice,
@@ -48,12 +48,14 @@ pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
     Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, Command, Directory, EndedLeases,
-    Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, LeaseStanding,
-    LoginReport, Member, NameForms, NameKind, NameRule, NameRuleError, NameRules, Node, NodeId,
-    NodeRole, Outcome, Placement, Policy, Proposal, QuotaGrant, QuotaHolding, QuotaKey,
-    QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal, QuotaReport, QuotaWant,
-    RegistrationMode, RegistrationPolicy, Renewal, RequestId, ReservationId, ShardChange, ShardMap,
-    ShardPolicy, ShardRefusal, ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse,
-    TokenHash, WindowKind, decode_changes, encode_changes, networks,
+    Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, Invite,
+    InviteId, InviteIdError, InviteKind, InvitePage, InviteRefused, InviteTerms, Invites,
+    LeaseStanding, LoginReport, Member, NameForms, NameKind, NameRule, NameRuleError, NameRules,
+    NewInvites, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal, QuotaGrant,
+    QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal,
+    QuotaReport, QuotaWant, RegistrationMode, RegistrationPolicy, Renewal, RequestId,
+    ReservationId, ShardChange, ShardMap, ShardPolicy, ShardRefusal, ShownInvite, ThrottleKey,
+    ThrottleKeyError, ThrottleReport, ThrottleUse, TokenHash, WindowKind, decode_changes,
+    encode_changes, networks,
 };
 pub use window::{Window, WindowError, WindowSetting};

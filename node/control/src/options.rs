@@ -19,7 +19,8 @@ options! {
     /// registrations succeed, over the whole cluster. A refused attempt costs nothing.
     pub struct RegistrationOptions {
         /// `on`: open within the windows below. `unthrottled`: open without any throttle, for tests and closed
-        /// networks. `closed`: nobody registers, only the admin API makes accounts. The default is closed because an
+        /// networks. `invite`: whoever has an invitation (XEP-0401, `rookery admin invites`).
+        /// `closed`: nobody registers, only the admin API makes accounts. The default is closed because an
         /// open server that nobody watches becomes a source of spam.
         pub mode: RegistrationChoice = RegistrationChoice::Closed, "";
         /// For one address (IPv4 /32, IPv6 /128): a household or an office behind one address can still join in an
@@ -51,6 +52,8 @@ pub enum RegistrationChoice {
     On,
     /// Open, without any throttle.
     Unthrottled,
+    /// Only who was invited.
+    Invite,
     /// Nobody registers.
     Closed,
 }
@@ -60,6 +63,7 @@ impl From<RegistrationChoice> for RegistrationMode {
         match choice {
             RegistrationChoice::On => Self::On,
             RegistrationChoice::Unthrottled => Self::Off,
+            RegistrationChoice::Invite => Self::Invite,
             RegistrationChoice::Closed => Self::Closed,
         }
     }

@@ -41,7 +41,7 @@ fn refusal(caller: &Identity, proposal: &Proposal, now: Timestamp) -> Option<&'s
         }
         Asker::Itself(_, role) => role,
         Asker::Role(role) => Some(role),
-        Asker::Operator => None,
+        Asker::Operator | Asker::Any => None,
         // A node may want to be empty, and to be used again.
         Asker::Member if is_own_drain(caller, command) => None,
         Asker::Member => return Some("who belongs to the cluster is not for this call"),
@@ -164,6 +164,7 @@ mod tests {
                 address: [192, 0, 2, 1].into(),
                 name: "olga".to_owned(),
                 forms: None,
+                invite: None,
             },
             Command::Commit {
                 reservation: reservation(),
@@ -294,6 +295,7 @@ mod tests {
             address: [192, 0, 2, 1].into(),
             name: "olga".to_owned(),
             forms: Some(NameForms::of("olga")),
+            invite: None,
         };
         assert!(check_size(&reserve(PART_BYTES_MAX), 2_000).is_ok());
         assert!(check_size(&reserve(PART_BYTES_MAX + 1), 2_000).is_err());

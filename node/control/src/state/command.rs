@@ -1,4 +1,4 @@
-//! What goes through the log, and what comes of it.
+//! What goes through the log.
 
 use std::net::IpAddr;
 
@@ -7,10 +7,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ban, BanTarget, GuardReport, LoginReport, NameForms, NameKind, NameRule, NodeId, NodeRole,
-    QuotaGrant, QuotaKey, QuotaPolicy, QuotaRenewal, QuotaReport, RegistrationPolicy, Renewal,
-    RequestId, ReservationId, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleReport, TokenHash,
-    WindowKind,
+    Ban, BanTarget, InviteId, LoginReport, NameForms, NameRule, NewInvites, NodeId, NodeRole,
+    QuotaKey, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal, RequestId, ReservationId,
+    ShardPolicy, ShownInvite, ThrottleKey, TokenHash,
 };
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
@@ -53,6 +52,9 @@ pub enum Command {
         /// The same as rules look at it. Without it, from a router of an earlier build, no rule is asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         forms: Option<NameForms>,
+        /// The invitation that was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invite: Option<ShownInvite>,
     },
     /// The account exists: the place is taken for as long as the windows are.
     Commit {
@@ -234,6 +236,30 @@ pub enum Command {
         /// The name.
         forms: NameForms,
     },
+    /// An administrator or, by the router that owns the account, a user makes invitations.
+    CreateInvites {
+        /// Which.
+        invites: NewInvites,
+    },
+    /// An administrator ends invitations.
+    RevokeInvites {
+        /// Which.
+        ids: Vec<InviteId>,
+    },
+    /// Somebody wants to know what a token is worth. It changes nothing, and takes no use.
+    CheckInvite {
+        /// The host where it was shown, prepared; without it, it was shown to none.
+        host: Option<String>,
+        /// What it hashes to.
+        id: InviteId,
+    },
+    /// An administrator looks at the invitations. It changes nothing.
+    ListInvites {
+        /// Those behind this one, in the order of their ids; from the first on without it.
+        after: Option<InviteId>,
+        /// Only those of this user.
+        by: Option<String>,
+    },
     /// An administrator looks how budgets are shared out. It changes nothing; by the log any node can ask, and sees all
     /// that was decided before.
     ShowQuota {
@@ -247,6 +273,8 @@ pub enum Command {
 pub enum Asker {
     /// Only this node, for it speaks of itself; with a role if one is named.
     Itself(NodeId, Option<NodeRole>),
+    /// Any node: it changes nothing, and tells what any node may know.
+    Any,
     /// Any node of this role.
     Role(NodeRole),
     /// The operator, by the admin API of any node: `rookery admin` works wherever he is, so any node is believed that
@@ -274,6 +302,12 @@ impl Command {
             | Self::ConfigureShards { .. }
             | Self::ConfigureNames { .. }
             | Self::RaiseEpochs { .. } => Asker::Role(Router),
+            // Only the account's own router knows that the user asked.
+            Self::CreateInvites { invites } if invites.by.is_some() => Asker::Role(Router),
+            Self::CheckInvite { .. } => Asker::Any,
+            Self::CreateInvites { .. } | Self::RevokeInvites { .. } | Self::ListInvites { .. } => {
+                Asker::Operator
+            }
             Self::ConfigureQuota { .. } => Asker::Role(Connection),
             Self::ConfigureRegistration { .. }
             | Self::SetRegistration { .. }
@@ -344,131 +378,12 @@ impl Command {
             Self::ReserveNames { .. } => "reserve_names",
             Self::ReleaseNames { .. } => "release_names",
             Self::CheckName { .. } => "check_name",
+            Self::CreateInvites { .. } => "create_invites",
+            Self::RevokeInvites { .. } => "revoke_invites",
+            Self::CheckInvite { .. } => "check_invite",
+            Self::ListInvites { .. } => "list_invites",
             Self::ShowQuota { .. } => "show_quota",
         }
-    }
-}
-
-/// What came of a proposal, the same on every member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// A place is reserved, or needs no reservation ([`ReservationId::UNCOUNTED`]).
-    Reserved(ReservationId),
-    /// Nobody registers at present.
-    Closed,
-    /// A window is full.
-    Throttled {
-        /// Which one; of several the one that stays full longest.
-        window: WindowKind,
-        /// When a place will be free if nobody else takes it, in milliseconds.
-        retry_after_ms: u64,
-    },
-    /// The reservation is committed, or released.
-    Settled,
-    /// There is no such reservation any more: it expired or was settled the other way.
-    NotReserved,
-    /// The version of the policy now in force.
-    PolicyVersion(u64),
-    /// The node's lease lasts so long from when it asked.
-    Renewed {
-        /// Milliseconds; 0 while the group has no shards.
-        lease_ms: u64,
-        /// The version of the shard map now in force. The lease is for what this map, or a later one, gives
-        /// to the node.
-        #[serde(default)]
-        map_version: u64,
-    },
-    /// The version of the shard map now in force.
-    ShardMap(u64),
-    /// The shards are as they were.
-    ShardRefused(ShardRefusal),
-    /// The token, the enlistment or the removal holds.
-    NodesChanged,
-    /// The token was good, and is used up.
-    Admitted {
-        /// The new node's id.
-        node: NodeId,
-        /// The roles it may hold.
-        roles: Vec<NodeRole>,
-    },
-    /// There is no such token: it was never made, was used, or has expired.
-    TokenRefused,
-    /// There is no such node.
-    NoSuchNode,
-    /// The node was removed; its id is never used again.
-    NodeRemoved,
-    /// There is room for no more nodes or tokens.
-    NodesFull,
-    /// The node stays: without it the control group could not decide.
-    GroupTooSmall,
-    /// What the node may use of the traffic budgets.
-    Quota(QuotaGrant),
-    /// Every node that uses the budget will fill its buckets.
-    QuotaReset,
-    /// What the registration throttle has counted.
-    ThrottleReport(ThrottleReport),
-    /// The window is empty.
-    ThrottleReset {
-        /// How many registrations it had.
-        forgiven: u64,
-    },
-    /// The bans have changed.
-    Bans {
-        /// The version of the list now in force.
-        version: u64,
-        /// How many of the command's targets it concerned.
-        changed: u64,
-    },
-    /// There is no room for more bans; none was made.
-    BansFull,
-    /// The logins are counted, or were.
-    LoginsReported,
-    /// What the login guard has counted.
-    GuardReport(GuardReport),
-    /// Failed logins are forgotten.
-    GuardReset {
-        /// Of how many networks and accounts.
-        forgiven: u64,
-    },
-    /// The rules about names have changed.
-    Names {
-        /// The version of the list now in force.
-        version: u64,
-        /// How many of the command's rules it concerned.
-        changed: u64,
-        /// Registrations that had reserved a name before the rules withheld it and are not settled: addresses of
-        /// accounts that may still come to be.
-        under_way: Vec<String>,
-    },
-    /// There is no room for more rules about names; none was made.
-    NamesFull,
-    /// A rule withholds the name.
-    NameWithheld {
-        /// The text of the rule.
-        by: String,
-        /// What it withholds.
-        kind: NameKind,
-    },
-    /// No rule withholds the name.
-    NameFree,
-    /// How traffic budgets are shared out.
-    QuotaReport(QuotaReport),
-    /// Not applied: the sender had given up this request before it arrived.
-    Stale,
-    /// Not applied: the sender has too many requests open.
-    Overload,
-}
-
-impl Outcome {
-    /// The bytes of an answer to another node.
-    pub fn encode(&self) -> Vec<u8> {
-        encode(self)
-    }
-
-    /// The outcome in another node's answer.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        decode(bytes)
     }
 }
 
@@ -509,9 +424,9 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError
 }
 
 /// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
-/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names.
+/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no invitations.
 const OLDEST: u8 = 1;
 
 #[cfg(test)]
@@ -534,6 +449,7 @@ mod tests {
                 address: "2001:db8::1".parse().unwrap(),
                 name: "olga".into(),
                 forms: Some(NameForms::of("olga")),
+                invite: None,
             },
         };
         assert_eq!(Proposal::decode(&proposal.encode()).unwrap(), proposal);
@@ -550,8 +466,8 @@ mod tests {
     #[test]
     fn foreign_bytes_are_refused_by_cause() {
         assert!(matches!(
-            Proposal::decode(&[4, b'{']),
-            Err(FormatError::Newer { found: 4 })
+            Proposal::decode(&[5, b'{']),
+            Err(FormatError::Newer { found: 5 })
         ));
         for bytes in [&[][..], &[0], &[1], b"\x01{\"request\":1}"] {
             assert!(

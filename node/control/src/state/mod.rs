@@ -12,10 +12,12 @@ mod bans;
 mod changes;
 mod command;
 mod guard;
+mod invites;
 mod ledger;
 mod members;
 mod names;
 mod nodes;
+mod outcome;
 mod policy;
 mod quota;
 mod registration;
@@ -25,15 +27,20 @@ mod source;
 mod throttle;
 
 pub use bans::{Ban, BanList, BanTarget, BanTargetError, BanUpdate};
-pub use command::{Asker, Command, FormatError, Outcome, Proposal};
+pub use command::{Asker, Command, FormatError, Proposal};
 pub(crate) use command::{decode, encode};
 pub use guard::{
     Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, LoginReport,
     networks,
 };
+pub use invites::{
+    Invite, InviteId, InviteIdError, InviteKind, InvitePage, InviteRefused, InviteTerms, Invites,
+    NewInvites, ShownInvite,
+};
 pub use members::{Member, Members, NodeId};
 pub use names::{NameForms, NameKind, NameRule, NameRuleError, NameRules};
 pub use nodes::{Directory, Node, NodeRole, TokenHash};
+pub use outcome::Outcome;
 pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
 pub use quota::{
     QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate,
@@ -53,6 +60,7 @@ use std::sync::Arc;
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use invites::Wanted;
 use nodes::Nodes;
 use registration::Registrations;
 use requests::{Requests, Seen};
@@ -76,6 +84,8 @@ pub struct ControlState {
     names: Arc<NameRules>,
     #[serde(default)]
     guard: Guard,
+    #[serde(default)]
+    invites: Invites,
     #[serde(default)]
     quotas: Quotas,
     #[serde(default)]
@@ -109,6 +119,7 @@ impl ControlState {
         self.time = self.time.max(proposal.now);
         let policy = self.policy.registration();
         self.registrations.advance(self.time, &policy);
+        self.invites.advance(self.time);
         if let Command::Advance { ms } = proposal.command {
             // The leader's own, made once: it is no request.
             self.shards.advance(ms);
@@ -153,8 +164,27 @@ impl ControlState {
     fn execute(&mut self, index: u64, command: &Command) -> Outcome {
         match command {
             Command::Reserve { .. } => self.reserve(index, command),
-            Command::Commit { reservation } => self.registrations.commit(*reservation),
-            Command::Release { reservation } => self.registrations.release(*reservation),
+            Command::Commit { reservation } => {
+                let outcome = self.registrations.commit(*reservation);
+                self.invites
+                    .settle(*reservation, outcome == Outcome::Settled);
+                outcome
+            }
+            Command::Release { reservation } => {
+                let outcome = self.registrations.release(*reservation);
+                if outcome == Outcome::Settled {
+                    self.invites.settle(*reservation, false);
+                }
+                outcome
+            }
+            Command::CreateInvites { invites } => self.invites.create(invites, self.time),
+            Command::RevokeInvites { ids } => self.invites.revoke(ids),
+            Command::CheckInvite { host, id } => {
+                Outcome::InviteChecked(self.invites.check(host.as_deref(), *id, self.time))
+            }
+            Command::ListInvites { after, by } => {
+                Outcome::InvitePage(self.invites.page(*after, by.as_deref()))
+            }
             Command::ConfigureRegistration { policy } => {
                 Outcome::PolicyVersion(self.policy.configure(policy.clone()))
             }
@@ -214,8 +244,9 @@ impl ControlState {
         let Command::Reserve {
             host,
             address,
+            name,
             forms,
-            ..
+            invite,
         } = command
         else {
             return Outcome::Stale;
@@ -226,10 +257,16 @@ impl ControlState {
         {
             return refused;
         }
-        let (now, registrations) = (self.time, &mut self.registrations);
-        let outcome = registrations.reserve(index, now, host, *address, &policy);
-        if let (Outcome::Reserved(id), Some(forms)) = (&outcome, forms) {
-            registrations.remember_name(*id, forms);
+        let wanted = Wanted {
+            index,
+            host,
+            address: *address,
+            name,
+            invite: *invite,
+        };
+        let outcome = self.reserve_place(&wanted, &policy);
+        if let (Some(id), Some(forms)) = (outcome.reservation(), forms) {
+            self.registrations.remember_name(id, forms);
         }
         outcome
     }
@@ -323,6 +360,11 @@ impl ControlState {
     /// Who is let in no more, for logins that failed.
     pub fn guard(&self) -> &Arc<GuardList> {
         self.guard.list()
+    }
+
+    /// Who was invited to register.
+    pub fn invites(&self) -> &Invites {
+        &self.invites
     }
 
     /// Which names nobody may register.

@@ -20,6 +20,8 @@ pub enum RegistrationMode {
     Off,
     /// Open, within the windows.
     On,
+    /// Only who was invited, within the windows unless the operator invited them.
+    Invite,
     /// Nobody registers.
     #[default]
     Closed,
@@ -28,7 +30,7 @@ pub enum RegistrationMode {
 /// Who may register and how fast. See [`RegistrationOptions`](crate::RegistrationOptions) for what each window is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistrationPolicy {
-    /// Open, open without throttle, or closed.
+    /// Open, open without throttle, for the invited, or closed.
     pub mode: RegistrationMode,
     /// For one address.
     pub per_address: WindowSetting,

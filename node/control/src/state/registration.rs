@@ -93,7 +93,7 @@ impl Registrations {
         match policy.mode {
             RegistrationMode::Closed => return Outcome::Closed,
             RegistrationMode::Off => return Outcome::Reserved(ReservationId::UNCOUNTED),
-            RegistrationMode::On => {}
+            RegistrationMode::On | RegistrationMode::Invite => {}
         }
         let keys = keys(host, address);
         let full = keys.iter().filter_map(|(kind, key)| {
@@ -107,27 +107,25 @@ impl Registrations {
             };
         }
         if self.grants.len() >= GRANTS_MAX {
-            let window = WindowKind::Overload;
-            return Outcome::Throttled {
-                window,
-                retry_after_ms: self.overload_ms(now, policy),
-            };
+            return self.overload(now, policy);
         }
-        let id = ReservationId(index);
-        let expires = now.plus(Duration::from_millis(policy.reservation_ms()));
-        let host = host.into();
-        self.insert(
-            id,
-            Grant {
-                at: now,
-                address,
-                host,
-                expires: Some(expires),
-                forgiven: BTreeSet::new(),
-                name: None,
-            },
-        );
-        Outcome::Reserved(id)
+        self.grant(index, now, host, address, BTreeSet::new(), policy)
+    }
+
+    /// Takes a place for somebody whom the operator has invited: no window refuses it, and none counts it.
+    pub(super) fn vouch(
+        &mut self,
+        index: u64,
+        now: Timestamp,
+        host: &str,
+        address: IpAddr,
+        policy: &RegistrationPolicy,
+    ) -> Outcome {
+        if self.grants.len() >= GRANTS_MAX {
+            return self.overload(now, policy);
+        }
+        let forgiven = keys(host, address).into_iter().map(|(kind, _)| kind);
+        self.grant(index, now, host, address, forgiven.collect(), policy)
     }
 
     /// The account exists. Committing twice is the same as once.
@@ -231,6 +229,36 @@ impl Registrations {
             (*id, grant.at, grant.address, grant.expires.is_none())
         };
         self.grants.iter().map(shown)
+    }
+
+    fn overload(&self, now: Timestamp, policy: &RegistrationPolicy) -> Outcome {
+        Outcome::Throttled {
+            window: WindowKind::Overload,
+            retry_after_ms: self.overload_ms(now, policy),
+        }
+    }
+
+    fn grant(
+        &mut self,
+        index: u64,
+        now: Timestamp,
+        host: &str,
+        address: IpAddr,
+        forgiven: BTreeSet<WindowKind>,
+        policy: &RegistrationPolicy,
+    ) -> Outcome {
+        let id = ReservationId(index);
+        let expires = now.plus(Duration::from_millis(policy.reservation_ms()));
+        let grant = Grant {
+            at: now,
+            address,
+            host: host.into(),
+            expires: Some(expires),
+            forgiven,
+            name: None,
+        };
+        self.insert(id, grant);
+        Outcome::Reserved(id)
     }
 
     fn insert(&mut self, id: ReservationId, grant: Grant) {

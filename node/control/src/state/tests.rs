@@ -60,6 +60,7 @@ fn reserve() -> Command {
         address,
         name: "olga".into(),
         forms: None,
+        invite: None,
     }
 }
 
@@ -243,6 +244,7 @@ fn a_withheld_name_costs_no_place_and_who_withholds_it_hears_of_those_under_way(
         address: "192.0.2.1".parse().unwrap(),
         name: name.into(),
         forms: Some(NameForms::of(name)),
+        invite: None,
     };
     let mut group = Group::new(RegistrationMode::On);
     let early = reserved(group.ask(1, reserve("bоss")));

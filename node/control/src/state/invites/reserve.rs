@@ -1,0 +1,100 @@
+//! A registration with a token: what it needs beside the token, and what it is let off.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{InviteTerms, ShownInvite};
+use crate::state::{
+    ControlState, NameKind, Outcome, RegistrationMode, RegistrationPolicy, ReservationId,
+};
+
+/// What a registration wants.
+pub(in crate::state) struct Wanted<'a> {
+    /// The index of its log entry.
+    pub(in crate::state) index: u64,
+    /// The virtual host.
+    pub(in crate::state) host: &'a str,
+    /// Where it comes from.
+    pub(in crate::state) address: IpAddr,
+    /// The localpart.
+    pub(in crate::state) name: &'a str,
+    /// The token that was shown.
+    pub(in crate::state) invite: Option<ShownInvite>,
+}
+
+impl ControlState {
+    /// Takes a place for a registration that nothing else refuses, and a use of its invitation if it has one.
+    ///
+    /// Where only the invited may register, the others are refused. An operator's invitation passes the windows of the
+    /// throttle, for the operator has decided who comes and how many; a user's does not, for whoever has one account
+    /// must not get any number of them.
+    pub(in crate::state) fn reserve_place(
+        &mut self,
+        wanted: &Wanted<'_>,
+        policy: &RegistrationPolicy,
+    ) -> Outcome {
+        if policy.mode == RegistrationMode::Closed {
+            return Outcome::Closed;
+        }
+        let holder = self.invites.holder(wanted.host, wanted.name, self.time);
+        if holder.is_some_and(|holder| wanted.invite.is_none_or(|shown| shown.id != holder)) {
+            return Outcome::NameWithheld {
+                by: "an invitation".to_owned(),
+                kind: NameKind::Reserved,
+            };
+        }
+        match wanted.invite {
+            Some(shown) => self.reserve_invited(wanted, shown, policy),
+            None if policy.mode == RegistrationMode::Invite => Outcome::InviteNeeded,
+            None => self.reserve_open(wanted, policy),
+        }
+    }
+
+    fn reserve_open(&mut self, wanted: &Wanted<'_>, policy: &RegistrationPolicy) -> Outcome {
+        let (now, registrations) = (self.time, &mut self.registrations);
+        registrations.reserve(wanted.index, now, wanted.host, wanted.address, policy)
+    }
+
+    fn reserve_invited(
+        &mut self,
+        wanted: &Wanted<'_>,
+        shown: ShownInvite,
+        policy: &RegistrationPolicy,
+    ) -> Outcome {
+        let now = self.time;
+        let judged = self.invites.judge(wanted.host, wanted.name, shown, now);
+        let terms = match judged {
+            Ok(terms) => terms,
+            Err(refused) => return Outcome::InviteRefused(refused),
+        };
+        let outcome = match is_let_off(&terms, policy) {
+            true => {
+                let registrations = &mut self.registrations;
+                registrations.vouch(wanted.index, now, wanted.host, wanted.address, policy)
+            }
+            false => self.reserve_open(wanted, policy),
+        };
+        let Outcome::Reserved(reservation) = outcome else {
+            return outcome;
+        };
+        self.keep_use(reservation, shown, policy);
+        Outcome::Invited { reservation, terms }
+    }
+
+    fn keep_use(
+        &mut self,
+        reservation: ReservationId,
+        shown: ShownInvite,
+        policy: &RegistrationPolicy,
+    ) {
+        // As long as the reservation itself.
+        let held = Duration::from_millis(policy.reservation_ms());
+        self.invites
+            .take(reservation, shown.id, self.time.plus(held));
+    }
+}
+
+/// Without windows a place is taken all the same, for the use goes with it.
+fn is_let_off(terms: &InviteTerms, policy: &RegistrationPolicy) -> bool {
+    terms.by.is_none() || policy.mode == RegistrationMode::Off
+}
