@@ -235,6 +235,7 @@ fn register(world: &mut World, name: &str, password: &str) -> String {
         host: "localhost".into(),
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         iq: iq.into(),
+        invite: None,
     };
     match world.ask(question) {
         Some(Answer::Iq(answer)) => String::from_utf8_lossy(&answer).into_owned(),

@@ -35,6 +35,7 @@ use crate::seen::Seen;
 pub use self::logged::Logged;
 pub use self::questions::{
     AccountSummary, AdminAnswer, AdminQuestion, Answer, Question, Resumed, SessionSummary,
+    ShownToken,
 };
 pub use crate::receipt::{Bell, Receipt, ReceiptRef, Receipts, Stands, Tenure, Word};
 

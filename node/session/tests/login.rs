@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use rookery_session::carrier::{Answer, AskId, Delivered, Question};
+use rookery_session::carrier::{Answer, AskId, Delivered, Question, ShownToken};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event, Timer, TlsFacts};
 use rookery_session::{ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions};
@@ -461,4 +461,60 @@ fn what_a_client_was_not_sent_is_there_when_its_stream_has_ended() {
     assert!(due.is_empty() && dialogue.session.is_ended());
     assert_eq!(dialogue.session.take_written().len(), 1);
     assert!(dialogue.session.take_written().is_empty());
+}
+
+/// What the session asks about an IQ of a stranger.
+fn stranger(dialogue: &mut Dialogue, payload: Element) -> (AskId, Option<ShownToken>) {
+    let iq = Element::new("iq", ns::CLIENT)
+        .with_attr("type", "set")
+        .with_attr("id", "x")
+        .with_child(payload);
+    dialogue.effects.clear();
+    dialogue.event(Event::Element(&iq));
+    let asked = dialogue.effects.iter().find_map(|effect| match effect {
+        Effect::Ask(ask, Question::Register { invite, .. }) => Some((*ask, invite.clone())),
+        _ => None,
+    });
+    asked.expect("the shard is asked")
+}
+
+fn shows(dialogue: &mut Dialogue, token: &str, answer: &'static str) {
+    let preauth = Element::new("preauth", ns::PARS).with_attr("token", token);
+    let (ask, shown) = stranger(dialogue, preauth);
+    let shown = shown.expect("a token");
+    assert_eq!((shown.token.as_str(), shown.age_ms), (token, 0));
+    assert!(!format!("{shown:?}").contains(token), "{shown:?}");
+    let answer = Answer::Iq(Bytes::from_static(answer.as_bytes()));
+    dialogue.event(Event::Answered(ask, answer));
+}
+
+fn registers(dialogue: &mut Dialogue) -> Option<ShownToken> {
+    let (ask, shown) = stranger(dialogue, Element::new("query", ns::REGISTER));
+    dialogue.event(Event::Answered(ask, Answer::Unavailable));
+    shown
+}
+
+#[test]
+fn a_token_that_is_good_goes_with_each_registration_and_a_wrong_one_counts_as_a_failure() {
+    const GOOD: &str = "<iq xmlns=\"jabber:client\" type=\"result\" id=\"x\"/>";
+    const WRONG: &str = "<iq xmlns=\"jabber:client\" type=\"error\" id=\"x\"><error type=\"cancel\">\
+         <item-not-found xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/></error></iq>";
+    const LATER: &str = "<iq xmlns=\"jabber:client\" type=\"error\" id=\"x\"><error type=\"wait\">\
+         <resource-constraint xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/></error></iq>";
+    let mut dialogue = Dialogue::open();
+    let features = dialogue.sent();
+    assert!(features.contains(ns::PREAUTH_FEATURE), "{features}");
+    assert_eq!(registers(&mut dialogue), None);
+    shows(&mut dialogue, "secret", LATER);
+    assert_eq!(dialogue.settled().0, 0, "nobody is to blame");
+    assert_eq!(registers(&mut dialogue), None);
+    shows(&mut dialogue, "secret", GOOD);
+    assert_eq!(dialogue.settled().0, 0);
+    for _ in 0..2 {
+        let shown = registers(&mut dialogue).expect("it is kept");
+        assert_eq!(shown.token, "secret");
+    }
+    shows(&mut dialogue, "guess", WRONG);
+    assert_eq!(dialogue.settled().0, 1);
+    assert_eq!(registers(&mut dialogue), None, "the first is forgotten");
 }

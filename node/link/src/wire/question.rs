@@ -1,6 +1,6 @@
 //! Questions to shards.
 
-use rookery_session::carrier::{AdminQuestion, Question, ShardId};
+use rookery_session::carrier::{AdminQuestion, Question, ShardId, ShownToken};
 
 use super::{Malformed, Out, Reader, errors};
 
@@ -37,11 +37,20 @@ pub(super) fn write(question: &Question, out: &mut impl Out) {
             out.u32(*h);
             out.address(*address);
         }
-        Question::Register { host, address, iq } => {
-            out.u8(2);
+        Question::Register {
+            host,
+            address,
+            iq,
+            invite,
+        } => {
+            out.u8(if invite.is_some() { 5 } else { 2 });
             out.text(host);
             out.address(*address);
             out.bytes(iq);
+            if let Some(ShownToken { token, age_ms }) = invite {
+                out.text(token);
+                out.u64(*age_ms);
+            }
         }
         Question::Admin(question) => write_admin(question, out),
     }
@@ -99,10 +108,17 @@ pub(super) fn read(input: &mut Reader) -> Result<Question, Malformed> {
             resource: input.some_text()?,
             address: input.address()?,
         },
-        2 => Question::Register {
+        kind @ (2 | 5) => Question::Register {
             host: input.text()?,
             address: input.address()?,
             iq: input.bytes()?,
+            invite: match kind {
+                5 => Some(ShownToken {
+                    token: input.text()?,
+                    age_ms: input.u64()?,
+                }),
+                _ => None,
+            },
         },
         3 => Question::Enable {
             account: input.jid()?,

@@ -248,6 +248,13 @@ impl Up {
                 question: Question::Admin(AdminQuestion::CreateAccount { force: true, .. }),
                 ..
             }) => 4,
+            UpBody::Session(ToShard::Ask {
+                question:
+                    Question::Register {
+                        invite: Some(_), ..
+                    },
+                ..
+            }) => 5,
             _ => 1,
         }
     }

@@ -22,6 +22,7 @@ mod extended_disco;
 pub mod last_activity;
 mod module;
 mod ping;
+mod preauth;
 mod private_xml;
 pub mod registration;
 mod registry;

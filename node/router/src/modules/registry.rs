@@ -23,6 +23,7 @@ pub fn all() -> Vec<Box<dyn Module>> {
         Box::new(super::extended_disco::ExtendedDisco),
         Box::new(super::last_activity::LastActivity),
         Box::new(super::ping::Ping),
+        Box::new(super::preauth::Preauth),
         Box::new(super::private_xml::PrivateXml),
         Box::new(super::registration::Registration),
         Box::new(super::result_sets::ResultSets),

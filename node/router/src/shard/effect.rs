@@ -18,6 +18,8 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stream_error::StreamError;
 
+use super::{InviteReply, InviteRequest};
+
 /// Matches a [`Reply`] to its [`Request`] within one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
@@ -207,6 +209,8 @@ pub enum Request {
         /// The localpart it wants.
         name: String,
     },
+    /// Asks about an invitation.
+    Invite(InviteRequest),
     /// The account was made: the place stays taken.
     CommitReservation(ReservationId),
     /// The account was not made: the place is given back.
@@ -238,6 +242,8 @@ pub enum Reply {
     RegistrationIsOpen(bool),
     /// The rule that withholds the name, with what it withholds, if one does.
     Name(Option<(String, NameKind)>),
+    /// The answer about an invitation.
+    Invite(InviteReply),
     /// A place in the throttle.
     Reserved(ReservationId),
     /// The throttle refuses.

@@ -11,7 +11,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 use tokio::sync::Semaphore;
 
-use super::{Reply, Request};
+use super::{Reply, Request, ask_about_invites};
 use crate::PASSWORD_BYTES_MAX;
 
 /// What requests are carried out with.
@@ -48,7 +48,15 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
         } => derive(&services, password, salt, iterations).await,
         Request::RegistrationIsOpen => {
             let mode = services.control.policy().registration.mode;
-            Reply::RegistrationIsOpen(mode != RegistrationMode::Closed)
+            match mode {
+                RegistrationMode::Invite => {
+                    Reply::RegistrationRefused(RegistrationRefused::InviteNeeded)
+                }
+                mode => Reply::RegistrationIsOpen(mode != RegistrationMode::Closed),
+            }
+        }
+        Request::Invite(request) => {
+            ask_about_invites(&services.control, request, Timestamp::now()).await
         }
         Request::Reserve { .. }
         | Request::CommitReservation(_)
@@ -153,6 +161,7 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
         | Request::Derive { .. }
         | Request::RegistrationIsOpen
         | Request::CheckName(_)
+        | Request::Invite(_)
         | Request::Reserve { .. }
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => Reply::Failed(StoreError::Invalid("not for the store")),

@@ -9,6 +9,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod client;
+mod invites;
 mod names;
 pub(crate) mod streams;
 
@@ -17,7 +18,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use rookery_control::{NameKind, RegistrationRefused, Unavailable};
+use rookery_control::{InviteTerms, NameKind, RegistrationRefused, Unavailable};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
@@ -62,6 +63,8 @@ pub(crate) struct World {
     pub(crate) reserved: i64,
     /// The rule that withholds all names of which the operator asks.
     pub(crate) withheld: Option<(String, NameKind)>,
+    /// What the token `good` says; all others are worth nothing.
+    pub(crate) invited: Option<InviteTerms>,
     /// What the store answers to everything that writes; `None` lets it work.
     pub(crate) store_fails: Option<StoreError>,
     /// It fails reads too.
@@ -112,6 +115,7 @@ impl World {
             throttle: None,
             reserved: 0,
             withheld: None,
+            invited: None,
             store_fails: None,
             reads_fail: false,
             answers_lost: false,
@@ -527,6 +531,7 @@ impl World {
                     Reply::Reserved(serde_json::from_str("1").expect("a reservation's id"))
                 }
             },
+            Request::Invite(request) => self.ask_about_invites(request),
             Request::CommitReservation(_) if self.commits_late => {
                 self.reserved -= 1;
                 Reply::NotReserved

@@ -14,8 +14,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use rookery_control::{RegistrationRefused, ReservationId, Unavailable};
-use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, AskId, Question, SinkRef};
+use rookery_control::{
+    InviteRefused, InviteTerms, RegistrationRefused, ReservationId, Unavailable,
+};
+use rookery_session::carrier::{
+    AdminAnswer, AdminQuestion, Answer, AskId, Question, ShownToken, SinkRef,
+};
 use rookery_store::StoreError;
 use rookery_store::account::NewAccount;
 use rookery_store::name::NameChecks;
@@ -26,6 +30,7 @@ use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::{iq_result, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
+use super::super::preauth;
 use super::bad_password;
 use super::fields::{Submission, blank};
 use crate::account::store_refusal;
@@ -41,6 +46,9 @@ struct Applicant {
     iq: Bytes,
     host: String,
     address: IpAddr,
+    /// The token that it has shown, and what that was found to say.
+    invite: Option<ShownToken>,
+    terms: Option<InviteTerms>,
 }
 
 impl Applicant {
@@ -68,7 +76,13 @@ impl Applicant {
 
 /// Answers a registration IQ of a stream that is not authenticated.
 pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Question) {
-    let Question::Register { host, address, iq } = question else {
+    let Question::Register {
+        host,
+        address,
+        iq,
+        invite,
+    } = question
+    else {
         return;
     };
     let applicant = Applicant {
@@ -77,10 +91,15 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
         iq,
         host,
         address,
+        invite,
+        terms: None,
     };
     let Ok(element) = Element::parse(&applicant.iq) else {
         return applicant.unavailable(turn);
     };
+    if element.child("preauth", ns::PARS).is_some() {
+        return check_token(turn, applicant);
+    }
     let query = element.child("query", ns::REGISTER);
     match (element.attr("type"), query) {
         (Some("get"), Some(_)) => ask_for_fields(turn, applicant),
@@ -96,6 +115,18 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
     }
 }
 
+/// XEP-0445 3. A client that shows no token has one that is worth nothing.
+fn check_token(turn: &mut Turn<'_>, applicant: Applicant) {
+    let Some(token) = applicant.invite.clone() else {
+        return applicant.error(turn, &refused(&InviteRefused::Unknown.into()));
+    };
+    let host = applicant.host.clone();
+    preauth::check(turn, &host, &token, move |turn, checked| match checked {
+        Ok(_) => applicant.result(turn, None),
+        Err(why) => applicant.error(turn, &refused(&why)),
+    });
+}
+
 fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant) {
     turn.request_free(
         Request::RegistrationIsOpen,
@@ -104,6 +135,13 @@ fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant) {
                 let blank = blank(&applicant.host);
                 applicant.result(turn, Some(&blank));
             }
+            Reply::RegistrationRefused(RegistrationRefused::InviteNeeded)
+                if applicant.invite.is_some() =>
+            {
+                let blank = blank(&applicant.host);
+                applicant.result(turn, Some(&blank));
+            }
+            Reply::RegistrationRefused(why) => applicant.error(turn, &refused(&why)),
             _ => applicant.error(turn, &refused(&RegistrationRefused::Closed)),
         },
     );
@@ -120,6 +158,9 @@ fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
     if let Err(error) = submission.check_password(&turn.options) {
         return applicant.error(turn, &error);
     }
+    if applicant.invite.is_some() {
+        return reserve_invited(turn, applicant, jid, submission.password);
+    }
     let reserve = Request::Reserve {
         host: applicant.host.clone(),
         address: applicant.address,
@@ -130,6 +171,28 @@ fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
         Reply::RegistrationRefused(why) => applicant.error(turn, &refused(&why)),
         _ => applicant.error(turn, &refused(&UNAVAILABLE)),
     });
+}
+
+fn reserve_invited(turn: &mut Turn<'_>, mut applicant: Applicant, jid: Jid, password: String) {
+    let Some(token) = applicant.invite.clone() else {
+        return;
+    };
+    let (host, address) = (applicant.host.clone(), applicant.address);
+    let name = jid.local().unwrap_or_default().to_owned();
+    preauth::reserve(
+        turn,
+        &host,
+        address,
+        &name,
+        &token,
+        move |turn, reserved| match reserved {
+            Ok(invited) => {
+                applicant.terms = Some(invited.terms);
+                derive(turn, applicant, jid, password, invited.reservation);
+            }
+            Err(why) => applicant.error(turn, &refused(&why)),
+        },
+    );
 }
 
 fn derive(
@@ -183,7 +246,13 @@ fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: Reservatio
     turn.request_free(
         Request::CommitReservation(place),
         move |turn, reply| match reply {
-            Reply::Done => applicant.result(turn, None),
+            Reply::Done => {
+                if let Some(terms) = &applicant.terms {
+                    let by = terms.by.as_deref().unwrap_or("operator");
+                    tracing::info!(account = %jid, by, "account made by an invitation");
+                }
+                applicant.result(turn, None);
+            }
             _ => turn.request_free(Request::DeleteAccount(jid, None), move |turn, reply| {
                 if !matches!(reply, Reply::Deleted(_)) {
                     tracing::error!(
@@ -348,6 +417,13 @@ fn refused(why: &RegistrationRefused) -> StanzaError {
         )),
         // Which rule it is stays with the operator: it would say how to get around it.
         RegistrationRefused::Name(_) => unacceptable("this username is reserved; choose another"),
+        RegistrationRefused::InviteNeeded => StanzaError::new(Condition::NotAllowed)
+            .with_text("an account on this server needs an invitation"),
+        RegistrationRefused::Invite(InviteRefused::OtherName) => {
+            unacceptable("this invitation is for another username")
+        }
+        RegistrationRefused::Invite(_) => StanzaError::new(Condition::ItemNotFound)
+            .with_text("the invitation is invalid, used up or expired"),
         RegistrationRefused::Unavailable(_) => {
             wait("registrations cannot be counted at the moment; try again later")
         }
