@@ -42,6 +42,7 @@ mod retention;
 pub mod roles;
 pub mod server;
 pub mod session_settings;
+pub mod web;
 
 /// The software's name, as it is told to operators.
 pub const NAME: &str = "Rookery";

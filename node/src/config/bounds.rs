@@ -47,6 +47,18 @@ pub(super) const BOUNDS: &[Bound] = &[
         why: "a shard needs some time to answer",
     },
     Bound {
+        key: "web.connections_max",
+        min: 1,
+        max: 100_000,
+        why: "nobody could see a page",
+    },
+    Bound {
+        key: "web.connections_per_address_max",
+        min: 1,
+        max: 100_000,
+        why: "nobody could see a page",
+    },
+    Bound {
         key: "control.tick_ms",
         min: 10,
         max: 10_000,

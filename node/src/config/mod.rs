@@ -78,6 +78,8 @@ sections! {
     /// The HTTP port for monitoring. It has no access control: keep it on loopback or behind a
     /// firewall.
     http: HttpOptions;
+    /// The public pages: about invitations, and whom to tell of a hole in the server.
+    web: crate::web::WebOptions;
     /// Who may make an account over XMPP, and how fast. The admin API can override these values
     /// while the server runs.
     registration: rookery_control::RegistrationOptions;
@@ -129,6 +131,15 @@ impl Config {
             true => self.connection.connections_max,
             false => 0,
         }
+    }
+
+    /// How many sockets strangers can make the node hold at most.
+    pub fn sockets_max(&self) -> usize {
+        let pages = match self.web.listen.is_empty() {
+            true => 0,
+            false => self.web.connections_max as usize,
+        };
+        self.connections_max() + pages
     }
 
     /// The configuration as a TOML table of sections.

@@ -29,7 +29,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
                 .filter_map(|address| port(option, *address, running)),
         );
     }
-    findings.extend(open_files(config.connections_max()));
+    findings.extend(open_files(config.sockets_max()));
     findings
 }
 
