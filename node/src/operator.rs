@@ -196,6 +196,12 @@ impl Operator {
         parts.into_iter().flatten().collect()
     }
 
+    /// Where people reach the public pages, if there are any.
+    pub fn web_base(&self) -> Option<String> {
+        let base = self.0.running.load().web.base_url.clone();
+        (!base.is_empty()).then_some(base)
+    }
+
     /// How names are checked.
     pub fn names(&self) -> Arc<NameOptions> {
         self.0.parts.environment.names.load_full()

@@ -14,6 +14,7 @@ mod control_group;
 mod freshness;
 mod guard;
 mod health;
+mod invites;
 mod names;
 mod nodes;
 mod port;

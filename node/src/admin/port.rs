@@ -10,6 +10,7 @@ use rookery_proto::admin::backup_server::BackupServer;
 use rookery_proto::admin::bans_server::BansServer;
 use rookery_proto::admin::control_group_server::ControlGroupServer;
 use rookery_proto::admin::guard_server::GuardServer;
+use rookery_proto::admin::invites_server::InvitesServer;
 use rookery_proto::admin::names_server::NamesServer;
 use rookery_proto::admin::nodes_server::NodesServer;
 use rookery_proto::admin::quota_server::QuotaServer;
@@ -32,6 +33,7 @@ use super::bans::BansService;
 use super::control_group::ControlGroupService;
 use super::guard::GuardService;
 use super::health;
+use super::invites::InvitesService;
 use super::names::NamesService;
 use super::nodes::NodesService;
 use super::quota::QuotaService;
@@ -150,6 +152,7 @@ impl Drop for AdminPort {
 fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathBuf) -> Routes {
     let control = operator.control().clone();
     let backup = BackupService::new(operator.clone(), Arc::clone(&store), copy);
+    let invites = InvitesServer::new(InvitesService::new(operator.clone(), Arc::clone(&store)));
     let names = NamesServer::new(NamesService::new(operator.clone(), Arc::clone(&store)));
     let users = UsersServer::new(UsersService::new(operator.clone(), store, shards.clone()));
     let sessions = SessionsServer::new(SessionsService::new(shards.clone()));
@@ -182,6 +185,7 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
         .add_service(bans)
         .add_service(throttle)
         .add_service(guard)
+        .add_service(invites)
         .add_service(names)
         .add_service(nodes)
         .add_service(shard_map)

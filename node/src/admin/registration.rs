@@ -54,6 +54,7 @@ impl Registration for RegistrationService {
             ApiMode::Unthrottled => RegistrationMode::Off,
             ApiMode::On => RegistrationMode::On,
             ApiMode::Closed => RegistrationMode::Closed,
+            ApiMode::Invite => RegistrationMode::Invite,
         };
         set_windows(&mut wanted, &request.windows)?;
         let version = self
@@ -110,6 +111,7 @@ fn to_api(policy: &RegistrationPolicy) -> ApiPolicy {
         RegistrationMode::Off => ApiMode::Unthrottled,
         RegistrationMode::On => ApiMode::On,
         RegistrationMode::Closed => ApiMode::Closed,
+        RegistrationMode::Invite => ApiMode::Invite,
     };
     ApiPolicy {
         mode: mode.into(),

@@ -4,6 +4,7 @@ mod bans;
 mod connect;
 mod control;
 mod guard;
+mod invites;
 mod names;
 mod nodes;
 mod quota;
@@ -78,6 +79,9 @@ enum Topic {
     /// Failed logins, over all nodes, and who is let in no more for them.
     #[command(subcommand)]
     Guard(guard::GuardCommand),
+    /// Invitations to make an account.
+    #[command(subcommand)]
+    Invites(invites::InvitesCommand),
     /// Which names nobody may register.
     #[command(subcommand)]
     Names(names::NamesCommand),
@@ -115,6 +119,7 @@ impl AdminArgs {
                 Topic::Throttle(command) => command.run(channel).await,
                 Topic::Bans(command) => command.run(channel).await,
                 Topic::Guard(command) => command.run(channel).await,
+                Topic::Invites(command) => command.run(channel).await,
                 Topic::Names(command) => command.run(channel).await,
                 Topic::Quota(command) => command.run(channel).await,
                 Topic::Nodes(command) => command.run(channel).await,

@@ -39,6 +39,8 @@ pub(super) enum Mode {
     On,
     /// Open without any throttle.
     Unthrottled,
+    /// Whoever was invited.
+    Invite,
     /// Nobody.
     Closed,
 }
@@ -84,6 +86,7 @@ fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequ
         Some(Mode::On) => RegistrationMode::On,
         Some(Mode::Unthrottled) => RegistrationMode::Unthrottled,
         Some(Mode::Closed) => RegistrationMode::Closed,
+        Some(Mode::Invite) => RegistrationMode::Invite,
     };
     let split = |text: &String| match text.split_once('=') {
         Some((name, window)) => Ok((name.to_owned(), window.to_owned())),
@@ -106,11 +109,13 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
         RegistrationMode::Unthrottled => "unthrottled",
         RegistrationMode::On => "on",
         RegistrationMode::Closed => "closed",
+        RegistrationMode::Invite => "invite",
         RegistrationMode::Unspecified => "unknown",
     };
     let meaning = match mode {
         "unthrottled" => "open, without any throttle",
         "on" => "open, within the windows below",
+        "invite" => "whoever has an invitation, see `rookery admin invites`",
         _ => "nobody registers over XMPP",
     };
     let windows = [
