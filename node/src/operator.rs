@@ -318,6 +318,8 @@ impl Operator {
             .archive
             .store(Arc::new(next.archive.clone()));
         parts.environment.names.store(Arc::new(next.names.clone()));
+        let invites = Arc::new(next.invite_settings());
+        parts.environment.invites.store(invites);
         parts.sessions.reconfigure(next);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
@@ -428,6 +430,8 @@ const LIVE: &[&str] = &[
     "connection.handshakes_max",
     "registration.",
     "names.",
+    "invites.",
+    "web.base_url",
     "quota.",
     "archive.",
     "router.",

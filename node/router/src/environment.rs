@@ -12,7 +12,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
 use crate::modules::Registry;
-use crate::{ArchiveOptions, RouterOptions};
+use crate::{ArchiveOptions, InviteSettings, RouterOptions};
 
 /// The surroundings of a shard: its hosts, its options, its modules.
 pub struct Environment {
@@ -26,6 +26,8 @@ pub struct Environment {
     pub archive: ArcSwap<ArchiveOptions>,
     /// How names are checked, and what becomes of those of deleted accounts; replaced like the options.
     pub names: ArcSwap<NameOptions>,
+    /// Whom users may invite; replaced like the options.
+    pub invites: ArcSwap<InviteSettings>,
     /// How many shards there are; fixed at start, unlike the other options.
     pub shards: u16,
     /// The modules.
@@ -52,6 +54,7 @@ impl Environment {
             options: ArcSwap::from_pointee(options),
             archive: ArcSwap::default(),
             names: ArcSwap::default(),
+            invites: ArcSwap::default(),
             modules,
             unacked_bytes: Arc::default(),
             started,

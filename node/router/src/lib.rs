@@ -27,6 +27,9 @@ pub mod role;
 pub mod shard;
 
 pub use lease::Lease;
-pub use options::{ArchiveDefault, ArchiveOptions, PASSWORD_BYTES_MAX, RouterOptions};
+pub use options::{
+    ArchiveDefault, ArchiveOptions, InviteOptions, InviteSettings, InvitesBy, PASSWORD_BYTES_MAX,
+    RouterOptions,
+};
 pub use ownership::{Ownership, OwnershipStep};
 pub use role::{RouterRole, StartError, Surroundings};

@@ -1,5 +1,9 @@
 //! Options of the router role.
 
+mod invites;
+
+pub use invites::{InviteOptions, InviteSettings, InvitesBy};
+
 rookery_xmpp::options! {
     /// What one account may hold and do, and what a shard keeps in memory.
     pub struct RouterOptions {

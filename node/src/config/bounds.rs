@@ -47,6 +47,18 @@ pub(super) const BOUNDS: &[Bound] = &[
         why: "a shard needs some time to answer",
     },
     Bound {
+        key: "invites.per_user_max",
+        min: 1,
+        max: 1_000,
+        why: "\"nobody\" in invites.by_users is what lets users make none",
+    },
+    Bound {
+        key: "invites.life",
+        min: 60_000,
+        max: 31 * 86_400_000,
+        why: "somebody must read it, and it should not lie around",
+    },
+    Bound {
         key: "web.connections_max",
         min: 1,
         max: 100_000,

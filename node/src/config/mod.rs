@@ -85,6 +85,8 @@ sections! {
     registration: rookery_control::RegistrationOptions;
     /// Which names nobody may register, and what becomes of the names of deleted accounts.
     names: rookery_control::NameOptions;
+    /// Whom users may invite.
+    invites: rookery_router::InviteOptions;
     /// Where clients connect, and what their connections may cost.
     connection: rookery_connection::ConnectionOptions;
     /// The certificates of the virtual hosts. They are read again at each reload.
@@ -131,6 +133,12 @@ impl Config {
             true => self.connection.connections_max,
             false => 0,
         }
+    }
+
+    /// What the shards need to know to make invitations.
+    pub fn invite_settings(&self) -> rookery_router::InviteSettings {
+        let (options, base_url) = (self.invites.clone(), self.web.base_url.clone());
+        rookery_router::InviteSettings { options, base_url }
     }
 
     /// How many sockets strangers can make the node hold at most.

@@ -78,7 +78,9 @@ fn link<'a>(terms: &InviteTerms, token: &'a str) -> Invitation<'a> {
     let inviter = terms.by.as_deref().and_then(|by| Jid::parse(by).ok());
     let inviter = inviter.as_ref().and_then(|jid| jid.local());
     match (terms.kind, inviter) {
-        (InviteKind::Contact, Some(inviter)) => Invitation::to_roster(&terms.host, inviter, token),
+        (InviteKind::Contact, Some(inviter)) if terms.name.is_none() => {
+            Invitation::to_roster(&terms.host, inviter, token)
+        }
         _ => Invitation::to_register(&terms.host, terms.name.as_deref(), token),
     }
 }

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use metrics::counter;
 use rookery_control::{
-    BanTarget, Control, InviteId, InviteRefused, InviteTerms, Invited, RegistrationMode,
-    RegistrationRefused, Reserve, ShownInvite,
+    BanTarget, Control, InviteId, InviteRefused, InviteTerms, Invited, InvitesRefused, NewInvites,
+    RegistrationMode, RegistrationRefused, Reserve, ShownInvite,
 };
 use rookery_session::carrier::ShownToken;
 use rookery_xmpp::clock::Timestamp;
@@ -21,6 +21,8 @@ pub enum InviteRequest {
         /// The token.
         token: ShownToken,
     },
+    /// A user makes an invitation.
+    Create(NewInvites),
     /// Takes a place in the registration throttle, and a use of the invitation.
     Reserve {
         /// The virtual host.
@@ -39,6 +41,10 @@ pub enum InviteRequest {
 pub enum InviteReply {
     /// The token is good at this moment.
     Good(InviteTerms),
+    /// The invitation is made.
+    Made,
+    /// It is not.
+    NotMade(InvitesRefused),
     /// A place and a use are taken, to be settled like every place.
     Reserved(Invited),
 }
@@ -46,6 +52,7 @@ pub enum InviteReply {
 /// Asks the control group.
 pub async fn ask_about_invites(control: &Control, request: InviteRequest, now: Timestamp) -> Reply {
     let answer = match request {
+        InviteRequest::Create(new) => Ok(create(control, new).await),
         InviteRequest::Check { host, token } => check(control, &host, &token).await,
         InviteRequest::Reserve {
             host,
@@ -63,6 +70,21 @@ pub async fn ask_about_invites(control: &Control, request: InviteRequest, now: T
         }
     };
     answer.map_or_else(Reply::RegistrationRefused, Reply::Invite)
+}
+
+async fn create(control: &Control, new: NewInvites) -> InviteReply {
+    let (by, kind) = (new.by.clone(), new.kind.as_str());
+    match control.create_invites(new).await {
+        Ok(()) => {
+            counter!("rookery_invites_made_total", "by" => "user").increment(1);
+            tracing::info!(by, kind, "invitation made");
+            InviteReply::Made
+        }
+        Err(why) => {
+            tracing::info!(by, kind, %why, "invitation not made");
+            InviteReply::NotMade(why)
+        }
+    }
 }
 
 async fn check(

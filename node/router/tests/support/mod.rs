@@ -18,7 +18,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use rookery_control::{InviteTerms, NameKind, RegistrationRefused, Unavailable};
+use rookery_control::{InviteTerms, NameKind, NewInvites, RegistrationRefused, Unavailable};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) withheld: Option<(String, NameKind)>,
     /// What the token `good` says; all others are worth nothing.
     pub(crate) invited: Option<InviteTerms>,
+    /// The invitations that users wanted to make.
+    pub(crate) made: Vec<NewInvites>,
     /// What the store answers to everything that writes; `None` lets it work.
     pub(crate) store_fails: Option<StoreError>,
     /// It fails reads too.
@@ -116,6 +118,7 @@ impl World {
             reserved: 0,
             withheld: None,
             invited: None,
+            made: Vec::new(),
             store_fails: None,
             reads_fail: false,
             answers_lost: false,

@@ -30,7 +30,7 @@ use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::{iq_result, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
-use super::super::preauth;
+use super::super::{invites, preauth};
 use super::bad_password;
 use super::fields::{Submission, blank};
 use crate::account::store_refusal;
@@ -242,14 +242,13 @@ fn create(
 /// The account exists. If its place in the throttle has expired ([`Reply::NotReserved`]), or nobody
 /// can say whether it was kept, the account must not be kept either: else the limit would be
 /// passed.
-fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: ReservationId) {
+fn settle(turn: &mut Turn<'_>, mut applicant: Applicant, jid: Jid, place: ReservationId) {
     turn.request_free(
         Request::CommitReservation(place),
         move |turn, reply| match reply {
             Reply::Done => {
-                if let Some(terms) = &applicant.terms {
-                    let by = terms.by.as_deref().unwrap_or("operator");
-                    tracing::info!(account = %jid, by, "account made by an invitation");
+                if let Some(terms) = applicant.terms.take() {
+                    invites::welcome(turn, &jid, &terms);
                 }
                 applicant.result(turn, None);
             }
