@@ -16,6 +16,7 @@ pub(crate) const NAMES: &[&str] = &[
     "slixmpp has two devices, and one of them sleeps",
     "xmpp.js lives a whole life over starttls and direct tls",
     "profanity registers, adds a contact and talks",
+    "slixmpp is invited, invites, and finds its inviter among its contacts",
 ];
 
 /// The tests, with the clients they need.
@@ -32,6 +33,7 @@ pub(crate) fn tests<'a>(python: &'a Path, npm: &'a Path) -> Vec<Test<'a>> {
         (NAMES[2], Box::new(move |suite| devices(suite, python))),
         (NAMES[3], Box::new(move |suite| xmpp_js(suite, npm))),
         (NAMES[4], Box::new(profanity)),
+        (NAMES[5], Box::new(move |suite| invited(suite, python))),
     ]
 }
 
@@ -67,6 +69,26 @@ fn devices(suite: &Suite, python: &Path) -> Result<()> {
         .arg(script("devices.py"))
         .arg(server.starttls_port().to_string())
         .arg(server.certificate());
+    succeed(&mut command)
+}
+
+fn invited(suite: &Suite, python: &Path) -> Result<()> {
+    let set = [
+        "--set",
+        "registration.mode=invite",
+        "--set",
+        "invites.by_users=contacts",
+    ];
+    let server = Server::start(suite, &set)?;
+    let made = server.admin(&["--json", "invites", "create"])?;
+    let made: serde_json::Value = serde_json::from_str(&made)?;
+    let token = made["invites"][0]["token"].as_str().unwrap_or_default();
+    let mut command = Command::new(python);
+    command
+        .arg(script("invite.py"))
+        .arg(server.starttls_port().to_string())
+        .arg(server.certificate())
+        .arg(token);
     succeed(&mut command)
 }
 

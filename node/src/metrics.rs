@@ -126,6 +126,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "tokens of invitations that were shown to this node, by stream or page, and what they were worth",
     ),
     (
+        "rookery_web_requests_total",
+        "requests for public pages, by the status of their answers",
+    ),
+    (
         "rookery_names_refused_total",
         "accounts that were not made because of their names: reserved, protected, confusable with another, gone, taken",
     ),

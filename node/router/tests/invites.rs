@@ -15,9 +15,9 @@ fn ask(world: &mut World, payload: &str, token: Option<&str>) -> String {
         host: "localhost".into(),
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         iq: support::canonical(&iq).into(),
-        invite: token.map(|token| ShownToken {
-            token: token.into(),
-            age_ms: 0,
+        invite: token.map(|token| {
+            let token = token.into();
+            Box::new(ShownToken { token, age_ms: 0 })
         }),
     };
     match world.ask(question) {

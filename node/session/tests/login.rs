@@ -465,7 +465,7 @@ fn what_a_client_was_not_sent_is_there_when_its_stream_has_ended() {
 }
 
 /// What the session asks about an IQ of a stranger.
-fn stranger(dialogue: &mut Dialogue, payload: Element) -> (AskId, Bytes, Option<ShownToken>) {
+fn stranger(dialogue: &mut Dialogue, payload: Element) -> (AskId, Bytes, Option<Box<ShownToken>>) {
     let iq = Element::new("iq", ns::CLIENT)
         .with_attr("type", "set")
         .with_attr("id", "x")
@@ -497,7 +497,7 @@ fn shows(dialogue: &mut Dialogue, token: &str, refused: Option<Condition>) {
     dialogue.event(Event::Answered(ask, answer));
 }
 
-fn registers(dialogue: &mut Dialogue) -> Option<ShownToken> {
+fn registers(dialogue: &mut Dialogue) -> Option<Box<ShownToken>> {
     let (ask, _, shown) = stranger(dialogue, Element::new("query", ns::REGISTER));
     dialogue.event(Event::Answered(ask, Answer::Unavailable));
     shown

@@ -1,6 +1,6 @@
 //! What is answered to each request.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use metrics::counter;
-use rookery_control::{Control, InviteId, InviteRefused};
+use rookery_control::{Control, InviteId, InviteRefused, WindowSetting};
 use rookery_router::shard::of_somebody_who_may;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::datetime;
@@ -28,6 +28,8 @@ pub(super) struct Shared {
     control: Control,
     options: WebOptions,
     guests: Mutex<Guests>,
+    /// All of them together, as far as they make this node ask the control group.
+    asking: Mutex<Guests>,
     /// Questions to the control group at once.
     questions: Semaphore,
     began: Instant,
@@ -43,7 +45,12 @@ impl Shared {
             requests: options.requests_per_address,
             connections_max: options.connections_per_address_max,
         });
+        let asking = Guests::new(Limits {
+            requests: QUESTIONS,
+            connections_max: 0,
+        });
         Arc::new(Self {
+            asking: Mutex::new(asking),
             control,
             options,
             guests: Mutex::new(guests),
@@ -72,8 +79,20 @@ impl Shared {
             .any(|net| net.contains(&peer))
     }
 
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whether the control group may be asked once more: a flood from many addresses must not keep it from its work.
+    fn may_ask(&self) -> bool {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        asking
+            .ask(Ipv4Addr::UNSPECIFIED.into(), self.now_ms())
+            .is_ok()
+    }
+
     fn guests<T>(&self, run: impl FnOnce(&mut Guests, u64) -> T) -> T {
-        let now_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now_ms = self.now_ms();
         run(
             &mut self.guests.lock().unwrap_or_else(PoisonError::into_inner),
             now_ms,
@@ -87,9 +106,10 @@ impl Shared {
         if !could_be {
             return Standing::Unknown;
         }
-        let Ok(_place) = self.questions.try_acquire() else {
+        let place = self.questions.try_acquire();
+        if place.is_err() || !self.may_ask() {
             return Standing::NotNow;
-        };
+        }
         let checked = self.control.check_invite(None, InviteId::of(token)).await;
         match checked.map(|terms| terms.and_then(|it| of_somebody_who_may(&self.control, it))) {
             Ok(Ok(terms)) => Standing::Good(terms),
@@ -222,6 +242,10 @@ const TOKEN_BYTES: usize = 26;
 
 /// More wait for nothing: the control group has other work.
 const QUESTIONS_MAX: usize = 32;
+
+/// Questions of one node: 50 a second, some more at once. That is a page for each guest of a large party, and a hundredth
+/// of what the control group decides.
+const QUESTIONS: WindowSetting = WindowSetting::fixed(100, 2);
 
 /// Until when `security.txt` says that it can be believed.
 const SECURITY_LIFE: Duration = Duration::from_secs(30 * 86_400);

@@ -47,9 +47,9 @@ pub(super) fn write(question: &Question, out: &mut impl Out) {
             out.text(host);
             out.address(*address);
             out.bytes(iq);
-            if let Some(ShownToken { token, age_ms }) = invite {
-                out.text(token);
-                out.u64(*age_ms);
+            if let Some(shown) = invite {
+                out.text(&shown.token);
+                out.u64(shown.age_ms);
             }
         }
         Question::Admin(question) => write_admin(question, out),
@@ -113,10 +113,10 @@ pub(super) fn read(input: &mut Reader) -> Result<Question, Malformed> {
             address: input.address()?,
             iq: input.bytes()?,
             invite: match kind {
-                5 => Some(ShownToken {
+                5 => Some(Box::new(ShownToken {
                     token: input.text()?,
                     age_ms: input.u64()?,
-                }),
+                })),
                 _ => None,
             },
         },

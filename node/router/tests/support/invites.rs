@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rookery_control::{InviteRefused, Invited, InvitesRefused};
+use rookery_control::{InviteRefused, Invited, InvitesRefused, RegistrationRefused, Unavailable};
 use rookery_router::shard::{InviteReply, InviteRequest, Reply};
 use rookery_router::{InviteOptions, InviteSettings};
 
@@ -42,4 +42,9 @@ impl World {
         };
         Reply::Invite(reply)
     }
+}
+
+/// A refusal without a quorum.
+pub(crate) fn no_quorum() -> RegistrationRefused {
+    RegistrationRefused::Unavailable(Unavailable::NoQuorum)
 }

@@ -18,7 +18,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use rookery_control::{InviteTerms, NameKind, NewInvites, RegistrationRefused, Unavailable};
+use rookery_control::{InviteTerms, NameKind, NewInvites, RegistrationRefused};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
@@ -40,6 +40,8 @@ use rookery_xmpp::xml::{Content, XmlLimits, canonicalize};
 
 pub(crate) use client::Client;
 use client::{Mailbox, Settled};
+#[allow(unused_imports, reason = "each test file uses a part of it")]
+pub(crate) use invites::no_quorum;
 
 /// The moment at which every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -574,11 +576,6 @@ impl World {
             false => reply,
         }
     }
-}
-
-/// A refusal without a quorum.
-pub(crate) fn no_quorum() -> RegistrationRefused {
-    RegistrationRefused::Unavailable(Unavailable::NoQuorum)
 }
 
 /// A JID of a test.

@@ -58,7 +58,7 @@ pub enum Question {
         /// The IQ.
         iq: Bytes,
         /// The token of an invitation that the client has shown before (XEP-0445).
-        invite: Option<ShownToken>,
+        invite: Option<Box<ShownToken>>,
     },
     /// The operator's questions, from the admin API.
     Admin(AdminQuestion),

@@ -34,22 +34,22 @@ impl Preauth {
     }
 
     /// A token is asked about, and no earlier one counts from now on.
-    pub(super) fn ask(&mut self, token: &str) -> ShownToken {
+    pub(super) fn ask(&mut self, token: &str) -> Box<ShownToken> {
         self.good = None;
         self.asked = Some(token.to_owned());
-        ShownToken {
+        Box::new(ShownToken {
             token: token.to_owned(),
             age_ms: 0,
-        }
+        })
     }
 
     /// What goes with a registration.
-    pub(super) fn shown(&self, now: Timestamp) -> Option<ShownToken> {
+    pub(super) fn shown(&self, now: Timestamp) -> Option<Box<ShownToken>> {
         let (token, since) = self.good.as_ref()?;
-        Some(ShownToken {
+        Some(Box::new(ShownToken {
             token: token.clone(),
             age_ms: now.as_millis().saturating_sub(since.as_millis()),
-        })
+        }))
     }
 
     /// The shard has answered; it changes nothing if no token was asked about.

@@ -7,7 +7,7 @@ fn register(address: IpAddr, invite: Option<ShownToken>) -> Question {
         host: "example.net".to_owned(),
         address,
         iq: Bytes::from_static(b"<iq type=\"get\"/>"),
-        invite,
+        invite: invite.map(Box::new),
     }
 }
 

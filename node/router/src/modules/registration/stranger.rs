@@ -47,7 +47,7 @@ struct Applicant {
     host: String,
     address: IpAddr,
     /// The token that it has shown, and what that was found to say.
-    invite: Option<ShownToken>,
+    invite: Option<Box<ShownToken>>,
     terms: Option<InviteTerms>,
 }
 
