@@ -9,7 +9,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod client;
-mod invites;
+pub(crate) mod invites;
 mod names;
 pub(crate) mod streams;
 
@@ -40,8 +40,6 @@ use rookery_xmpp::xml::{Content, XmlLimits, canonicalize};
 
 pub(crate) use client::Client;
 use client::{Mailbox, Settled};
-#[allow(unused_imports, reason = "each test file uses a part of it")]
-pub(crate) use invites::no_quorum;
 
 /// The moment at which every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
