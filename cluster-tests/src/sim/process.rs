@@ -132,8 +132,7 @@ impl Process {
         let renew = renew(control.clone(), node, renewal, served, settings.clone());
         handle.spawn(renew);
         let planted = settings.planted;
-        let budgets =
-            connects.then(|| Budgets::start(&control, (node, life), drift, now, planted));
+        let budgets = connects.then(|| Budgets::start(&control, (node, life), drift, now, planted));
         let hall = hall(id, life, settings, &map, &mailboxes, &handle);
         let local = routes.then_some(&mailboxes);
         let ways = ways(id, life, settings, &map, local, &handle);

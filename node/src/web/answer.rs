@@ -46,7 +46,7 @@ impl Shared {
             connections_max: options.connections_per_address_max,
         });
         let asking = Guests::new(Limits {
-            requests: QUESTIONS,
+            requests: WindowSetting::fixed(QUESTIONS_BURST, 2),
             connections_max: 0,
         });
         Arc::new(Self {
@@ -243,9 +243,9 @@ const TOKEN_BYTES: usize = 26;
 /// More wait for nothing: the control group has other work.
 const QUESTIONS_MAX: usize = 32;
 
-/// Questions of one node: 50 a second, some more at once. That is a page for each guest of a large party, and a hundredth
-/// of what the control group decides.
-const QUESTIONS: WindowSetting = WindowSetting::fixed(100, 2);
+/// Questions of one node at once, and again in each two seconds. That is a page for each guest of a large party, and a
+/// hundredth of what the control group decides.
+const QUESTIONS_BURST: u32 = 100;
 
 /// Until when `security.txt` says that it can be believed.
 const SECURITY_LIFE: Duration = Duration::from_secs(30 * 86_400);
