@@ -11,8 +11,8 @@
 //! | `/.well-known/security.txt` | whom to tell of a hole (RFC 9116), where `web.security_contact` says it |
 //! | `/style.css` | how pages look |
 //!
-//! There is no `/.well-known/host-meta`: XEP-0156 tells ways to connect over WebSocket and BOSH, of which there are none.
-//! No path is ever logged, for it may have a token.
+//! There is no `/.well-known/host-meta`: XEP-0156 tells ways to connect over WebSocket and BOSH, and there are none. No
+//! path is ever logged, for it may have a token.
 
 mod answer;
 mod client;

@@ -164,27 +164,11 @@ impl ControlState {
     fn execute(&mut self, index: u64, command: &Command) -> Outcome {
         match command {
             Command::Reserve { .. } => self.reserve(index, command),
-            Command::Commit { reservation } => {
-                let outcome = self.registrations.commit(*reservation);
-                self.invites
-                    .settle(*reservation, outcome == Outcome::Settled);
-                outcome
-            }
-            Command::Release { reservation } => {
-                let outcome = self.registrations.release(*reservation);
-                if outcome == Outcome::Settled {
-                    self.invites.settle(*reservation, false);
-                }
-                outcome
-            }
-            Command::CreateInvites { invites } => self.invites.create(invites, self.time),
-            Command::RevokeInvites { ids } => self.invites.revoke(ids),
-            Command::CheckInvite { host, id } => {
-                Outcome::InviteChecked(self.invites.check(host.as_deref(), *id, self.time))
-            }
-            Command::ListInvites { after, by } => {
-                Outcome::InvitePage(self.invites.page(*after, by.as_deref()))
-            }
+            Command::Commit { .. } | Command::Release { .. } => self.settle(command),
+            Command::CreateInvites { .. }
+            | Command::RevokeInvites { .. }
+            | Command::CheckInvite { .. }
+            | Command::ListInvites { .. } => self.change_invites(command),
             Command::ConfigureRegistration { policy } => {
                 Outcome::PolicyVersion(self.policy.configure(policy.clone()))
             }

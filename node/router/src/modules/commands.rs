@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A command is a [`Command`] and one line in [`COMMANDS`]. It has one form at most, so what is kept of one that waits
-//! for it is its name only, for [`LIFE`] and in the account's memory: whoever comes back later, or after the account has
-//! moved, begins anew. An account has [`OPEN_MAX`] of them at once; one more ends the oldest.
+//! for it is its name only, for [`LIFE`] and in the account's memory: whoever comes back later, or after the account
+//! has moved, begins anew. An account has [`OPEN_MAX`] of them at once; one more ends the oldest.
 
 use std::time::Duration;
 

@@ -6,9 +6,9 @@
 //! C: <iq type='set'><query xmlns='jabber:iq:register'>…                S: see `registration::stranger`
 //! ```
 //!
-//! The session keeps the token and sends it along (`rookery_session`, `phase::preauth`), so a shard remembers nothing of
-//! it: whichever is asked next finds it in the question. A use is taken with the place in the throttle and settled with
-//! it. What a user has made is worth nothing once that account is gone, disabled or banned.
+//! The session keeps the token and sends it along (`rookery_session`, `phase::preauth`), so a shard remembers nothing
+//! of it: whichever is asked next finds it in the question. A use is taken with the place in the throttle and settled
+//! with it. What a user has made is worth nothing once that account is gone, disabled or banned.
 
 use std::net::IpAddr;
 

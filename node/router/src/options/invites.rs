@@ -4,8 +4,8 @@ use rookery_xmpp::units::Span;
 use serde::{Deserialize, Serialize};
 
 rookery_xmpp::options! {
-    /// Invitations that users make (XEP-0401). Operators make theirs by `rookery admin invites`, and by the same commands
-    /// as users if they are in `server.admins`.
+    /// Invitations that users make (XEP-0401). Operators make theirs by `rookery admin invites`, and by the same
+    /// commands as users if they are in `server.admins`.
     pub struct InviteOptions {
         /// `nobody`; `contacts`: each user may invite people who become the user's contacts; `accounts`: or make
         /// accounts for others, under a name of the user's choice. Whoever lets users invite lets one spammer bring

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{InviteTerms, ShownInvite};
 use crate::state::{
-    ControlState, NameKind, Outcome, RegistrationMode, RegistrationPolicy, ReservationId,
+    Command, ControlState, NameKind, Outcome, RegistrationMode, RegistrationPolicy, ReservationId,
 };
 
 /// What a registration wants.
@@ -47,6 +47,42 @@ impl ControlState {
             Some(shown) => self.reserve_invited(wanted, shown, policy),
             None if policy.mode == RegistrationMode::Invite => Outcome::InviteNeeded,
             None => self.reserve_open(wanted, policy),
+        }
+    }
+
+    /// Settles a place, and the use that goes with it.
+    pub(in crate::state) fn settle(&mut self, command: &Command) -> Outcome {
+        match *command {
+            Command::Commit { reservation } => {
+                let outcome = self.registrations.commit(reservation);
+                let is_used = outcome == Outcome::Settled;
+                self.invites.settle(reservation, is_used);
+                outcome
+            }
+            Command::Release { reservation } => {
+                let outcome = self.registrations.release(reservation);
+                if outcome == Outcome::Settled {
+                    self.invites.settle(reservation, false);
+                }
+                outcome
+            }
+            _ => Outcome::Stale,
+        }
+    }
+
+    /// What operators and users do about invitations.
+    pub(in crate::state) fn change_invites(&mut self, command: &Command) -> Outcome {
+        let (now, invites) = (self.time, &mut self.invites);
+        match command {
+            Command::CreateInvites { invites: new } => invites.create(new, now),
+            Command::RevokeInvites { ids } => invites.revoke(ids),
+            Command::CheckInvite { host, id } => {
+                Outcome::InviteChecked(invites.check(host.as_deref(), *id, now))
+            }
+            Command::ListInvites { after, by } => {
+                Outcome::InvitePage(invites.page(*after, by.as_deref()))
+            }
+            _ => Outcome::Stale,
         }
     }
 
