@@ -37,6 +37,8 @@ class Guest(Client):
                 iq = self.Iq()
                 iq["type"] = "set"
                 iq.append(ElementTree.Element("{urn:xmpp:pars:0}preauth", token=self.token))
+                # slixmpp keeps back what is sent before login, but for registrations.
+                iq.plugins[("register", None)] = iq
                 await iq.send(timeout=STEP_S)
             return await self.registration(*arguments, **named)
         except IqError as error:
