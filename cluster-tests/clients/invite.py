@@ -38,8 +38,9 @@ class Guest(Client):
                 iq["type"] = "set"
                 iq.append(ElementTree.Element("{urn:xmpp:pars:0}preauth", token=self.token))
                 # slixmpp keeps back what is sent before login, but for registrations.
-                iq.plugins[("register", None)] = iq
+                self._always_send_everything = True
                 await iq.send(timeout=STEP_S)
+                self._always_send_everything = False
             return await self.registration(*arguments, **named)
         except IqError as error:
             self.fail(f"refused: {error.condition}")

@@ -30,18 +30,22 @@ pub mod bans;
 pub mod cli;
 pub mod cluster;
 pub mod config;
+mod contact;
 mod drain;
 mod guard;
 pub mod http;
 pub mod metrics;
 mod names;
+mod noticed;
 pub mod operation;
 pub mod operator;
 pub mod quota;
 mod retention;
 pub mod roles;
+mod secret;
 pub mod server;
 pub mod session_settings;
+pub mod watchers;
 pub mod web;
 
 /// The software's name, as it is told to operators.

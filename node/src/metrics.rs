@@ -134,6 +134,18 @@ const COUNTERS: &[(&str, &str)] = &[
         "accounts that were not made because of their names: reserved, protected, confusable with another, gone, taken",
     ),
     (
+        "rookery_registrations_refused_total",
+        "registrations that this node refused, by cause",
+    ),
+    (
+        "rookery_events_lost_total",
+        "events that were not kept, for too many waited for the control group",
+    ),
+    (
+        "rookery_watchers_letters_total",
+        "messages and webhooks that told watchers what happened, by way and whether they arrived",
+    ),
+    (
         "rookery_quota_read_bytes_total",
         "bytes that count towards a traffic budget, by its kind",
     ),
@@ -206,6 +218,10 @@ const GAUGES: &[(&str, &str)] = &[
     (
         "rookery_name_rules_version",
         "the version of the rules about names that this node knows",
+    ),
+    (
+        "rookery_events_untold",
+        "events that nobody who watches was told of yet; all of them where nobody watches",
     ),
     (
         "rookery_quota_floor_ratio",

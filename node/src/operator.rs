@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use rookery_connection::{ConnectionRole, TlsHosts, TlsLoadError};
 use rookery_control::{Control, NameOptions, NameRuleError, NamesRefused, Unavailable};
 use rookery_proto::admin::{Component, HostStatus, Listener, ShowStatusResponse};
+use rookery_router::Contact;
 use rookery_router::environment::Environment;
 use rookery_session::BandwidthOptions;
 use rookery_store::Store;
@@ -17,9 +18,10 @@ use tokio::sync::{Mutex, watch};
 
 use crate::cluster::{Cluster, CredentialsError, RestError};
 use crate::config::{Config, Problems, Role, Source, changed_options};
-use crate::operation::{FilterError, LogHandle};
+use crate::operation::{Ceilings, FilterError, LogHandle, MachineMemory, OpenFiles, mebibytes};
 use crate::quota::QuotaKeeper;
 use crate::session_settings::SessionSettings;
+use crate::watchers::WatcherOptions;
 
 /// The handle: cheap to clone, for any thread.
 #[derive(Clone)]
@@ -45,6 +47,8 @@ pub struct Parts {
     pub sessions: SessionSettings,
     /// The node's part of the traffic budgets.
     pub quota: QuotaKeeper,
+    /// Who is told what happens.
+    pub watchers: watch::Sender<Arc<WatcherOptions>>,
     /// The node's part in a cluster, if it is in one.
     pub cluster: Option<Cluster>,
 }
@@ -191,15 +195,39 @@ impl Operator {
             Some(control),
             shards,
             Some(self.listeners()),
+            Some(self.machine()),
             self.draining(),
         ];
         parts.into_iter().flatten().collect()
+    }
+
+    /// What the node may use of its machine. It works on a machine that is too small, until that is full.
+    fn machine(&self) -> Component {
+        let ceilings = Ceilings::of(&self.0.running.load());
+        let (files, memory) = (OpenFiles::reachable(), MachineMemory::read());
+        let memory = memory.map_or_else(String::new, |memory| {
+            format!(" of {}", mebibytes(memory.bytes))
+        });
+        let detail = format!(
+            "with {} clients {} of {} files, {}{memory} of memory",
+            ceilings.connections,
+            ceilings.files,
+            files.max,
+            mebibytes(ceilings.expected_bytes())
+        );
+        component("machine", true, detail)
     }
 
     /// Where people reach the public pages, if there are any.
     pub fn web_base(&self) -> Option<String> {
         let base = self.0.running.load().web.base_url.clone();
         (!base.is_empty()).then_some(base)
+    }
+
+    /// Whether registration may be opened to strangers.
+    pub fn allows_strangers(&self) -> bool {
+        let contact = self.0.parts.environment.contact.load();
+        contact.options.allows_strangers()
     }
 
     /// How names are checked.
@@ -320,7 +348,10 @@ impl Operator {
         parts.environment.names.store(Arc::new(next.names.clone()));
         let invites = Arc::new(next.invite_settings());
         parts.environment.invites.store(invites);
-        parts.sessions.reconfigure(next);
+        let contact = Contact::new(next.contact.clone());
+        parts.environment.contact.store(Arc::new(contact));
+        parts.watchers.send_replace(Arc::new(next.watchers.clone()));
+        parts.sessions.reconfigure(next, &parts.environment);
         if let Some(serving) = self.0.serving.get() {
             serving.connection.set_login_guard(next.login_guard.clone());
             serving.connection.set_bandwidth(next.bandwidth.clone());
@@ -432,6 +463,8 @@ const LIVE: &[&str] = &[
     "names.",
     "invites.",
     "web.base_url",
+    "contact.",
+    "watchers.",
     "quota.",
     "archive.",
     "router.",

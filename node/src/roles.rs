@@ -16,11 +16,12 @@ use rookery_control::{Control, NodeId};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
-use rookery_router::{RouterRole, StartError as RouterError};
+use rookery_router::{Contact, RouterRole, StartError as RouterError};
 use rookery_session::carrier::{RoutersRef, ShardId};
 use rookery_store::{Backend, ScyllaStore, SqliteStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::{Jid, JidError, prepare_domain};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::admin::Shards;
@@ -32,10 +33,13 @@ use crate::config::{Config, Role};
 use crate::drain;
 use crate::guard;
 use crate::names;
+use crate::noticed;
 use crate::operation::{Folder, FolderError};
 use crate::quota::QuotaKeeper;
 use crate::retention;
+use crate::secret;
 use crate::session_settings::SessionSettings;
+use crate::watchers::{Teller, WatcherOptions};
 
 /// What the roles stand on.
 pub struct Foundation {
@@ -59,6 +63,8 @@ pub struct Foundation {
     pub sessions: SessionSettings,
     /// The node's part of the traffic budgets.
     pub quota: QuotaKeeper,
+    /// Who is told what happens.
+    pub watchers: watch::Sender<Arc<WatcherOptions>>,
 }
 
 /// The roles, running.
@@ -155,11 +161,15 @@ impl Roles {
                 None => configured.await,
             }
         }
-        let secret = folder.secret("decoy.secret")?;
+        let own = folder.secret(SECRET)?;
         let policy = control.policy();
-        let sessions = SessionSettings::new(config, &hosts, &environment, secret, &policy);
+        let sessions = SessionSettings::new(config, &hosts, &environment, own, &policy);
+        let own = (folder.join(SECRET), own);
+        tokio::spawn(secret::agree(control.clone(), sessions.clone(), own));
         let quota = QuotaKeeper::new(config, &control, node, cluster.is_some());
+        let (watchers, _) = watch::channel(Arc::new(config.watchers.clone()));
         Ok(Foundation {
+            watchers,
             store,
             store_user,
             epoch,
@@ -188,6 +198,7 @@ impl Roles {
             quota,
             epoch,
             store_user,
+            watchers,
         } = &foundation;
         let derivations = config.router.derivations_max;
         let services = Services::new(store.clone(), control.clone(), derivations);
@@ -228,8 +239,18 @@ impl Roles {
         }
         tokio::spawn(names::follow(control.watch_names()));
         if config.server.has(Role::Router) {
+            let this = NodeId::new(u64::from(*node)).unwrap_or(NodeId::FIRST);
+            tokio::spawn(noticed::report(control.clone(), this, environment.clone()));
             let (served, first) = (router.clone(), ShardId(0));
             let is_my_turn = move || served.serves(first);
+            let teller = Teller {
+                control: control.clone(),
+                peers: router.peers(),
+                environment: environment.clone(),
+                is_my_turn: is_my_turn.clone(),
+                options: watchers.subscribe(),
+            };
+            tokio::spawn(teller.keep());
             tokio::spawn(retention::keep(
                 store.clone(),
                 environment.clone(),
@@ -397,8 +418,13 @@ fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, Ro
     environment
         .invites
         .store(Arc::new(config.invite_settings()));
+    let contact = Contact::new(config.contact.clone());
+    environment.contact.store(Arc::new(contact));
     Ok(environment)
 }
+
+/// The file of the secret that all nodes share.
+const SECRET: &str = "decoy.secret";
 
 /// The longest way of a stanza through shards and store: an account is read, a message is stored
 /// for it, an error for its sender finds another account that must be read.

@@ -20,7 +20,9 @@ use crate::cluster::ClusterError;
 use crate::config::{Config, Source};
 use crate::http::HttpPort;
 use crate::metrics::Metrics;
-use crate::operation::{Folder, FolderError, LogHandle, OpenFiles, PidFile};
+use crate::operation::{
+    Ceilings, Folder, FolderError, LogHandle, MachineMemory, OpenFiles, PidFile,
+};
 use crate::operator::{FLUSH_MS_MAX, Operator, Parts};
 use crate::roles::{Roles, RolesError};
 use crate::web::{WebError, WebPort};
@@ -157,7 +159,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let mut signals = Signals::receive().map_err(StartError::Signals)?;
         info!(version = crate::VERSION, folder = %config.server.data_dir.display(), "starting");
-        raise_open_files(config.sockets_max())?;
+        take_measure_of_machine(&Ceilings::of(&config))?;
         let folder = Folder::open(&config.server.data_dir)?;
         // A database is waited for, and whoever wants the node to end does not wait with it.
         let foundation = tokio::select! {
@@ -176,9 +178,11 @@ impl Server {
             tls: foundation.tls.clone(),
             sessions: foundation.sessions.clone(),
             quota: foundation.quota.clone(),
+            watchers: foundation.watchers.clone(),
             cluster: foundation.cluster.clone(),
         });
         let (store, tls) = (foundation.store.clone(), foundation.tls.clone());
+        let environment = foundation.environment.clone();
         let roles = Roles::start(&config, foundation)?;
         let within = Duration::from_millis(config.admin.answer_ms_max);
         let shards = Shards::new(roles.routers(), operator.control().clone(), within);
@@ -195,7 +199,7 @@ impl Server {
         let http = HttpPort::start(&config.http.listen, metrics, operator.clone())
             .await
             .map_err(|(address, cause)| StartError::Http { address, cause })?;
-        let web = WebPort::start(&config.web, operator.control().clone(), tls).await?;
+        let web = WebPort::start(&config.web, operator.control().clone(), environment, tls).await?;
         let listeners = listeners(
             &roles,
             &operator,
@@ -329,11 +333,13 @@ fn listeners(
     all
 }
 
-fn raise_open_files(connections_max: usize) -> Result<(), StartError> {
-    let (open, needed) = (OpenFiles::raise(), OpenFiles::needed(connections_max));
+/// Raises the limit on files, and says what the node may use and where the machine is too small for it.
+fn take_measure_of_machine(ceilings: &Ceilings) -> Result<(), StartError> {
+    let (open, needed) = (OpenFiles::raise(), ceilings.files);
     if open.max < OpenFiles::OWN_MIN {
         return Err(StartError::TooFewFiles);
     }
+    let connections_max = ceilings.connections;
     if open.max < needed {
         warn!(
             limit = open.max,
@@ -341,6 +347,22 @@ fn raise_open_files(connections_max: usize) -> Result<(), StartError> {
             connections_max,
             "too few open files for the configured connections: raise LimitNOFILE (systemd) or \
              `ulimit -Hn`, or lower connection.connections_max"
+        );
+    }
+    let memory = MachineMemory::read();
+    let (expected, there) = (ceilings.expected_bytes(), memory.map(|memory| memory.bytes));
+    info!(
+        connections_max,
+        files = needed,
+        files_max = open.max,
+        memory_expected_mib = expected >> 20,
+        memory_mib = there.map(|bytes| bytes >> 20),
+        "ceilings"
+    );
+    if there.is_some_and(|there| there < expected) {
+        warn!(
+            "more memory is expected to be used than there is once all connections are taken: `rookery check` shows \
+             by what"
         );
     }
     Ok(())

@@ -8,6 +8,7 @@ use rookery_control::{Policy, RegistrationMode};
 use rookery_router::environment::Environment;
 use rookery_router::modules::caps;
 use rookery_session::{HostConfig, SessionConfig, SessionOptions};
+use rookery_xmpp::element::Element;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -25,7 +26,7 @@ impl SessionSettings {
         decoy_secret: [u8; 32],
         policy: &Policy,
     ) -> Self {
-        let caps = caps::feature(&environment.modules);
+        let caps = server_caps(environment);
         let registration = is_open(policy);
         let host = |domain: &String| HostConfig {
             domain: domain.clone(),
@@ -46,10 +47,22 @@ impl SessionSettings {
     }
 
     /// Takes over the options of a configuration that was read again.
-    pub fn reconfigure(&self, config: &Config) {
-        let options = options(config);
+    pub fn reconfigure(&self, config: &Config, environment: &Environment) {
+        let (options, caps) = (options(config), server_caps(environment));
+        self.0.rcu(|old| {
+            let mut next = SessionConfig::clone(old);
+            next.options = options.clone();
+            for host in &mut next.hosts {
+                host.caps = Some(caps.clone());
+            }
+            next
+        });
+    }
+
+    /// Names without an account pretend to have salts by this secret from now on.
+    pub fn set_decoy_secret(&self, secret: [u8; 32]) {
         self.0.rcu(|old| SessionConfig {
-            options: options.clone(),
+            decoy_secret: secret,
             ..SessionConfig::clone(old)
         });
     }
@@ -76,6 +89,11 @@ impl SessionSettings {
     }
 }
 
+/// What the server can do, which its contact addresses are part of.
+fn server_caps(environment: &Environment) -> Element {
+    caps::feature(&environment.modules, &environment.contact.load().options)
+}
+
 fn is_open(policy: &Policy) -> bool {
     policy.registration.mode != RegistrationMode::Closed
 }
@@ -97,8 +115,8 @@ fn options(config: &Config) -> SessionOptions {
 #[cfg(test)]
 mod tests {
     use rookery_control::RegistrationPolicy;
-    use rookery_router::RouterOptions;
     use rookery_router::modules::{Registry, all};
+    use rookery_router::{Contact, ContactOptions, RouterOptions};
     use rookery_xmpp::clock::Timestamp;
 
     use super::*;
@@ -114,7 +132,7 @@ mod tests {
         }
     }
 
-    fn settings(config: &Config) -> SessionSettings {
+    fn settings(config: &Config) -> (SessionSettings, Arc<Environment>) {
         let (hosts, modules) = (["a.example".to_owned()], Registry::new(all()));
         let environment = Environment::new(
             hosts.clone(),
@@ -124,19 +142,29 @@ mod tests {
             Timestamp(0),
         );
         let closed = policy(RegistrationMode::Closed);
-        SessionSettings::new(config, &hosts, &environment, [7; 32], &closed)
+        let settings = SessionSettings::new(config, &hosts, &environment, [7; 32], &closed);
+        (settings, environment)
     }
 
     #[test]
     fn unknown_names_pretend_to_the_iterations_of_new_accounts() {
         let mut config = Config::default();
         config.router.scram_iterations = 4_096;
-        let settings = settings(&config);
+        let (settings, environment) = settings(&config);
         assert_eq!(settings.shared().load().options.decoy_iterations, [4_096]);
         config.router.scram_iterations = 20_000;
         config.session.decoy_iterations = vec![4_096];
-        settings.reconfigure(&config);
+        let before = settings.shared().load().hosts[0].caps.clone();
+        let abuse = vec!["mailto:abuse@a.example".to_owned()];
+        environment
+            .contact
+            .store(Arc::new(Contact::new(ContactOptions {
+                abuse,
+                ..ContactOptions::default()
+            })));
+        settings.reconfigure(&config, &environment);
         let now = settings.shared().load_full();
+        assert_ne!(now.hosts[0].caps, before, "they tell whom to complain to");
         assert_eq!(now.options.decoy_iterations, [4_096, 20_000]);
         assert_eq!(
             (now.hosts[0].domain.as_str(), now.decoy_secret),
@@ -146,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn registration_is_offered_as_the_policy_has_it() {
-        let settings = settings(&Config::default());
+        let (settings, _) = settings(&Config::default());
         let offered = || settings.shared().load().hosts[0].registration;
         assert!(!offered());
         let (sender, receiver) = watch::channel(Arc::new(policy(RegistrationMode::On)));

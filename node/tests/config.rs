@@ -144,11 +144,6 @@ const WRONG: &[Wrong] = &[
         4,
         &["`web.base_url`", "https://example.org"],
     ),
-    (
-        "[server]\nhosts = [\"a.example\"]\n[web]\nsecurity_contact = [\"a@b\\nX: y\"]\n",
-        4,
-        &["`web.security_contact`", "mailto:security@example.org"],
-    ),
 ];
 
 #[test]

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use rookery_node::cli::Failure;
 use rookery_node::config::Source;
+use rookery_node::operation::Ceilings;
 
 #[test]
 fn each_configuration_is_one_that_a_server_starts_with() {
@@ -79,6 +80,34 @@ fn each_unit_is_not_started_again_after_what_no_restart_mends() {
             "{}",
             unit.display()
         );
+    }
+}
+
+#[test]
+fn each_unit_may_open_the_files_that_its_configuration_needs() {
+    let folder = repository().join("deploy");
+    let units = [
+        ("rookery", "all-in-one"),
+        ("rookery-connection", "connection"),
+        ("rookery-router", "router"),
+        ("rookery-control", "control"),
+    ];
+    for (unit, configuration) in units {
+        let source = Source {
+            file: Some(folder.join(format!("config/{configuration}.toml"))),
+            ..Source::default()
+        };
+        let needed = Ceilings::of(&source.load_checked().expect("it loads")).files;
+        let unit = folder.join(format!("systemd/{unit}.service"));
+        let text = std::fs::read_to_string(&unit).expect("a unit");
+        let mut lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("LimitNOFILE="));
+        let limit: u64 = lines
+            .next()
+            .and_then(|limit| limit.parse().ok())
+            .expect("a limit");
+        assert!(limit >= needed, "{}: {limit} of {needed}", unit.display());
     }
 }
 

@@ -165,7 +165,7 @@ fn with_pages() -> (Cluster, u16) {
         "web.base_url=https://localhost/",
         "web.proxy_trusted=[\"127.0.0.1/32\"]",
         "web.requests_per_address=20/1m",
-        "web.security_contact=[\"mailto:security@example.org\"]",
+        "contact.security=[\"mailto:security@example.org\"]",
     ];
     (Cluster::init_with("nest", &more), port)
 }

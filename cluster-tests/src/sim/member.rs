@@ -227,6 +227,7 @@ impl Member {
             | Effect::Bans(_)
             | Effect::Guard(_)
             | Effect::Names(_)
+            | Effect::Events(_)
             | Effect::EndedLeases(_) => {}
         }
     }

@@ -20,12 +20,14 @@ use crate::raft::{
 };
 use crate::remote::{Link, Remote, Updates};
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, GuardList, NameForms, NameRules, NodeId, Outcome,
-    Policy, RegistrationPolicy, ReservationId, ShardMap, ShownInvite,
+    BanList, Command, Directory, EndedLeases, EventsHead, GuardList, Listing, NameForms, NameRules,
+    NodeId, Outcome, Policy, RefusalCause, RegistrationMode, RegistrationPolicy, ReservationId,
+    ShardMap, ShownInvite,
 };
 
 mod bans;
 mod cluster;
+mod events;
 mod guard;
 mod invites;
 mod names;
@@ -70,6 +72,7 @@ struct Inner {
     guard: watch::Receiver<Arc<GuardList>>,
     names: watch::Receiver<Arc<NameRules>>,
     ended_leases: watch::Receiver<Arc<EndedLeases>>,
+    events: watch::Receiver<EventsHead>,
     timeout: Duration,
 }
 
@@ -148,6 +151,7 @@ impl Control {
         let (blocks, guard) = watch::channel(Arc::default());
         let (rules, names) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
+        let (heads, events) = watch::channel(EventsHead::default());
         let mut driver = Driver::new(DriverParts {
             machine: RaftMachine::new(machine, recovered).map_err(raft_error)?,
             store,
@@ -177,6 +181,9 @@ impl Control {
             publish_ended_leases: Box::new(move |ended| {
                 endings.send_replace(ended);
             }),
+            publish_events: Box::new(move |head| {
+                heads.send_replace(head);
+            }),
         });
         driver.start().map_err(raft_error)?;
         let failure = driver.spawn()?;
@@ -191,6 +198,7 @@ impl Control {
             guard,
             names,
             ended_leases,
+            events,
             timeout,
         })))
     }
@@ -211,6 +219,7 @@ impl Control {
         let (blocks, guard) = watch::channel(Arc::default());
         let (rules, names) = watch::channel(Arc::default());
         let (endings, ended_leases) = watch::channel(Arc::default());
+        let (heads, events) = watch::channel(EventsHead::default());
         let published = Arc::clone(&policy);
         let updates = Updates {
             policy: Box::new(move |policy| {
@@ -225,6 +234,7 @@ impl Control {
             guard: blocks,
             names: rules,
             ended_leases: endings,
+            events: heads,
         };
         let control = Self(Arc::new(Inner {
             way: Way::Remote(Remote::new(link, node, incarnation, options)),
@@ -237,6 +247,7 @@ impl Control {
             guard,
             names,
             ended_leases,
+            events,
             timeout: Duration::from_millis(options.proposal_timeout_ms) + GRACE,
         }));
         (control, updates)
@@ -270,6 +281,9 @@ impl Control {
             name,
             now,
         } = reserve;
+        if let Some(refused) = self.refused_here(address) {
+            return Err(refused);
+        }
         let command = Command::Reserve {
             forms: Some(NameForms::of(&name)),
             host,
@@ -279,6 +293,7 @@ impl Control {
         };
         match self.propose(command, now).await? {
             Outcome::Closed => Err(RegistrationRefused::Closed),
+            Outcome::Refused(cause) => Err(RegistrationRefused::Refused(cause)),
             Outcome::InviteNeeded => Err(RegistrationRefused::InviteNeeded),
             Outcome::InviteRefused(refused) => Err(refused.into()),
             Outcome::NameWithheld { by, kind } => {
@@ -293,6 +308,23 @@ impl Control {
                 retry_after_ms,
             }),
             outcome => Ok(outcome),
+        }
+    }
+
+    /// Whether the policy, as this node knows it, lets nobody in from there: a flood from a network that is blocked costs
+    /// the group nothing. A node that has heard of no policy yet asks.
+    fn refused_here(&self, address: IpAddr) -> Option<RegistrationRefused> {
+        let policy = self.policy();
+        if policy.version == 0 {
+            return None;
+        }
+        match policy.lists.judge(address) {
+            Listing::Blocked => Some(RegistrationRefused::Refused(RefusalCause::Blocked)),
+            Listing::NotAllowed => Some(RegistrationRefused::Refused(RefusalCause::NotAllowed)),
+            _ if policy.registration.mode == RegistrationMode::Closed => {
+                Some(RegistrationRefused::Closed)
+            }
+            Listing::Allowed | Listing::Unlisted => None,
         }
     }
 

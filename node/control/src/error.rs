@@ -1,7 +1,10 @@
 //! What callers of the control group are told, by whose fault it is.
 
 use crate::raft::StoreError;
-use crate::state::{InviteRefused, Invites, NameKind, NameRules, ShardRefusal, WindowKind};
+use crate::state::{
+    InviteRefused, Invites, NameKind, NameRules, RefusalCause, RegistrationLists, ShardRefusal,
+    WindowKind,
+};
 
 /// The control group cannot answer now. Whether the request takes effect later is unknown; a reservation made that
 /// way expires by itself. Towards clients: `wait/resource-constraint`.
@@ -60,7 +63,38 @@ pub enum RegistrationRefused {
     /// The invitation that was shown is worth nothing.
     #[error(transparent)]
     Invite(#[from] InviteRefused),
+    /// From that address, or in that way, nobody registers.
+    #[error("registration refused: {}", .0.as_str())]
+    Refused(RefusalCause),
     /// It cannot be decided, so nobody is let through.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl RegistrationRefused {
+    /// The cause, as refusals are counted.
+    pub fn cause(&self) -> RefusalCause {
+        match *self {
+            Self::Closed => RefusalCause::Closed,
+            Self::Throttled { window, .. } => window.into(),
+            Self::Name(kind) => kind.into(),
+            Self::InviteNeeded | Self::Invite(_) => RefusalCause::Invite,
+            Self::Refused(cause) => cause,
+            Self::Unavailable(_) => RefusalCause::Unavailable,
+        }
+    }
+}
+
+/// Why the lists of networks are as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListsRefused {
+    /// There are as many networks as may be. The caller's to solve: one can stand for many.
+    #[error(
+        "the list is full: it has room for {} networks",
+        RegistrationLists::NETWORKS_MAX
+    )]
+    Full,
+    /// It is unknown whether the change was made.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

@@ -62,6 +62,7 @@ pub(crate) fn registration(decision: &Result<ReservationId, RegistrationRefused>
         Err(RegistrationRefused::Name(kind)) => (kind.as_str(), ""),
         Err(RegistrationRefused::InviteNeeded) => ("invite_needed", ""),
         Err(RegistrationRefused::Invite(refused)) => ("invite", refused.as_str()),
+        Err(RegistrationRefused::Refused(cause)) => (cause.as_str(), ""),
         Err(RegistrationRefused::Unavailable(unavailable)) => ("unavailable", unavailable.as_str()),
     };
     counter!("rookery_control_registrations_total", "decision" => decision, "window" => window)

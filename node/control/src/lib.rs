@@ -37,8 +37,8 @@ mod window;
 
 pub use client::{Control, Granted, Invited, NamesChanged, Reserve};
 pub use error::{
-    BansRefused, InvitesRefused, NamesRefused, NodesRefused, RegistrationRefused, SettleError,
-    ShardsRefused, StartError, Unavailable,
+    BansRefused, InvitesRefused, ListsRefused, NamesRefused, NodesRefused, RegistrationRefused,
+    SettleError, ShardsRefused, StartError, Unavailable,
 };
 pub use options::{
     ControlOptions, GuardOptions, NameOptions, QuotaOptions, RegistrationChoice,
@@ -47,15 +47,17 @@ pub use options::{
 pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
-    Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, Command, Directory, EndedLeases,
-    Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, Invite,
-    InviteId, InviteIdError, InviteKind, InvitePage, InviteRefused, InviteTerms, Invites,
-    LeaseStanding, LoginReport, Member, NameForms, NameKind, NameRule, NameRuleError, NameRules,
-    NewInvites, Node, NodeId, NodeRole, Outcome, Placement, Policy, Proposal, QuotaGrant,
-    QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal,
-    QuotaReport, QuotaWant, RegistrationMode, RegistrationPolicy, Renewal, RequestId,
-    ReservationId, ShardChange, ShardMap, ShardPolicy, ShardRefusal, ShownInvite, ThrottleKey,
-    ThrottleKeyError, ThrottleReport, ThrottleUse, TokenHash, WindowKind, decode_changes,
-    encode_changes, networks,
+    Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, ClusterSecret, Command, Directory,
+    EndedLeases, Event, EventKind, EventKindError, Events, EventsHead, Guard, GuardBlock,
+    GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, Invite, InviteId, InviteIdError,
+    InviteKind, InvitePage, InviteRefused, InviteTerms, Invites, LeaseStanding, ListChange,
+    Listing, LoginReport, Member, NameForms, NameKind, NameRule, NameRuleError, NameRules, Network,
+    NetworkError, NewEvent, NewInvites, Node, NodeId, NodeRole, Outcome, OverloadRule, Placement,
+    Policy, Proposal, QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy,
+    QuotaRate, QuotaRenewal, QuotaReport, QuotaWant, RefusalCause, RefusalCounts, RefusalHour,
+    Refusals, RegistrationLists, RegistrationMode, RegistrationPolicy, Renewal, RequestId,
+    ReservationId, RouterReport, ShardChange, ShardMap, ShardPolicy, ShardRefusal, ShownInvite,
+    ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse, TokenHash, WindowKind,
+    decode_changes, encode_changes, networks,
 };
 pub use window::{Window, WindowError, WindowSetting};

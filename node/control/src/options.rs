@@ -2,14 +2,19 @@
 
 mod names;
 
+use std::sync::Arc;
+
 pub use names::{NameOptions, TombstoneSetting};
 
 use rookery_xmpp::options;
 use rookery_xmpp::units::{Rate, Span};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{GuardLimits, QuotaPolicy, QuotaRate, RegistrationMode, RegistrationPolicy};
-use crate::window::WindowSetting;
+use crate::state::{
+    GuardLimits, Network, OverloadRule, QuotaPolicy, QuotaRate, RegistrationLists,
+    RegistrationMode, RegistrationPolicy,
+};
+use crate::window::{Window, WindowSetting};
 
 options! {
     /// Who may make an account over XMPP, and how fast. These are the values of the configuration; the admin API can
@@ -37,6 +42,27 @@ options! {
         pub per_host: WindowSetting = WindowSetting::fixed(100, 3_600), "registrations / time";
         /// Over all hosts and addresses: the last line against a botnet that has an address for every account.
         pub in_all: WindowSetting = WindowSetting::fixed(300, 3_600), "registrations / time";
+        /// The same as a `per_address` of one registration in so many seconds, in the word that other servers have for
+        /// it; 0 leaves it to `per_address`. Only one of the two may be given.
+        pub min_seconds_between_registrations: u64 = 0, "s";
+        /// Networks, as in `192.0.2.0/24`, whose registrations no window counts: a school or an office whose people all
+        /// come on one day. They take no place from others. `rookery admin throttle allow` changes the list while the
+        /// server runs.
+        pub allow: Vec<Network> = Vec::new(), "";
+        /// Networks from which nobody registers; a network here wins over one in `allow`. Who has an account still logs
+        /// in from there. `rookery admin throttle block` changes the list while the server runs.
+        pub block: Vec<Network> = Vec::new(), "";
+        /// Whether only the networks in `allow` register, for a server that is open to its own house.
+        pub allow_only: bool = false, "";
+        /// What happens while the throttle remembers as many registrations as it may (50,000): `refuse` lets nobody in,
+        /// `allow_listed` still lets in the networks in `allow`.
+        pub overload: OverloadRule = OverloadRule::AllowListed, "";
+        /// For how long nobody registers from the IPv4 /24 or IPv6 /48 that fills the throttle more than any other, if
+        /// it holds a hundredth of it; `0s` for not at all. Who behind that network is innocent waits as well.
+        pub overload_block: Span = Span::from_ms(3_600_000), "";
+        /// How often registrations may meet one limit within an hour before that is an event, of which watchers are
+        /// told; 0 for never. A mistake in a script meets a limit some times, a flood meets it thousands of times.
+        pub limited_often: u32 = 100, "refusals";
         /// How long an attempt may hold its place before the account exists. Longer than the slowest account creation
         /// (two time-outs of a database), short enough that crashed attempts soon give their place back. Taken as
         /// 1 s at least and 1 h at most.
@@ -74,13 +100,34 @@ impl RegistrationOptions {
     pub fn policy(&self) -> RegistrationPolicy {
         RegistrationPolicy {
             mode: self.mode.into(),
-            per_address: self.per_address,
+            per_address: self.per_address_window(),
             per_prefix_24: self.per_prefix_24,
             per_prefix_64: self.per_prefix_64,
             per_prefix_48: self.per_prefix_48,
             per_host: self.per_host,
             in_all: self.in_all,
             reservation_ms: self.reservation_ms,
+            lists: Arc::new(self.lists()),
+            overload: self.overload,
+            overload_block_ms: self.overload_block.as_ms().into(),
+            limited_often: self.limited_often,
+        }
+    }
+
+    fn per_address_window(&self) -> WindowSetting {
+        match Window::new(1, self.min_seconds_between_registrations) {
+            Ok(window) => WindowSetting(Some(window)),
+            // It is 0: what is too long was refused with the configuration.
+            Err(_) => self.per_address,
+        }
+    }
+
+    fn lists(&self) -> RegistrationLists {
+        let set = |networks: &[Network]| networks.iter().map(|network| network.0).collect();
+        RegistrationLists {
+            allow: set(&self.allow),
+            block: set(&self.block),
+            allow_only: self.allow_only,
         }
     }
 }
@@ -236,6 +283,15 @@ mod tests {
         let open = read(r#"{"mode": "on", "per_address": "1/1d", "per_host": "off"}"#).unwrap();
         assert_eq!(open.per_address, WindowSetting::fixed(1, 86_400));
         assert_eq!(open.per_host, WindowSetting(None));
+        let listed = read(
+            r#"{"min_seconds_between_registrations": 60, "allow": ["192.0.2.7/24"], "block": ["2001:db8::1"]}"#,
+        );
+        let listed = listed.unwrap().policy();
+        assert_eq!(listed.per_address, WindowSetting::fixed(1, 60));
+        let network = |text: &str| text.parse().unwrap();
+        assert_eq!(listed.lists.allow, [network("192.0.2.0/24")].into());
+        assert_eq!(listed.lists.block, [network("2001:db8::1/128")].into());
+        assert!(read(r#"{"allow": ["nowhere"]}"#).is_err());
         assert!(read(r#"{"per_adress": "1/1d"}"#).is_err());
         let off = read(r#"{"mode": "off"}"#).unwrap_err().to_string();
         assert!(

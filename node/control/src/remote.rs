@@ -18,8 +18,8 @@ use crate::error::Unavailable;
 use crate::options::ControlOptions;
 use crate::raft::ControlStatus;
 use crate::state::{
-    BanList, BanUpdate, Command, Directory, EndedLeases, GuardList, GuardUpdate, NameRules, NodeId,
-    Outcome, Policy, Proposal, RequestId, ShardChange, ShardMap,
+    BanList, BanUpdate, Command, Directory, EndedLeases, EventsHead, GuardList, GuardUpdate,
+    NameRules, NodeId, Outcome, Policy, Proposal, RequestId, ShardChange, ShardMap,
 };
 
 /// The answer to one try.
@@ -45,6 +45,7 @@ pub struct Updates {
     pub(crate) guard: watch::Sender<Arc<GuardList>>,
     pub(crate) names: watch::Sender<Arc<NameRules>>,
     pub(crate) ended_leases: watch::Sender<Arc<EndedLeases>>,
+    pub(crate) events: watch::Sender<EventsHead>,
 }
 
 impl Updates {
@@ -80,6 +81,15 @@ impl Updates {
             if newer {
                 *known = Arc::new(rules);
             }
+            newer
+        });
+    }
+
+    /// Something has happened, or was told. What is older than is known is passed over.
+    pub fn events(&self, head: EventsHead) {
+        self.events.send_if_modified(|known| {
+            let newer = head > *known;
+            *known = head.max(*known);
             newer
         });
     }

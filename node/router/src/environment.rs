@@ -11,7 +11,9 @@ use rookery_store::name::Tombstone;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 
+use crate::contact::Contact;
 use crate::modules::Registry;
+use crate::noticed::Noticed;
 use crate::{ArchiveOptions, InviteSettings, RouterOptions};
 
 /// The surroundings of a shard: its hosts, its options, its modules.
@@ -28,6 +30,10 @@ pub struct Environment {
     pub names: ArcSwap<NameOptions>,
     /// Whom users may invite; replaced like the options.
     pub invites: ArcSwap<InviteSettings>,
+    /// How people reach whoever runs the server; replaced like the options.
+    pub contact: ArcSwap<Contact>,
+    /// What the control group is to hear of: refused registrations, and events.
+    pub noticed: Noticed,
     /// How many shards there are; fixed at start, unlike the other options.
     pub shards: u16,
     /// The modules.
@@ -55,6 +61,8 @@ impl Environment {
             archive: ArcSwap::default(),
             names: ArcSwap::default(),
             invites: ArcSwap::default(),
+            contact: ArcSwap::default(),
+            noticed: Noticed::default(),
             modules,
             unacked_bytes: Arc::default(),
             started,

@@ -18,15 +18,19 @@
 
 pub mod account;
 pub mod carrier;
+mod contact;
 pub mod environment;
 mod lease;
 pub mod modules;
+mod noticed;
 pub mod options;
 mod ownership;
 pub mod role;
 pub mod shard;
 
+pub use contact::{Contact, ContactOptions};
 pub use lease::Lease;
+pub use noticed::Noticed;
 pub use options::{
     ArchiveDefault, ArchiveOptions, InviteOptions, InviteSettings, InvitesBy, PASSWORD_BYTES_MAX,
     RouterOptions,

@@ -141,6 +141,11 @@ impl RouterRole {
         self.surroundings.routers.clone()
     }
 
+    /// The way to the shards for stanzas that the server itself sends.
+    pub fn peers(&self) -> Arc<dyn Peers> {
+        self.surroundings.peers.clone()
+    }
+
     /// Whether a shard is served here.
     pub fn serves(&self, shard: ShardId) -> bool {
         self.surroundings.carrier.serves(shard)

@@ -11,6 +11,7 @@ mod authorization;
 mod backup;
 mod bans;
 mod control_group;
+mod events;
 mod freshness;
 mod guard;
 mod health;

@@ -9,6 +9,7 @@ use rookery_proto::DESCRIPTORS;
 use rookery_proto::admin::backup_server::BackupServer;
 use rookery_proto::admin::bans_server::BansServer;
 use rookery_proto::admin::control_group_server::ControlGroupServer;
+use rookery_proto::admin::events_server::EventsServer;
 use rookery_proto::admin::guard_server::GuardServer;
 use rookery_proto::admin::invites_server::InvitesServer;
 use rookery_proto::admin::names_server::NamesServer;
@@ -31,6 +32,7 @@ use super::authorization::AuthorizationLayer;
 use super::backup::BackupService;
 use super::bans::BansService;
 use super::control_group::ControlGroupService;
+use super::events::EventsService;
 use super::guard::GuardService;
 use super::health;
 use super::invites::InvitesService;
@@ -161,9 +163,10 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
     let group = ControlGroupServer::new(ControlGroupService::new(operator.clone()));
     let bans = BansServer::new(BansService::new(operator.clone()));
     let throttle = ThrottleServer::new(ThrottleService::new(control.clone()));
-    let guard = GuardServer::new(GuardService::new(control.clone()));
+    let events = EventsServer::new(EventsService::new(control.clone()));
+    let guard = GuardServer::new(GuardService::new(control));
     let quota = QuotaServer::new(QuotaService::new(&operator, shards));
-    let registration = RegistrationServer::new(RegistrationService::new(control));
+    let registration = RegistrationServer::new(RegistrationService::new(operator.clone()));
     let (reporter, health) = tonic_health::server::health_reporter();
     tokio::spawn(health::follow(reporter, operator.clone()));
     let server = ServerServer::new(ServerService::new(operator));
@@ -184,6 +187,7 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
         .add_service(quota)
         .add_service(bans)
         .add_service(throttle)
+        .add_service(events)
         .add_service(guard)
         .add_service(invites)
         .add_service(names)

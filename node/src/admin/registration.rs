@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use rookery_control::{
-    Control, Policy, RegistrationMode, RegistrationPolicy, Unavailable, WindowSetting,
+    Control, OverloadRule, Policy, RegistrationMode, RegistrationPolicy, Unavailable, WindowSetting,
 };
 use rookery_proto::admin::registration_server::Registration;
 use rookery_proto::admin::{
@@ -13,14 +13,35 @@ use rookery_proto::admin::{
 };
 use tonic::{Request, Response, Status};
 
+use crate::operator::Operator;
+
 /// Answers for the registration policy.
 pub(super) struct RegistrationService {
+    operator: Operator,
     control: Control,
 }
 
 impl RegistrationService {
-    pub(super) fn new(control: Control) -> Self {
-        Self { control }
+    pub(super) fn new(operator: Operator) -> Self {
+        let control = operator.control().clone();
+        Self { operator, control }
+    }
+
+    /// Refuses to let strangers in where they have nobody to complain to.
+    fn check_contact(
+        &self,
+        before: RegistrationMode,
+        wanted: RegistrationMode,
+        force: bool,
+    ) -> Result<(), Status> {
+        let opens = wanted.is_open_to_strangers() && !before.is_open_to_strangers();
+        if !opens || force || self.operator.allows_strangers() {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(
+            "registration would be open to strangers, and `contact.abuse` names nobody to complain to: \
+             set it in the configuration and reload, or insist with --force",
+        ))
     }
 
     /// The policy as the control group has it, not as this node last heard of it.
@@ -37,7 +58,7 @@ impl Registration for RegistrationService {
     ) -> Result<Response<ShowRegistrationResponse>, Status> {
         let policy = self.policy().await?;
         Ok(Response::new(ShowRegistrationResponse {
-            policy: Some(to_api(&policy.registration)),
+            policy: Some(to_api(&policy)),
             version: policy.version,
             overridden: policy.registration_overridden,
         }))
@@ -48,7 +69,8 @@ impl Registration for RegistrationService {
         request: Request<SetRegistrationRequest>,
     ) -> Result<Response<SetRegistrationResponse>, Status> {
         let request = request.into_inner();
-        let mut wanted = self.policy().await?.registration.as_ref().clone();
+        let before = self.policy().await?;
+        let mut wanted = before.registration.as_ref().clone();
         wanted.mode = match request.mode() {
             ApiMode::Unspecified => wanted.mode,
             ApiMode::Unthrottled => RegistrationMode::Off,
@@ -56,13 +78,29 @@ impl Registration for RegistrationService {
             ApiMode::Closed => RegistrationMode::Closed,
             ApiMode::Invite => RegistrationMode::Invite,
         };
+        self.check_contact(before.registration.mode, wanted.mode, request.force)?;
         set_windows(&mut wanted, &request.windows)?;
+        wanted.overload = match request.overload.as_str() {
+            "" => wanted.overload,
+            "refuse" => OverloadRule::Refuse,
+            "allow_listed" => OverloadRule::AllowListed,
+            other => {
+                let why = format!("`overload` cannot be `{other}`: refuse or allow_listed");
+                return Err(Status::invalid_argument(why));
+            }
+        };
+        let block_ms = request.overload_block_ms;
+        wanted.overload_block_ms = block_ms.unwrap_or(wanted.overload_block_ms);
+        wanted.limited_often = request.limited_often.unwrap_or(wanted.limited_often);
         let version = self
             .control
             .set_registration(wanted.clone())
             .await
             .map_err(unavailable)?;
-        let policy = Some(to_api(&wanted));
+        let policy = Some(to_api(&Policy {
+            registration: wanted.into(),
+            ..before
+        }));
         Ok(Response::new(SetRegistrationResponse { policy, version }))
     }
 
@@ -75,7 +113,7 @@ impl Registration for RegistrationService {
             .await
             .map_err(unavailable)?;
         let policy = self.policy().await?;
-        let (version, policy) = (policy.version, Some(to_api(&policy.registration)));
+        let (version, policy) = (policy.version, Some(to_api(&policy)));
         Ok(Response::new(ResetRegistrationResponse { policy, version }))
     }
 }
@@ -106,7 +144,9 @@ fn set_windows(
     Ok(())
 }
 
-fn to_api(policy: &RegistrationPolicy) -> ApiPolicy {
+fn to_api(policy: &Policy) -> ApiPolicy {
+    let count = |networks: usize| u32::try_from(networks).unwrap_or(u32::MAX);
+    let (lists, policy) = (&policy.lists, &policy.registration);
     let mode = match policy.mode {
         RegistrationMode::Off => ApiMode::Unthrottled,
         RegistrationMode::On => ApiMode::On,
@@ -121,6 +161,12 @@ fn to_api(policy: &RegistrationPolicy) -> ApiPolicy {
         per_prefix_48: to_window(policy.per_prefix_48),
         per_host: to_window(policy.per_host),
         in_all: to_window(policy.in_all),
+        overload: policy.overload.as_str().to_owned(),
+        overload_block_ms: policy.overload_block_ms,
+        limited_often: policy.limited_often,
+        networks_allowed: count(lists.allow.len()),
+        networks_blocked: count(lists.block.len()),
+        allow_only: lists.allow_only,
     }
 }
 

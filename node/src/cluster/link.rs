@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::counter;
 use rookery_control::{
-    BanUpdate, ControlStatus, EndedLeases, GuardUpdate, Link, NameRules, NodeId, NodeRole, Outcome,
-    Policy, Proposal, Try, Unavailable, Updates, decode_changes,
+    BanUpdate, ControlStatus, EndedLeases, EventsHead, GuardUpdate, Link, NameRules, NodeId,
+    NodeRole, Outcome, Policy, Proposal, Try, Unavailable, Updates, decode_changes,
 };
 use rookery_proto::control::control_client::ControlClient;
 use rookery_proto::control::{
@@ -193,6 +193,11 @@ impl GrpcLink {
                     if let Ok(names) = NameRules::decode(&event.names) {
                         known.names_version = names.version();
                         updates.names(names);
+                    }
+                    if event.events_newest > 0 {
+                        let (newest, told) = (event.events_newest, event.events_told);
+                        (known.events_newest, known.events_told) = (newest, told);
+                        updates.events(EventsHead { newest, told });
                     }
                     if let Ok(ended) = EndedLeases::decode(&event.ended_leases) {
                         known.ended_leases_version = ended.version;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use rookery_control::{
-    BanList, Control, Directory, EndedLeases, GuardList, NameRules, NodeId, Policy, ShardMap,
-    encode_changes,
+    BanList, Control, Directory, EndedLeases, EventsHead, GuardList, NameRules, NodeId, Policy,
+    ShardMap, encode_changes,
 };
 use rookery_proto::control::{WatchEvent, WatchRequest};
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ pub(super) struct News {
     blocks: watch::Receiver<Arc<GuardList>>,
     names: watch::Receiver<Arc<NameRules>>,
     endings: watch::Receiver<Arc<EndedLeases>>,
+    heads: watch::Receiver<EventsHead>,
     /// What the node has, or was told.
     told: WatchRequest,
 }
@@ -35,6 +36,7 @@ impl News {
             blocks: control.watch_guard(),
             names: control.watch_names(),
             endings: control.watch_ended_leases(),
+            heads: control.watch_events(),
             told,
         }
     }
@@ -84,6 +86,15 @@ impl News {
             told.ended_leases_version = ended.version;
             event.ended_leases = ended.encode().into();
         }
+        let head = *self.heads.borrow_and_update();
+        let heard = EventsHead {
+            newest: told.events_newest,
+            told: told.events_told,
+        };
+        if head > heard {
+            (told.events_newest, told.events_told) = (head.newest, head.told);
+            (event.events_newest, event.events_told) = (head.newest, head.told);
+        }
         let is_news = event != WatchEvent::default();
         event.version = version::newest();
         is_news.then_some(event)
@@ -99,6 +110,7 @@ impl News {
             changed = self.blocks.changed() => changed,
             changed = self.names.changed() => changed,
             changed = self.endings.changed() => changed,
+            changed = self.heads.changed() => changed,
         };
         changed.is_ok()
     }

@@ -41,7 +41,7 @@ fn refusal(caller: &Identity, proposal: &Proposal, now: Timestamp) -> Option<&'s
         }
         Asker::Itself(_, role) => role,
         Asker::Role(role) => Some(role),
-        Asker::Operator | Asker::Any => None,
+        Asker::Operator | Asker::AnyNode => None,
         // A node may want to be empty, and to be used again.
         Asker::Member if is_own_drain(caller, command) => None,
         Asker::Member => return Some("who belongs to the cluster is not for this call"),
@@ -61,6 +61,11 @@ pub(super) fn check_size(command: &Command, bytes: usize) -> Result<(), Status> 
         Command::Reserve { host, name, .. } if host.len().max(name.len()) > PART_BYTES_MAX => 0,
         Command::AddBans { .. } | Command::RemoveBans { .. } => return Ok(()),
         Command::RenewQuota { .. } | Command::ReportLogins { .. } => RENEWAL_BYTES_MAX,
+        // Two lists of a thousand networks, or the texts of a hundred events.
+        Command::ReportRouter { .. }
+        | Command::ConfigureRegistration { .. }
+        | Command::SetRegistration { .. }
+        | Command::ChangeLists { .. } => RENEWAL_BYTES_MAX,
         Command::ConfigureNames { .. }
         | Command::ReserveNames { .. }
         | Command::ReleaseNames { .. } => return Ok(()),
@@ -82,8 +87,9 @@ const PROPOSAL_BYTES_MAX: usize = 32_768;
 #[cfg(test)]
 mod tests {
     use rookery_control::{
-        LoginReport, NameForms, NodeId, NodeRole, QuotaPolicy, QuotaRenewal, RegistrationPolicy,
-        Renewal, RequestId, ReservationId, ShardPolicy, TokenHash,
+        ClusterSecret, LoginReport, NameForms, NodeId, NodeRole, QuotaPolicy, QuotaRenewal,
+        RegistrationPolicy, Renewal, RequestId, ReservationId, RouterReport, ShardPolicy,
+        TokenHash,
     };
 
     use super::*;
@@ -188,7 +194,19 @@ mod tests {
                 epoch: 1,
             },
             renews(1, true),
+            noticed(1),
+            Command::TellEvents { up_to: 7 },
         ]
+    }
+
+    fn noticed(id: u64) -> Command {
+        Command::ReportRouter {
+            node: node(id),
+            report: RouterReport {
+                incarnation: 1,
+                ..RouterReport::default()
+            },
+        }
     }
 
     #[test]
@@ -213,6 +231,7 @@ mod tests {
             renews(2, false),
             quota(2),
             logins(2),
+            noticed(2),
             Command::Leave { node: node(2) },
             Command::HandedOver {
                 node: node(2),
@@ -241,6 +260,8 @@ mod tests {
             assert!(may(&[role], Command::SetRegistration { policy }));
             assert!(may(&[role], Command::ShowQuota { key: None }));
             assert!(may(&[role], Command::ResetGuard { target: None }));
+            let secret = ClusterSecret::new([7; 32]);
+            assert!(may(&[role], Command::ProposeSecret { secret }));
             let token = TokenHash::of(b"secret");
             let members = [
                 Command::Admit {
@@ -290,6 +311,8 @@ mod tests {
         assert!(check_size(&logins(1), RENEWAL_BYTES_MAX).is_ok());
         assert!(check_size(&quota(1), RENEWAL_BYTES_MAX).is_ok());
         assert!(check_size(&quota(1), RENEWAL_BYTES_MAX + 1).is_err());
+        assert!(check_size(&noticed(1), RENEWAL_BYTES_MAX).is_ok());
+        assert!(check_size(&noticed(1), RENEWAL_BYTES_MAX + 1).is_err());
         let reserve = |bytes| Command::Reserve {
             host: "x".repeat(bytes),
             address: [192, 0, 2, 1].into(),

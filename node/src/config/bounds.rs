@@ -83,6 +83,24 @@ pub(super) const BOUNDS: &[Bound] = &[
         why: "nothing could be decided",
     },
     Bound {
+        key: "registration.min_seconds_between_registrations",
+        min: 0,
+        max: 2_678_400,
+        why: "a window is 31 days long at most",
+    },
+    Bound {
+        key: "watchers.digest_every",
+        min: 1_000,
+        max: 86_400_000,
+        why: "a digest comes within a day, and not in a stream",
+    },
+    Bound {
+        key: "watchers.webhook_timeout",
+        min: 100,
+        max: 60_000,
+        why: "watchers wait for it",
+    },
+    Bound {
         key: "connection.connections_max",
         min: 1,
         max: 1_000_000_000,

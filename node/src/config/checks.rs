@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use rookery_control::{NameKind, NameRule};
+use rookery_control::{NameKind, NameRule, RegistrationLists, RegistrationMode};
+use rookery_router::Contact;
 use rookery_session::exempt_jid;
 use rookery_store::Backend;
 use rookery_xmpp::clock::Timestamp;
@@ -13,7 +14,9 @@ use toml::{Table, Value};
 use super::bounds::{BOUNDS, Bound};
 use super::{Config, Location, Problem, Role};
 use crate::cluster::is_address;
+use crate::contact::ContactUri;
 use crate::operation::{FilterError, check_filter};
+use crate::watchers::{Target, Template};
 
 /// Everything that is wrong, in the order of the rules. `place` tells where an option was given.
 pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Problem> {
@@ -32,6 +35,9 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
     problems.extend(location(config, &place));
     problems.extend(names(config, &place));
     problems.extend(web(config, &place));
+    problems.extend(registration(config, &place));
+    problems.extend(watchers(config, &place));
+    problems.extend(contact(config, &place));
     problems.extend(log(config, &place));
     problems.extend(admin(config, &place));
     problems.extend(cluster(config, &place));
@@ -237,6 +243,115 @@ fn names(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
     texts.filter_map(problem).collect()
 }
 
+fn registration(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let registration = &config.registration;
+    let (words, window) = (
+        "registration.min_seconds_between_registrations",
+        "registration.per_address",
+    );
+    let both =
+        registration.min_seconds_between_registrations > 0 && place(window) != Location::Absent;
+    if both {
+        let reason = format!("`{words}` and `{window}` say two things about one address");
+        let hint = format!("leave out `{window}`, or set `{words}` to 0");
+        problems.push(Problem::new(place(words), reason).with_hint(hint));
+    }
+    for (key, list) in [
+        ("registration.allow", &registration.allow),
+        ("registration.block", &registration.block),
+    ] {
+        if list.len() > RegistrationLists::NETWORKS_MAX {
+            let (count, max) = (list.len(), RegistrationLists::NETWORKS_MAX);
+            let reason = format!("`{key}` has {count} networks, and there is room for {max}");
+            let problem = Problem::new(place(key), reason);
+            problems.push(problem.with_hint("one network can stand for many"));
+        }
+    }
+    problems
+}
+
+fn watchers(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let watchers = &config.watchers;
+    let mut problems = accounts(config, &watchers.jids, "watchers.jids", place);
+    if let Err(error) = watchers.template.parse::<Template>() {
+        let reason = format!("`watchers.template` cannot be filled: {error}");
+        problems.push(Problem::new(place("watchers.template"), reason));
+    }
+    if !watchers.webhook.is_empty()
+        && let Err(error) = watchers.webhook.parse::<Target>()
+    {
+        let reason = format!("`watchers.webhook` cannot be used: {error}");
+        problems.push(Problem::new(place("watchers.webhook"), reason));
+    }
+    problems
+}
+
+fn contact(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let contact = &config.contact;
+    let mut problems = accounts(config, &contact.mailbox_jids, "contact.mailbox_jids", place);
+    for (kind, addresses) in contact.kinds() {
+        let key = format!("contact.{}", kind.trim_end_matches("-addresses"));
+        for text in addresses {
+            if let Err(error) = text.parse::<ContactUri>() {
+                let reason = format!("`{text}` in `{key}` cannot be an address: {error}");
+                problems.push(Problem::new(place(&key), reason));
+            }
+        }
+    }
+    let readers = Contact::new(contact.clone());
+    for jid in &contact.mailbox_jids {
+        let is_mailbox = |jid: &Jid| jid.local().is_some() && !readers.recipients(jid).is_empty();
+        if jid.parse().as_ref().is_ok_and(is_mailbox) {
+            let reason = format!("`{jid}` in `contact.mailbox_jids` is itself a mailbox");
+            let problem = Problem::new(place("contact.mailbox_jids"), reason);
+            let hint = "name the account of a person, or take the name out of `contact.mailboxes`";
+            problems.push(problem.with_hint(hint));
+        }
+    }
+    if contact.mailbox_jids.len() > Contact::RECIPIENTS_MAX {
+        let reason = format!(
+            "`contact.mailbox_jids` names {} accounts, and each message would become as many",
+            contact.mailbox_jids.len()
+        );
+        let hint = format!("at most {}", Contact::RECIPIENTS_MAX);
+        problems.push(Problem::new(place("contact.mailbox_jids"), reason).with_hint(hint));
+    }
+    let mode = RegistrationMode::from(config.registration.mode);
+    if mode.is_open_to_strangers() && !contact.allows_strangers() {
+        let reason =
+            "registration is open to strangers, and `contact.abuse` names nobody to complain to";
+        let hint = "such as abuse = [\"mailto:abuse@example.org\"] under [contact]; forced = true does without";
+        problems.push(Problem::new(place("registration.mode"), reason).with_hint(hint));
+    }
+    problems
+}
+
+/// Addresses that are not those of accounts here: so far there is no way to others.
+fn accounts(
+    config: &Config,
+    jids: &[String],
+    key: &str,
+    place: &impl Fn(&str) -> Location,
+) -> Vec<Problem> {
+    let hosts: BTreeSet<_> = config.server.hosts.iter().collect();
+    let hosts: BTreeSet<_> = hosts
+        .iter()
+        .filter_map(|host| prepare_domain(host).ok())
+        .collect();
+    let is_ours = |text: &str| match text.parse::<Jid>() {
+        Ok(jid) => jid.is_bare() && jid.local().is_some() && hosts.contains(jid.domain()),
+        Err(_) => false,
+    };
+    let wrong = jids.iter().filter(|jid| !is_ours(jid));
+    let problem = |jid: &String| {
+        let reason = format!("`{jid}` in `{key}` is not the address of an account of this server");
+        let hint = "such as \"juliet@example.org\", where example.org is one of `server.hosts`";
+        Problem::new(place(key), reason).with_hint(hint)
+    };
+    wrong.map(problem).collect()
+}
+
 fn web(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
     let (web, mut problems) = (&config.web, Vec::new());
     let mut problem = |key: &str, reason: String, hint: &str| {
@@ -254,11 +369,6 @@ fn web(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
         );
         problem("web.base_url", reason, "such as \"https://example.org\"");
     }
-    for contact in web.security_contact.iter().filter(|it| !is_contact(it)) {
-        let reason = format!("`{contact}` in `web.security_contact` is no address");
-        let hint = "such as \"mailto:security@example.org\" or \"https://example.org/security\"";
-        problem("web.security_contact", reason, hint);
-    }
     problems
 }
 
@@ -274,13 +384,6 @@ fn is_web_base(text: &str) -> bool {
         .or_else(|| text.strip_prefix("http://"));
     let host = rest.and_then(|rest| rest.split('/').next());
     host.is_some_and(|host| !host.is_empty()) && is_plain(text) && !text.contains(['?', '#'])
-}
-
-/// RFC 9116 2.5.3: an address with a scheme, and no page that can be read on the way.
-fn is_contact(text: &str) -> bool {
-    let schemes = ["mailto:", "https://", "tel:", "xmpp:"];
-    let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
-    rest.is_some_and(|rest| !rest.is_empty()) && is_plain(text)
 }
 
 fn log(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {

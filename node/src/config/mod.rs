@@ -87,6 +87,10 @@ sections! {
     names: rookery_control::NameOptions;
     /// Whom users may invite.
     invites: rookery_router::InviteOptions;
+    /// How people reach whoever runs the server, and who gets what is written to it.
+    contact: rookery_router::ContactOptions;
+    /// Who is told when something happens that an operator should know.
+    watchers: crate::watchers::WatcherOptions;
     /// Where clients connect, and what their connections may cost.
     connection: rookery_connection::ConnectionOptions;
     /// The certificates of the virtual hosts. They are read again at each reload.

@@ -15,6 +15,11 @@ impl Folder {
     }
 }
 
+/// Keeps another secret in the place of the one in this file.
+pub(crate) fn keep_secret(path: &Path, secret: &[u8; 32]) -> io::Result<()> {
+    write_file(path, MODE, secret)
+}
+
 fn read_or_make(path: &Path) -> io::Result<[u8; 32]> {
     match fs::read(path) {
         Ok(bytes) => bytes.try_into().map_err(|_| {
@@ -30,9 +35,12 @@ fn read_or_make(path: &Path) -> io::Result<[u8; 32]> {
 fn make(path: &Path) -> io::Result<[u8; 32]> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(io::Error::from)?;
-    write_file(path, 0o600, &secret)?;
+    write_file(path, MODE, &secret)?;
     Ok(secret)
 }
+
+/// For the owner only.
+const MODE: u32 = 0o600;
 
 #[cfg(test)]
 mod tests {
@@ -52,6 +60,11 @@ mod tests {
             .unwrap()
             .permissions()
             .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let path = folder.join("decoy.secret");
+        keep_secret(&path, &[7; 32]).unwrap();
+        assert_eq!(folder.secret("decoy.secret").unwrap(), [7; 32]);
+        let mode = fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 

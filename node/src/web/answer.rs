@@ -12,6 +12,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use metrics::counter;
 use rookery_control::{Control, InviteId, InviteRefused, WindowSetting};
+use rookery_router::environment::Environment;
 use rookery_router::shard::of_somebody_who_may;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::datetime;
@@ -26,6 +27,8 @@ use page::Standing;
 /// What all connections share.
 pub(super) struct Shared {
     control: Control,
+    /// Has the addresses for `security.txt`.
+    environment: Arc<Environment>,
     options: WebOptions,
     guests: Mutex<Guests>,
     /// All of them together, as far as they make this node ask the control group.
@@ -40,7 +43,11 @@ pub(super) struct Shared {
 pub(super) struct Peer(pub(super) IpAddr);
 
 impl Shared {
-    pub(super) fn new(options: WebOptions, control: Control) -> Arc<Self> {
+    pub(super) fn new(
+        options: WebOptions,
+        control: Control,
+        environment: Arc<Environment>,
+    ) -> Arc<Self> {
         let guests = Guests::new(Limits {
             requests: options.requests_per_address,
             connections_max: options.connections_per_address_max,
@@ -52,6 +59,7 @@ impl Shared {
         Arc::new(Self {
             asking: Mutex::new(asking),
             control,
+            environment,
             options,
             guests: Mutex::new(guests),
             questions: Semaphore::new(QUESTIONS_MAX),
@@ -185,7 +193,8 @@ async fn show_invitation(State(shared): State<Arc<Shared>>, Path(token): Path<St
 
 /// RFC 9116 2.5. It is made anew for each request, so it never is out of date.
 async fn show_security(State(shared): State<Arc<Shared>>) -> Response {
-    let contacts = &shared.options.security_contact;
+    let contact = shared.environment.contact.load();
+    let contacts = &contact.options.security;
     if contacts.is_empty() {
         return show_nothing().await;
     }

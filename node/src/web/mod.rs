@@ -8,7 +8,7 @@
 //! | path | what |
 //! |---|---|
 //! | `/invite/TOKEN` | the [page] about an invitation; it takes no use |
-//! | `/.well-known/security.txt` | whom to tell of a hole (RFC 9116), where `web.security_contact` says it |
+//! | `/.well-known/security.txt` | whom to tell of a hole (RFC 9116), where `contact.security` says it |
 //! | `/style.css` | how pages look |
 //!
 //! There is no `/.well-known/host-meta`: XEP-0156 tells ways to connect over WebSocket and BOSH, and there are none. No

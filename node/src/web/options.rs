@@ -26,8 +26,5 @@ rookery_xmpp::options! {
         pub connections_max: u32 = 512, "connections";
         /// Connections at once from one address (IPv6: from one /64); trusted proxies may have all.
         pub connections_per_address_max: u32 = 16, "connections";
-        /// Whom to tell of a hole in the server (RFC 9116), as in `["mailto:security@example.org"]`. Empty for no
-        /// `security.txt`.
-        pub security_contact: Vec<String> = Vec::new(), "";
     }
 }

@@ -11,6 +11,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use rookery_connection::TlsHosts;
 use rookery_control::Control;
+use rookery_router::environment::Environment;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -50,9 +51,10 @@ impl WebPort {
     pub async fn start(
         options: &WebOptions,
         control: Control,
+        environment: Arc<Environment>,
         tls: Arc<TlsHosts>,
     ) -> Result<Self, WebError> {
-        let shared = Shared::new(options.clone(), control);
+        let shared = Shared::new(options.clone(), control, environment);
         let service = Service {
             routes: routes(shared.clone()),
             shared,

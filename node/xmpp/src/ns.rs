@@ -93,6 +93,8 @@ namespaces! {
     PUBSUB = "http://jabber.org/protocol/pubsub";
     /// XEP-0060: Publish-Subscribe, notifications.
     PUBSUB_EVENT = "http://jabber.org/protocol/pubsub#event";
+    /// XEP-0033: Extended Stanza Addressing.
+    ADDRESSES = "http://jabber.org/protocol/address";
     /// XEP-0060: Publish-Subscribe, ownership.
     PUBSUB_OWNER = "http://jabber.org/protocol/pubsub#owner";
     /// XEP-0060: Publish-Subscribe, error conditions.
@@ -143,6 +145,8 @@ namespaces! {
     STANZA_IDS = "urn:xmpp:sid:0";
     /// XEP-0363: HTTP File Upload.
     UPLOAD = "urn:xmpp:http:upload:0";
+    /// XEP-0377: Blocking Command Reports.
+    REPORTING = "urn:xmpp:reporting:1";
     /// XEP-0380: Explicit Message Encryption.
     ENCRYPTION = "urn:xmpp:eme:0";
     /// XEP-0384: OMEMO Encryption.

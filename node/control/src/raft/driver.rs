@@ -19,8 +19,8 @@ use super::{
 use crate::error::Unavailable;
 use crate::gauges;
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, GuardList, NameRules, NodeId, Outcome, Policy,
-    Proposal, RegistrationPolicy, ShardMap,
+    BanList, Command, Directory, EndedLeases, EventsHead, GuardList, NameRules, NodeId, Outcome,
+    Policy, Proposal, RegistrationPolicy, ShardMap,
 };
 
 /// What the thread is given. The queue is bounded; who finds it full is refused.
@@ -84,6 +84,8 @@ pub(crate) struct DriverParts {
     pub(crate) publish_names: Box<dyn Fn(Arc<NameRules>) + Send>,
     /// Called with every change of the nodes that have no lease any more.
     pub(crate) publish_ended_leases: Box<dyn Fn(Arc<EndedLeases>) + Send>,
+    /// Called whenever something has happened, or was told.
+    pub(crate) publish_events: Box<dyn Fn(EventsHead) + Send>,
     /// Called with every new directory.
     pub(crate) publish_directory: Box<dyn Fn(Arc<Directory>) + Send>,
 }
@@ -139,6 +141,7 @@ impl Driver {
         (self.parts.publish_guard)(state.guard().clone());
         (self.parts.publish_names)(state.names().clone());
         (self.parts.publish_ended_leases)(Arc::new(state.ended_leases()));
+        (self.parts.publish_events)(state.events().head());
         self.configure();
         self.turn()
     }
@@ -323,6 +326,7 @@ impl Driver {
             Effect::Bans(bans) => (self.parts.publish_bans)(bans),
             Effect::Guard(list) => (self.parts.publish_guard)(list),
             Effect::Names(rules) => (self.parts.publish_names)(rules),
+            Effect::Events(head) => (self.parts.publish_events)(head),
             Effect::Shards(map) => (self.parts.publish_shards)(Arc::new(map)),
             Effect::EndedLeases(ended) => (self.parts.publish_ended_leases)(Arc::new(ended)),
             Effect::Directory(directory) => {

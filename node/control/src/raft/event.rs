@@ -9,8 +9,8 @@ use super::pending::{Answer, Ticket};
 use super::store::Write;
 use crate::options::ControlOptions;
 use crate::state::{
-    BanList, Command, Directory, EndedLeases, FormatError, GuardList, NameRules, NodeId, Policy,
-    Proposal, ShardMap,
+    BanList, Command, Directory, EndedLeases, EventsHead, FormatError, GuardList, NameRules,
+    NodeId, Policy, Proposal, ShardMap,
 };
 
 /// What a machine is told of itself.
@@ -100,6 +100,8 @@ pub enum Effect {
     Guard(Arc<GuardList>),
     /// The rules about names from now on.
     Names(Arc<NameRules>),
+    /// How far there are events from now on, and how far they were told.
+    Events(EventsHead),
     /// The shard map from now on.
     Shards(ShardMap),
     /// The nodes that have no lease any more, from now on.

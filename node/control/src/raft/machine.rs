@@ -16,7 +16,9 @@ use super::pending::{All, Answer, Pending, Ticket};
 use super::store::{Recovered, Write};
 use crate::error::Unavailable;
 use crate::options::ControlOptions;
-use crate::state::{Command, ControlState, MEASURED_MS_MAX, NodeId, Policy, Proposal, RequestId};
+use crate::state::{
+    Command, ControlState, EventsHead, MEASURED_MS_MAX, NodeId, Policy, Proposal, RequestId,
+};
 
 mod members;
 mod ready;
@@ -46,6 +48,8 @@ pub struct RaftMachine {
     published_guard: u64,
     /// The version of the rules about names that was told last.
     published_names: u64,
+    /// How far events reached when that was told last.
+    published_events: EventsHead,
     /// The version of the leases that have ended that was told last.
     published_ended_leases: u64,
     /// Ticks as leader since time was last brought into the log; `None` before the first one.
@@ -98,6 +102,7 @@ impl RaftMachine {
             published_bans: state.bans().version(),
             published_guard: state.guard().version(),
             published_names: state.names().version(),
+            published_events: state.events().head(),
             published_ended_leases: state.ended_leases_version(),
             led_ticks: None,
             state,
@@ -213,6 +218,10 @@ impl RaftMachine {
         if self.state.names().version() != self.published_names {
             self.published_names = self.state.names().version();
             effects.push(Effect::Names(self.state.names().clone()));
+        }
+        if self.state.events().head() != self.published_events {
+            self.published_events = self.state.events().head();
+            effects.push(Effect::Events(self.published_events));
         }
         if self.state.ended_leases_version() != self.published_ended_leases {
             self.published_ended_leases = self.state.ended_leases_version();

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use rookery_xmpp::clock::Timestamp;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::format::{FormatError, decode, encode};
 use super::{
-    Ban, BanTarget, InviteId, LoginReport, NameForms, NameRule, NewInvites, NodeId, NodeRole,
-    QuotaKey, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal, RequestId, ReservationId,
-    ShardPolicy, ShownInvite, ThrottleKey, TokenHash,
+    Ban, BanTarget, ClusterSecret, InviteId, ListChange, LoginReport, NameForms, NameRule,
+    NewInvites, NodeId, NodeRole, QuotaKey, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal,
+    RequestId, ReservationId, RouterReport, ShardPolicy, ShownInvite, ThrottleKey, TokenHash,
 };
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
@@ -266,6 +266,45 @@ pub enum Command {
         /// Which budget; all without one.
         key: Option<QuotaKey>,
     },
+    /// An administrator changes from which networks accounts are made, over the configuration's lists.
+    ChangeLists {
+        /// What.
+        change: ListChange,
+    },
+    /// An administrator returns to the configuration's lists.
+    ResetLists,
+    /// An administrator empties all windows of the registration throttle.
+    ResetAllThrottle,
+    /// An administrator looks what was refused. It changes nothing.
+    ShowRefusals,
+    /// A router tells whom it has refused, and what has happened to its accounts.
+    ReportRouter {
+        /// Which node.
+        node: NodeId,
+        /// What it tells.
+        report: RouterReport,
+    },
+    /// An administrator, or the router that tells who watches, reads events. It changes nothing.
+    ShowEvents {
+        /// Those behind this number, the oldest first.
+        #[serde(default)]
+        after: Option<u64>,
+        /// Without `after`: those before this number, the newest first; from the newest without it.
+        #[serde(default)]
+        before: Option<u64>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Whoever watches has been told of all events up to this one.
+    TellEvents {
+        /// Its number.
+        up_to: u64,
+    },
+    /// A node that starts proposes the secret of the cluster. The first proposal holds for ever.
+    ProposeSecret {
+        /// What it would be.
+        secret: ClusterSecret,
+    },
 }
 
 /// Who may ask for a command by a proposal.
@@ -273,14 +312,14 @@ pub enum Command {
 pub enum Asker {
     /// Only this node, for it speaks of itself; with a role if one is named.
     Itself(NodeId, Option<NodeRole>),
-    /// Any node: it changes nothing, and tells what any node may know.
-    Any,
     /// Any node of this role.
     Role(NodeRole),
     /// The operator, by the admin API of any node: `rookery admin` works wherever he is, so any node is believed that
     /// it has one. Whoever breaks into a node of any role can therefore ban, move shards and set policies; what it
     /// asked for is in the log of the member that it asked.
     Operator,
+    /// Any node, whatever it does.
+    AnyNode,
     /// Members of the group and nobody else, for it decides who belongs to the cluster, or what time it is.
     Member,
 }
@@ -296,18 +335,25 @@ impl Command {
             Self::RenewQuota { node, .. } | Self::ReportLogins { node, .. } => {
                 Asker::Itself(*node, Some(Connection))
             }
+            Self::ReportRouter { node, .. } => Asker::Itself(*node, Some(Router)),
+            Self::TellEvents { .. } => Asker::Role(Router),
+            // Only the account's own router knows that the user asked.
+            Self::CreateInvites { invites } if invites.by.is_some() => Asker::Role(Router),
+            Self::CreateInvites { .. } | Self::RevokeInvites { .. } | Self::ListInvites { .. } => {
+                Asker::Operator
+            }
+            Self::ProposeSecret { .. } | Self::CheckInvite { .. } => Asker::AnyNode,
+            Self::ChangeLists { .. }
+            | Self::ResetLists
+            | Self::ResetAllThrottle
+            | Self::ShowRefusals
+            | Self::ShowEvents { .. } => Asker::Operator,
             Self::Reserve { .. }
             | Self::Commit { .. }
             | Self::Release { .. }
             | Self::ConfigureShards { .. }
             | Self::ConfigureNames { .. }
             | Self::RaiseEpochs { .. } => Asker::Role(Router),
-            // Only the account's own router knows that the user asked.
-            Self::CreateInvites { invites } if invites.by.is_some() => Asker::Role(Router),
-            Self::CheckInvite { .. } => Asker::Any,
-            Self::CreateInvites { .. } | Self::RevokeInvites { .. } | Self::ListInvites { .. } => {
-                Asker::Operator
-            }
             Self::ConfigureQuota { .. } => Asker::Role(Connection),
             Self::ConfigureRegistration { .. }
             | Self::SetRegistration { .. }
@@ -339,6 +385,7 @@ impl Command {
             Self::Renew { renewal, .. } => Some(renewal.incarnation),
             Self::RenewQuota { renewal, .. } => Some(renewal.incarnation),
             Self::ReportLogins { report, .. } => Some(report.incarnation),
+            Self::ReportRouter { report, .. } => Some(report.incarnation),
             _ => None,
         }
     }
@@ -383,97 +430,17 @@ impl Command {
             Self::CheckInvite { .. } => "check_invite",
             Self::ListInvites { .. } => "list_invites",
             Self::ShowQuota { .. } => "show_quota",
+            Self::ChangeLists { .. } => "change_lists",
+            Self::ResetLists => "reset_lists",
+            Self::ResetAllThrottle => "reset_all_throttle",
+            Self::ShowRefusals => "show_refusals",
+            Self::ReportRouter { .. } => "report_router",
+            Self::ShowEvents { .. } => "show_events",
+            Self::TellEvents { .. } => "tell_events",
+            Self::ProposeSecret { .. } => "propose_secret",
         }
     }
 }
-
-/// Bytes that this build cannot read as a command or a state.
-#[derive(Debug, thiserror::Error)]
-pub enum FormatError {
-    /// Written by a newer build, in a format this one does not know.
-    #[error("control format {found} is newer than this build's {FORMAT}")]
-    Newer {
-        /// The format of the bytes.
-        found: u8,
-    },
-    /// Not what any build wrote.
-    #[error("control record is corrupt: {0}")]
-    Corrupt(String),
-}
-
-impl FormatError {
-    /// The newest format that this build reads.
-    pub const KNOWN: u8 = FORMAT;
-}
-
-/// One byte of format, then JSON.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![FORMAT];
-    serde_json::to_writer(&mut bytes, value).expect("plain data in ordered maps is JSON");
-    bytes
-}
-
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
-    match bytes.split_first() {
-        Some((found, json)) if (OLDEST..=FORMAT).contains(found) => {
-            serde_json::from_slice(json).map_err(|error| FormatError::Corrupt(error.to_string()))
-        }
-        Some((&found, _)) if found > FORMAT => Err(FormatError::Newer { found }),
-        _ => Err(FormatError::Corrupt("no format byte".to_owned())),
-    }
-}
-
-/// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
-const FORMAT: u8 = 4;
-
-/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no invitations.
-const OLDEST: u8 = 1;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::NodeId;
-
-    #[test]
-    fn a_proposal_survives_the_log() {
-        let proposal = Proposal {
-            request: RequestId {
-                node: NodeId::FIRST,
-                incarnation: 2,
-                sequence: 3,
-            },
-            acknowledged: 1,
-            now: Timestamp(4),
-            command: Command::Reserve {
-                host: "bücher.example".into(),
-                address: "2001:db8::1".parse().unwrap(),
-                name: "olga".into(),
-                forms: Some(NameForms::of("olga")),
-                invite: None,
-            },
-        };
-        assert_eq!(Proposal::decode(&proposal.encode()).unwrap(), proposal);
-    }
-
-    #[test]
-    fn a_registration_in_the_format_before_is_read_and_asks_no_rule() {
-        let json = r#"{"request":{"node":1,"incarnation":2,"sequence":3},"acknowledged":1,"now":4,
-            "command":{"reserve":{"host":"a.example","address":"192.0.2.1","name":"olga"}}}"#;
-        let read = Proposal::decode(&[b"\x02", json.as_bytes()].concat()).unwrap();
-        assert!(matches!(read.command, Command::Reserve { forms: None, .. }));
-    }
-
-    #[test]
-    fn foreign_bytes_are_refused_by_cause() {
-        assert!(matches!(
-            Proposal::decode(&[5, b'{']),
-            Err(FormatError::Newer { found: 5 })
-        ));
-        for bytes in [&[][..], &[0], &[1], b"\x01{\"request\":1}"] {
-            assert!(
-                matches!(Proposal::decode(bytes), Err(FormatError::Corrupt(_))),
-                "{bytes:?}"
-            );
-        }
-    }
-}
+mod tests;

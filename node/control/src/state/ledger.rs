@@ -47,6 +47,11 @@ impl Ledger {
         grants.len() - aged
     }
 
+    /// How many grants of a key are remembered, whether a window counts them or not.
+    pub(super) fn held(&self, key: &Key) -> usize {
+        self.grants.get(key).map_or(0, VecDeque::len)
+    }
+
     /// The keys that have grants.
     pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.grants.keys()

@@ -11,24 +11,34 @@
 mod bans;
 mod changes;
 mod command;
+mod events;
+mod format;
 mod guard;
 mod invites;
 mod ledger;
+mod lists;
 mod members;
 mod names;
 mod nodes;
 mod outcome;
+mod overload;
 mod policy;
 mod quota;
+mod refusals;
 mod registration;
 mod requests;
+mod router_report;
+mod secret;
 mod shards;
 mod source;
 mod throttle;
+mod watched;
 
 pub use bans::{Ban, BanList, BanTarget, BanTargetError, BanUpdate};
-pub use command::{Asker, Command, FormatError, Proposal};
-pub(crate) use command::{decode, encode};
+pub use command::{Asker, Command, Proposal};
+pub use events::{Event, EventKind, EventKindError, Events, EventsHead, NewEvent};
+pub use format::FormatError;
+pub(crate) use format::{decode, encode};
 pub use guard::{
     Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, LoginReport,
     networks,
@@ -37,17 +47,22 @@ pub use invites::{
     Invite, InviteId, InviteIdError, InviteKind, InvitePage, InviteRefused, InviteTerms, Invites,
     NewInvites, ShownInvite,
 };
+pub use lists::{ListChange, Listing, Network, NetworkError, RegistrationLists};
 pub use members::{Member, Members, NodeId};
 pub use names::{NameForms, NameKind, NameRule, NameRuleError, NameRules};
 pub use nodes::{Directory, Node, NodeRole, TokenHash};
 pub use outcome::Outcome;
+pub use overload::OverloadRule;
 pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
 pub use quota::{
     QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate,
     QuotaRenewal, QuotaReport, QuotaWant, Quotas, WANTS_MAX,
 };
+pub use refusals::{RefusalCause, RefusalCounts, RefusalHour, Refusals};
 pub use registration::ReservationId;
 pub use requests::RequestId;
+pub use router_report::RouterReport;
+pub use secret::ClusterSecret;
 pub use shards::{
     EndedLeases, Lease, LeaseStanding, Leases, MEASURED_MS_MAX, Placement, Renewal, ShardChange,
     ShardMap, ShardPolicy, ShardRefusal, Shards, decode_changes, encode_changes,
@@ -62,8 +77,10 @@ use serde::{Deserialize, Serialize};
 
 use invites::Wanted;
 use nodes::Nodes;
+use overload::OverloadBlocks;
 use registration::Registrations;
 use requests::{Requests, Seen};
+use router_report::Reporters;
 
 /// Everything the control group agrees on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +113,17 @@ pub struct ControlState {
     /// The entry that ended leases last, or began one of a node that had none any more.
     #[serde(default)]
     ended_leases_version: u64,
+    #[serde(default)]
+    overload: OverloadBlocks,
+    #[serde(default)]
+    refusals: Refusals,
+    #[serde(default)]
+    reporters: Reporters,
+    #[serde(default)]
+    events: Events,
+    /// Once any node has proposed one.
+    #[serde(default)]
+    secret: Option<ClusterSecret>,
 }
 
 impl ControlState {
@@ -169,13 +197,11 @@ impl ControlState {
             | Command::RevokeInvites { .. }
             | Command::CheckInvite { .. }
             | Command::ListInvites { .. } => self.change_invites(command),
-            Command::ConfigureRegistration { policy } => {
-                Outcome::PolicyVersion(self.policy.configure(policy.clone()))
-            }
-            Command::SetRegistration { policy } => {
-                Outcome::PolicyVersion(self.policy.set_override(Some(policy.clone())))
-            }
-            Command::ResetRegistration => Outcome::PolicyVersion(self.policy.set_override(None)),
+            Command::ConfigureRegistration { .. }
+            | Command::SetRegistration { .. }
+            | Command::ResetRegistration
+            | Command::ChangeLists { .. }
+            | Command::ResetLists => self.change_policy(command),
             Command::ConfigureShards { .. }
             | Command::RaiseEpochs { .. }
             | Command::Renew { .. }
@@ -200,11 +226,8 @@ impl ControlState {
                 self.quotas.reset(index, key.clone());
                 Outcome::QuotaReset
             }
-            Command::AddBans { bans } => Arc::make_mut(&mut self.bans).add(bans, self.time),
-            Command::RemoveBans { targets } => {
-                Arc::make_mut(&mut self.bans).remove(targets, self.time)
-            }
-            Command::ReportLogins { node, report } => self.guard.report(*node, report, self.time),
+            Command::AddBans { .. } | Command::RemoveBans { .. } => self.change_bans(command),
+            Command::ReportLogins { .. } => self.report_logins(command),
             Command::ShowGuard { target } => {
                 Outcome::GuardReport(self.guard.show(target.as_ref(), self.time))
             }
@@ -219,40 +242,22 @@ impl ControlState {
                 Outcome::ThrottleReport(report)
             }
             Command::ResetThrottle { key } => self.registrations.reset(key),
+            Command::ResetAllThrottle => {
+                self.overload.clear();
+                self.registrations.reset_all()
+            }
+            Command::ShowRefusals => Outcome::Refusals(self.refusals.report(self.time)),
+            Command::ReportRouter { .. } => self.report_router(command),
+            Command::ShowEvents { .. } => self.show_events(command),
+            Command::TellEvents { up_to } => {
+                self.events.tell(*up_to);
+                Outcome::EventsTold
+            }
+            Command::ProposeSecret { secret } => {
+                Outcome::Secret(*self.secret.get_or_insert(*secret))
+            }
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
         }
-    }
-
-    /// A name that is withheld costs no place in a window.
-    fn reserve(&mut self, index: u64, command: &Command) -> Outcome {
-        let Command::Reserve {
-            host,
-            address,
-            name,
-            forms,
-            invite,
-        } = command
-        else {
-            return Outcome::Stale;
-        };
-        let policy = self.policy.registration();
-        if policy.mode != RegistrationMode::Closed
-            && let Some(refused) = forms.as_ref().and_then(|forms| self.withheld(forms))
-        {
-            return refused;
-        }
-        let wanted = Wanted {
-            index,
-            host,
-            address: *address,
-            name,
-            invite: *invite,
-        };
-        let outcome = self.reserve_place(&wanted, &policy);
-        if let (Some(id), Some(forms)) = (outcome.reservation(), forms) {
-            self.registrations.remember_name(id, forms);
-        }
-        outcome
     }
 
     fn withheld(&self, forms: &NameForms) -> Option<Outcome> {
@@ -317,6 +322,7 @@ impl ControlState {
             && outcome == Outcome::NodesChanged
         {
             self.quotas.leave(*node);
+            self.reporters.forget(*node);
         }
         outcome
     }

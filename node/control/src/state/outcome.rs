@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::format::{FormatError, decode, encode};
 use super::{
-    FormatError, GuardReport, InvitePage, InviteRefused, InviteTerms, NameKind, NodeId, NodeRole,
-    QuotaGrant, QuotaReport, ReservationId, ShardRefusal, ThrottleReport, WindowKind,
+    ClusterSecret, Event, GuardReport, InvitePage, InviteRefused, InviteTerms, NameKind, NodeId,
+    NodeRole, QuotaGrant, QuotaReport, RefusalCause, Refusals, ReservationId, ShardRefusal,
+    ThrottleReport, WindowKind,
 };
-use super::{decode, encode};
 
 /// What came of a proposal, the same on every member.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +142,27 @@ pub enum Outcome {
     InvitePage(InvitePage),
     /// How traffic budgets are shared out.
     QuotaReport(QuotaReport),
+    /// Nobody registers from that address, or in that way.
+    Refused(RefusalCause),
+    /// The lists of networks have changed.
+    Lists {
+        /// The version of the policy now in force.
+        version: u64,
+        /// How many networks it concerned.
+        changed: u64,
+    },
+    /// There is no room for more networks; nothing was changed.
+    ListsFull,
+    /// What was refused.
+    Refusals(Refusals),
+    /// The report is counted, or was.
+    RouterReported,
+    /// Events.
+    Events(Vec<Event>),
+    /// The events are told.
+    EventsTold,
+    /// The secret of the cluster.
+    Secret(ClusterSecret),
     /// Not applied: the sender had given up this request before it arrived.
     Stale,
     /// Not applied: the sender has too many requests open.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FormatError, QuotaPolicy};
+use super::{FormatError, ListChange, OverloadRule, QuotaPolicy, RegistrationLists};
 use crate::window::WindowSetting;
 
 /// Whether accounts can be made over XMPP.
@@ -25,6 +25,26 @@ pub enum RegistrationMode {
     /// Nobody registers.
     #[default]
     Closed,
+}
+
+impl RegistrationMode {
+    /// The word of configuration and command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "unthrottled",
+            Self::On => "on",
+            Self::Invite => "invite",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Whether whoever comes along may get an account. The operator of such a server must be reachable.
+    pub fn is_open_to_strangers(self) -> bool {
+        match self {
+            Self::Off | Self::On => true,
+            Self::Invite | Self::Closed => false,
+        }
+    }
 }
 
 /// Who may register and how fast. See [`RegistrationOptions`](crate::RegistrationOptions) for what each window is for.
@@ -46,6 +66,19 @@ pub struct RegistrationPolicy {
     pub in_all: WindowSetting,
     /// How long a reservation waits to be settled, in milliseconds; 1 s to 1 h, other values are taken as the nearest.
     pub reservation_ms: u64,
+    /// The lists of networks as the configuration has them. An administrator's are kept apart
+    /// ([`Policy::lists`]), so that a network can be blocked and the rest still follows the configuration.
+    #[serde(default)]
+    pub lists: Arc<RegistrationLists>,
+    /// Who is refused when the throttle is full.
+    #[serde(default)]
+    pub overload: OverloadRule,
+    /// For how long the network that fills it is out, in milliseconds; 0 for not at all.
+    #[serde(default)]
+    pub overload_block_ms: u64,
+    /// How often a limit is met within an hour before that is an event; 0 for never.
+    #[serde(default)]
+    pub limited_often: u32,
 }
 
 impl RegistrationPolicy {
@@ -80,6 +113,10 @@ impl Default for RegistrationPolicy {
             per_host: off,
             in_all: off,
             reservation_ms: 60_000,
+            lists: Arc::default(),
+            overload: OverloadRule::default(),
+            overload_block_ms: 0,
+            limited_often: 0,
         }
     }
 }
@@ -96,6 +133,12 @@ pub struct Policy {
     /// How much traffic is read over all nodes.
     #[serde(default)]
     pub quota: QuotaPolicy,
+    /// From which networks accounts are never made, always, or only.
+    #[serde(default)]
+    pub lists: Arc<RegistrationLists>,
+    /// Whether these are an administrator's instead of the configuration's.
+    #[serde(default)]
+    pub lists_overridden: bool,
 }
 
 impl Policy {
@@ -118,6 +161,8 @@ pub struct PolicyState {
     overridden: Option<Arc<RegistrationPolicy>>,
     #[serde(default)]
     quota: QuotaPolicy,
+    #[serde(default)]
+    overridden_lists: Option<Arc<RegistrationLists>>,
 }
 
 impl PolicyState {
@@ -133,7 +178,35 @@ impl PolicyState {
                 .unwrap_or_default(),
             registration_overridden: self.overridden.is_some(),
             quota: self.quota,
+            lists: self.lists(),
+            lists_overridden: self.overridden_lists.is_some(),
         }
+    }
+
+    /// The lists of networks in force.
+    pub(crate) fn lists(&self) -> Arc<RegistrationLists> {
+        let configured = self.configured.as_ref().map(|policy| &policy.lists);
+        let lists = self.overridden_lists.as_ref().or(configured);
+        lists.cloned().unwrap_or_default()
+    }
+
+    /// Changes the lists in force, which are the administrator's from then on. How many networks that concerned;
+    /// `None`, and no change, if there is no room.
+    pub(crate) fn change_lists(&mut self, change: &ListChange) -> Option<u64> {
+        let (lists, changed) = self.lists().changed(change)?;
+        if changed > 0 {
+            self.overridden_lists = Some(Arc::new(lists));
+            self.version += 1;
+        }
+        Some(changed)
+    }
+
+    /// Returns to the configuration's lists.
+    pub(crate) fn reset_lists(&mut self) -> u64 {
+        if self.overridden_lists.take().is_some() {
+            self.version += 1;
+        }
+        self.version
     }
 
     /// The policy in force for registrations.
@@ -167,7 +240,10 @@ impl PolicyState {
         self.version
     }
 
-    pub(crate) fn set_override(&mut self, policy: Option<RegistrationPolicy>) -> u64 {
+    pub(crate) fn set_override(&mut self, mut policy: Option<RegistrationPolicy>) -> u64 {
+        if let Some(policy) = &mut policy {
+            policy.lists = Arc::default();
+        }
         if self.overridden.as_deref() != policy.as_ref() {
             self.overridden = policy.map(Arc::new);
             self.version += 1;
@@ -205,6 +281,57 @@ mod tests {
         assert!(state.current().registration_overridden);
         state.set_override(None);
         assert_eq!(state.registration().mode, RegistrationMode::Off);
+    }
+
+    #[test]
+    fn lists_are_overridden_apart_from_the_rest() {
+        let mut state = PolicyState::default();
+        let network = |text: &str| text.parse::<ipnet::IpNet>().unwrap();
+        let configured = RegistrationLists {
+            block: [network("192.0.2.0/24")].into(),
+            ..RegistrationLists::default()
+        };
+        let lists = Arc::new(configured);
+        let policy = |mode| RegistrationPolicy {
+            lists: lists.clone(),
+            ..self::mode(mode)
+        };
+        state.configure(policy(RegistrationMode::On));
+        let block = |text| ListChange {
+            block: vec![network(text)],
+            ..ListChange::default()
+        };
+        assert_eq!(state.change_lists(&block("192.0.2.0/24")), Some(0));
+        assert!(!state.current().lists_overridden, "nothing was changed");
+        assert_eq!(state.change_lists(&block("198.51.100.0/24")), Some(1));
+        assert_eq!(state.lists().block.len(), 2);
+        state.set_override(Some(policy(RegistrationMode::Closed)));
+        state.configure(policy(RegistrationMode::Off));
+        let now = state.current();
+        assert!(now.lists_overridden && now.lists.block.len() == 2);
+        assert_eq!(now.registration.mode, RegistrationMode::Closed);
+        let version = state.reset_lists();
+        assert_eq!((state.lists(), state.reset_lists()), (lists, version));
+        assert_eq!(state.registration().mode, RegistrationMode::Closed);
+    }
+
+    #[test]
+    fn a_policy_from_before_the_lists_is_read() {
+        let mut json = serde_json::to_value(Policy::default()).unwrap();
+        for new in ["lists", "lists_overridden"] {
+            json.as_object_mut().unwrap().remove(new).unwrap();
+        }
+        for new in ["lists", "overload", "overload_block_ms", "limited_often"] {
+            json["registration"]
+                .as_object_mut()
+                .unwrap()
+                .remove(new)
+                .unwrap();
+        }
+        assert_eq!(
+            serde_json::from_value::<Policy>(json).unwrap(),
+            Policy::default()
+        );
     }
 
     #[test]

@@ -12,8 +12,11 @@
 //! success is dated by its reservation. What expired unsettled is given back by the next command, whatever it is, and
 //! a commit that comes later is told so.
 //!
-//! Memory is bounded by [`GRANTS_MAX`]: when that many registrations are remembered, further ones are refused with
-//! [`WindowKind::Overload`]. Forgetting one instead would let somebody pass. A grant has at most five keys, and a key
+//! Who is let through by the lists, or because there is no throttle, is exempt: no window counts it, and it is remembered
+//! only until it is settled.
+//!
+//! Memory is bounded by [`GRANTS_MAX`] and, of those that are exempt, [`EXEMPT_MAX`]: when that many registrations are
+//! remembered, further ones are refused with [`WindowKind::Overload`]. Forgetting one instead would let somebody pass. A grant has at most five keys, and a key
 //! is held only while it has a grant.
 //!
 //! A policy that lengthens a window sees back only as far as the policy before it.
@@ -22,14 +25,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::Ledger;
 use super::source::{Key, WindowKind, keys};
 use super::{
-    NameForms, NameRule, Outcome, RegistrationMode, RegistrationPolicy, ThrottleKey,
-    ThrottleReport, ThrottleUse,
+    EventKind, NameForms, NameRule, NewEvent, Outcome, OverloadRule, RegistrationMode,
+    RegistrationPolicy, ThrottleKey, ThrottleReport, ThrottleUse,
 };
 use crate::window::Window;
 
@@ -39,7 +43,8 @@ use crate::window::Window;
 pub struct ReservationId(u64);
 
 impl ReservationId {
-    /// The reservation of a registration that no window counts, because the throttle is off. Settling it is free.
+    /// The reservation of a registration that nobody remembers. Settling it is free. Groups of an earlier build gave it
+    /// to all while the throttle was off.
     pub const UNCOUNTED: Self = Self(0);
 
     /// Whether there is something to settle.
@@ -61,6 +66,8 @@ pub(super) struct Registrations {
     unsettled: BTreeSet<(Timestamp, ReservationId)>,
     /// Derived: the windows' contents.
     ledger: Ledger,
+    /// Derived: how many of the grants are exempt.
+    exempt: usize,
 }
 
 impl Registrations {
@@ -81,7 +88,8 @@ impl Registrations {
         }
     }
 
-    /// Takes a place in every window, or says which window has none. `index` becomes the reservation's id.
+    /// Takes a place in every window, or says which window has none. `index` becomes the reservation's id. Who
+    /// `is_listed` is let through by the lists, or invited by the operator.
     pub(super) fn reserve(
         &mut self,
         index: u64,
@@ -89,50 +97,116 @@ impl Registrations {
         host: &str,
         address: IpAddr,
         policy: &RegistrationPolicy,
+        is_listed: bool,
     ) -> Outcome {
-        match policy.mode {
-            RegistrationMode::Closed => return Outcome::Closed,
-            RegistrationMode::Off => return Outcome::Reserved(ReservationId::UNCOUNTED),
-            RegistrationMode::On | RegistrationMode::Invite => {}
+        if policy.mode == RegistrationMode::Closed {
+            return Outcome::Closed;
         }
+        let exempt = is_listed || policy.mode == RegistrationMode::Off;
+        let refused = match exempt {
+            true => self.refuse_exempt(now, policy),
+            false => self.refuse_counted(now, host, address, policy),
+        };
+        if let Some(refused) = refused {
+            return refused;
+        }
+        let id = ReservationId(index);
+        let expires = now.plus(Duration::from_millis(policy.reservation_ms()));
+        let grant = Grant {
+            at: now,
+            address,
+            host: host.into(),
+            expires: Some(expires),
+            forgiven: BTreeSet::new(),
+            name: None,
+            exempt,
+        };
+        self.insert(id, grant);
+        Outcome::Reserved(id)
+    }
+
+    /// Which window has no place, or that too much is remembered.
+    fn refuse_counted(
+        &self,
+        now: Timestamp,
+        host: &str,
+        address: IpAddr,
+        policy: &RegistrationPolicy,
+    ) -> Option<Outcome> {
         let keys = keys(host, address);
         let full = keys.iter().filter_map(|(kind, key)| {
             let wait = self.ledger.wait_ms(key, policy.window(*kind)?, now)?;
             Some((wait, *kind))
         });
         if let Some((retry_after_ms, window)) = full.max() {
-            return Outcome::Throttled {
+            return Some(Outcome::Throttled {
                 window,
                 retry_after_ms,
+            });
+        }
+        self.is_full().then(|| self.overloaded(now, policy))
+    }
+
+    /// That too much is remembered.
+    fn refuse_exempt(&self, now: Timestamp, policy: &RegistrationPolicy) -> Option<Outcome> {
+        let shares =
+            policy.mode != RegistrationMode::Off && policy.overload == OverloadRule::Refuse;
+        let refused = self.exempt >= EXEMPT_MAX || shares && self.is_full();
+        refused.then(|| self.overloaded(now, policy))
+    }
+
+    fn overloaded(&self, now: Timestamp, policy: &RegistrationPolicy) -> Outcome {
+        Outcome::Throttled {
+            window: WindowKind::Overload,
+            retry_after_ms: self.overload_ms(now, policy),
+        }
+    }
+
+    /// Whether no more is remembered of those who are counted.
+    fn is_full(&self) -> bool {
+        self.grants.len() - self.exempt >= GRANTS_MAX
+    }
+
+    /// The IPv4 /24 or IPv6 /48 that fills more of the throttle than any other, if it is so much that it matters.
+    pub(super) fn fullest_prefix(&self) -> Option<IpNet> {
+        let prefixes = self.ledger.keys().filter_map(|key| {
+            let network = match *key {
+                Key::Prefix(WindowKind::Prefix24, IpAddr::V4(first)) => {
+                    IpNet::from(Ipv4Net::new(first, 24).ok()?)
+                }
+                Key::Prefix(WindowKind::Prefix48, IpAddr::V6(first)) => {
+                    IpNet::from(Ipv6Net::new(first, 48).ok()?)
+                }
+                _ => return None,
             };
-        }
-        if self.grants.len() >= GRANTS_MAX {
-            return self.overload(now, policy);
-        }
-        self.grant(index, now, host, address, BTreeSet::new(), policy)
+            Some((self.ledger.held(key), network))
+        });
+        let (held, network) = prefixes.max()?;
+        (held >= FILLING_MIN).then_some(network)
     }
 
-    /// Takes a place for somebody whom the operator has invited: no window refuses it, and none counts it.
-    pub(super) fn vouch(
-        &mut self,
-        index: u64,
-        now: Timestamp,
-        host: &str,
-        address: IpAddr,
-        policy: &RegistrationPolicy,
-    ) -> Outcome {
-        if self.grants.len() >= GRANTS_MAX {
-            return self.overload(now, policy);
-        }
-        let forgiven = keys(host, address).into_iter().map(|(kind, _)| kind);
-        self.grant(index, now, host, address, forgiven.collect(), policy)
+    /// What is to be told of a reservation that is about to be settled for the first time.
+    pub(super) fn event(&self, id: ReservationId) -> Option<NewEvent> {
+        let grant = self.grants.get(&id)?;
+        grant.expires?;
+        let name = grant.name.as_ref().map(|forms| forms.name.clone());
+        Some(NewEvent {
+            host: Some(grant.host.to_string()),
+            name,
+            address: Some(grant.address),
+            ..NewEvent::new(EventKind::Registered, "")
+        })
     }
 
-    /// The account exists. Committing twice is the same as once.
+    /// The account exists. Committing twice is the same as once, but for those that are exempt: they are forgotten.
     pub(super) fn commit(&mut self, id: ReservationId) -> Outcome {
         let Some(grant) = self.grants.get_mut(&id) else {
             return Outcome::NotReserved;
         };
+        if grant.exempt {
+            self.forget(id);
+            return Outcome::Settled;
+        }
         if let Some(expires) = grant.expires.take() {
             self.unsettled.remove(&(expires, id));
             grant.name = None;
@@ -216,6 +290,36 @@ impl Registrations {
         }
     }
 
+    /// Empties every window: all registrations that are settled are forgotten.
+    pub(super) fn reset_all(&mut self) -> Outcome {
+        let before = self.grants.len();
+        let settled = self
+            .grants
+            .iter()
+            .filter(|(_, grant)| grant.expires.is_none());
+        let settled: Vec<_> = settled.map(|(id, _)| *id).collect();
+        for id in settled {
+            self.forget(id);
+        }
+        // Those under way are counted by no window any more, and may still be settled.
+        let ids: Vec<_> = self.grants.keys().copied().collect();
+        for id in ids {
+            self.forgive(id);
+        }
+        let forgiven = before as u64;
+        Outcome::ThrottleReset { forgiven }
+    }
+
+    fn forgive(&mut self, id: ReservationId) {
+        let Some(grant) = self.grants.get_mut(&id) else {
+            return;
+        };
+        for (kind, key) in keys(&grant.host, grant.address) {
+            grant.forgiven.insert(kind);
+            self.ledger.remove(&key, grant.at, id);
+        }
+    }
+
     /// Registrations that are remembered.
     pub(super) fn len(&self) -> usize {
         self.grants.len()
@@ -231,39 +335,10 @@ impl Registrations {
         self.grants.iter().map(shown)
     }
 
-    fn overload(&self, now: Timestamp, policy: &RegistrationPolicy) -> Outcome {
-        Outcome::Throttled {
-            window: WindowKind::Overload,
-            retry_after_ms: self.overload_ms(now, policy),
-        }
-    }
-
-    fn grant(
-        &mut self,
-        index: u64,
-        now: Timestamp,
-        host: &str,
-        address: IpAddr,
-        forgiven: BTreeSet<WindowKind>,
-        policy: &RegistrationPolicy,
-    ) -> Outcome {
-        let id = ReservationId(index);
-        let expires = now.plus(Duration::from_millis(policy.reservation_ms()));
-        let grant = Grant {
-            at: now,
-            address,
-            host: host.into(),
-            expires: Some(expires),
-            forgiven,
-            name: None,
-        };
-        self.insert(id, grant);
-        Outcome::Reserved(id)
-    }
-
     fn insert(&mut self, id: ReservationId, grant: Grant) {
+        self.exempt += usize::from(grant.exempt);
         for (kind, key) in keys(&grant.host, grant.address) {
-            if !grant.forgiven.contains(&kind) {
+            if !grant.exempt && !grant.forgiven.contains(&kind) {
                 self.ledger.add(key, grant.at, id);
             }
         }
@@ -277,6 +352,7 @@ impl Registrations {
         let Some(grant) = self.grants.remove(&id) else {
             return;
         };
+        self.exempt -= usize::from(grant.exempt);
         if let Some(expires) = grant.expires {
             self.unsettled.remove(&(expires, id));
         }
@@ -330,10 +406,20 @@ pub(super) struct Grant {
     /// What it is for, while it is unsettled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<Box<NameForms>>,
+    /// Whether no window counts it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    exempt: bool,
 }
 
 /// Registrations remembered at once, over all windows: some 30 MB, and no window can need more.
 const GRANTS_MAX: usize = Window::LIMIT_MAX as usize;
+
+/// Registrations under way that no window counts.
+const EXEMPT_MAX: usize = 10_000;
+
+/// Registrations of one prefix that fill the throttle: one of a hundred. A botnet that is spread more thinly has no
+/// prefix whose users would not be shut out for others.
+const FILLING_MIN: usize = GRANTS_MAX / 100;
 
 /// Registrations under way that are named in one answer: more reserve one name only in an attack.
 const UNDER_WAY_MAX: usize = 100;

@@ -155,9 +155,16 @@ fn a_closed_server_refuses_and_an_unthrottled_one_remembers_nothing() {
     assert_eq!(closed.ask(1_000, reserve()), Outcome::Closed);
     let mut off = Group::new(RegistrationMode::Off);
     for _ in 0..9 {
-        assert!(!reserved(off.ask(1_000, reserve())).is_counted());
+        let reservation = reserved(off.ask(1_000, reserve()));
+        let settled = off.ask(1_000, Command::Commit { reservation });
+        assert_eq!(settled, Outcome::Settled);
     }
     assert_eq!(off.state.registrations_remembered(), 0);
+    let kinds = off.state.events().after(0, 100);
+    let registered = kinds
+        .iter()
+        .filter(|it| it.what.kind == EventKind::Registered);
+    assert_eq!(registered.count(), 9, "and yet all of them are told");
 }
 
 #[test]
@@ -281,4 +288,207 @@ fn a_withheld_name_costs_no_place_and_who_withholds_it_hears_of_those_under_way(
     assert_eq!(late, Outcome::Settled, "it was reserved before the rule");
     let restored = ControlState::restore(&group.state.snapshot()).unwrap();
     assert_eq!(restored, group.state);
+}
+
+fn events(group: &Group) -> Vec<(EventKind, String)> {
+    let events = group.state.events().after(0, Events::PAGE_MAX);
+    let shown = events.into_iter().map(|event| {
+        let subject = event.subject().unwrap_or_default();
+        (event.what.kind, format!("{subject} {}", event.what.detail))
+    });
+    shown.collect()
+}
+
+fn from(address: &str) -> Command {
+    Command::Reserve {
+        host: "localhost".into(),
+        address: address.parse().unwrap(),
+        name: "olga".into(),
+        forms: Some(NameForms::of("olga")),
+        invite: None,
+    }
+}
+
+fn lists(allow: &str, block: &str, allow_only: bool) -> Command {
+    let set = |text: &str| {
+        text.split_whitespace()
+            .map(|it| it.parse().unwrap())
+            .collect()
+    };
+    Command::ChangeLists {
+        change: ListChange {
+            allow: set(allow),
+            block: set(block),
+            allow_only: Some(allow_only),
+            ..ListChange::default()
+        },
+    }
+}
+
+#[test]
+fn a_blocked_network_is_refused_before_all_else_and_an_allowed_one_is_not_counted() {
+    let mut group = Group::new(RegistrationMode::On);
+    group.ask(
+        0,
+        lists("192.0.2.0/24", "198.51.100.0/24 192.0.2.99/32", false),
+    );
+    for _ in 0..5 {
+        reserved(group.ask(1_000, from("192.0.2.1")));
+    }
+    let blocked = Outcome::Refused(RefusalCause::Blocked);
+    assert_eq!(
+        group.ask(1_000, from("192.0.2.99")),
+        blocked,
+        "the block wins"
+    );
+    assert_eq!(group.ask(1_000, from("198.51.100.1")), blocked);
+    reserved(group.ask(1_000, from("203.0.113.1")));
+    reserved(group.ask(1_000, from("203.0.113.1")));
+    let full = group.ask(1_000, from("203.0.113.1"));
+    assert!(matches!(full, Outcome::Throttled { .. }), "{full:?}");
+    group.ask(1_000, lists("", "", true));
+    let not_allowed = Outcome::Refused(RefusalCause::NotAllowed);
+    assert_eq!(group.ask(1_000, from("203.0.113.2")), not_allowed);
+    reserved(group.ask(1_000, from("192.0.2.1")));
+    group.ask(1_000, Command::ResetLists);
+    reserved(group.ask(1_000, from("198.51.100.1")));
+}
+
+#[test]
+fn a_registration_is_told_once_when_it_is_done_and_not_when_it_is_given_back() {
+    let mut group = Group::new(RegistrationMode::On);
+    let before = events(&group).len();
+    let reservation = reserved(group.ask(1_000, from("192.0.2.1")));
+    group.ask(1_000, Command::Release { reservation });
+    let reservation = reserved(group.ask(1_000, from("192.0.2.1")));
+    assert_eq!(events(&group).len(), before);
+    group.ask(1_000, Command::Commit { reservation });
+    group.ask(1_000, Command::Commit { reservation });
+    let told = &group.state.events().after(0, 100)[before..];
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].subject().as_deref(), Some("olga@localhost"));
+    assert_eq!(told[0].what.address, "192.0.2.1".parse().ok());
+}
+
+#[test]
+fn changes_of_policy_bans_and_blocks_of_the_guard_are_told() {
+    let mut group = Group::new(RegistrationMode::On);
+    group.ask(0, Command::ResetRegistration);
+    let policy = RegistrationPolicy::default();
+    group.ask(1_000, Command::SetRegistration { policy });
+    let ban = Ban {
+        target: "192.0.2.0/24".parse().unwrap(),
+        reason: "spam".into(),
+        since: Timestamp(1),
+        expires: None,
+    };
+    let bans = vec![ban];
+    group.ask(1_000, Command::AddBans { bans: bans.clone() });
+    group.ask(1_000, Command::AddBans { bans });
+    let report = |sequence| LoginReport {
+        incarnation: 1,
+        sequence,
+        limits: GuardLimits {
+            address_failures_max: 3,
+            half_life_ms: 60_000,
+            block_ms: 60_000,
+            ..GuardLimits::default()
+        },
+        addresses: vec![("203.0.113.7".parse().unwrap(), 2)],
+        ..LoginReport::default()
+    };
+    for sequence in 1..=4 {
+        let (node, report) = (NodeId::FIRST, report(sequence));
+        group.ask(1_000, Command::ReportLogins { node, report });
+    }
+    let told = |kind, detail: &str| (kind, format!(" {detail}"));
+    assert_eq!(
+        events(&group),
+        [
+            told(EventKind::Policy, "mode on, was closed (configuration)"),
+            told(EventKind::Policy, "mode closed, was on (administrator)"),
+            told(EventKind::Banned, "192.0.2.0/24: spam"),
+            told(EventKind::Blocked, "203.0.113.7: too many failed logins"),
+        ]
+    );
+}
+
+#[test]
+fn what_routers_report_is_counted_once_and_a_limit_met_often_is_told() {
+    let mut group = Group::new(RegistrationMode::On);
+    let policy = RegistrationPolicy {
+        limited_often: 5,
+        ..RegistrationPolicy::default()
+    };
+    group.ask(0, Command::SetRegistration { policy });
+    let before = events(&group).len();
+    let report = |incarnation, sequence, count| Command::ReportRouter {
+        node: NodeId::FIRST,
+        report: RouterReport {
+            incarnation,
+            sequence,
+            refusals: [(RefusalCause::Host, count)].into(),
+            events: vec![NewEvent::new(EventKind::Removed, "").about("olga", "localhost")],
+        },
+    };
+    for (incarnation, sequence) in [(7, 1), (7, 1), (7, 2), (6, 9), (8, 1)] {
+        group.ask(1_000, report(incarnation, sequence, 2));
+    }
+    let Outcome::Refusals(counted) = group.ask(1_000, Command::ShowRefusals) else {
+        panic!("it is shown")
+    };
+    assert_eq!(counted.total, [(RefusalCause::Host, 6)].into());
+    let told = &events(&group)[before..];
+    let removed = (EventKind::Removed, "olga@localhost ".to_owned());
+    let often = "registrations met the limit host 6 times this hour";
+    let often = (EventKind::Limited, format!(" {often}"));
+    assert_eq!(told, [removed.clone(), removed.clone(), often, removed]);
+}
+
+#[test]
+fn the_first_secret_is_everybodys_for_ever() {
+    let mut group = Group::new(RegistrationMode::On);
+    let propose = |byte| Command::ProposeSecret {
+        secret: ClusterSecret::new([byte; 32]),
+    };
+    let first = Outcome::Secret(ClusterSecret::new([1; 32]));
+    assert_eq!(group.ask(0, propose(1)), first);
+    assert_eq!(group.ask(0, propose(2)), first);
+    group.state = ControlState::restore(&group.state.snapshot()).unwrap();
+    assert_eq!(group.ask(0, propose(3)), first);
+}
+
+#[test]
+fn a_network_that_fills_the_throttle_is_out_for_a_while() {
+    let mut group = Group::new(RegistrationMode::On);
+    let policy = RegistrationPolicy {
+        mode: RegistrationMode::On,
+        overload_block_ms: 600_000,
+        reservation_ms: 3_600_000,
+        ..RegistrationPolicy::default()
+    };
+    group.ask(0, Command::SetRegistration { policy });
+    let mut reserve = |address: &str| {
+        let proposal = group.proposal(1_000, from(address));
+        group.index += 1;
+        group.state.time = proposal.now;
+        let index = group.index;
+        group.state.reserve(index, &proposal.command)
+    };
+    for _ in 0..crate::Window::LIMIT_MAX {
+        reserved(reserve("203.0.113.7"));
+    }
+    let refused = reserve("192.0.2.1");
+    assert!(matches!(refused, Outcome::Throttled { .. }), "{refused:?}");
+    let blocked = Outcome::Refused(RefusalCause::Blocked);
+    assert_eq!(reserve("203.0.113.9"), blocked);
+    let (kind, told) = events(&group).pop().unwrap();
+    assert_eq!(kind, EventKind::Limited);
+    assert!(told.contains("203.0.113.0/24 filled"), "{told}");
+    group.ask(1_000, Command::ResetAllThrottle);
+    let after = group.ask(1_000, from("203.0.113.9"));
+    assert!(
+        matches!(after, Outcome::Throttled { .. }),
+        "it is let in again, and those under way still fill the throttle: {after:?}"
+    );
 }

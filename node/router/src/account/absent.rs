@@ -9,9 +9,10 @@ use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Batch, Kind, Rec, StanzaType};
-use rookery_xmpp::stanza_error::{Condition, StanzaError};
+use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
+use super::mailbox::{self, Mailed};
 use super::offline::store_refusal;
 use super::{Work, stranded};
 use crate::shard::Turn;
@@ -134,6 +135,18 @@ pub(super) fn addresses(buf: &Bytes, rec: Rec) -> Option<(Arc<Jid>, Arc<Jid>)> {
     Some((from, to))
 }
 
+/// What the sender of a message to an address without an account is told.
+pub(super) fn mailed(mailed: Mailed) -> Option<StanzaError> {
+    match mailed {
+        Mailed::Done => None,
+        Mailed::Nobodys => Some(StanzaError::new(Condition::ServiceUnavailable)),
+        Mailed::TooMany => {
+            let error = StanzaError::new(Condition::ResourceConstraint);
+            Some(error.with_type(ErrorType::Wait))
+        }
+    }
+}
+
 fn absent_stanza(turn: &mut Turn<'_>, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Bytes, rec: Rec) {
     match (rec.kind, rec.stanza_type) {
         // RFC 6121 4.3.2 and 8.5.1: as for an account that does not show itself. Everything else of
@@ -147,13 +160,9 @@ fn absent_stanza(turn: &mut Turn<'_>, from: &Arc<Jid>, to: &Arc<Jid>, buf: &Byte
             turn.route_element(&bare, &Arc::new(from.to_bare()), &refusal);
         }
         (Kind::Message | Kind::Iq, _) => {
-            turn.bounce(
-                from,
-                to,
-                buf,
-                rec,
-                &StanzaError::new(Condition::ServiceUnavailable),
-            );
+            if let Some(error) = mailed(mailbox::forward(turn, from, to, buf, rec)) {
+                turn.bounce(from, to, buf, rec, &error);
+            }
         }
         (Kind::Presence | Kind::Other, _) => {}
     }

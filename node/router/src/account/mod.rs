@@ -22,6 +22,7 @@ mod deciding;
 mod former;
 pub(crate) mod gone;
 mod iq;
+pub(crate) mod mailbox;
 mod mirror;
 mod mirror_bounds;
 mod offline;
@@ -59,6 +60,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
 pub(crate) use archiving::{Preferences, archive_id, position_of};
+pub(crate) use mailbox::MailboxPace;
 pub(crate) use offline::store_refusal;
 pub use roster::Roster;
 pub use sessions::{Availability, Session, Sessions};

@@ -1,5 +1,6 @@
 //! Deleting an account: everything it owns goes, its contacts are told, its sessions end.
 
+use rookery_control::{EventKind, NewEvent};
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
@@ -33,5 +34,8 @@ impl Account {
         self.end_all_sessions(turn, &error);
         self.cancel_all_subscriptions(turn);
         self.removed = true;
+        let name = self.jid().local().unwrap_or_default();
+        let event = NewEvent::new(EventKind::Removed, "").about(name, self.jid().domain());
+        turn.env.noticed.raise(event);
     }
 }

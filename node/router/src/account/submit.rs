@@ -14,7 +14,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Kind, Rec, StanzaType, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
-use super::{Account, Work};
+use super::{Account, Work, absent, mailbox};
 use crate::modules::{Flow, Place, Stanza};
 use crate::shard::{Cause, Turn};
 
@@ -163,14 +163,9 @@ impl Account {
                 turn.route(from, &own, buf, rec);
             }
             Some(to) if to.local().is_none() && turn.env.is_local(to.domain()) => {
-                // No host reads messages.
-                self.refuse(
-                    turn,
-                    id,
-                    buf,
-                    rec,
-                    &StanzaError::new(Condition::ServiceUnavailable),
-                );
+                if let Some(error) = absent::mailed(mailbox::forward(turn, from, to, buf, rec)) {
+                    self.refuse(turn, id, buf, rec, &error);
+                }
             }
             Some(to) => turn.route(from, to, buf, rec),
         }

@@ -20,7 +20,9 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stanza::{Kind, StanzaType};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
-use super::{Flow, Hook, Info, Iq, IqRoute, Module, Outcome, Phase, Place, Stanza, Status};
+use super::{
+    Flow, Hook, Info, Iq, IqRoute, Module, Outcome, Phase, Place, Stanza, Status, reporting,
+};
 use crate::account::{Account, COLLECTION, store_refusal};
 use crate::shard::{Reply, Request, Turn};
 
@@ -86,7 +88,9 @@ impl Module for Blocking {
             "blocklist" => list(account, turn, iq),
             name => match items(&iq.payload) {
                 Err(error) => Outcome::Error(error),
-                Ok(items) if name == "block" => block(account, turn, items),
+                Ok(items) if name == "block" => {
+                    block(account, turn, items, reporting::reports(&iq.payload))
+                }
                 Ok(items) => unblock(account, items),
             },
         }
@@ -185,7 +189,12 @@ fn list(account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
     Outcome::Result(Some(element("blocklist", jids)))
 }
 
-fn block(account: &mut Account, turn: &Turn<'_>, items: BTreeSet<Jid>) -> Outcome {
+fn block(
+    account: &mut Account,
+    turn: &Turn<'_>,
+    items: BTreeSet<Jid>,
+    reports: Vec<reporting::Report>,
+) -> Outcome {
     if items.is_empty() {
         return Outcome::Error(StanzaError::new(Condition::BadRequest));
     }
@@ -210,6 +219,7 @@ fn block(account: &mut Account, turn: &Turn<'_>, items: BTreeSet<Jid>) -> Outcom
         let new = BlockList(new);
         account.end_directed(turn, |jid| new.blocks(jid));
         push(account, turn, &element("block", &items));
+        reporting::tell(account, turn, reports);
     })
 }
 

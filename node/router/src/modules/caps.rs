@@ -15,6 +15,7 @@ use rookery_xmpp::ns;
 use sha1::{Digest, Sha1};
 
 use super::{Info, Module, Place, Registry, Status, disco};
+use crate::contact::ContactOptions;
 
 /// XEP-0115.
 pub const INFO: Info = Info {
@@ -46,16 +47,19 @@ impl Module for Caps {
 }
 
 /// The stream feature (XEP-0115 6.3).
-pub fn feature(modules: &Registry) -> Element {
+pub fn feature(modules: &Registry, contact: &ContactOptions) -> Element {
     Element::new("c", ns::CAPS)
         .with_attr("hash", "sha-1")
         .with_attr("node", NODE)
-        .with_attr("ver", hash(&disco::info(modules, Place::Host)))
+        .with_attr("ver", hash(&disco::info(modules, contact, Place::Host)))
 }
 
 /// The node under which the capabilities can be asked for.
-pub(super) fn node(modules: &Registry) -> String {
-    format!("{NODE}#{}", hash(&disco::info(modules, Place::Host)))
+pub(super) fn node(modules: &Registry, contact: &ContactOptions) -> String {
+    format!(
+        "{NODE}#{}",
+        hash(&disco::info(modules, contact, Place::Host))
+    )
 }
 
 /// The verification string's hash (XEP-0115 5.1).

@@ -17,6 +17,7 @@ use super::{
     Info, Iq, IqRoute, Module, Outcome, Place, Registry, Status, caps, commands, extended_disco,
 };
 use crate::account::Account;
+use crate::contact::ContactOptions;
 use crate::shard::Turn;
 
 /// XEP-0030.
@@ -76,12 +77,14 @@ impl Module for Disco {
                 Some(_) => Outcome::Error(StanzaError::new(Condition::ItemNotFound)),
             };
         }
-        let info = info(&turn.env.modules, iq.place);
+        let contact = turn.env.contact.load();
+        let (modules, contact) = (&turn.env.modules, &contact.options);
+        let info = info(modules, contact, iq.place);
         match node {
             None => Outcome::Result(Some(info)),
             // XEP-0115 6.2: our own capabilities, under the node that presence and stream features
             // show.
-            Some(node) if iq.place == Place::Host && node == caps::node(&turn.env.modules) => {
+            Some(node) if iq.place == Place::Host && node == caps::node(modules, contact) => {
                 Outcome::Result(Some(info.with_attr("node", node)))
             }
             Some(_) => Outcome::Error(StanzaError::new(Condition::ItemNotFound)),
@@ -90,7 +93,7 @@ impl Module for Disco {
 }
 
 /// The `disco#info` of a place, with identities, features and forms in their canonical order.
-pub(super) fn info(modules: &Registry, place: Place) -> Element {
+pub(super) fn info(modules: &Registry, contact: &ContactOptions, place: Place) -> Element {
     let (category, kind, name) = match place {
         Place::Host => ("server", "im", Some(super::version::NAME)),
         Place::Own | Place::Account => ("account", "registered", None),
@@ -105,7 +108,7 @@ pub(super) fn info(modules: &Registry, place: Place) -> Element {
     for feature in modules.features(place) {
         query.push_child(Element::new("feature", ns::DISCO_INFO).with_attr("var", feature));
     }
-    for form in extended_disco::forms(place) {
+    for form in extended_disco::forms(place, contact) {
         query.push_child(form);
     }
     query

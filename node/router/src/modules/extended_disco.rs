@@ -7,12 +7,14 @@
 //! ```
 //!
 //! The forms that go with a place's `disco#info`. A host shows its software (XEP-0232's form),
-//! which spares clients a request of XEP-0092 and is part of the capabilities' hash.
+//! which spares clients a request of XEP-0092, and its contact addresses (XEP-0157); both are part of the capabilities'
+//! hash.
 
 use rookery_xmpp::dataform::{DataForm, Field, FormKind};
 use rookery_xmpp::element::Element;
 
-use super::{Info, Module, Place, Status, version};
+use super::{Info, Module, Place, Status, contact_addresses, version};
+use crate::contact::ContactOptions;
 
 /// XEP-0128.
 pub(super) const INFO: Info = Info {
@@ -20,7 +22,7 @@ pub(super) const INFO: Info = Info {
     title: "Service Discovery Extensions",
     version: "1.0.1",
     status: Status::Complete,
-    note: "hosts show their software",
+    note: "hosts show their software and their contact addresses",
 };
 
 /// The form of XEP-0232.
@@ -36,9 +38,15 @@ impl Module for ExtendedDisco {
 }
 
 /// The forms of a place.
-pub(super) fn forms(place: Place) -> Vec<Element> {
+pub(super) fn forms(place: Place, contact: &ContactOptions) -> Vec<Element> {
     match place {
-        Place::Host => vec![software().to_element()],
+        Place::Host => {
+            let software = software().to_element();
+            [Some(software), contact_addresses::form(contact)]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
         Place::Own | Place::Account => vec![],
     }
 }

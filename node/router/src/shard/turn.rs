@@ -17,7 +17,7 @@ use rookery_xmpp::stream_error::StreamError;
 
 use super::{Effect, PeerFrame, Reply, Request, RequestId};
 use crate::RouterOptions;
-use crate::account::{Account, Session};
+use crate::account::{Account, MailboxPace, Session};
 use crate::environment::Environment;
 
 /// What an account does with a reply.
@@ -52,6 +52,8 @@ pub(crate) struct Outbox {
     /// A stream that a former owner has left did not reach its account.
     pub(crate) misses_stream: bool,
     last_request: u64,
+    /// How many messages to mailboxes were forwarded lately.
+    pub(crate) mailbox_pace: MailboxPace,
 }
 
 /// A stanza on its way through a turn.

@@ -3,13 +3,26 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use rookery_control::NameOptions;
+use rookery_control::{NameOptions, RouterReport};
+use rookery_router::{Contact, ContactOptions};
 use rookery_store::Store;
 use rookery_store::name::Tombstone;
 
 use super::{World, jid};
 
 impl World {
+    /// Whom people reach when they write to the server, from now on.
+    pub(crate) fn set_contact(&self, contact: ContactOptions) {
+        self.env.contact.store(Arc::new(Contact::new(contact)));
+    }
+
+    /// What the control group would be told now, once.
+    pub(crate) fn noticed(&self) -> Option<RouterReport> {
+        let report = self.env.noticed.report(1)?;
+        self.env.noticed.reported(report.sequence);
+        Some(report)
+    }
+
     /// Names are to be treated like this from now on.
     pub(crate) fn set_names(&self, names: NameOptions) {
         self.env.names.store(Arc::new(names));

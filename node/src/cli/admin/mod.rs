@@ -3,6 +3,7 @@
 mod bans;
 mod connect;
 mod control;
+mod events;
 mod guard;
 mod invites;
 mod names;
@@ -13,6 +14,7 @@ mod server;
 mod sessions;
 mod shards;
 mod throttle;
+mod throttle_lists;
 mod users;
 
 use std::path::PathBuf;
@@ -76,6 +78,9 @@ enum Topic {
     /// Who may not connect.
     #[command(subcommand)]
     Bans(bans::BansCommand),
+    /// What has happened: accounts that came and went, bans, limits that were met often.
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Failed logins, over all nodes, and who is let in no more for them.
     #[command(subcommand)]
     Guard(guard::GuardCommand),
@@ -118,6 +123,7 @@ impl AdminArgs {
                 Topic::Registration(command) => command.run(channel).await,
                 Topic::Throttle(command) => command.run(channel).await,
                 Topic::Bans(command) => command.run(channel).await,
+                Topic::Events(command) => command.run(channel).await,
                 Topic::Guard(command) => command.run(channel).await,
                 Topic::Invites(command) => command.run(channel).await,
                 Topic::Names(command) => command.run(channel).await,

@@ -8,10 +8,12 @@ use rookery_proto::admin::{
     RegistrationMode, RegistrationPolicy, ResetRegistrationRequest, SetRegistrationRequest,
     ShowRegistrationRequest, Window,
 };
+use rookery_xmpp::units::Span;
 use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use super::super::terminal::duration;
 use super::Shown;
 
 /// Who may make an account over XMPP.
@@ -20,7 +22,9 @@ pub(super) enum RegistrationCommand {
     /// Show the policy in force.
     Show,
     /// Change the policy, in the whole cluster, until it is reset.
-    #[command(group(ArgGroup::new("change").required(true).multiple(true).args(["mode", "window"])))]
+    #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
+        "mode", "window", "overload", "overload_block", "limited_often",
+    ])))]
     Set {
         /// Who may register.
         #[arg(long)]
@@ -28,6 +32,18 @@ pub(super) enum RegistrationCommand {
         /// A window, as in `per_address=3/1h` or `per_host=off`. May be given many times.
         #[arg(long, value_name = "NAME=LIMIT/LENGTH")]
         window: Vec<String>,
+        /// What becomes of an overload: `refuse` or `allow_listed`.
+        #[arg(long, value_name = "WHAT")]
+        overload: Option<String>,
+        /// For how long the network that fills the throttle is out, as in `1h`; `0s` for not at all.
+        #[arg(long, value_name = "TIME")]
+        overload_block: Option<Span>,
+        /// How often a limit is met within an hour before that is an event; 0 for never.
+        #[arg(long, value_name = "N")]
+        limited_often: Option<u32>,
+        /// Open registration though `contact.abuse` names nobody to complain to.
+        #[arg(long)]
+        force: bool,
     },
     /// Return to the policy of the configuration.
     Reset,
@@ -60,8 +76,21 @@ impl RegistrationCommand {
                     shown.overridden,
                 ))
             }
-            Self::Set { mode, window } => {
-                let request = request(mode, &window)?;
+            Self::Set {
+                mode,
+                window,
+                overload,
+                overload_block,
+                limited_often,
+                force,
+            } => {
+                let request = SetRegistrationRequest {
+                    overload: overload.unwrap_or_default(),
+                    overload_block_ms: overload_block.map(|span| span.as_ms().into()),
+                    limited_often,
+                    force,
+                    ..request(mode, &window)?
+                };
                 let set = client.set_registration(request).await?.into_inner();
                 Ok(show(&set.policy.unwrap_or_default(), set.version, true))
             }
@@ -101,6 +130,7 @@ fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequ
     Ok(SetRegistrationRequest {
         mode: mode.into(),
         windows,
+        ..SetRegistrationRequest::default()
     })
 }
 
@@ -136,6 +166,20 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
             .iter()
             .map(|(name, window)| format!("{name:<13}  {}", written(*window))),
     );
+    lines.push(format!("overload       {}", policy.overload));
+    if policy.overload_block_ms > 0 {
+        let time = duration(policy.overload_block_ms);
+        lines.push(format!(
+            "               the fullest network is out for {time}"
+        ));
+    }
+    let networks = match (policy.networks_allowed, policy.allow_only) {
+        (0, false) => "none is allowed past the windows".to_owned(),
+        (allowed, false) => format!("{allowed} allowed past the windows"),
+        (allowed, true) => format!("only {allowed} that are allowed"),
+    };
+    let blocked = policy.networks_blocked;
+    lines.push(format!("networks       {networks}, {blocked} blocked"));
     let windows: serde_json::Map<_, _> = windows
         .into_iter()
         .map(|(name, window)| (name.to_owned(), json!(written(window))))
@@ -147,6 +191,12 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
             "overridden": overridden,
             "version": version,
             "windows": windows,
+            "overload": policy.overload,
+            "overload_block_ms": policy.overload_block_ms,
+            "limited_often": policy.limited_often,
+            "networks_allowed": policy.networks_allowed,
+            "networks_blocked": policy.networks_blocked,
+            "allow_only": policy.allow_only,
         }),
     }
 }

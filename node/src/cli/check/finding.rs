@@ -21,7 +21,7 @@ pub(super) enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
-    /// `certificate`, `identity`, `port`, `files`, `dns`, `folder`, `setting`, `configuration`.
+    /// `certificate`, `identity`, `port`, `files`, `memory`, `dns`, `folder`, `setting`, `configuration`.
     pub(super) topic: &'static str,
     pub(super) what: String,
     pub(super) fix: String,

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use super::finding::Finding;
 use crate::config::{Config, Role};
-use crate::operation::{Folder, FolderError, OpenFiles};
+use crate::operation::{
+    Ceilings, Folder, FolderError, MachineMemory, MemoryShare, OpenFiles, mebibytes,
+};
 
 /// Everything about this machine.
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
@@ -29,7 +31,9 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
                 .filter_map(|address| port(option, *address, running)),
         );
     }
+    let ceilings = Ceilings::of(config);
     findings.extend(open_files(config.sockets_max()));
+    findings.push(memory(&ceilings, MachineMemory::read()));
     findings
 }
 
@@ -64,6 +68,46 @@ fn open_files(connections_max: usize) -> Option<Finding> {
         "set LimitNOFILE={needed} in the systemd unit (or `ulimit -Hn`), or lower connection.connections_max"
     );
     (open.max < needed).then(|| Finding::warning("files", what, fix))
+}
+
+/// What the node may hold in memory, part by part.
+fn memory(ceilings: &Ceilings, machine: Option<MachineMemory>) -> Finding {
+    let expected = ceilings.expected_bytes();
+    let shares = ceilings.memory.iter();
+    let shares: Vec<_> = shares
+        .filter(|share| share.expected_bytes >> 20 > 0)
+        .map(|share| format!("{} for {}", mebibytes(share.expected_bytes), share.what))
+        .collect();
+    let there = machine.map_or_else(String::new, |machine| {
+        let whose = if machine.is_of_group {
+            "its control group has"
+        } else {
+            "the machine has"
+        };
+        format!(", and {whose} {}", mebibytes(machine.bytes))
+    });
+    let what = format!(
+        "{} of memory are expected with {} clients that behave{there}: {}; if each held as much as one may, {}",
+        mebibytes(expected),
+        ceilings.connections,
+        shares.join(", "),
+        mebibytes(ceilings.bounded_bytes())
+    );
+    let largest = ceilings
+        .memory
+        .first()
+        .map_or("", |share: &MemoryShare| share.options);
+    match machine {
+        Some(machine) if machine.bytes < expected => {
+            let fix = format!("take a larger machine (or a larger MemoryMax), or lower {largest}");
+            Finding::warning("memory", what, fix)
+        }
+        _ => Finding::note(
+            "memory",
+            what,
+            format!("the largest part is bounded by {largest}"),
+        ),
+    }
 }
 
 fn folder(path: &Path) -> Vec<Finding> {
@@ -144,3 +188,34 @@ const RUNS: &str = "runs on";
 
 /// A day of a busy server's archive.
 const FREE_BYTES_MIN: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::check::finding::Severity;
+
+    fn of(bytes: u64) -> Option<MachineMemory> {
+        Some(MachineMemory {
+            bytes,
+            is_of_group: true,
+        })
+    }
+
+    #[test]
+    fn a_machine_that_is_too_small_for_its_clients_is_warned_of() {
+        let ceilings = Ceilings::of(&Config::default());
+        let expected = ceilings.expected_bytes();
+        let enough = memory(&ceilings, of(expected));
+        assert_eq!(enough.severity, Severity::Note);
+        let too_small = memory(&ceilings, of(expected - 1));
+        assert_eq!(too_small.severity, Severity::Warning);
+        assert!(too_small.fix.contains("connection.connections_max"));
+    }
+
+    #[test]
+    fn where_the_system_does_not_tell_the_sum_is_shown_all_the_same() {
+        let shown = memory(&Ceilings::of(&Config::default()), None);
+        assert_eq!(shown.severity, Severity::Note);
+        assert!(shown.what.contains("585 MiB for clients"), "{}", shown.what);
+    }
+}

@@ -114,6 +114,7 @@ fn proposals_share_one_write_and_are_answered_after_it_only() {
         effects,
         [
             Effect::Policy(policy),
+            Effect::Events(EventsHead { newest: 2, told: 0 }),
             outcome(1, Outcome::PolicyVersion(1)),
             outcome(2, Outcome::PolicyVersion(2)),
         ]
@@ -156,7 +157,7 @@ fn a_failed_write_refuses_everybody_until_one_succeeds() {
     });
     let effects = flush(&mut machine);
     assert!(
-        matches!(effects[..], [Effect::Policy(_)]),
+        matches!(effects[..], [Effect::Policy(_), Effect::Events(_)]),
         "what was in the log takes effect"
     );
     assert_eq!(machine.status().write_error, None);

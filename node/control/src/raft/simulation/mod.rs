@@ -244,6 +244,7 @@ impl World {
             | Effect::Bans(_)
             | Effect::Guard(_)
             | Effect::Names(_)
+            | Effect::Events(_)
             | Effect::EndedLeases(_) => {}
         }
     }

@@ -48,6 +48,11 @@ pub enum BanTargetError {
 }
 
 impl BanTarget {
+    /// The network that a text names: an address stands for itself, host bits are cut off, mapped IPv4 is IPv4.
+    pub(in crate::state) fn network(text: &str) -> Option<IpNet> {
+        network(text)
+    }
+
     /// A word for its kind, for metrics and lists.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{InviteTerms, ShownInvite};
+use super::ShownInvite;
 use crate::state::{
     Command, ControlState, NameKind, Outcome, RegistrationMode, RegistrationPolicy, ReservationId,
 };
@@ -20,6 +20,8 @@ pub(in crate::state) struct Wanted<'a> {
     pub(in crate::state) name: &'a str,
     /// The token that was shown.
     pub(in crate::state) invite: Option<ShownInvite>,
+    /// Whether the lists let it through.
+    pub(in crate::state) is_listed: bool,
 }
 
 impl ControlState {
@@ -46,7 +48,7 @@ impl ControlState {
         match wanted.invite {
             Some(shown) => self.reserve_invited(wanted, shown, policy),
             None if policy.mode == RegistrationMode::Invite => Outcome::InviteNeeded,
-            None => self.reserve_open(wanted, policy),
+            None => self.reserve_open(wanted, wanted.is_listed, policy),
         }
     }
 
@@ -54,7 +56,7 @@ impl ControlState {
     pub(in crate::state) fn settle(&mut self, command: &Command) -> Outcome {
         match *command {
             Command::Commit { reservation } => {
-                let outcome = self.registrations.commit(reservation);
+                let outcome = self.commit(reservation);
                 let is_used = outcome == Outcome::Settled;
                 self.invites.settle(reservation, is_used);
                 outcome
@@ -86,9 +88,20 @@ impl ControlState {
         }
     }
 
-    fn reserve_open(&mut self, wanted: &Wanted<'_>, policy: &RegistrationPolicy) -> Outcome {
+    fn reserve_open(
+        &mut self,
+        wanted: &Wanted<'_>,
+        is_let_off: bool,
+        policy: &RegistrationPolicy,
+    ) -> Outcome {
         let (now, registrations) = (self.time, &mut self.registrations);
-        registrations.reserve(wanted.index, now, wanted.host, wanted.address, policy)
+        let Wanted {
+            index,
+            host,
+            address,
+            ..
+        } = *wanted;
+        registrations.reserve(index, now, host, address, policy, is_let_off)
     }
 
     fn reserve_invited(
@@ -103,13 +116,8 @@ impl ControlState {
             Ok(terms) => terms,
             Err(refused) => return Outcome::InviteRefused(refused),
         };
-        let outcome = match is_let_off(&terms, policy) {
-            true => {
-                let registrations = &mut self.registrations;
-                registrations.vouch(wanted.index, now, wanted.host, wanted.address, policy)
-            }
-            false => self.reserve_open(wanted, policy),
-        };
+        let is_let_off = wanted.is_listed || terms.by.is_none();
+        let outcome = self.reserve_open(wanted, is_let_off, policy);
         let Outcome::Reserved(reservation) = outcome else {
             return outcome;
         };
@@ -128,9 +136,4 @@ impl ControlState {
         self.invites
             .take(reservation, shown.id, self.time.plus(held));
     }
-}
-
-/// Without windows a place is taken all the same, for the use goes with it.
-fn is_let_off(terms: &InviteTerms, policy: &RegistrationPolicy) -> bool {
-    terms.by.is_none() || policy.mode == RegistrationMode::Off
 }

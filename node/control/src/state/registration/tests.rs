@@ -15,6 +15,7 @@ fn policy() -> RegistrationPolicy {
         per_host: WindowSetting::fixed(5, 25),
         in_all: WindowSetting::fixed(6, 30),
         reservation_ms: 8_000,
+        ..RegistrationPolicy::default()
     }
 }
 
@@ -37,10 +38,14 @@ impl Throttle {
     }
 
     fn reserve(&mut self, host: &str, address: IpAddr) -> Outcome {
+        self.reserve_as(host, address, false)
+    }
+
+    fn reserve_as(&mut self, host: &str, address: IpAddr, is_listed: bool) -> Outcome {
         self.index += 1;
         let now = Timestamp(self.now);
         self.registrations
-            .reserve(self.index, now, host, address, &policy())
+            .reserve(self.index, now, host, address, &policy(), is_listed)
     }
 
     fn granted(&mut self, host: &str, address: &str) -> ReservationId {
@@ -167,7 +172,7 @@ fn the_throttle_refuses_rather_than_forget_when_it_remembers_too_many() {
     let mut reserve = |index: u64, host: &str| {
         let now = Timestamp(1_000 + index);
         registrations.advance(now, &policy);
-        registrations.reserve(index, now, host, ip("192.0.2.1"), &policy)
+        registrations.reserve(index, now, host, ip("192.0.2.1"), &policy, false)
     };
     for index in 1..=GRANTS_MAX as u64 {
         let outcome = reserve(index, &index.to_string());
@@ -199,7 +204,7 @@ fn lowering_a_limit_makes_the_wait_as_long_as_the_new_limit_asks() {
     let now = Timestamp(throttle.now);
     let outcome = throttle
         .registrations
-        .reserve(9, now, "a", ip("192.0.2.1"), &lowered);
+        .reserve(9, now, "a", ip("192.0.2.1"), &lowered, false);
     let window = WindowKind::Address;
     assert_eq!(
         outcome,
@@ -214,7 +219,7 @@ fn lowering_a_limit_makes_the_wait_as_long_as_the_new_limit_asks() {
 #[derive(Clone, Debug)]
 enum Step {
     Wait(u64),
-    Reserve { host: u8, address: u8 },
+    Reserve { host: u8, address: u8, listed: bool },
     Commit(prop::sample::Index),
     Release(prop::sample::Index),
 }
@@ -222,7 +227,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (0..6_000_u64).prop_map(Step::Wait),
-        5 => (0..2_u8, 0..8_u8).prop_map(|(host, address)| Step::Reserve { host, address }),
+        5 => (0..2_u8, 0..8_u8, prop::bool::weighted(0.2))
+            .prop_map(|(host, address, listed)| Step::Reserve { host, address, listed }),
         3 => any::<prop::sample::Index>().prop_map(Step::Commit),
         1 => any::<prop::sample::Index>().prop_map(Step::Release),
     ]
@@ -248,6 +254,8 @@ struct Granted {
     at: u64,
     host: String,
     address: IpAddr,
+    /// No window counts it.
+    listed: bool,
     committed: bool,
     gone: bool,
 }
@@ -255,7 +263,7 @@ struct Granted {
 /// No stretch of any window's length holds more than its limit of these grants, for any key.
 fn check_definition(grants: &[Granted]) {
     let mut by_key: BTreeMap<Key, (Window, Vec<u64>)> = BTreeMap::new();
-    for grant in grants.iter().filter(|grant| !grant.gone) {
+    for grant in grants.iter().filter(|grant| !grant.gone && !grant.listed) {
         for (kind, key) in keys(&grant.host, grant.address) {
             let window = policy().window(kind).unwrap();
             by_key
@@ -291,12 +299,14 @@ proptest! {
                         grant.gone |= !grant.committed && grant.at + 8_000 <= throttle.now;
                     }
                 }
-                Step::Reserve { host, address: number } => {
+                Step::Reserve { host, address: number, listed } => {
                     let (host, from) = (host.to_string(), address(number));
-                    match throttle.reserve(&host, from) {
+                    match throttle.reserve_as(&host, from, listed) {
                         Outcome::Reserved(id) => grants.push(Granted {
-                            id, at: throttle.now, host, address: from, committed: false, gone: false,
+                            id, at: throttle.now, host, address: from, listed,
+                            committed: false, gone: false,
                         }),
+                        other if listed => panic!("{other:?}: no window is asked"),
                         Outcome::Throttled { retry_after_ms, .. } => {
                             check_wait(&throttle, &host, from, retry_after_ms)?;
                         }
@@ -305,9 +315,9 @@ proptest! {
                 }
                 Step::Commit(which) if !grants.is_empty() => {
                     let grant = which.get_mut(&mut grants);
-                    let outcome = throttle.registrations.commit(grant.id);
                     // Committed long ago and forgotten is the same answer as gone.
                     let held = throttle.registrations.grants.contains_key(&grant.id);
+                    let outcome = throttle.registrations.commit(grant.id);
                     prop_assert_eq!(outcome == Outcome::Settled, held);
                     prop_assert!(grant.committed || held != grant.gone);
                     grant.committed |= held;
@@ -384,4 +394,93 @@ fn an_administrator_sees_what_is_spent_where_and_empties_one_window() {
     );
     throttle.wait(60_000);
     assert_eq!(report(&throttle, None).keys, 0);
+}
+
+/// A full throttle: every registration from another address, so many of them from one /24.
+fn filled(of_one_prefix: usize) -> Registrations {
+    let policy = overload_policy(OverloadRule::Refuse);
+    let mut registrations = Registrations::default();
+    for index in 0..GRANTS_MAX as u64 {
+        let address = match (index as usize) < of_one_prefix {
+            true => ip("203.0.113.7"),
+            false => IpAddr::from((10 << 24 | (index as u32) << 8).to_be_bytes()),
+        };
+        let outcome = registrations.reserve(index + 1, Timestamp(0), "a", address, &policy, false);
+        assert!(matches!(outcome, Outcome::Reserved(_)));
+    }
+    registrations
+}
+
+fn overload_policy(overload: OverloadRule) -> RegistrationPolicy {
+    RegistrationPolicy {
+        mode: RegistrationMode::On,
+        overload,
+        ..RegistrationPolicy::default()
+    }
+}
+
+#[test]
+fn while_the_throttle_is_full_the_rule_decides_whether_listed_ones_are_let_in() {
+    let mut registrations = filled(0);
+    let at = GRANTS_MAX as u64 + 1;
+    let mut reserve = |rule, is_listed| {
+        let (now, policy) = (Timestamp(0), overload_policy(rule));
+        registrations.reserve(at, now, "a", ip("192.0.2.1"), &policy, is_listed)
+    };
+    let window = WindowKind::Overload;
+    for (rule, is_listed) in [
+        (OverloadRule::Refuse, false),
+        (OverloadRule::Refuse, true),
+        (OverloadRule::AllowListed, false),
+    ] {
+        let outcome = reserve(rule, is_listed);
+        assert!(matches!(outcome, Outcome::Throttled { window: of, .. } if of == window));
+    }
+    let outcome = reserve(OverloadRule::AllowListed, true);
+    assert!(matches!(outcome, Outcome::Reserved(_)), "{outcome:?}");
+}
+
+#[test]
+fn listed_ones_that_settle_nothing_are_bounded_as_well() {
+    let policy = overload_policy(OverloadRule::AllowListed);
+    let mut registrations = Registrations::default();
+    let mut reserve =
+        |index| registrations.reserve(index, Timestamp(0), "a", ip("192.0.2.1"), &policy, true);
+    for index in 1..=EXEMPT_MAX as u64 {
+        assert!(matches!(reserve(index), Outcome::Reserved(_)));
+    }
+    let refused = reserve(EXEMPT_MAX as u64 + 1);
+    assert!(matches!(refused, Outcome::Throttled { .. }), "{refused:?}");
+    assert_eq!(registrations.commit(ReservationId(1)), Outcome::Settled);
+    assert_eq!(registrations.exempt, EXEMPT_MAX - 1);
+    let saved = Vec::from(registrations.clone());
+    assert_eq!(Registrations::from(saved), registrations);
+    registrations.advance(Timestamp(60_000), &policy);
+    assert_eq!(registrations, Registrations::default());
+}
+
+#[test]
+fn only_a_prefix_that_holds_a_hundredth_of_a_full_throttle_is_its_filler() {
+    let filler = filled(FILLING_MIN).fullest_prefix();
+    assert_eq!(filler, "203.0.113.0/24".parse().ok());
+    assert_eq!(filled(FILLING_MIN - 1).fullest_prefix(), None);
+}
+
+#[test]
+fn all_windows_are_emptied_at_once_and_those_under_way_can_still_be_settled() {
+    let mut throttle = Throttle::default();
+    let done = throttle.granted("a", "192.0.2.1");
+    throttle.registrations.commit(done);
+    let under_way = throttle.granted("a", "192.0.2.1");
+    assert_eq!(
+        throttle.registrations.reset_all(),
+        Outcome::ThrottleReset { forgiven: 2 }
+    );
+    assert_eq!(throttle.registrations.ledger.len(), 0);
+    let bytes = crate::state::encode(&throttle.registrations);
+    throttle.registrations = crate::state::decode(&bytes).unwrap();
+    assert_eq!(throttle.registrations.ledger.len(), 0);
+    assert_eq!(throttle.registrations.commit(under_way), Outcome::Settled);
+    throttle.granted("a", "192.0.2.1");
+    throttle.granted("a", "192.0.2.1");
 }

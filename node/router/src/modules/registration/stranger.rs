@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use rookery_control::{
-    InviteRefused, InviteTerms, RegistrationRefused, ReservationId, Unavailable,
+    InviteRefused, InviteTerms, RefusalCause, RegistrationRefused, ReservationId, Unavailable,
 };
 use rookery_session::carrier::{
     AdminAnswer, AdminQuestion, Answer, AskId, Question, ShownToken, SinkRef,
@@ -69,6 +69,17 @@ impl Applicant {
         }
     }
 
+    /// Answers why it may not register, and has the group count that.
+    fn turn_away(&self, turn: &mut Turn<'_>, why: RegistrationRefused) {
+        self.refuse(turn, why.cause(), &refused(&why));
+    }
+
+    /// Answers with an error, and has the group count why.
+    fn refuse(&self, turn: &mut Turn<'_>, cause: RefusalCause, error: &StanzaError) {
+        turn.env.noticed.refused(cause);
+        self.error(turn, error);
+    }
+
     fn unavailable(&self, turn: &mut Turn<'_>) {
         turn.answer(&self.from, self.ask, Answer::Unavailable);
     }
@@ -109,7 +120,7 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
         }
         (Some("set"), Some(query)) => match Submission::read(query) {
             Ok(submission) => apply(turn, applicant, submission),
-            Err(error) => applicant.error(turn, &error),
+            Err(error) => applicant.refuse(turn, RefusalCause::Form, &error),
         },
         _ => applicant.error(turn, &StanzaError::new(Condition::BadRequest)),
     }
@@ -118,12 +129,12 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
 /// XEP-0445 3. A client that shows no token has one that is worth nothing.
 fn check_token(turn: &mut Turn<'_>, applicant: Applicant) {
     let Some(token) = applicant.invite.clone() else {
-        return applicant.error(turn, &refused(&InviteRefused::Unknown.into()));
+        return applicant.turn_away(turn, InviteRefused::Unknown.into());
     };
     let host = applicant.host.clone();
     preauth::check(turn, &host, &token, move |turn, checked| match checked {
         Ok(_) => applicant.result(turn, None),
-        Err(why) => applicant.error(turn, &refused(&why)),
+        Err(why) => applicant.turn_away(turn, why),
     });
 }
 
@@ -141,8 +152,8 @@ fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant) {
                 let blank = blank(&applicant.host);
                 applicant.result(turn, Some(&blank));
             }
-            Reply::RegistrationRefused(why) => applicant.error(turn, &refused(&why)),
-            _ => applicant.error(turn, &refused(&RegistrationRefused::Closed)),
+            Reply::RegistrationRefused(why) => applicant.turn_away(turn, why),
+            _ => applicant.turn_away(turn, RegistrationRefused::Closed),
         },
     );
 }
@@ -152,11 +163,11 @@ fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
         Ok(jid) if turn.env.is_local(jid.domain()) => jid,
         _ => {
             let error = unacceptable("this username is not a valid localpart");
-            return applicant.error(turn, &error);
+            return applicant.refuse(turn, RefusalCause::Form, &error);
         }
     };
     if let Err(error) = submission.check_password(&turn.options) {
-        return applicant.error(turn, &error);
+        return applicant.refuse(turn, RefusalCause::Password, &error);
     }
     if applicant.invite.is_some() {
         return reserve_invited(turn, applicant, jid, submission.password);
@@ -168,8 +179,8 @@ fn apply(turn: &mut Turn<'_>, applicant: Applicant, submission: Submission) {
     };
     turn.request_free(reserve, move |turn, reply| match reply {
         Reply::Reserved(id) => derive(turn, applicant, jid, submission.password, id),
-        Reply::RegistrationRefused(why) => applicant.error(turn, &refused(&why)),
-        _ => applicant.error(turn, &refused(&UNAVAILABLE)),
+        Reply::RegistrationRefused(why) => applicant.refuse(turn, why.cause(), &refused(&why)),
+        _ => applicant.refuse(turn, UNAVAILABLE.cause(), &refused(&UNAVAILABLE)),
     });
 }
 
@@ -190,7 +201,7 @@ fn reserve_invited(turn: &mut Turn<'_>, mut applicant: Applicant, jid: Jid, pass
                 applicant.terms = Some(invited.terms);
                 derive(turn, applicant, jid, password, invited.reservation);
             }
-            Err(why) => applicant.error(turn, &refused(&why)),
+            Err(why) => applicant.turn_away(turn, why),
         },
     );
 }
@@ -205,13 +216,11 @@ fn derive(
     let request = derivation(turn, password);
     turn.request_free(request, move |turn, reply| match reply {
         Reply::Credentials(keys) => create(turn, applicant, jid, *keys, place),
-        Reply::BadPassword => give_back(turn, applicant, place, bad_password()),
-        _ => give_back(
-            turn,
-            applicant,
-            place,
-            StanzaError::new(Condition::InternalServerError),
-        ),
+        Reply::BadPassword => {
+            let refusal = (RefusalCause::Password, bad_password());
+            give_back(turn, applicant, place, refusal);
+        }
+        _ => give_back(turn, applicant, place, internal()),
     });
 }
 
@@ -229,13 +238,11 @@ fn create(
         Reply::Failed(error) if error.is_about_name() => {
             give_back(turn, applicant, place, name_refused(&error));
         }
-        Reply::Failed(error) => give_back(turn, applicant, place, store_refusal(&error)),
-        _ => give_back(
-            turn,
-            applicant,
-            place,
-            StanzaError::new(Condition::InternalServerError),
-        ),
+        Reply::Failed(error) => {
+            let refusal = (RefusalCause::Unavailable, store_refusal(&error));
+            give_back(turn, applicant, place, refusal);
+        }
+        _ => give_back(turn, applicant, place, internal()),
     });
 }
 
@@ -258,18 +265,28 @@ fn settle(turn: &mut Turn<'_>, mut applicant: Applicant, jid: Jid, place: Reserv
                         "an account past the registration throttle could not be undone"
                     );
                 }
-                applicant.error(turn, &refused(&UNAVAILABLE));
+                applicant.refuse(turn, UNAVAILABLE.cause(), &refused(&UNAVAILABLE));
             }),
         },
     );
 }
 
 /// The account was not made: its place in the throttle goes to the next one.
-fn give_back(turn: &mut Turn<'_>, applicant: Applicant, place: ReservationId, error: StanzaError) {
+fn give_back(
+    turn: &mut Turn<'_>,
+    applicant: Applicant,
+    place: ReservationId,
+    (cause, error): (RefusalCause, StanzaError),
+) {
     // If it cannot be given back now, it expires.
     turn.request_free(Request::ReleaseReservation(place), move |turn, _| {
-        applicant.error(turn, &error);
+        applicant.refuse(turn, cause, &error);
     });
+}
+
+fn internal() -> (RefusalCause, StanzaError) {
+    let error = StanzaError::new(Condition::InternalServerError);
+    (RefusalCause::Unavailable, error)
 }
 
 /// Creates an account for the operator: past the throttle, for whoever runs the server decides who
@@ -384,12 +401,17 @@ fn creation(
 
 /// What an applicant is told when an account or what is left of one is in the way. Which account a name looks like is
 /// not told, nor that a name is withheld for a deleted one: to choose another name neither is needed.
-fn name_refused(error: &StoreError) -> StanzaError {
+fn name_refused(error: &StoreError) -> (RefusalCause, StanzaError) {
+    let taken = || StanzaError::new(Condition::Conflict);
     match error {
-        StoreError::Confusable { .. } => unacceptable(
-            "this username looks too much like another one; choose one that cannot be taken for it",
-        ),
-        _ => StanzaError::new(Condition::Conflict),
+        StoreError::Confusable { .. } => {
+            let error = unacceptable(
+                "this username looks too much like another one; choose one that cannot be taken for it",
+            );
+            (RefusalCause::Confusable, error)
+        }
+        StoreError::Gone { .. } => (RefusalCause::Gone, taken()),
+        _ => (RefusalCause::Conflict, taken()),
     }
 }
 
@@ -423,6 +445,9 @@ fn refused(why: &RegistrationRefused) -> StanzaError {
         }
         RegistrationRefused::Invite(_) => StanzaError::new(Condition::ItemNotFound)
             .with_text("the invitation is invalid, used up or expired"),
+        // From where else it would work is nobody's business.
+        RegistrationRefused::Refused(_) => StanzaError::new(Condition::Forbidden)
+            .with_text("registration is not possible from here"),
         RegistrationRefused::Unavailable(_) => {
             wait("registrations cannot be counted at the moment; try again later")
         }

@@ -1,0 +1,46 @@
+//! How commands and states are written: one byte of format, then JSON.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Bytes that this build cannot read as a command or a state.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// Written by a newer build, in a format this one does not know.
+    #[error("control format {found} is newer than this build's {FORMAT}")]
+    Newer {
+        /// The format of the bytes.
+        found: u8,
+    },
+    /// Not what any build wrote.
+    #[error("control record is corrupt: {0}")]
+    Corrupt(String),
+}
+
+impl FormatError {
+    /// The newest format that this build reads.
+    pub const KNOWN: u8 = FORMAT;
+}
+
+/// One byte of format, then JSON.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = vec![FORMAT];
+    serde_json::to_writer(&mut bytes, value).expect("plain data in ordered maps is JSON");
+    bytes
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError> {
+    match bytes.split_first() {
+        Some((found, json)) if (OLDEST..=FORMAT).contains(found) => {
+            serde_json::from_slice(json).map_err(|error| FormatError::Corrupt(error.to_string()))
+        }
+        Some((&found, _)) if found > FORMAT => Err(FormatError::Newer { found }),
+        _ => Err(FormatError::Corrupt("no format byte".to_owned())),
+    }
+}
+
+/// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
+const FORMAT: u8 = 4;
+
+/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no events and invitations.
+const OLDEST: u8 = 1;

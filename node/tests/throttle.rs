@@ -1,0 +1,146 @@
+//! The registration throttle of real processes: its lists, what it refuses, and what is told of it.
+
+mod program;
+
+use std::time::Duration;
+
+use program::client::Client;
+use program::cluster::{Cluster, Node, until};
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the node answers to a stranger who registers, over direct TLS.
+fn register(node: &Node, name: &str) -> String {
+    let mut client = Client::connect(node.dir(), node.port(5223)).expect("it is let in");
+    client.send(&format!(
+        "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
+         <password>something long</password></query></iq>"
+    ));
+    let begun = client.heard(">");
+    match begun.ends_with("/>") {
+        true => begun,
+        false => begun + &client.heard("</iq>"),
+    }
+}
+
+fn json(node: &Node, words: &[&str]) -> Value {
+    let shown = node.admin(&[words, &["--json"]].concat()).expect_success();
+    serde_json::from_str(&shown).expect("JSON")
+}
+
+fn refused(node: &Node, cause: &str) -> u64 {
+    let shown = json(node, &["throttle", "refusals"]);
+    let causes = shown["causes"].as_array().expect("a list").clone();
+    let found = causes.iter().find(|it| it["cause"] == cause);
+    found.and_then(|it| it["total"].as_u64()).unwrap_or(0)
+}
+
+/// Events of a kind, the newest first, as `subject detail`.
+fn events(node: &Node, kind: &str) -> Vec<String> {
+    let shown = json(node, &["events", "list", "--kind", kind]);
+    let events = shown["events"].as_array().expect("a list").clone();
+    let text = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
+    let shown = events.iter();
+    let shown = shown.map(|it| format!("{} {}", text(it, "subject"), text(it, "detail")));
+    shown.collect()
+}
+
+#[test]
+fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all() {
+    let mut cluster = Cluster::init_with(
+        "nest",
+        &["registration.mode=on", "registration.per_address=2/1h"],
+    );
+    cluster.join("connection");
+    let (one, other) = (&cluster.nodes[0], &cluster.nodes[1]);
+    assert!(register(one, "juliet").contains("result"));
+    assert!(register(other, "romeo").contains("result"));
+    assert!(register(one, "tybalt").contains("resource-constraint"));
+
+    one.admin(&["throttle", "allow", "add", "127.0.0.0/8"])
+        .expect_success();
+    until(PATIENCE, "the list", || {
+        json(other, &["throttle", "allow", "list"])["networks"][0] == "127.0.0.0/8"
+    });
+    for name in ["tybalt", "nurse", "paris"] {
+        let answer = register(other, name);
+        assert!(answer.contains("result"), "no window counts it: {answer}");
+    }
+
+    other
+        .admin(&["throttle", "block", "add", "127.0.0.1"])
+        .expect_success();
+    let mut told = String::new();
+    until(PATIENCE, "the block", || {
+        told = register(one, "mercutio");
+        told.contains("forbidden")
+    });
+    assert!(!told.contains("127"), "nor is it told why: {told}");
+    let again = one.admin(&["throttle", "block", "add", "127.0.0.1"]);
+    assert!(again.expect_success().contains("0 networks changed"));
+    one.admin(&["throttle", "block", "remove", "127.0.0.1"])
+        .expect_success();
+    one.admin(&["throttle", "allow", "remove", "127.0.0.0/8"])
+        .expect_success();
+    one.admin(&["throttle", "only", "on"]).expect_success();
+    until(PATIENCE, "only listed ones", || {
+        register(other, "benvolio").contains("forbidden")
+    });
+    let shown = one.admin(&["throttle", "block", "list"]).expect_success();
+    assert!(
+        shown.contains("only the allowed networks register"),
+        "{shown}"
+    );
+    one.admin(&["throttle", "reset-lists"]).expect_success();
+    one.admin(&["throttle", "reset", "--all"]).expect_success();
+    let mut given = String::new();
+    until(PATIENCE, "he may", || {
+        given = register(other, "benvolio");
+        given.contains("result")
+    });
+    assert!(register(other, "benvolio").contains("conflict"));
+
+    for (cause, least) in [
+        ("address", 1),
+        ("blocked", 1),
+        ("not_allowed", 1),
+        ("conflict", 1),
+    ] {
+        until(PATIENCE, cause, || refused(other, cause) >= least);
+    }
+    assert_eq!(refused(one, "conflict"), 1);
+    let shown = one.admin(&["throttle", "show"]).expect_success();
+    assert!(shown.contains("refused in this hour"), "{shown}");
+    let registered = events(other, "registered");
+    assert_eq!(registered.len(), 6, "{registered:?}");
+    assert_eq!(registered[0], "benvolio@localhost ");
+    let policy = events(one, "policy");
+    assert!(policy[0].contains("networks allowed: 0"), "{policy:?}");
+    let wrong = one.admin(&["throttle", "block", "add", "nowhere"]);
+    assert!(wrong.expect_failure(1).contains("is no network"));
+}
+
+#[test]
+fn an_account_that_goes_and_a_report_are_told() {
+    let cluster = Cluster::init("nest");
+    let node = &cluster.nodes[0];
+    node.create_account("juliet@localhost", "something long");
+    node.create_account("romeo@localhost", "something long");
+    let mut client = Client::connect(node.dir(), node.port(5223)).expect("let in");
+    client.log_in("juliet", "something long");
+    client.send(
+        "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='tybalt@localhost'>\
+         <report xmlns='urn:xmpp:reporting:1' reason='urn:xmpp:reporting:abuse'>\
+         <text>He bites his thumb.</text></report></item></block></iq>",
+    );
+    until(PATIENCE, "the report", || {
+        events(node, "reported")
+            == ["juliet@localhost abuse by tybalt@localhost: He bites his thumb."]
+    });
+    node.admin(&["users", "delete", "romeo@localhost"])
+        .expect_success();
+    until(PATIENCE, "the removal", || {
+        events(node, "removed") == ["romeo@localhost "]
+    });
+}
