@@ -472,6 +472,7 @@ fn policy() -> RegistrationPolicy {
         per_host: off,
         in_all: WindowSetting::fixed(WINDOW_LIMIT, WINDOW_MS / 1_000),
         reservation_ms: 6_000,
+        ..RegistrationPolicy::default()
     }
 }
 
