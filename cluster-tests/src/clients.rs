@@ -17,6 +17,7 @@ pub(crate) const NAMES: &[&str] = &[
     "xmpp.js lives a whole life over starttls and direct tls",
     "profanity registers, adds a contact and talks",
     "slixmpp fills in a form, solves a captcha, or is sent to a web page",
+    "slixmpp is invited, invites, and finds its inviter among its contacts",
 ];
 
 /// The tests, with the clients they need.
@@ -34,6 +35,7 @@ pub(crate) fn tests<'a>(python: &'a Path, npm: &'a Path) -> Vec<Test<'a>> {
         (NAMES[3], Box::new(move |suite| xmpp_js(suite, npm))),
         (NAMES[4], Box::new(profanity)),
         (NAMES[5], Box::new(move |suite| join(suite, python))),
+        (NAMES[6], Box::new(move |suite| invited(suite, python))),
     ]
 }
 
@@ -96,6 +98,26 @@ fn join(suite: &Suite, python: &Path) -> Result<()> {
         succeed(&mut command)?;
     }
     Ok(())
+}
+
+fn invited(suite: &Suite, python: &Path) -> Result<()> {
+    let set = [
+        "--set",
+        "registration.mode=invite",
+        "--set",
+        "invites.by_users=contacts",
+    ];
+    let server = Server::start(suite, &set)?;
+    let made = server.admin(&["--json", "invites", "create"])?;
+    let made: serde_json::Value = serde_json::from_str(&made)?;
+    let token = made["invites"][0]["token"].as_str().unwrap_or_default();
+    let mut command = Command::new(python);
+    command
+        .arg(script("invite.py"))
+        .arg(server.starttls_port().to_string())
+        .arg(server.certificate())
+        .arg(token);
+    succeed(&mut command)
 }
 
 fn xmpp_js(suite: &Suite, npm: &Path) -> Result<()> {

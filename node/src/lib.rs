@@ -48,6 +48,7 @@ mod secret;
 pub mod server;
 pub mod session_settings;
 pub mod watchers;
+pub mod web;
 
 /// The software's name, as it is told to operators.
 pub const NAME: &str = "Rookery";

@@ -118,6 +118,18 @@ const COUNTERS: &[(&str, &str)] = &[
         "clients' connections that were closed because of a new ban",
     ),
     (
+        "rookery_invites_made_total",
+        "invitations that were made at this node, by whom: operator or user",
+    ),
+    (
+        "rookery_invites_shown_total",
+        "tokens of invitations that were shown to this node, by stream or page, and what they were worth",
+    ),
+    (
+        "rookery_web_requests_total",
+        "requests for public pages, by the status of their answers",
+    ),
+    (
         "rookery_names_refused_total",
         "accounts that were not made because of their names: reserved, protected, confusable with another, gone, taken",
     ),

@@ -219,6 +219,12 @@ impl Operator {
         component("machine", true, detail)
     }
 
+    /// Where people reach the public pages, if there are any.
+    pub fn web_base(&self) -> Option<String> {
+        let base = self.0.running.load().web.base_url.clone();
+        (!base.is_empty()).then_some(base)
+    }
+
     /// Whether registration may be opened to strangers.
     pub fn allows_strangers(&self) -> bool {
         let contact = self.0.parts.environment.contact.load();
@@ -346,6 +352,8 @@ impl Operator {
             .archive
             .store(Arc::new(next.archive.clone()));
         parts.environment.names.store(Arc::new(next.names.clone()));
+        let invites = Arc::new(next.invite_settings());
+        parts.environment.invites.store(invites);
         let contact = Contact::new(next.contact.clone());
         parts.environment.contact.store(Arc::new(contact));
         parts.watchers.send_replace(Arc::new(next.watchers.clone()));
@@ -465,6 +473,8 @@ const LIVE: &[&str] = &[
     "registration_form.",
     "captcha.",
     "names.",
+    "invites.",
+    "web.base_url",
     "contact.",
     "watchers.",
     "accounts.",

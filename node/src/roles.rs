@@ -430,6 +430,9 @@ fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, Ro
     let environment = Environment::new(hosts.to_vec(), admins, options, modules, Timestamp::now());
     environment.archive.store(Arc::new(config.archive.clone()));
     environment.names.store(Arc::new(config.names.clone()));
+    environment
+        .invites
+        .store(Arc::new(config.invite_settings()));
     let contact = Contact::new(config.contact.clone());
     environment.contact.store(Arc::new(contact));
     set_registration(&environment, config);

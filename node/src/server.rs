@@ -26,6 +26,7 @@ use crate::operation::{
 };
 use crate::operator::{FLUSH_MS_MAX, Operator, Parts};
 use crate::roles::{Roles, RolesError};
+use crate::web::{WebError, WebPort};
 
 /// A node that runs.
 pub struct Server {
@@ -61,6 +62,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The public pages.
+    #[error(transparent)]
+    Web(#[from] WebError),
     /// Signals.
     #[error("cannot receive signals: {0}")]
     Signals(io::Error),
@@ -82,7 +86,8 @@ impl StartError {
             Self::Roles(error) => error.is_final(),
             Self::Admin(error) => error.is_final(),
             Self::TooFewFiles => true,
-            Self::Folder(_) | Self::Http { .. } | Self::Signals(_) | Self::Stopped(_) => false,
+            Self::Folder(_) | Self::Http { .. } | Self::Web(_) => false,
+            Self::Signals(_) | Self::Stopped(_) => false,
         }
     }
 
@@ -90,6 +95,7 @@ impl StartError {
     pub fn is_busy_port(&self) -> bool {
         let (Self::Roles(RolesError::Connection(Connection::Listen { cause, .. }))
         | Self::Roles(RolesError::Cluster(ClusterError::Listen { cause, .. }))
+        | Self::Web(WebError { cause, .. })
         | Self::Http { cause, .. }) = self
         else {
             return false;
@@ -176,7 +182,8 @@ impl Server {
             watchers: foundation.watchers.clone(),
             cluster: foundation.cluster.clone(),
         });
-        let store = foundation.store.clone();
+        let (store, tls) = (foundation.store.clone(), foundation.tls.clone());
+        let environment = foundation.environment.clone();
         let roles = Roles::start(&config, foundation)?;
         let within = Duration::from_millis(config.admin.answer_ms_max);
         let shards = Shards::new(roles.routers(), operator.control().clone(), within);
@@ -204,7 +211,13 @@ impl Server {
         let http = HttpPort::start(&config.http.listen, metrics, operator.clone())
             .await
             .map_err(|(address, cause)| StartError::Http { address, cause })?;
-        let listeners = listeners(&roles, &operator, &admin, &http);
+        let web = WebPort::start(&config.web, operator.control().clone(), environment, tls).await?;
+        let listeners = listeners(
+            &roles,
+            &operator,
+            &admin,
+            [http.addresses(), web.addresses()],
+        );
         for Listener { name, address } in &listeners {
             info!(address, port = name, "listening");
         }
@@ -306,7 +319,7 @@ fn listeners(
     roles: &Roles,
     operator: &Operator,
     admin: &AdminPort,
-    http: &HttpPort,
+    [http, web]: [&[SocketAddr]; 2],
 ) -> Vec<Listener> {
     let named = |name: &'static str, addresses: &[SocketAddr]| {
         let listener = |at: &SocketAddr| Listener {
@@ -318,7 +331,8 @@ fn listeners(
     let connection = roles.connection();
     let mut all = named("starttls", connection.starttls_addresses());
     all.extend(named("direct-tls", connection.direct_tls_addresses()));
-    all.extend(named("http", http.addresses()));
+    all.extend(named("http", http));
+    all.extend(named("web", web));
     let socket: PathBuf = admin.socket().to_owned();
     all.push(Listener {
         name: "admin".to_owned(),

@@ -134,6 +134,16 @@ const WRONG: &[Wrong] = &[
         4,
         &["`session.resume_location`", "node1.example.org:5222"],
     ),
+    (
+        "[server]\nhosts = [\"a.example\"]\n[web]\nlisten = [\"127.0.0.1:443\"]\n",
+        4,
+        &["no certificate to show", "web.tls = false"],
+    ),
+    (
+        "[server]\nhosts = [\"a.example\"]\n[web]\nbase_url = \"a.example/x\"\n",
+        4,
+        &["`web.base_url`", "https://example.org"],
+    ),
 ];
 
 #[test]

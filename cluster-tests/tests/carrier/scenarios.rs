@@ -141,6 +141,7 @@ pub(crate) async fn questions_of_all_kinds_are_answered(world: World) {
             None,
         )
         .0,
+        invite: None,
     };
     let answer = world.ask("romeo", registration).await;
     assert!(

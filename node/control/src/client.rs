@@ -22,7 +22,7 @@ use crate::remote::{Link, Remote, Updates};
 use crate::state::{
     BanList, Command, Directory, EndedLeases, EventsHead, GuardList, Listing, NameForms, NameRules,
     NodeId, Outcome, Policy, RefusalCause, RegistrationMode, RegistrationPolicy, ReservationId,
-    ShardMap,
+    ShardMap, ShownInvite,
 };
 
 mod awaiting;
@@ -30,11 +30,13 @@ mod bans;
 mod cluster;
 mod events;
 mod guard;
+mod invites;
 mod names;
 mod quota;
 mod shards;
 mod throttle;
 
+pub use invites::Invited;
 pub use names::NamesChanged;
 pub use shards::Granted;
 
@@ -267,23 +269,7 @@ impl Control {
     /// [`commit_registration`](Self::commit_registration) or [`release_registration`](Self::release_registration).
     /// What is settled by neither is given back after [`RegistrationPolicy::reservation_ms`].
     pub async fn reserve(&self, reserve: Reserve) -> Result<Reserved, RegistrationRefused> {
-        let Reserve {
-            host,
-            address,
-            name,
-            now,
-        } = reserve;
-        if let Some(refused) = self.refused_here(address) {
-            gauges::registration(Some(&refused));
-            return Err(refused);
-        }
-        let command = Command::Reserve {
-            forms: Some(NameForms::of(&name)),
-            host,
-            address: address.to_canonical(),
-            name,
-        };
-        let decision = match self.propose(command, now).await {
+        let decision = match self.ask_for_place(reserve, None).await {
             Ok(Outcome::Reserved(id)) => Ok(Reserved {
                 id,
                 awaits_approval: false,
@@ -292,24 +278,53 @@ impl Control {
                 id,
                 awaits_approval: true,
             }),
-            Ok(Outcome::Closed) => Err(RegistrationRefused::Closed),
-            Ok(Outcome::Refused(cause)) => Err(RegistrationRefused::Refused(cause)),
-            Ok(Outcome::NameWithheld { by, kind }) => {
-                tracing::info!(by, kind = kind.as_str(), "registration refused by its name");
-                Err(RegistrationRefused::Name(kind))
-            }
-            Ok(Outcome::Throttled {
-                window,
-                retry_after_ms,
-            }) => Err(RegistrationRefused::Throttled {
-                window,
-                retry_after_ms,
-            }),
             Ok(other) => Err(unexpected(&other).into()),
-            Err(unavailable) => Err(unavailable.into()),
+            Err(refused) => Err(refused),
         };
         gauges::registration(decision.as_ref().err());
         decision
+    }
+
+    /// Asks for a place, and sorts out the refusals.
+    async fn ask_for_place(
+        &self,
+        reserve: Reserve,
+        invite: Option<ShownInvite>,
+    ) -> Result<Outcome, RegistrationRefused> {
+        let Reserve {
+            host,
+            address,
+            name,
+            now,
+        } = reserve;
+        if let Some(refused) = self.refused_here(address) {
+            return Err(refused);
+        }
+        let command = Command::Reserve {
+            forms: Some(NameForms::of(&name)),
+            host,
+            address: address.to_canonical(),
+            name,
+            invite,
+        };
+        match self.propose(command, now).await? {
+            Outcome::Closed => Err(RegistrationRefused::Closed),
+            Outcome::Refused(cause) => Err(RegistrationRefused::Refused(cause)),
+            Outcome::InviteNeeded => Err(RegistrationRefused::InviteNeeded),
+            Outcome::InviteRefused(refused) => Err(refused.into()),
+            Outcome::NameWithheld { by, kind } => {
+                tracing::info!(by, kind = kind.as_str(), "registration refused by its name");
+                Err(RegistrationRefused::Name(kind))
+            }
+            Outcome::Throttled {
+                window,
+                retry_after_ms,
+            } => Err(RegistrationRefused::Throttled {
+                window,
+                retry_after_ms,
+            }),
+            outcome => Ok(outcome),
+        }
     }
 
     /// Whether the policy, as this node knows it, lets nobody in from there: a flood from a network that is blocked

@@ -2,7 +2,8 @@
 
 use crate::raft::StoreError;
 use crate::state::{
-    NameKind, NameRules, RefusalCause, RegistrationLists, ShardRefusal, WindowKind,
+    InviteRefused, Invites, NameKind, NameRules, RefusalCause, RegistrationLists, ShardRefusal,
+    WindowKind,
 };
 
 /// The control group cannot answer now. Whether the request takes effect later is unknown; a reservation made that
@@ -56,6 +57,12 @@ pub enum RegistrationRefused {
     /// A rule withholds the name.
     #[error("name is {}", .0.as_str())]
     Name(NameKind),
+    /// Only the invited may register.
+    #[error("registration needs an invitation")]
+    InviteNeeded,
+    /// The invitation that was shown is worth nothing.
+    #[error(transparent)]
+    Invite(#[from] InviteRefused),
     /// From that address, or in that way, nobody registers.
     #[error("registration refused: {}", .0.as_str())]
     Refused(RefusalCause),
@@ -71,6 +78,7 @@ impl RegistrationRefused {
             Self::Closed => RefusalCause::Closed,
             Self::Throttled { window, .. } => window.into(),
             Self::Name(kind) => kind.into(),
+            Self::InviteNeeded | Self::Invite(_) => RefusalCause::Invite,
             Self::Refused(cause) => cause,
             Self::Unavailable(_) => RefusalCause::Unavailable,
         }
@@ -139,6 +147,27 @@ pub enum NamesRefused {
     )]
     Full,
     /// It is unknown whether the change was made.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why no invitation was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvitesRefused {
+    /// There are as many as may be. The operator's to solve, by ending some.
+    #[error(
+        "there is room for {} invitations, {} of them by users",
+        Invites::INVITES_MAX,
+        Invites::OF_USERS_MAX
+    )]
+    Full,
+    /// The user has as many as a user may have that have not ended. The user's to solve, by waiting.
+    #[error("this user has as many invitations as a user may have")]
+    OfUserFull,
+    /// Another invitation keeps the name to itself. The caller's to solve.
+    #[error("another invitation is for this name")]
+    NameHeld,
+    /// It is unknown whether they were made.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

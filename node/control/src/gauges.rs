@@ -59,6 +59,8 @@ pub(crate) fn registration(refused: Option<&RegistrationRefused>) {
         Some(RegistrationRefused::Closed) => ("closed", ""),
         Some(RegistrationRefused::Throttled { window, .. }) => ("throttled", window.as_str()),
         Some(RegistrationRefused::Name(kind)) => (kind.as_str(), ""),
+        Some(RegistrationRefused::InviteNeeded) => ("invite_needed", ""),
+        Some(RegistrationRefused::Invite(refused)) => ("invite", refused.as_str()),
         Some(RegistrationRefused::Refused(cause)) => (cause.as_str(), ""),
         Some(RegistrationRefused::Unavailable(unavailable)) => {
             ("unavailable", unavailable.as_str())

@@ -25,7 +25,8 @@ options! {
     pub struct RegistrationOptions {
         /// `on`: open within the windows below. `approval`: the same, and nobody can use an account before a moderator
         /// has approved it (`rookery admin users awaiting`). `unthrottled`: open without any throttle, for tests and
-        /// closed networks. `closed`: nobody registers, only the admin API makes accounts. The default is closed because
+        /// closed networks. `invite`: whoever has an invitation (XEP-0401, `rookery admin invites`), which
+        /// in the mode `approval` stands for it. `closed`: nobody registers, only the admin API makes accounts. The default is closed because
         /// an open server that nobody watches becomes a source of spam.
         pub mode: RegistrationChoice = RegistrationChoice::Closed, "";
         /// For one address (IPv4 /32, IPv6 /128): a household or an office behind one address can still join in an
@@ -84,6 +85,8 @@ pub enum RegistrationChoice {
     On,
     /// Open, without any throttle.
     Unthrottled,
+    /// Only who was invited.
+    Invite,
     /// Nobody registers.
     Closed,
     /// Open, within the windows, and a moderator approves each account.
@@ -95,6 +98,7 @@ impl From<RegistrationChoice> for RegistrationMode {
         match choice {
             RegistrationChoice::On => Self::On,
             RegistrationChoice::Unthrottled => Self::Off,
+            RegistrationChoice::Invite => Self::Invite,
             RegistrationChoice::Closed => Self::Closed,
             RegistrationChoice::Approval => Self::Approval,
         }

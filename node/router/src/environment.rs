@@ -16,8 +16,8 @@ use crate::contact::Contact;
 use crate::modules::Registry;
 use crate::noticed::Noticed;
 use crate::{
-    AccountOptions, ArchiveOptions, CaptchaOptions, PasswordOptions, RegistrationFormOptions,
-    RouterOptions,
+    AccountOptions, ArchiveOptions, CaptchaOptions, InviteSettings, PasswordOptions,
+    RegistrationFormOptions, RouterOptions,
 };
 
 /// The surroundings of a shard: its hosts, its options, its modules.
@@ -32,6 +32,8 @@ pub struct Environment {
     pub archive: ArcSwap<ArchiveOptions>,
     /// How names are checked, and what becomes of those of deleted accounts; replaced like the options.
     pub names: ArcSwap<NameOptions>,
+    /// Whom users may invite; replaced like the options.
+    pub invites: ArcSwap<InviteSettings>,
     /// How people reach whoever runs the server; replaced like the options.
     pub contact: ArcSwap<Contact>,
     /// What the control group is to hear of: refused registrations, and events.
@@ -70,6 +72,7 @@ impl Environment {
             options: ArcSwap::from_pointee(options),
             archive: ArcSwap::default(),
             names: ArcSwap::default(),
+            invites: ArcSwap::default(),
             contact: ArcSwap::default(),
             noticed: Noticed::default(),
             passwords: ArcSwap::default(),

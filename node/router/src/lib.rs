@@ -36,7 +36,8 @@ pub use contact::{Contact, ContactOptions};
 pub use lease::Lease;
 pub use noticed::Noticed;
 pub use options::{
-    AccountOptions, ArchiveDefault, ArchiveOptions, PASSWORD_BYTES_MAX, RouterOptions,
+    AccountOptions, ArchiveDefault, ArchiveOptions, InviteOptions, InviteSettings, InvitesBy,
+    PASSWORD_BYTES_MAX, RouterOptions,
 };
 pub use ownership::{Ownership, OwnershipStep};
 pub use password::{PasswordFlaw, PasswordOptions};

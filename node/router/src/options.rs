@@ -1,8 +1,10 @@
 //! Options of the router role.
 
 mod accounts;
+mod invites;
 
 pub use accounts::AccountOptions;
+pub use invites::{InviteOptions, InviteSettings, InvitesBy};
 
 rookery_xmpp::options! {
     /// What one account may hold and do, and what a shard keeps in memory.

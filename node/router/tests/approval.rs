@@ -20,6 +20,7 @@ fn ask(world: &mut World, kind: &str, fields: &str) -> String {
         host: "localhost".into(),
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         iq: support::canonical(&iq).into(),
+        invite: None,
     };
     match world.ask(question) {
         Some(Answer::Iq(answer)) => String::from_utf8_lossy(&answer).into_owned(),

@@ -184,6 +184,7 @@ fn refused_registrations_are_counted_by_cause() {
             host: "localhost".into(),
             address: [192, 0, 2, 1].into(),
             iq: support::canonical(&iq).into(),
+            invite: None,
         };
         let answer = world.ask(question);
         assert!(matches!(answer, Some(Answer::Iq(_))), "{answer:?}");
@@ -207,6 +208,6 @@ fn refused_registrations_are_counted_by_cause() {
         retry_after_ms: 1,
     });
     assert_eq!(register(&mut world, &fields("romeo")), [("host", 1)]);
-    world.throttle = Some(support::no_quorum());
+    world.throttle = Some(support::invites::no_quorum());
     assert_eq!(register(&mut world, &fields("romeo")), [("unavailable", 1)]);
 }

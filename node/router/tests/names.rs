@@ -15,6 +15,7 @@ fn register(world: &mut World, name: &str) -> String {
         host: "localhost".into(),
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         iq: support::canonical(&iq).into(),
+        invite: None,
     };
     match world.ask(question) {
         Some(Answer::Iq(answer)) => String::from_utf8_lossy(&answer).into_owned(),

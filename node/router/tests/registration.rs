@@ -321,7 +321,7 @@ fn who_solved_it_and_finds_the_name_taken_need_not_solve_it_again() {
     let id = challenge(&mut world, &stranger);
     let refused = error(&answer(&mut world, &stranger, "taken", &id, "Shakespeare"));
     assert!(refused.contains("conflict"), "{refused}");
-    world.throttle = Some(support::no_quorum());
+    world.throttle = Some(support::invites::no_quorum());
     let refused = error(&answer(&mut world, &stranger, "free", &id, "Shakespeare"));
     assert!(refused.contains("resource-constraint"), "{refused}");
     world.throttle = None;

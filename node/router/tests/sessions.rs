@@ -7,7 +7,8 @@ use rookery_router::options::ResourceConflict;
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, Question, ShardId};
 use rookery_store::StoreError;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
-use support::{World, jid, no_quorum};
+use support::invites::no_quorum;
+use support::{World, jid};
 
 #[test]
 fn a_newcomer_replaces_the_older_session_of_its_resource() {
@@ -237,6 +238,7 @@ fn register(world: &mut World, name: &str, password: &str) -> String {
         host: "localhost".into(),
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         iq: iq.into(),
+        invite: None,
     };
     match world.ask(question) {
         Some(Answer::Iq(answer)) => String::from_utf8_lossy(&answer).into_owned(),

@@ -35,7 +35,7 @@ use crate::seen::Seen;
 pub use self::logged::Logged;
 pub use self::questions::{
     AccountSummary, AdminAnswer, AdminQuestion, Answer, Barred, Moderation, Question, Resumed,
-    SessionSummary,
+    SessionSummary, ShownToken,
 };
 pub use crate::receipt::{Bell, Receipt, ReceiptRef, Receipts, Stands, Tenure, Word};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use rookery_session::carrier::{Answer, AskId, Delivered, Question};
+use rookery_session::carrier::{Answer, AskId, Delivered, Question, ShownToken};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event, Timer, TlsFacts};
 use rookery_session::{ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions};
@@ -16,7 +16,8 @@ use rookery_xmpp::entropy::Seeded;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::scram::{Credentials, Hash};
-use rookery_xmpp::stanza::{Batch, parse_rec};
+use rookery_xmpp::stanza::{Batch, iq_result, parse_rec};
+use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::xml::StreamHeader;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -461,4 +462,63 @@ fn what_a_client_was_not_sent_is_there_when_its_stream_has_ended() {
     assert!(due.is_empty() && dialogue.session.is_ended());
     assert_eq!(dialogue.session.take_written().len(), 1);
     assert!(dialogue.session.take_written().is_empty());
+}
+
+/// What the session asks about an IQ of a stranger.
+fn stranger(dialogue: &mut Dialogue, payload: Element) -> (AskId, Bytes, Option<Box<ShownToken>>) {
+    let iq = Element::new("iq", ns::CLIENT)
+        .with_attr("type", "set")
+        .with_attr("id", "x")
+        .with_child(payload);
+    dialogue.effects.clear();
+    dialogue.event(Event::Element(&iq));
+    let asked = dialogue.effects.iter().find_map(|effect| match effect {
+        Effect::Ask(ask, Question::Register { invite, iq, .. }) => {
+            Some((*ask, iq.clone(), invite.clone()))
+        }
+        _ => None,
+    });
+    asked.expect("the shard is asked")
+}
+
+/// Shows a token, which the shard finds good or refuses for this reason.
+fn shows(dialogue: &mut Dialogue, token: &str, refused: Option<Condition>) {
+    let preauth = Element::new("preauth", ns::PARS).with_attr("token", token);
+    let (ask, iq, shown) = stranger(dialogue, preauth);
+    let shown = shown.expect("a token");
+    assert_eq!((shown.token.as_str(), shown.age_ms), (token, 0));
+    assert!(!format!("{shown:?}").contains(token), "{shown:?}");
+    let rec = parse_rec(&iq).expect("canonical");
+    let answer = match refused {
+        None => Some(iq_result(&iq, &rec, None, None, None)),
+        Some(condition) => StanzaError::new(condition).reply_to(&iq, &rec, None, None),
+    };
+    let answer = Answer::Iq(answer.expect("an answer"));
+    dialogue.event(Event::Answered(ask, answer));
+}
+
+fn registers(dialogue: &mut Dialogue) -> Option<Box<ShownToken>> {
+    let (ask, _, shown) = stranger(dialogue, Element::new("query", ns::REGISTER));
+    dialogue.event(Event::Answered(ask, Answer::Unavailable));
+    shown
+}
+
+#[test]
+fn a_token_that_is_good_goes_with_each_registration_and_a_wrong_one_counts_as_a_failure() {
+    let mut dialogue = Dialogue::open();
+    let features = dialogue.sent();
+    assert!(features.contains(ns::PREAUTH_FEATURE), "{features}");
+    assert_eq!(registers(&mut dialogue), None);
+    shows(&mut dialogue, "secret", Some(Condition::ResourceConstraint));
+    assert_eq!(dialogue.settled().0, 0, "nobody is to blame");
+    assert_eq!(registers(&mut dialogue), None);
+    shows(&mut dialogue, "secret", None);
+    assert_eq!(dialogue.settled().0, 0);
+    for _ in 0..2 {
+        let shown = registers(&mut dialogue).expect("it is kept");
+        assert_eq!(shown.token, "secret");
+    }
+    shows(&mut dialogue, "guess", Some(Condition::ItemNotFound));
+    assert_eq!(dialogue.settled().0, 1);
+    assert_eq!(registers(&mut dialogue), None, "the first is forgotten");
 }

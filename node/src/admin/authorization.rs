@@ -85,6 +85,10 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/rookery.admin.v1.Events/ListEvents", Right::Observe),
     ("/rookery.admin.v1.Guard/ResetGuard", Right::Operate),
     ("/rookery.admin.v1.Guard/ShowGuard", Right::Observe),
+    ("/rookery.admin.v1.Invites/CreateInvites", Right::Operate),
+    // Who invites whom.
+    ("/rookery.admin.v1.Invites/ListInvites", Right::Observe),
+    ("/rookery.admin.v1.Invites/RevokeInvites", Right::Operate),
     ("/rookery.admin.v1.Names/CheckName", Right::Observe),
     ("/rookery.admin.v1.Names/ListCollisions", Right::Observe),
     ("/rookery.admin.v1.Names/ListNames", Right::Observe),

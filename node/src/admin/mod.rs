@@ -15,6 +15,7 @@ mod events;
 mod freshness;
 mod guard;
 mod health;
+mod invites;
 mod moderation;
 mod names;
 mod nodes;

@@ -11,6 +11,7 @@ use rookery_proto::admin::bans_server::BansServer;
 use rookery_proto::admin::control_group_server::ControlGroupServer;
 use rookery_proto::admin::events_server::EventsServer;
 use rookery_proto::admin::guard_server::GuardServer;
+use rookery_proto::admin::invites_server::InvitesServer;
 use rookery_proto::admin::names_server::NamesServer;
 use rookery_proto::admin::nodes_server::NodesServer;
 use rookery_proto::admin::quota_server::QuotaServer;
@@ -34,6 +35,7 @@ use super::control_group::ControlGroupService;
 use super::events::EventsService;
 use super::guard::GuardService;
 use super::health;
+use super::invites::InvitesService;
 use super::names::NamesService;
 use super::nodes::NodesService;
 use super::quota::QuotaService;
@@ -152,6 +154,7 @@ impl Drop for AdminPort {
 fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathBuf) -> Routes {
     let control = operator.control().clone();
     let backup = BackupService::new(operator.clone(), Arc::clone(&store), copy);
+    let invites = InvitesServer::new(InvitesService::new(operator.clone(), Arc::clone(&store)));
     let names = NamesServer::new(NamesService::new(operator.clone(), Arc::clone(&store)));
     let users = UsersServer::new(UsersService::new(operator.clone(), store, shards.clone()));
     let sessions = SessionsServer::new(SessionsService::new(shards.clone()));
@@ -186,6 +189,7 @@ fn routes(operator: Operator, store: Arc<dyn Store>, shards: Shards, copy: PathB
         .add_service(throttle)
         .add_service(events)
         .add_service(guard)
+        .add_service(invites)
         .add_service(names)
         .add_service(nodes)
         .add_service(shard_map)

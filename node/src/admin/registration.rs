@@ -82,6 +82,7 @@ impl Registration for RegistrationService {
             ApiMode::On => RegistrationMode::On,
             ApiMode::Closed => RegistrationMode::Closed,
             ApiMode::Approval => RegistrationMode::Approval,
+            ApiMode::Invite => RegistrationMode::Invite,
         };
         self.check_contact(before.registration.mode, wanted.mode, request.force)?;
         set_windows(&mut wanted, &request.windows)?;
@@ -157,6 +158,7 @@ fn to_api(policy: &Policy) -> ApiPolicy {
         RegistrationMode::On => ApiMode::On,
         RegistrationMode::Closed => ApiMode::Closed,
         RegistrationMode::Approval => ApiMode::Approval,
+        RegistrationMode::Invite => ApiMode::Invite,
     };
     ApiPolicy {
         mode: mode.into(),

@@ -170,6 +170,7 @@ mod tests {
                 address: [192, 0, 2, 1].into(),
                 name: "olga".to_owned(),
                 forms: None,
+                invite: None,
             },
             Command::Commit {
                 reservation: reservation(),
@@ -317,6 +318,7 @@ mod tests {
             address: [192, 0, 2, 1].into(),
             name: "olga".to_owned(),
             forms: Some(NameForms::of("olga")),
+            invite: None,
         };
         assert!(check_size(&reserve(PART_BYTES_MAX), 2_000).is_ok());
         assert!(check_size(&reserve(PART_BYTES_MAX + 1), 2_000).is_err());

@@ -90,6 +90,30 @@ pub(super) const BOUNDS: &[Bound] = &[
         why: "each image costs a core some milliseconds",
     },
     Bound {
+        key: "invites.per_user_max",
+        min: 1,
+        max: 1_000,
+        why: "\"nobody\" in invites.by_users is what lets users make none",
+    },
+    Bound {
+        key: "invites.life",
+        min: 60_000,
+        max: 31 * 86_400_000,
+        why: "somebody must read it, and it should not lie around",
+    },
+    Bound {
+        key: "web.connections_max",
+        min: 1,
+        max: 100_000,
+        why: "nobody could see a page",
+    },
+    Bound {
+        key: "web.connections_per_address_max",
+        min: 1,
+        max: 100_000,
+        why: "nobody could see a page",
+    },
+    Bound {
         key: "control.tick_ms",
         min: 10,
         max: 10_000,

@@ -35,6 +35,7 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
     problems.extend(mechanisms(config, &place));
     problems.extend(location(config, &place));
     problems.extend(names(config, &place));
+    problems.extend(web(config, &place));
     problems.extend(registration(config, &place));
     problems.extend(watchers(config, &place));
     problems.extend(contact(config, &place));
@@ -372,6 +373,40 @@ fn captcha(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem
     let problem = Problem::new(place(key), format!("`{key}`: {flaw}"));
     let hint = "such as [{ question = \"What colour is the sky by day?\", answers = [\"blue\"] }]";
     Some(problem.with_hint(hint))
+}
+
+fn web(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let (web, mut problems) = (&config.web, Vec::new());
+    let mut problem = |key: &str, reason: String, hint: &str| {
+        problems.push(Problem::new(place(key), reason).with_hint(hint));
+    };
+    if !web.listen.is_empty() && web.tls && config.tls.certificates.is_empty() {
+        let reason = "`web.listen` is set, and there is no certificate to show".to_owned();
+        let hint = "set tls.certificates, or web.tls = false behind a proxy that does TLS";
+        problem("web.listen", reason, hint);
+    }
+    if !web.base_url.is_empty() && !is_web_base(&web.base_url) {
+        let reason = format!(
+            "`{}` in `web.base_url` is no address of pages",
+            web.base_url
+        );
+        problem("web.base_url", reason, "such as \"https://example.org\"");
+    }
+    problems
+}
+
+/// Printable ASCII, so that it can stand in a page and in a line of a file.
+fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte))
+}
+
+fn is_web_base(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split('/').next());
+    host.is_some_and(|host| !host.is_empty()) && is_plain(text) && !text.contains(['?', '#'])
 }
 
 fn log(config: &Config, place: &impl Fn(&str) -> Location) -> Option<Problem> {

@@ -78,6 +78,8 @@ sections! {
     /// The HTTP port for monitoring. It has no access control: keep it on loopback or behind a
     /// firewall.
     http: HttpOptions;
+    /// The public pages: about invitations, and whom to tell of a hole in the server.
+    web: crate::web::WebOptions;
     /// Who may make an account over XMPP, and how fast. The admin API can override these values
     /// while the server runs.
     registration: rookery_control::RegistrationOptions;
@@ -89,6 +91,8 @@ sections! {
     captcha: rookery_router::CaptchaOptions;
     /// Which names nobody may register, and what becomes of the names of deleted accounts.
     names: rookery_control::NameOptions;
+    /// Whom users may invite.
+    invites: rookery_router::InviteOptions;
     /// How people reach whoever runs the server, and who gets what is written to it.
     contact: rookery_router::ContactOptions;
     /// Who is told when something happens that an operator should know.
@@ -141,6 +145,21 @@ impl Config {
             true => self.connection.connections_max,
             false => 0,
         }
+    }
+
+    /// What the shards need to know to make invitations.
+    pub fn invite_settings(&self) -> rookery_router::InviteSettings {
+        let (options, base_url) = (self.invites.clone(), self.web.base_url.clone());
+        rookery_router::InviteSettings { options, base_url }
+    }
+
+    /// How many sockets strangers can make the node hold at most.
+    pub fn sockets_max(&self) -> usize {
+        let pages = match self.web.listen.is_empty() {
+            true => 0,
+            false => self.web.connections_max as usize,
+        };
+        self.connections_max() + pages
     }
 
     /// The configuration as a TOML table of sections.

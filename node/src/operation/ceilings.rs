@@ -56,7 +56,7 @@ impl Ceilings {
         memory.sort_by_key(|share| std::cmp::Reverse(share.expected_bytes));
         Self {
             connections,
-            files: OpenFiles::needed(connections),
+            files: OpenFiles::needed(config.sockets_max()),
             memory,
         }
     }

@@ -91,6 +91,24 @@ impl Client {
     }
 }
 
+/// What an HTTPS port answers for a path to who sends these further headers, the head included.
+pub(crate) fn https(dir: &Path, port: u16, path: &str, headers: &str) -> String {
+    let socket = TcpStream::connect(("127.0.0.1", port)).expect("an https port");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut config = trusting(dir);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let name = "localhost".try_into().expect("a name");
+    let tls = ClientConnection::new(Arc::new(config), name).expect("a connection");
+    let mut stream = StreamOwned::new(tls, socket);
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("a request");
+    let mut answer = Vec::new();
+    // Some end without a word.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8(answer).expect("UTF-8")
+}
+
 /// A connection from that loopback address.
 pub(crate) fn connect_from(port: u16, from: [u8; 4]) -> std::io::Result<TcpStream> {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;

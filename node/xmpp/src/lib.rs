@@ -12,6 +12,7 @@
 //! * [`element`]: a small tree for modules.
 //! * [`stanza_error`], [`stream_error`]: the error vocabularies of RFC 6120.
 //! * [`scram`]: SCRAM keys, the only form in which credentials exist.
+//! * [`invitation`]: how invitations are handed out.
 //! * [`units`]: rates and lengths of time as operators write them.
 //! * [`clock`], [`entropy`]: time and randomness, as values that movers pass in.
 //!
@@ -23,6 +24,7 @@ pub mod datetime;
 pub mod element;
 pub mod entropy;
 pub mod escape;
+pub mod invitation;
 pub mod jid;
 pub mod ns;
 pub mod options;

@@ -53,6 +53,12 @@ namespaces! {
     PRE_APPROVAL = "urn:xmpp:features:pre-approval";
     /// Stream feature: in-band registration (XEP-0077 8).
     REGISTER_FEATURE = "http://jabber.org/features/iq-register";
+    /// Stream feature: pre-authenticated in-band registration (XEP-0445 2).
+    PREAUTH_FEATURE = "urn:xmpp:ibr-token:0";
+    /// XEP-0401: Ad-hoc Account Invitation Generation; once also the stream feature of what is XEP-0445 now.
+    INVITE = "urn:xmpp:invite";
+    /// XEP-0379: Pre-Authenticated Roster Subscription; XEP-0445 shows tokens in it.
+    PARS = "urn:xmpp:pars:0";
     /// Stream feature: stream limits (XEP-0478).
     STREAM_LIMITS = "urn:xmpp:stream-limits:0";
     /// XEP-0004: Data Forms.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rookery_control::{Control, RegistrationMode, ReservationId, Reserve, SettleError};
-use rookery_router::shard::{Reply, Request};
+use rookery_router::shard::{Reply, Request, ask_about_invites};
 use rookery_store::StoreError;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::Credentials;
@@ -41,6 +41,7 @@ fn is_for_store(request: &Request) -> bool {
             | Request::DrawCaptcha { .. }
             | Request::RegistrationIsOpen
             | Request::CheckName(_)
+            | Request::Invite(_)
             | Request::Reserve { .. }
             | Request::CommitReservation(_)
             | Request::ReleaseReservation(_)
@@ -104,6 +105,7 @@ async fn perform(
                 Err(refused) => Reply::RegistrationRefused(refused),
             }
         }
+        Request::Invite(request) => ask_about_invites(control, request, now).await,
         Request::CommitReservation(_) if planted == Some(Planted::CommitNotAwaited) => Reply::Done,
         Request::CommitReservation(id) => settled(control.commit_registration(id).await),
         Request::ReleaseReservation(id) => settled(control.release_registration(id).await),

@@ -53,6 +53,7 @@ impl World {
                 host: HOST.to_owned(),
                 address,
                 iq: canonical.into(),
+                invite: None,
             },
         };
         let shard = ShardId((serial % u64::from(SHARDS)) as u16);

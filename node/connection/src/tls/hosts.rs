@@ -35,6 +35,7 @@ pub(crate) struct TlsGeneration {
     certificates: Arc<Certificates>,
     starttls: Arc<ServerConfig>,
     direct_tls: Arc<ServerConfig>,
+    web: Arc<ServerConfig>,
 }
 
 /// Certificates by their prepared hosts.
@@ -76,6 +77,12 @@ impl TlsHosts {
         Ok(())
     }
 
+    /// What rustls is told for a server of web pages, with the certificates in use. Nobody can be shown one where
+    /// there is none: the handshake fails.
+    pub fn web_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.load().web)
+    }
+
     /// What a new connection takes.
     pub(crate) fn current(&self) -> Arc<TlsGeneration> {
         self.current.load_full()
@@ -92,10 +99,15 @@ impl TlsGeneration {
         let starttls = server_config(options, &provider, &certificates)?;
         let mut direct_tls = starttls.clone();
         direct_tls.alpn_protocols = vec![ALPN.to_vec()];
+        let mut web = starttls.clone();
+        web.alpn_protocols = vec![ALPN_WEB.to_vec()];
+        // Browsers may be without it; no channel is bound there.
+        web.require_ems = false;
         Ok(Self {
             certificates,
             starttls: Arc::new(starttls),
             direct_tls: Arc::new(direct_tls),
+            web: Arc::new(web),
         })
     }
 
@@ -181,3 +193,6 @@ fn server_config(
 
 /// XEP-0368 3: what clients send so that one port can serve several protocols.
 const ALPN: &[u8] = b"xmpp-client";
+
+/// RFC 7301 6: what the pages speak.
+const ALPN_WEB: &[u8] = b"http/1.1";

@@ -1,4 +1,4 @@
-//! What goes through the log, and what comes of it.
+//! What goes through the log.
 
 use std::net::IpAddr;
 
@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{FormatError, decode, encode};
 use super::{
-    Ban, BanTarget, ClusterSecret, Event, GuardReport, ListChange, LoginReport, NameForms,
-    NameKind, NameRule, NodeId, NodeRole, QuotaGrant, QuotaKey, QuotaPolicy, QuotaRenewal,
-    QuotaReport, RefusalCause, Refusals, RegistrationPolicy, Renewal, RequestId, ReservationId,
-    RouterReport, ShardPolicy, ShardRefusal, ThrottleKey, ThrottleReport, TokenHash, WindowKind,
+    Ban, BanTarget, ClusterSecret, InviteId, ListChange, LoginReport, NameForms, NameRule,
+    NewInvites, NodeId, NodeRole, QuotaKey, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal,
+    RequestId, ReservationId, RouterReport, ShardPolicy, ShownInvite, ThrottleKey, TokenHash,
 };
 
 /// One entry of the log: a command with what is needed to apply it exactly once.
@@ -53,6 +52,9 @@ pub enum Command {
         /// The same as rules look at it. Without it, from a router of an earlier build, no rule is asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         forms: Option<NameForms>,
+        /// The invitation that was shown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        invite: Option<ShownInvite>,
     },
     /// The account exists: the place is taken for as long as the windows are.
     Commit {
@@ -243,6 +245,30 @@ pub enum Command {
         /// The addresses of those that were approved, or are gone.
         left: Vec<String>,
     },
+    /// An administrator or, by the router that owns the account, a user makes invitations.
+    CreateInvites {
+        /// Which.
+        invites: NewInvites,
+    },
+    /// An administrator ends invitations.
+    RevokeInvites {
+        /// Which.
+        ids: Vec<InviteId>,
+    },
+    /// Somebody wants to know what a token is worth. It changes nothing, and takes no use.
+    CheckInvite {
+        /// The host where it was shown, prepared; without it, it was shown to none.
+        host: Option<String>,
+        /// What it hashes to.
+        id: InviteId,
+    },
+    /// An administrator looks at the invitations. It changes nothing.
+    ListInvites {
+        /// Those behind this one, in the order of their ids; from the first on without it.
+        after: Option<InviteId>,
+        /// Only those of this user.
+        by: Option<String>,
+    },
     /// An administrator looks how budgets are shared out. It changes nothing; by the log any node can ask, and sees all
     /// that was decided before.
     ShowQuota {
@@ -320,7 +346,12 @@ impl Command {
             }
             Self::ReportRouter { node, .. } => Asker::Itself(*node, Some(Router)),
             Self::TellEvents { .. } => Asker::Role(Router),
-            Self::ProposeSecret { .. } => Asker::AnyNode,
+            // Only the account's own router knows that the user asked.
+            Self::CreateInvites { invites } if invites.by.is_some() => Asker::Role(Router),
+            Self::CreateInvites { .. } | Self::RevokeInvites { .. } | Self::ListInvites { .. } => {
+                Asker::Operator
+            }
+            Self::ProposeSecret { .. } | Self::CheckInvite { .. } => Asker::AnyNode,
             Self::ChangeLists { .. }
             | Self::ResetLists
             | Self::ResetAllThrottle
@@ -407,6 +438,10 @@ impl Command {
             Self::CheckName { .. } => "check_name",
             Self::ShowAwaiting => "show_awaiting",
             Self::TendAwaiting { .. } => "tend_awaiting",
+            Self::CreateInvites { .. } => "create_invites",
+            Self::RevokeInvites { .. } => "revoke_invites",
+            Self::CheckInvite { .. } => "check_invite",
+            Self::ListInvites { .. } => "list_invites",
             Self::ShowQuota { .. } => "show_quota",
             Self::ChangeLists { .. } => "change_lists",
             Self::ResetLists => "reset_lists",
@@ -417,154 +452,6 @@ impl Command {
             Self::TellEvents { .. } => "tell_events",
             Self::ProposeSecret { .. } => "propose_secret",
         }
-    }
-}
-
-/// What came of a proposal, the same on every member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// A place is reserved, or needs no reservation ([`ReservationId::UNCOUNTED`]).
-    Reserved(ReservationId),
-    /// A place is reserved for an account that awaits approval when it is made.
-    ReservedToAwait(ReservationId),
-    /// Nobody registers at present.
-    Closed,
-    /// A window is full.
-    Throttled {
-        /// Which one; of several the one that stays full longest.
-        window: WindowKind,
-        /// When a place will be free if nobody else takes it, in milliseconds.
-        retry_after_ms: u64,
-    },
-    /// The reservation is committed, or released.
-    Settled,
-    /// There is no such reservation any more: it expired or was settled the other way.
-    NotReserved,
-    /// The version of the policy now in force.
-    PolicyVersion(u64),
-    /// The node's lease lasts so long from when it asked.
-    Renewed {
-        /// Milliseconds; 0 while the group has no shards.
-        lease_ms: u64,
-        /// The version of the shard map now in force. The lease is for what this map, or a later one, gives
-        /// to the node.
-        #[serde(default)]
-        map_version: u64,
-    },
-    /// The version of the shard map now in force.
-    ShardMap(u64),
-    /// The shards are as they were.
-    ShardRefused(ShardRefusal),
-    /// The token, the enlistment or the removal holds.
-    NodesChanged,
-    /// The token was good, and is used up.
-    Admitted {
-        /// The new node's id.
-        node: NodeId,
-        /// The roles it may hold.
-        roles: Vec<NodeRole>,
-    },
-    /// There is no such token: it was never made, was used, or has expired.
-    TokenRefused,
-    /// There is no such node.
-    NoSuchNode,
-    /// The node was removed; its id is never used again.
-    NodeRemoved,
-    /// There is room for no more nodes or tokens.
-    NodesFull,
-    /// The node stays: without it the control group could not decide.
-    GroupTooSmall,
-    /// What the node may use of the traffic budgets.
-    Quota(QuotaGrant),
-    /// Every node that uses the budget will fill its buckets.
-    QuotaReset,
-    /// What the registration throttle has counted.
-    ThrottleReport(ThrottleReport),
-    /// The window is empty.
-    ThrottleReset {
-        /// How many registrations it had.
-        forgiven: u64,
-    },
-    /// The bans have changed.
-    Bans {
-        /// The version of the list now in force.
-        version: u64,
-        /// How many of the command's targets it concerned.
-        changed: u64,
-    },
-    /// There is no room for more bans; none was made.
-    BansFull,
-    /// The logins are counted, or were.
-    LoginsReported,
-    /// What the login guard has counted.
-    GuardReport(GuardReport),
-    /// Failed logins are forgotten.
-    GuardReset {
-        /// Of how many networks and accounts.
-        forgiven: u64,
-    },
-    /// The rules about names have changed.
-    Names {
-        /// The version of the list now in force.
-        version: u64,
-        /// How many of the command's rules it concerned.
-        changed: u64,
-        /// Registrations that had reserved a name before the rules withheld it and are not settled: addresses of
-        /// accounts that may still come to be.
-        under_way: Vec<String>,
-    },
-    /// There is no room for more rules about names; none was made.
-    NamesFull,
-    /// A rule withholds the name.
-    NameWithheld {
-        /// The text of the rule.
-        by: String,
-        /// What it withholds.
-        kind: NameKind,
-    },
-    /// No rule withholds the name.
-    NameFree,
-    /// The addresses of the accounts that are counted as awaiting approval.
-    Awaiting(Vec<String>),
-    /// How traffic budgets are shared out.
-    QuotaReport(QuotaReport),
-    /// Nobody registers from that address, or in that way.
-    Refused(RefusalCause),
-    /// The lists of networks have changed.
-    Lists {
-        /// The version of the policy now in force.
-        version: u64,
-        /// How many networks it concerned.
-        changed: u64,
-    },
-    /// There is no room for more networks; nothing was changed.
-    ListsFull,
-    /// What was refused.
-    Refusals(Refusals),
-    /// The report is counted, or was.
-    RouterReported,
-    /// Events.
-    Events(Vec<Event>),
-    /// The events are told.
-    EventsTold,
-    /// The secret of the cluster.
-    Secret(ClusterSecret),
-    /// Not applied: the sender had given up this request before it arrived.
-    Stale,
-    /// Not applied: the sender has too many requests open.
-    Overload,
-}
-
-impl Outcome {
-    /// The bytes of an answer to another node.
-    pub fn encode(&self) -> Vec<u8> {
-        encode(self)
-    }
-
-    /// The outcome in another node's answer.
-    pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        decode(bytes)
     }
 }
 

@@ -42,5 +42,5 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError
 /// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
 const FORMAT: u8 = 4;
 
-/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no events.
+/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no events and invitations.
 const OLDEST: u8 = 1;

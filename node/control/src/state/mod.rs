@@ -15,11 +15,13 @@ mod command;
 mod events;
 mod format;
 mod guard;
+mod invites;
 mod ledger;
 mod lists;
 mod members;
 mod names;
 mod nodes;
+mod outcome;
 mod overload;
 mod policy;
 mod quota;
@@ -35,7 +37,7 @@ mod watched;
 
 pub use awaiting::AWAITING_MAX;
 pub use bans::{Ban, BanList, BanTarget, BanTargetError, BanUpdate};
-pub use command::{Asker, Command, Outcome, Proposal};
+pub use command::{Asker, Command, Proposal};
 pub use events::{Event, EventKind, EventKindError, Events, EventsHead, NewEvent};
 pub use format::FormatError;
 pub(crate) use format::{decode, encode};
@@ -43,10 +45,15 @@ pub use guard::{
     Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, LoginReport,
     networks,
 };
+pub use invites::{
+    Invite, InviteId, InviteIdError, InviteKind, InvitePage, InviteRefused, InviteTerms, Invites,
+    NewInvites, ShownInvite,
+};
 pub use lists::{ListChange, Listing, Network, NetworkError, RegistrationLists};
 pub use members::{Member, Members, NodeId};
 pub use names::{NameForms, NameKind, NameRule, NameRuleError, NameRules};
 pub use nodes::{Directory, Node, NodeRole, TokenHash};
+pub use outcome::Outcome;
 pub use overload::OverloadRule;
 pub use policy::{Policy, PolicyState, RegistrationMode, RegistrationPolicy};
 pub use quota::{
@@ -71,6 +78,7 @@ use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use awaiting::Awaiting;
+use invites::Wanted;
 use nodes::Nodes;
 use overload::OverloadBlocks;
 use registration::Registrations;
@@ -98,6 +106,8 @@ pub struct ControlState {
     names: Arc<NameRules>,
     #[serde(default)]
     guard: Guard,
+    #[serde(default)]
+    invites: Invites,
     #[serde(default)]
     quotas: Quotas,
     #[serde(default)]
@@ -142,6 +152,7 @@ impl ControlState {
         self.time = self.time.max(proposal.now);
         let policy = self.policy.registration();
         self.registrations.advance(self.time, &policy);
+        self.invites.advance(self.time);
         if let Command::Advance { ms } = proposal.command {
             // The leader's own, made once: it is no request.
             self.shards.advance(ms);
@@ -186,8 +197,11 @@ impl ControlState {
     fn execute(&mut self, index: u64, command: &Command) -> Outcome {
         match command {
             Command::Reserve { .. } => self.reserve(index, command),
-            Command::Commit { reservation } => self.commit(*reservation),
-            Command::Release { reservation } => self.registrations.release(*reservation),
+            Command::Commit { .. } | Command::Release { .. } => self.settle(command),
+            Command::CreateInvites { .. }
+            | Command::RevokeInvites { .. }
+            | Command::CheckInvite { .. }
+            | Command::ListInvites { .. } => self.change_invites(command),
             Command::ConfigureRegistration { .. }
             | Command::SetRegistration { .. }
             | Command::ResetRegistration
@@ -349,6 +363,11 @@ impl ControlState {
     /// Who is let in no more, for logins that failed.
     pub fn guard(&self) -> &Arc<GuardList> {
         self.guard.list()
+    }
+
+    /// Who was invited to register.
+    pub fn invites(&self) -> &Invites {
+        &self.invites
     }
 
     /// Which names nobody may register.

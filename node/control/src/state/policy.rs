@@ -21,6 +21,8 @@ pub enum RegistrationMode {
     Off,
     /// Open, within the windows.
     On,
+    /// Only who was invited, within the windows unless the operator invited them.
+    Invite,
     /// Nobody registers.
     #[default]
     Closed,
@@ -34,6 +36,7 @@ impl RegistrationMode {
         match self {
             Self::Off => "unthrottled",
             Self::On => "on",
+            Self::Invite => "invite",
             Self::Closed => "closed",
             Self::Approval => "approval",
         }
@@ -43,7 +46,7 @@ impl RegistrationMode {
     pub fn is_open_to_strangers(self) -> bool {
         match self {
             Self::Off | Self::On | Self::Approval => true,
-            Self::Closed => false,
+            Self::Invite | Self::Closed => false,
         }
     }
 }
@@ -51,7 +54,7 @@ impl RegistrationMode {
 /// Who may register and how fast. See [`RegistrationOptions`](crate::RegistrationOptions) for what each window is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistrationPolicy {
-    /// Open, open without throttle, or closed.
+    /// Open, open without throttle, for the invited, or closed.
     pub mode: RegistrationMode,
     /// For one address.
     pub per_address: WindowSetting,

@@ -91,7 +91,7 @@ impl Registrations {
     }
 
     /// Takes a place in every window, or says which window has none. `index` becomes the reservation's id. Who
-    /// `is_listed` is let through by the lists.
+    /// `is_listed` is let through by the lists, or invited by the operator.
     pub(super) fn reserve(
         &mut self,
         index: u64,

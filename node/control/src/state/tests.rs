@@ -60,6 +60,7 @@ fn reserve() -> Command {
         address,
         name: "olga".into(),
         forms: None,
+        invite: None,
     }
 }
 
@@ -250,6 +251,7 @@ fn a_withheld_name_costs_no_place_and_who_withholds_it_hears_of_those_under_way(
         address: "192.0.2.1".parse().unwrap(),
         name: name.into(),
         forms: Some(NameForms::of(name)),
+        invite: None,
     };
     let mut group = Group::new(RegistrationMode::On);
     let early = reserved(group.ask(1, reserve("bоss")));
@@ -303,6 +305,7 @@ fn from(address: &str) -> Command {
         address: address.parse().unwrap(),
         name: "olga".into(),
         forms: Some(NameForms::of("olga")),
+        invite: None,
     }
 }
 
@@ -508,6 +511,7 @@ fn reserve_named(name: &str) -> Command {
         address: "192.0.2.1".parse().unwrap(),
         name: name.into(),
         forms: Some(NameForms::of(name)),
+        invite: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     BanTarget, Command, ControlState, EventKind, Events, Listing, NewEvent, Outcome, RefusalCause,
-    RegistrationMode, ReservationId, WindowKind,
+    RegistrationMode, ReservationId, Wanted, WindowKind,
 };
 
 impl ControlState {
@@ -15,6 +15,7 @@ impl ControlState {
             address,
             name,
             forms,
+            invite,
         } = command
         else {
             return Outcome::Stale;
@@ -34,7 +35,8 @@ impl ControlState {
         {
             return refused;
         }
-        let approval = policy.mode == RegistrationMode::Approval;
+        // Who was invited needs no approval.
+        let approval = policy.mode == RegistrationMode::Approval && invite.is_none();
         let waiting = self.awaiting.len() + self.registrations.about_to_await();
         if approval && waiting >= policy.awaiting_max() {
             return Outcome::Throttled {
@@ -42,15 +44,20 @@ impl ControlState {
                 retry_after_ms: ASK_AGAIN_MS,
             };
         }
-        let is_listed = listing == Listing::Allowed;
-        let registrations = &mut self.registrations;
-        let outcome = registrations.reserve(index, now, host, *address, &policy, is_listed);
-        match (&outcome, forms) {
-            (Outcome::Reserved(id), Some(forms)) => registrations.remember_name(*id, forms),
-            (Outcome::Throttled { window, .. }, _) if *window == WindowKind::Overload => {
-                self.look_who_fills(policy.overload_block_ms);
-            }
-            _ => {}
+        let wanted = Wanted {
+            index,
+            host,
+            address: *address,
+            name,
+            invite: *invite,
+            is_listed: listing == Listing::Allowed,
+        };
+        let outcome = self.reserve_place(&wanted, &policy);
+        if let (Some(id), Some(forms)) = (outcome.reservation(), forms) {
+            self.registrations.remember_name(id, forms);
+        }
+        if matches!(outcome, Outcome::Throttled { window, .. } if window == WindowKind::Overload) {
+            self.look_who_fills(policy.overload_block_ms);
         }
         match outcome {
             Outcome::Reserved(id) if approval => {

@@ -1,6 +1,6 @@
 //! Questions to shards.
 
-use rookery_session::carrier::{AdminQuestion, Moderation, Question, ShardId};
+use rookery_session::carrier::{AdminQuestion, Moderation, Question, ShardId, ShownToken};
 use rookery_xmpp::clock::Timestamp;
 
 use super::{Malformed, Out, Reader, errors};
@@ -38,11 +38,20 @@ pub(super) fn write(question: &Question, out: &mut impl Out) {
             out.u32(*h);
             out.address(*address);
         }
-        Question::Register { host, address, iq } => {
-            out.u8(2);
+        Question::Register {
+            host,
+            address,
+            iq,
+            invite,
+        } => {
+            out.u8(if invite.is_some() { 5 } else { 2 });
             out.text(host);
             out.address(*address);
             out.bytes(iq);
+            if let Some(shown) = invite {
+                out.text(&shown.token);
+                out.u64(shown.age_ms);
+            }
         }
         Question::Admin(question) => write_admin(question, out),
     }
@@ -105,10 +114,17 @@ pub(super) fn read(input: &mut Reader) -> Result<Question, Malformed> {
             resource: input.some_text()?,
             address: input.address()?,
         },
-        2 => Question::Register {
+        kind @ (2 | 5) => Question::Register {
             host: input.text()?,
             address: input.address()?,
             iq: input.bytes()?,
+            invite: match kind {
+                5 => Some(Box::new(ShownToken {
+                    token: input.text()?,
+                    age_ms: input.u64()?,
+                })),
+                _ => None,
+            },
         },
         3 => Question::Enable {
             account: input.jid()?,

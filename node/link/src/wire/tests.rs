@@ -9,8 +9,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rookery_session::carrier::{
     AccountSummary, AdminAnswer, AdminQuestion, Answer, AskId, Delivered, Full, Kept, Origin,
-    Origins, PeerFrame, Question, Resumed, SessionId, SessionSummary, ShardId, Sink, ToSession,
-    ToShard,
+    Origins, PeerFrame, Question, Resumed, SessionId, SessionSummary, ShardId, ShownToken, Sink,
+    ToSession, ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;

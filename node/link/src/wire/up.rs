@@ -253,7 +253,10 @@ impl Up {
                     Question::Admin(
                         AdminQuestion::DeleteAccount { now: true, .. }
                         | AdminQuestion::Moderate { .. },
-                    ),
+                    )
+                    | Question::Register {
+                        invite: Some(_), ..
+                    },
                 ..
             }) => 5,
             _ => 1,

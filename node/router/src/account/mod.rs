@@ -14,6 +14,7 @@ pub(crate) mod absent;
 mod appending;
 mod archiving;
 mod arrive;
+mod befriending;
 mod bind;
 pub(crate) mod budget;
 mod carbons;

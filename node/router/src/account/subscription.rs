@@ -154,7 +154,7 @@ impl Account {
     }
 
     /// Stores what a step changes, pushes it to the clients, and goes on.
-    fn store_transition(
+    pub(super) fn store_transition(
         &mut self,
         turn: &mut Turn<'_>,
         transition: Transition,

@@ -13,7 +13,9 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stanza::StanzaType;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
-use super::{Info, Iq, IqRoute, Module, Outcome, Place, Registry, Status, caps, extended_disco};
+use super::{
+    Info, Iq, IqRoute, Module, Outcome, Place, Registry, Status, caps, commands, extended_disco,
+};
 use crate::account::Account;
 use crate::contact::ContactOptions;
 use crate::shard::Turn;
@@ -64,6 +66,11 @@ impl Module for Disco {
             return Outcome::unavailable();
         }
         let node = iq.payload.attr("node").filter(|node| !node.is_empty());
+        if let (Place::Host, Some(node)) = (iq.place, node)
+            && let Some(answer) = commands::disco(account, turn, iq, node)
+        {
+            return Outcome::Result(Some(answer));
+        }
         if iq.payload.ns() == ns::DISCO_ITEMS {
             return match node {
                 None => Outcome::Result(Some(Element::new("query", ns::DISCO_ITEMS))),

@@ -20,6 +20,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::{Credentials, ScramKeys};
 use rookery_xmpp::stream_error::StreamError;
 
+use super::{InviteReply, InviteRequest};
 use crate::{PasswordFlaw, PasswordOptions};
 
 /// Matches a [`Reply`] to its [`Request`] within one shard.
@@ -238,6 +239,8 @@ pub enum Request {
         /// The localpart it wants.
         name: String,
     },
+    /// Asks about an invitation.
+    Invite(InviteRequest),
     /// The account was made: the place stays taken.
     CommitReservation(ReservationId),
     /// The account was not made: the place is given back.
@@ -279,6 +282,8 @@ pub enum Reply {
     RegistrationNeedsApproval,
     /// The rule that withholds the name, with what it withholds, if one does.
     Name(Option<(String, NameKind)>),
+    /// The answer about an invitation.
+    Invite(InviteReply),
     /// A place in the throttle.
     Reserved(ReservationId),
     /// A place in the throttle, for an account that a moderator has to approve.

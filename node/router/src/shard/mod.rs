@@ -3,6 +3,7 @@
 mod actor;
 mod effect;
 mod gate;
+mod invites;
 mod loading;
 mod machine;
 mod perform;
@@ -14,6 +15,7 @@ mod turn;
 pub use actor::{FromOutside, FromPeer, FromSession, Retire, ShardActor, Tenure};
 pub use effect::{Effect, Input, Reply, Request, RequestId};
 pub use gate::{Admission, Gate};
+pub use invites::{InviteReply, InviteRequest, ask_about_invites, of_somebody_who_may};
 pub use machine::Shard;
 pub use perform::{Services, ask_store};
 pub use rookery_session::carrier::PeerFrame;

@@ -12,7 +12,7 @@ use rookery_xmpp::scram::{Credentials, ScramKeys};
 use tokio::sync::Semaphore;
 
 use super::pictures::Pictures;
-use super::{Reply, Request};
+use super::{Reply, Request, ask_about_invites};
 use crate::{PASSWORD_BYTES_MAX, PasswordOptions};
 
 /// What requests are carried out with.
@@ -58,8 +58,14 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
         Request::DrawCaptcha { text, seed, pace } => services.pictures.draw(text, seed, pace).await,
         Request::RegistrationIsOpen => match services.control.policy().registration.mode {
             RegistrationMode::Approval => Reply::RegistrationNeedsApproval,
+            RegistrationMode::Invite => {
+                Reply::RegistrationRefused(RegistrationRefused::InviteNeeded)
+            }
             mode => Reply::RegistrationIsOpen(mode != RegistrationMode::Closed),
         },
+        Request::Invite(request) => {
+            ask_about_invites(&services.control, request, Timestamp::now()).await
+        }
         Request::Reserve { .. }
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => reserve(&services, request).await,
@@ -167,6 +173,7 @@ pub async fn ask_store(store: &dyn Store, request: Request) -> Result<Reply, Sto
         | Request::DrawCaptcha { .. }
         | Request::RegistrationIsOpen
         | Request::CheckName(_)
+        | Request::Invite(_)
         | Request::Reserve { .. }
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => Reply::Failed(StoreError::Invalid("not for the store")),

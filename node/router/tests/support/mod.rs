@@ -9,6 +9,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod client;
+pub(crate) mod invites;
 mod names;
 pub(crate) mod registration;
 mod standing;
@@ -19,7 +20,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use rookery_control::{NameKind, RegistrationRefused, Unavailable};
+use rookery_control::{InviteTerms, NameKind, NewInvites, RegistrationRefused};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
@@ -67,6 +68,10 @@ pub(crate) struct World {
     pub(crate) reserved: i64,
     /// The rule that withholds all names of which the operator asks.
     pub(crate) withheld: Option<(String, NameKind)>,
+    /// What the token `good` says; all others are worth nothing.
+    pub(crate) invited: Option<InviteTerms>,
+    /// The invitations that users wanted to make.
+    pub(crate) made: Vec<NewInvites>,
     /// What the store answers to everything that writes; `None` lets it work.
     pub(crate) store_fails: Option<StoreError>,
     /// It fails reads too.
@@ -123,6 +128,8 @@ impl World {
             approval: false,
             reserved: 0,
             withheld: None,
+            invited: None,
+            made: Vec::new(),
             store_fails: None,
             reads_fail: false,
             answers_lost: false,
@@ -529,6 +536,7 @@ impl World {
                 Ok(()) => Reply::Done,
                 Err(_) => Reply::NotTaken,
             },
+            Request::Invite(request) => self.ask_about_invites(request),
             other if registration::concerns(&other) => self.perform_registration(other),
             other => self.ask_store(other),
         }
@@ -561,11 +569,6 @@ impl World {
             false => reply,
         }
     }
-}
-
-/// A refusal without a quorum.
-pub(crate) fn no_quorum() -> RegistrationRefused {
-    RegistrationRefused::Unavailable(Unavailable::NoQuorum)
 }
 
 /// A JID of a test.

@@ -49,6 +49,7 @@ impl World {
             host: "localhost".into(),
             address: stranger.address,
             iq: canonical(iq).into(),
+            invite: None,
         };
         match self.ask_from(stranger.mailbox.clone(), question) {
             Some(Answer::Iq(answer)) => Element::parse(&answer).expect("canonical"),

@@ -57,9 +57,26 @@ pub enum Question {
         address: IpAddr,
         /// The IQ.
         iq: Bytes,
+        /// The token of an invitation that the client has shown before (XEP-0445).
+        invite: Option<Box<ShownToken>>,
     },
     /// The operator's questions, from the admin API.
     Admin(AdminQuestion),
+}
+
+/// The token of an invitation, on its way to whoever knows what it is worth. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ShownToken {
+    /// The token, as the client wrote it.
+    pub token: String,
+    /// How long ago it was found good, in milliseconds: what was good then is good for the whole stream.
+    pub age_ms: u64,
+}
+
+impl std::fmt::Debug for ShownToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ShownToken(…, {} ms ago)", self.age_ms)
+    }
 }
 
 /// What the admin API asks of shards.

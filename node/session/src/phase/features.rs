@@ -28,6 +28,9 @@ pub(super) fn write_before_login(
     features.extend(channel_bindings(offer));
     if host.registration {
         features.push(Element::new("register", ns::REGISTER_FEATURE));
+        // XEP-0445 2, and the name from before it that clients look for.
+        features.push(Element::new("register", ns::PREAUTH_FEATURE));
+        features.push(Element::new("register", ns::INVITE));
     }
     let bytes = XmlLimits::before_authentication().stanza_bytes_max;
     features.push(limits(bytes as u64, config.options.login_timeout_ms));

@@ -18,6 +18,7 @@ mod bound;
 mod features;
 mod handshaking;
 mod opening;
+mod preauth;
 mod registering;
 mod securing;
 

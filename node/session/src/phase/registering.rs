@@ -1,4 +1,4 @@
-//! In-band registration before login (XEP-0077 3.1): the IQs go to the host's shard, which decides.
+//! In-band registration before login (XEP-0077 3.1, XEP-0445): the IQs go to the host's shard, which decides.
 
 use bytes::Bytes;
 use rookery_xmpp::element::Element;
@@ -6,6 +6,7 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::stream_error::StreamCondition;
 
+use super::preauth::Preauth;
 use crate::carrier::{Answer, AskId, Question};
 use crate::context::Context;
 use crate::event::Timer;
@@ -17,6 +18,7 @@ pub(super) struct Registration {
     requests: u32,
     /// The request that waits for its answer.
     pending: Bytes,
+    preauth: Preauth,
 }
 
 impl Registration {
@@ -28,7 +30,8 @@ impl Registration {
         cx: &mut Context<'_>,
     ) -> Result<Option<AskId>, (StreamCondition, &'static str)> {
         let asks = matches!(iq.attr("type"), Some("get" | "set"));
-        if !asks || iq.child("query", ns::REGISTER).is_none() {
+        let token = Preauth::token_of(iq);
+        if !asks || token.is_none() && iq.child("query", ns::REGISTER).is_none() {
             return Err((
                 StreamCondition::NotAuthorized,
                 "log in before sending stanzas",
@@ -51,17 +54,23 @@ impl Registration {
             cx.arm(Timer::Login, cx.config.options.registration_timeout_ms);
         }
         self.pending = bytes.clone();
+        let invite = match token {
+            Some(token) => Some(self.preauth.ask(token)),
+            None => self.preauth.shown(cx.now),
+        };
         let (host, address) = (cx.host().domain.clone(), cx.facts.address);
         Ok(Some(cx.ask(Question::Register {
             host,
             address,
             iq: bytes,
+            invite,
         })))
     }
 
     /// Passes the shard's answer on.
     pub(super) fn answer(&mut self, answer: Answer, cx: &mut Context<'_>) {
         let request = std::mem::take(&mut self.pending);
+        self.preauth.answered(&answer, cx);
         match answer {
             Answer::Iq(reply) => cx.send(reply),
             Answer::Refused(error) => iq::refuse(&request, &error, cx),

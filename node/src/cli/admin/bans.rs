@@ -144,7 +144,7 @@ async fn list(mut client: BansClient<Channel>) -> Result<Shown, Status> {
 }
 
 /// `90m`, `12h`, `7d`.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || "write it as 90m, 12h or 7d".to_owned();
     let last = text.len().saturating_sub(1);
     let (number, unit) = text.split_at_checked(last).ok_or_else(wrong)?;

@@ -5,6 +5,7 @@ mod connect;
 mod control;
 mod events;
 mod guard;
+mod invites;
 mod names;
 mod nodes;
 mod quota;
@@ -85,6 +86,9 @@ enum Topic {
     /// Failed logins, over all nodes, and who is let in no more for them.
     #[command(subcommand)]
     Guard(guard::GuardCommand),
+    /// Invitations to make an account.
+    #[command(subcommand)]
+    Invites(invites::InvitesCommand),
     /// Which names nobody may register.
     #[command(subcommand)]
     Names(names::NamesCommand),
@@ -123,6 +127,7 @@ impl AdminArgs {
                 Topic::Bans(command) => command.run(channel).await,
                 Topic::Events(command) => command.run(channel).await,
                 Topic::Guard(command) => command.run(channel).await,
+                Topic::Invites(command) => command.run(channel).await,
                 Topic::Names(command) => command.run(channel).await,
                 Topic::Quota(command) => command.run(channel).await,
                 Topic::Nodes(command) => command.run(channel).await,

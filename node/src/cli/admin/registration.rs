@@ -55,6 +55,8 @@ pub(super) enum Mode {
     On,
     /// Open without any throttle.
     Unthrottled,
+    /// Whoever was invited.
+    Invite,
     /// Nobody.
     Closed,
     /// Open within the windows, and a moderator approves each account (`admin users awaiting`).
@@ -117,6 +119,7 @@ fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequ
         Some(Mode::Unthrottled) => RegistrationMode::Unthrottled,
         Some(Mode::Closed) => RegistrationMode::Closed,
         Some(Mode::Approval) => RegistrationMode::Approval,
+        Some(Mode::Invite) => RegistrationMode::Invite,
     };
     let split = |text: &String| match text.split_once('=') {
         Some((name, window)) => Ok((name.to_owned(), window.to_owned())),
@@ -141,12 +144,14 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
         RegistrationMode::On => "on",
         RegistrationMode::Closed => "closed",
         RegistrationMode::Approval => "approval",
+        RegistrationMode::Invite => "invite",
         RegistrationMode::Unspecified => "unknown",
     };
     let meaning = match mode {
         "unthrottled" => "open, without any throttle",
         "on" => "open, within the windows below",
         "approval" => "open, within the windows below, and a moderator approves each account",
+        "invite" => "whoever has an invitation, see `rookery admin invites`",
         _ => "nobody registers over XMPP",
     };
     let windows = [

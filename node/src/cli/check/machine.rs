@@ -32,7 +32,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         );
     }
     let ceilings = Ceilings::of(config);
-    findings.extend(open_files(config.connections_max()));
+    findings.extend(open_files(config.sockets_max()));
     findings.push(memory(&ceilings, MachineMemory::read()));
     findings
 }

@@ -58,7 +58,62 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
             "leave it at its default (RFC 7677 asks for at least 4096)",
         ));
     }
+    findings.extend(web(config));
     findings
+}
+
+/// The public pages.
+fn web(config: &Config) -> Vec<Finding> {
+    let warn = |what: &str, fix: &str| Finding::warning("setting", what.to_owned(), fix);
+    let (web, mut findings) = (&config.web, Vec::new());
+    if web.listen.is_empty() {
+        if config.registration.mode == RegistrationChoice::Invite {
+            findings.push(warn(
+                "only the invited may register, and no page tells them how (web.listen is empty)",
+                "set web.listen and web.base_url, or hand out the xmpp: addresses",
+            ));
+        }
+        return findings;
+    }
+    if web.base_url.is_empty() {
+        findings.push(warn(
+            "invitations have no link to their page (web.base_url is empty)",
+            "set it to where people reach the pages, such as \"https://example.org\"",
+        ));
+    } else if !web.base_url.starts_with("https://") {
+        findings.push(warn(
+            "links to invitations begin with http:// (web.base_url): who sees one on its way can use it",
+            "serve the pages by HTTPS and write https://",
+        ));
+    }
+    let is_local = |address: &std::net::SocketAddr| address.ip().is_loopback();
+    if !web.tls && web.proxy_trusted.is_empty() {
+        let (what, fix) = match web.listen.iter().all(is_local) {
+            true => (
+                "behind a proxy all visitors of the public pages seem to be one (web.proxy_trusted is empty)",
+                "name the proxy, such as [\"127.0.0.1/32\"], or the limits of one address hold for everybody",
+            ),
+            false => (
+                "the public pages are served without TLS (web.tls = false)",
+                "set it to true, or put a proxy in front that does TLS and name it in web.proxy_trusted",
+            ),
+        };
+        findings.push(warn(what, fix));
+    }
+    if web.tls && !web.base_url.is_empty() && !shows_certificate_for(config, &web.base_url) {
+        findings.push(warn(
+            "no certificate of tls.certificates is for the host of web.base_url: browsers will warn",
+            "add one whose host is that name",
+        ));
+    }
+    findings
+}
+
+fn shows_certificate_for(config: &Config, base: &str) -> bool {
+    let rest = base.split_once("://").map_or(base, |(_, rest)| rest);
+    let host = rest.split(['/', ':']).next().unwrap_or_default();
+    let mut certificates = config.tls.certificates.iter();
+    certificates.any(|files| files.host.eq_ignore_ascii_case(host))
 }
 
 /// RFC 7677 4.

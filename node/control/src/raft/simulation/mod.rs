@@ -179,6 +179,7 @@ impl World {
                 address,
                 name: "olga".into(),
                 forms: None,
+                invite: None,
             },
         );
     }

@@ -18,6 +18,7 @@ fn a_proposal_survives_the_log() {
             address: "2001:db8::1".parse().unwrap(),
             name: "olga".into(),
             forms: Some(NameForms::of("olga")),
+            invite: None,
         },
     };
     assert_eq!(Proposal::decode(&proposal.encode()).unwrap(), proposal);

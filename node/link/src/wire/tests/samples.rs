@@ -4,6 +4,15 @@ use rookery_session::carrier::{Barred, Moderation};
 
 use super::*;
 
+fn register(address: IpAddr, invite: Option<ShownToken>) -> Question {
+    Question::Register {
+        host: "example.net".to_owned(),
+        address,
+        iq: Bytes::from_static(b"<iq type=\"get\"/>"),
+        invite: invite.map(Box::new),
+    }
+}
+
 /// What a client has its node ask.
 fn of_clients() -> Vec<Question> {
     let account = jid("juliet@example.net");
@@ -30,11 +39,14 @@ fn of_clients() -> Vec<Question> {
             address: v6,
         },
         bind(Some("bälcony"), v6),
-        Question::Register {
-            host: "example.net".to_owned(),
-            address: v6,
-            iq: Bytes::from_static(b"<iq type=\"get\"/>"),
-        },
+        register(v6, None),
+        register(
+            v4,
+            Some(ShownToken {
+                token: "tökén".to_owned(),
+                age_ms: 1 << 40,
+            }),
+        ),
     ]
 }
 

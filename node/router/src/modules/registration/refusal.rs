@@ -3,7 +3,7 @@
 //! A text says what to do better, and never more than the applicant may know: not which rule reserves a name, which
 //! account it looks like, or what would have been the answer.
 
-use rookery_control::{RefusalCause, RegistrationRefused, Unavailable, WindowKind};
+use rookery_control::{InviteRefused, RefusalCause, RegistrationRefused, Unavailable, WindowKind};
 use rookery_store::StoreError;
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
@@ -64,6 +64,13 @@ impl Refusal {
             RegistrationRefused::Name(_) => {
                 unacceptable("this username is reserved; choose another")
             }
+            RegistrationRefused::InviteNeeded => StanzaError::new(Condition::NotAllowed)
+                .with_text("an account on this server needs an invitation"),
+            RegistrationRefused::Invite(InviteRefused::OtherName) => {
+                unacceptable("this invitation is for another username")
+            }
+            RegistrationRefused::Invite(_) => StanzaError::new(Condition::ItemNotFound)
+                .with_text("the invitation is invalid, used up or expired"),
             // From where else it would work is nobody's business.
             RegistrationRefused::Refused(_) => StanzaError::new(Condition::Forbidden)
                 .with_text("registration is not possible from here"),

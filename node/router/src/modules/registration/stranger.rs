@@ -22,8 +22,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use metrics::counter;
-use rookery_control::{RefusalCause, RegistrationRefused, ReservationId};
-use rookery_session::carrier::{Answer, AskId, Question, SessionId, SinkRef};
+use rookery_control::{
+    InviteRefused, InviteTerms, RefusalCause, RegistrationRefused, ReservationId,
+};
+use rookery_session::carrier::{Answer, AskId, Question, SessionId, ShownToken, SinkRef};
 use rookery_store::standing::Standing;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
@@ -32,6 +34,7 @@ use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::{iq_result, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
+use super::super::{invites, preauth};
 use super::challenges::{Asked, Solved};
 use super::form::{Submission, blank, redirect};
 use super::refusal::{Refusal, UNAVAILABLE, unacceptable};
@@ -50,6 +53,9 @@ struct Applicant {
     solved: Option<Solved>,
     /// Whether a moderator has to approve the account.
     awaits_approval: bool,
+    /// The token that it has shown, and what that was found to say.
+    invite: Option<Box<ShownToken>>,
+    terms: Option<InviteTerms>,
 }
 
 /// What it asks for, once that is known to be in order.
@@ -103,7 +109,13 @@ impl Applicant {
 
 /// Answers a registration IQ of a stream that is not authenticated.
 pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Question) {
-    let Question::Register { host, address, iq } = question else {
+    let Question::Register {
+        host,
+        address,
+        iq,
+        invite,
+    } = question
+    else {
         return;
     };
     let applicant = Applicant {
@@ -114,10 +126,15 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
         address,
         solved: None,
         awaits_approval: false,
+        invite,
+        terms: None,
     };
     let Ok(element) = Element::parse(&applicant.iq) else {
         return applicant.unavailable(turn);
     };
+    if element.child("preauth", ns::PARS).is_some() {
+        return check_token(turn, applicant);
+    }
     let query = element.child("query", ns::REGISTER);
     match (element.attr("type"), query) {
         (Some("get"), Some(_)) => ask_for_fields(turn, applicant, element.attr("id")),
@@ -137,6 +154,19 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
     }
 }
 
+/// XEP-0445 3. A client that shows no token has one that is worth nothing.
+fn check_token(turn: &mut Turn<'_>, applicant: Applicant) {
+    let Some(token) = applicant.invite.clone() else {
+        let unknown = InviteRefused::Unknown.into();
+        return applicant.refuse(turn, &Refusal::reservation(&unknown));
+    };
+    let host = applicant.host.clone();
+    preauth::check(turn, &host, &token, move |turn, checked| match checked {
+        Ok(_) => applicant.result(turn, None),
+        Err(why) => applicant.refuse(turn, &Refusal::reservation(&why)),
+    });
+}
+
 fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant, request: Option<&str>) {
     let request = request.unwrap_or_default().to_owned();
     turn.request_free(
@@ -151,6 +181,14 @@ fn ask_for_fields(turn: &mut Turn<'_>, applicant: Applicant, request: Option<&st
                 };
                 show_form(turn, applicant, request);
             }
+            Reply::RegistrationRefused(RegistrationRefused::InviteNeeded)
+                if applicant.invite.is_some() =>
+            {
+                show_form(turn, applicant, request);
+            }
+            Reply::RegistrationRefused(why) => {
+                applicant.refuse(turn, &Refusal::reservation(&why));
+            }
             _ => applicant.refuse(turn, &Refusal::reservation(&RegistrationRefused::Closed)),
         },
     );
@@ -163,7 +201,7 @@ fn show_form(turn: &mut Turn<'_>, applicant: Applicant, request: String) {
         return applicant.result(turn, Some(&elsewhere));
     }
     let captcha = turn.env.captcha.load_full();
-    if !captcha.is_on() {
+    if !captcha.is_on() || applicant.invite.is_some() {
         let blank = blank(&form, applicant.addressed(), None);
         return applicant.result(turn, Some(&blank));
     }
@@ -223,7 +261,8 @@ fn apply(turn: &mut Turn<'_>, mut applicant: Applicant, submission: Submission) 
         Err(refusal) => return applicant.refuse(turn, &refusal),
     };
     let captcha = turn.env.captcha.load_full();
-    if captcha.is_on() {
+    // Somebody has vouched for who is invited.
+    if captcha.is_on() && applicant.invite.is_none() {
         let (stream, address) = (applicant.stream(), applicant.address);
         let answered = submission.answered();
         let judged = turn
@@ -285,6 +324,9 @@ fn judge(turn: &mut Turn<'_>, applicant: Applicant, wanted: Wanted) {
 }
 
 fn reserve(turn: &mut Turn<'_>, applicant: Applicant, wanted: Wanted) {
+    if let Some(token) = applicant.invite.clone() {
+        return reserve_invited(turn, applicant, wanted, &token);
+    }
     let reserve = Request::Reserve {
         host: applicant.host.clone(),
         address: applicant.address,
@@ -303,6 +345,30 @@ fn reserve(turn: &mut Turn<'_>, applicant: Applicant, wanted: Wanted) {
         Reply::RegistrationRefused(why) => applicant.refuse(turn, &Refusal::reservation(&why)),
         _ => applicant.refuse(turn, &Refusal::reservation(&UNAVAILABLE)),
     });
+}
+
+fn reserve_invited(
+    turn: &mut Turn<'_>,
+    mut applicant: Applicant,
+    wanted: Wanted,
+    token: &ShownToken,
+) {
+    let (host, address) = (applicant.host.clone(), applicant.address);
+    let name = wanted.jid.local().unwrap_or_default().to_owned();
+    preauth::reserve(
+        turn,
+        &host,
+        address,
+        &name,
+        token,
+        move |turn, reserved| match reserved {
+            Ok(invited) => {
+                applicant.terms = Some(invited.terms);
+                derive(turn, applicant, wanted, invited.reservation);
+            }
+            Err(why) => applicant.refuse(turn, &Refusal::reservation(&why)),
+        },
+    );
 }
 
 fn derive(turn: &mut Turn<'_>, applicant: Applicant, wanted: Wanted, place: ReservationId) {
@@ -342,13 +408,16 @@ fn create(
 /// The account exists. If its place in the throttle has expired ([`Reply::NotReserved`]), or nobody
 /// can say whether it was kept, the account must not be kept either: else the limit would be
 /// passed.
-fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: ReservationId) {
+fn settle(turn: &mut Turn<'_>, mut applicant: Applicant, jid: Jid, place: ReservationId) {
     turn.request_free(
         Request::CommitReservation(place),
         move |turn, reply| match reply {
             Reply::Done => {
                 if let Some(solved) = &applicant.solved {
                     turn.challenges.used(solved);
+                }
+                if let Some(terms) = applicant.terms.take() {
+                    invites::welcome(turn, &jid, &terms);
                 }
                 if applicant.awaits_approval {
                     tracing::info!(account = %jid, address = %applicant.address, "account awaits approval");
