@@ -112,6 +112,10 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
     assert_eq!(refused(one, "conflict"), 1);
     let shown = one.admin(&["throttle", "show"]).expect_success();
     assert!(shown.contains("refused in this hour"), "{shown}");
+    what_is_told_of_it(one, other);
+}
+
+fn what_is_told_of_it(one: &Node, other: &Node) {
     let registered = events(other, "registered");
     assert_eq!(registered.len(), 6, "{registered:?}");
     assert_eq!(registered[0], "benvolio@localhost ");
