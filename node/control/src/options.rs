@@ -24,10 +24,10 @@ options! {
     /// registrations succeed, over the whole cluster. A refused attempt costs nothing.
     pub struct RegistrationOptions {
         /// `on`: open within the windows below. `approval`: the same, and nobody can use an account before a moderator
-        /// has approved it (`rookery admin users awaiting`). `unthrottled`: open without any throttle, for tests and
-        /// closed networks. `invite`: whoever has an invitation (XEP-0401, `rookery admin invites`), which
-        /// in the mode `approval` stands for it. `closed`: nobody registers, only the admin API makes accounts. The default is closed because
-        /// an open server that nobody watches becomes a source of spam.
+        /// has approved it (`rookery admin users awaiting`). `invite`: whoever has an invitation (XEP-0401,
+        /// `rookery admin invites`), which in the mode `approval` stands for it. `unthrottled`: open without any
+        /// throttle, for tests and closed networks. `closed`: nobody registers, only the admin API makes accounts. The
+        /// default is closed because an open server that nobody watches becomes a source of spam.
         pub mode: RegistrationChoice = RegistrationChoice::Closed, "";
         /// For one address (IPv4 /32, IPv6 /128): a household or an office behind one address can still join in an
         /// evening, a script on one machine gets nowhere.

@@ -42,7 +42,9 @@ impl NodesCommand {
             Self::List => list(client).await,
             Self::Drain { id } => {
                 client.drain_node(DrainNodeRequest { id }).await?;
-                let text = format!("node {id} is being emptied: `nodes list` shows its shards");
+                let text = format!(
+                    "node {id} is being emptied: `nodes list` shows its shards, `server status` on it its clients"
+                );
                 Ok(Shown::done(text, json!({"id": id})))
             }
             Self::Undrain { id } => {

@@ -7,7 +7,7 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
 
 use super::finding::Finding;
-use crate::config::Config;
+use crate::config::{Config, Role};
 
 /// Where the DNS sends clients of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ enum Answer<T> {
 
 /// Everything about the hosts' records.
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
+    // No client looks for a node that takes none.
+    if !config.server.has(Role::Connection) {
+        return Vec::new();
+    }
     let hosts: Vec<_> = config
         .server
         .hosts

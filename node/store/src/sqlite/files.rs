@@ -4,8 +4,10 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use tokio::time::Instant;
 
 use super::SqliteOptions;
 use super::{names, schema};
@@ -18,14 +20,38 @@ pub(super) struct Files {
     _lock: File,
 }
 
+/// Locks a file. A process that ends holds its lock a moment longer than its pid file, and who restarts it waits for
+/// that.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nobody tells when another process lets go"
+)]
+fn lock_within(file: &File, within: Duration) -> Result<(), StoreError> {
+    let until = Instant::now() + within;
+    while rustix::fs::flock(file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() >= until {
+            return Err(StoreError::Unavailable(
+                "another process has the store open".into(),
+            ));
+        }
+        std::thread::sleep(LOCK_AGAIN);
+    }
+    Ok(())
+}
+
+/// Longer than a server takes from its last word to its end.
+const LOCKED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Between two attempts.
+const LOCK_AGAIN: Duration = Duration::from_millis(20);
+
 impl Files {
     /// Makes the folder if need be (0700) and the database file in it (0600: it holds SCRAM keys), and locks them.
     /// Two processes would not see each other's tails, so the second is refused as busy.
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         make_folder(dir)?;
         let lock = private_file(&dir.join("store.lock"))?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| StoreError::Unavailable("another process has the store open".into()))?;
+        lock_within(&lock, LOCKED_WITHIN)?;
         let database = dir.join(DATABASE);
         // SQLite gives the write-ahead log and its shared memory the permissions of the database.
         private_file(&database)?;
