@@ -63,7 +63,13 @@ fn a_removed_account_is_refused_on_every_node_restored_from_any_and_gone_behind_
     let listed = json(router, &["users", "list", "--leaving"]);
     assert_eq!(listed[0]["jid"], "juliet@localhost");
     let told = router
-        .admin(&["users", "create", "juliet@localhost", "--password", "x"])
+        .admin(&[
+            "users",
+            "create",
+            "juliet@localhost",
+            "--password",
+            PASSWORD,
+        ])
         .expect_failure(1);
     assert!(told.contains("exists already"), "{told}");
 

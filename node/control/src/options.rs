@@ -25,8 +25,8 @@ options! {
     pub struct RegistrationOptions {
         /// `on`: open within the windows below. `approval`: the same, and nobody can use an account before a moderator
         /// has approved it (`rookery admin users awaiting`). `unthrottled`: open without any throttle, for tests and
-        /// closed networks. `closed`: nobody registers, only the admin API makes accounts. The default is closed because
-        /// an open server that nobody watches becomes a source of spam.
+        /// closed networks. `closed`: nobody registers, only the admin API makes accounts. The default is closed
+        /// because an open server that nobody watches becomes a source of spam.
         pub mode: RegistrationChoice = RegistrationChoice::Closed, "";
         /// For one address (IPv4 /32, IPv6 /128): a household or an office behind one address can still join in an
         /// evening, a script on one machine gets nowhere.
