@@ -2,7 +2,7 @@
 //! when nobody has approved them in time.
 //!
 //! ```text
-//! store: who is due? ─► their shards, each: is it so? contacts are told, then it is deleted ─► the store knows it no more
+//! store: who is due? ─► their shards, each: is it so? contacts are told, then it is deleted
 //! ```
 //!
 //! One router of a cluster does it, and two do no harm: a shard decides by what it knows of its account.

@@ -68,7 +68,7 @@ fn a_removed_account_is_refused_on_every_node_restored_from_any_and_gone_behind_
             "create",
             "juliet@localhost",
             "--password",
-            "long enough, anyway",
+            PASSWORD,
         ])
         .expect_failure(1);
     assert!(told.contains("exists already"), "{told}");

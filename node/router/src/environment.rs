@@ -96,8 +96,8 @@ impl Environment {
         Some(Tombstone { at: now, until })
     }
 
-    /// The tombstone of a registration that is denied now, with the request that nobody gets its name: as long as those of
-    /// others hold, and for ever where they get none.
+    /// The tombstone of a registration that is denied now, with the wish that nobody gets its name: as long as those
+    /// of others hold, and for ever where they get none.
     pub(crate) fn tombstone_of_denied(&self, now: Timestamp) -> Tombstone {
         let forever = Tombstone {
             at: now,

@@ -62,7 +62,7 @@ pub enum StoreError {
 
 fn shown_until(until: &Option<Timestamp>) -> String {
     until.map_or_else(String::new, |until| {
-        format!(" until {}", rookery_xmpp::datetime::format(*until))
+        format!(" until {}", rookery_xmpp::datetime::format(until))
     })
 }
 

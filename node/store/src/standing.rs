@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! registered, mode `approval` ─► Awaiting ── approved ─► Member ── removed ─► Leaving ── its time is over ─► deleted
-//!                                   │  denied, or nobody looked in time        │  ▲          (tombstone as `[names]` says)
+//!                                   │  denied, or nobody looked in time        │  ▲         (tombstone: `[names]`)
 //!                                   └─► deleted                    restored ◄──┘  │
 //!                                                                     └─ Member ──┘
 //! ```
@@ -89,8 +89,8 @@ impl Standing {
         }
     }
 
-    /// The standing of these parts; a member where there is none. Whoever left without a known remover was removed by an
-    /// operator.
+    /// The standing of these parts; a member where there is none. Whoever left without a known remover was removed
+    /// by an operator.
     pub fn from_parts(
         since: Option<Timestamp>,
         until: Option<Timestamp>,

@@ -55,8 +55,8 @@ pub trait Store: Debug + Send + Sync {
     /// keys, and the old are gone. [`NotFound`](StoreError::NotFound) without an account.
     async fn set_credentials(&self, jid: &Jid, credentials: Credentials) -> Result<(), StoreError>;
 
-    /// Lets an account log in, or not, as far as its standing allows it. Durable when it returns. [`NotFound`](StoreError::NotFound)
-    /// without an account.
+    /// Lets an account log in, or not, as far as its standing allows it. Durable when it returns.
+    /// [`NotFound`](StoreError::NotFound) without an account.
     async fn set_enabled(&self, jid: &Jid, enabled: bool) -> Result<(), StoreError>;
 
     // How accounts stand. See [`standing`](crate::standing).
@@ -65,8 +65,9 @@ pub trait Store: Debug + Send + Sync {
     /// [`NotFound`](StoreError::NotFound) without an account.
     async fn set_standing(&self, jid: &Jid, standing: Standing) -> Result<(), StoreError>;
 
-    /// Accounts of any host whose period of grace is over at `now`, in no order that is promised; `limit` at most, which
-    /// is cut to [`PAGE_ENTRIES_MAX`](crate::limits::PAGE_ENTRIES_MAX). Whoever deletes them and asks again is given all.
+    /// Accounts of any host whose period of grace is over at `now`, in no order that is promised; `limit` at most,
+    /// which is cut to [`PAGE_ENTRIES_MAX`](crate::limits::PAGE_ENTRIES_MAX). Whoever deletes them and asks again is
+    /// given all.
     async fn leaving_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Jid>, StoreError>;
 
     /// A page of the accounts of `host` that await approval, in order of their local parts by bytes, beginning behind

@@ -3,7 +3,8 @@
 //! ```text
 //! Reserve, mode `approval`: waiting + under way < awaiting_max ─► ReservedToAwait ─► account made ─► Commit: it waits
 //!                                            else ─► Throttled(Awaiting)                     Release, expiry: as ever
-//! approved, denied, expired ─► TendAwaiting(left)          a sweeper that compares the store ─► TendAwaiting(joined, left)
+//! approved, denied, expired ─► TendAwaiting(left)
+//! a sweeper that compares the store ─► TendAwaiting(joined, left)
 //! ```
 //!
 //! The accounts themselves, and who of them waits, are in the store. What crashes between the two is made up for by the

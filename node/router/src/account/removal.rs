@@ -6,9 +6,9 @@
 //!                                         ─► DeleteAccount, with the tombstone of [`Environment::tombstone`]
 //! ```
 //!
-//! Contacts are told before the roster that names them is gone. Whoever dies on the way leaves an account whose grace is
-//! over, and it is told and deleted again: a contact that has heard of it hears nothing new. Where there is no grace the
-//! same steps follow one another at once.
+//! Contacts are told before the roster that names them is gone. Whoever dies on the way leaves an account whose grace
+//! is over, and it is told and deleted again: a contact that has heard of it hears nothing new. Where there is no grace
+//! the same steps follow one another at once.
 //!
 //! [`Environment::tombstone`]: crate::environment::Environment
 
@@ -205,7 +205,7 @@ fn leaves(standing: Standing) -> Answer {
     })
 }
 
-/// How long a deletion waits for that: words between nodes take milliseconds, and a shard that is moved a second or two.
+/// How long a deletion waits for that: words between nodes take milliseconds, a shard that is moved a second or two.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
 
 /// Accounts that began to stand otherwise, by what was done.

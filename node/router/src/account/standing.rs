@@ -5,7 +5,7 @@
 //! | login with the right password | refused, and told why | refused, and told why |
 //! | with a wrong one | as for every wrong password | as for every wrong password |
 //! | message, IQ | `service-unavailable`, nothing is kept | `service-unavailable`, nothing is kept |
-//! | subscriptions of others | as for a name that does not exist | handled, so that both rosters agree if it is restored |
+//! | subscriptions of others | as for a name that does not exist | handled, so that rosters agree if it is restored |
 //! | probe | as for a name that does not exist | nobody is there |
 //!
 //! ```text

@@ -12,8 +12,8 @@ pub(crate) struct Failure {
     pub(crate) text: &'static str,
 }
 
-/// The conditions that this server has use for. `credentials-expired` and the like would tell a stranger that the account
-/// exists; `account-disabled` is told only to who has proved to know the password.
+/// The conditions that this server has use for. `credentials-expired` and the like would tell a stranger that the
+/// account exists; `account-disabled` is told only to who has proved to know the password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     /// 6.5.1: the client gave up.

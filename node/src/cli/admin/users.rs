@@ -30,8 +30,8 @@ pub(super) enum UsersCommand {
         #[arg(long)]
         force: bool,
     },
-    /// Remove an account: it is deleted with all it owns at the end of `accounts.removal_grace`, and can be restored until
-    /// then.
+    /// Remove an account: it is deleted with all it owns at the end of `accounts.removal_grace`, and can be restored
+    /// until then.
     Delete {
         /// Its address.
         jid: String,

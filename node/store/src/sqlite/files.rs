@@ -160,7 +160,7 @@ const WAL_KEPT_BYTES: u64 = 64 * 1024 * 1024;
 pub(super) const WIPED_IN_PASSING: &str = "FAST";
 
 /// There is one writer, so only a checkpoint or an operator's own tool can be in the way.
-const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Above the number of texts, so that none is ever compiled twice.
 const STATEMENTS_MAX: usize = 128;

@@ -4,7 +4,7 @@
 //! a stranger, before authentication                    a bound session
 //! C: <iq type='get'>  S: the fields, as form as well    C: get     S: <registered/> and the own name
 //! C: <iq type='set'>  S: see [`stranger`]               C: set     S: see [`change`]
-//!                                                       C: remove  S: result, then not-authorized; gone behind its grace
+//!                                                       C: remove  S: result, not-authorized; gone behind its grace
 //! ```
 
 mod challenges;
