@@ -247,10 +247,7 @@ impl ControlState {
                 Outcome::ThrottleReport(report)
             }
             Command::ResetThrottle { key } => self.registrations.reset(key),
-            Command::ResetAllThrottle => {
-                self.overload.clear();
-                self.registrations.reset_all()
-            }
+            Command::ResetAllThrottle => self.reset_throttle(),
             Command::ShowRefusals => Outcome::Refusals(self.refusals.report(self.time)),
             Command::ReportRouter { .. } => self.report_router(command),
             Command::ShowEvents { .. } => self.show_events(command),
@@ -262,15 +259,14 @@ impl ControlState {
                 Outcome::Secret(*self.secret.get_or_insert(*secret))
             }
             Command::ShowAwaiting => Outcome::Awaiting(self.awaiting.accounts()),
-            Command::TendAwaiting { joined, left } => {
-                left.iter().for_each(|account| self.awaiting.leave(account));
-                joined
-                    .iter()
-                    .for_each(|account| self.awaiting.join(account.clone()));
-                Outcome::Settled
-            }
+            Command::TendAwaiting { joined, left } => self.awaiting.tend(joined, left),
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
         }
+    }
+
+    fn reset_throttle(&mut self) -> Outcome {
+        self.overload.clear();
+        self.registrations.reset_all()
     }
 
     fn withheld(&self, forms: &NameForms) -> Option<Outcome> {

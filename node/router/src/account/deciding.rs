@@ -6,8 +6,8 @@
 //!                       └─ are held
 //! ```
 //!
-//! The present way may be over by then: what it was given and has not taken is stored at once, for what is waited for may
-//! be among that.
+//! The present way may be over by then: what it was given and has not taken is stored at once, for what is waited
+//! for may be among that.
 //!
 //! Until it is decided nobody can say whether these stanzas count: the client that resumes is told how many do, and
 //! says the others again. So their receipts are held as well.

@@ -138,15 +138,20 @@ fn request(mode: Option<Mode>, windows: &[String]) -> Result<SetRegistrationRequ
     })
 }
 
-fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
-    let mode = match policy.mode() {
+/// A mode in the words of the configuration.
+fn mode_word(mode: RegistrationMode) -> &'static str {
+    match mode {
         RegistrationMode::Unthrottled => "unthrottled",
         RegistrationMode::On => "on",
         RegistrationMode::Closed => "closed",
         RegistrationMode::Approval => "approval",
         RegistrationMode::Invite => "invite",
         RegistrationMode::Unspecified => "unknown",
-    };
+    }
+}
+
+fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
+    let mode = mode_word(policy.mode());
     let meaning = match mode {
         "unthrottled" => "open, without any throttle",
         "on" => "open, within the windows below",
