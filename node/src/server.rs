@@ -7,11 +7,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
 use rookery_connection::StartError as Connection;
 use rookery_proto::admin::Listener;
+use rookery_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
@@ -143,6 +145,17 @@ impl fmt::Display for StopCause {
     }
 }
 
+/// Has the accounts deleted whose time is over.
+fn sweep(roles: &Roles, operator: &Operator, store: &Arc<dyn Store>, shards: &Shards) {
+    tokio::spawn(leaving::keep(
+        store.clone(),
+        roles.environment(),
+        operator.control().clone(),
+        shards.clone(),
+        roles.is_first_router(),
+    ));
+}
+
 impl Server {
     /// Starts everything. When it returns, clients are accepted. Must be called inside an actix
     /// system.
@@ -181,15 +194,7 @@ impl Server {
         let within = Duration::from_millis(config.admin.answer_ms_max);
         let shards = Shards::new(roles.routers(), operator.control().clone(), within);
         if config.server.has(Role::Router) {
-            let environment = roles.environment();
-            let is_my_turn = roles.is_first_router();
-            tokio::spawn(leaving::keep(
-                store.clone(),
-                environment,
-                operator.control().clone(),
-                shards.clone(),
-                is_my_turn,
-            ));
+            sweep(&roles, &operator, &store, &shards);
         }
         let socket = config.admin.socket(&config.server);
         let admin = AdminPort::start(

@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::Outcome;
+
 /// The accounts that await approval.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -30,6 +32,14 @@ impl Awaiting {
         self.0.iter().cloned().collect()
     }
 
+    /// These wait, and those do so no more.
+    pub(super) fn tend(&mut self, joined: &[String], left: &[String]) -> Outcome {
+        left.iter().for_each(|account| self.leave(account));
+        let joined = joined.iter().cloned();
+        joined.for_each(|account| self.join(account));
+        Outcome::Settled
+    }
+
     /// An account waits. One more than can be counted is not: the queue is full for long.
     pub(super) fn join(&mut self, account: String) {
         if self.0.len() < AWAITING_BOUND {
@@ -38,7 +48,7 @@ impl Awaiting {
     }
 
     /// An account waits no more.
-    pub(super) fn leave(&mut self, account: &str) {
+    fn leave(&mut self, account: &str) {
         self.0.remove(account);
     }
 }

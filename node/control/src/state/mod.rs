@@ -248,13 +248,7 @@ impl ControlState {
                 Outcome::Secret(*self.secret.get_or_insert(*secret))
             }
             Command::ShowAwaiting => Outcome::Awaiting(self.awaiting.accounts()),
-            Command::TendAwaiting { joined, left } => {
-                left.iter().for_each(|account| self.awaiting.leave(account));
-                joined
-                    .iter()
-                    .for_each(|account| self.awaiting.join(account.clone()));
-                Outcome::Settled
-            }
+            Command::TendAwaiting { joined, left } => self.awaiting.tend(joined, left),
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
         }
     }

@@ -1,7 +1,11 @@
 //! How accounts stand, as `rookery admin users` shows it.
 
+use clap::Subcommand;
 use rookery_proto::admin::users_client::UsersClient;
-use rookery_proto::admin::{ListAwaitingRequest, Standing, User};
+use rookery_proto::admin::{
+    ApproveUserRequest, DeleteUserRequest, DenyUserRequest, ListAwaitingRequest,
+    RestoreUserRequest, Standing, User,
+};
 use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -9,8 +13,93 @@ use tonic::transport::Channel;
 use super::super::terminal::{moment, table};
 use super::Shown;
 
+/// What changes how an account stands.
+#[derive(Debug, Subcommand)]
+pub(super) enum StandingCommand {
+    /// Remove an account: it is deleted with all it owns at the end of `accounts.removal_grace`, and can be restored
+    /// until then.
+    Delete {
+        /// Its address.
+        jid: String,
+        /// Delete it at once, also if it is leaving already.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Restore a removed account that was not deleted yet: all is as before.
+    Restore {
+        /// Its address.
+        jid: String,
+    },
+    /// List the accounts of a host that await approval.
+    Awaiting {
+        /// The host; not needed where only one is served.
+        #[arg(long, default_value = "")]
+        host: String,
+    },
+    /// Let an account be used that awaits approval.
+    Approve {
+        /// Its address.
+        jid: String,
+    },
+    /// Delete an account that awaits approval.
+    Deny {
+        /// Its address.
+        jid: String,
+        /// Why, for the server's log.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+        /// Withhold its name, as those of deleted accounts are; for ever where those are not.
+        #[arg(long)]
+        tombstone: bool,
+    },
+}
+
+impl StandingCommand {
+    pub(super) async fn run(self, client: &mut UsersClient<Channel>) -> Result<Shown, Status> {
+        match self {
+            Self::Delete { jid, now } => {
+                let request = DeleteUserRequest {
+                    jid: jid.clone(),
+                    now,
+                };
+                let gone = client.delete_user(request).await?.into_inner();
+                Ok(deleted(&jid, gone.leaves_ms))
+            }
+            Self::Restore { jid } => {
+                let request = RestoreUserRequest { jid: jid.clone() };
+                client.restore_user(request).await?;
+                Ok(done(&jid, "is in use again, as before"))
+            }
+            Self::Awaiting { host } => awaiting(client, host).await,
+            Self::Approve { jid } => {
+                let request = ApproveUserRequest { jid: jid.clone() };
+                client.approve_user(request).await?;
+                Ok(done(&jid, "can log in"))
+            }
+            Self::Deny {
+                jid,
+                reason,
+                tombstone,
+            } => {
+                let request = DenyUserRequest {
+                    jid: jid.clone(),
+                    reason,
+                    tombstone,
+                };
+                client.deny_user(request).await?;
+                Ok(done(&jid, "is gone"))
+            }
+        }
+    }
+}
+
+/// What is so of an account now.
+pub(super) fn done(jid: &str, what: &str) -> Shown {
+    Shown::done(format!("{jid} {what}"), json!({"jid": jid}))
+}
+
 /// What became of an account that was to be deleted.
-pub(super) fn deleted(jid: &str, leaves_ms: Option<u64>) -> Shown {
+fn deleted(jid: &str, leaves_ms: Option<u64>) -> Shown {
     let text = match leaves_ms {
         None => format!("{jid} and all it owned is gone"),
         Some(at) => format!(
@@ -22,10 +111,7 @@ pub(super) fn deleted(jid: &str, leaves_ms: Option<u64>) -> Shown {
 }
 
 /// The accounts of a host that await approval.
-pub(super) async fn awaiting(
-    client: &mut UsersClient<Channel>,
-    host: String,
-) -> Result<Shown, Status> {
+async fn awaiting(client: &mut UsersClient<Channel>, host: String) -> Result<Shown, Status> {
     let (mut users, mut page_token) = (Vec::new(), String::new());
     loop {
         let request = ListAwaitingRequest {

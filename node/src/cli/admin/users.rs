@@ -3,9 +3,8 @@
 use clap::{Args, Subcommand};
 use rookery_proto::admin::users_client::UsersClient;
 use rookery_proto::admin::{
-    ApproveUserRequest, CreateUserRequest, DeleteUserRequest, DenyUserRequest, DisableUserRequest,
-    EnableUserRequest, ListUsersRequest, RestoreUserRequest, SetPasswordRequest, ShowUserRequest,
-    ShowUserResponse, Standing, User,
+    CreateUserRequest, DisableUserRequest, EnableUserRequest, ListUsersRequest, SetPasswordRequest,
+    ShowUserRequest, ShowUserResponse, Standing, User,
 };
 use serde_json::json;
 use tonic::Status;
@@ -14,7 +13,7 @@ use tonic::transport::Channel;
 use super::super::terminal::{moment, read_secret, table};
 use super::Shown;
 use super::sessions::session_json;
-use super::standing::{self, state, user_json};
+use super::standing::{StandingCommand, done, state, user_json};
 
 /// Accounts.
 #[derive(Debug, Subcommand)]
@@ -30,20 +29,8 @@ pub(super) enum UsersCommand {
         #[arg(long)]
         force: bool,
     },
-    /// Remove an account: it is deleted with all it owns at the end of `accounts.removal_grace`, and can be restored
-    /// until then.
-    Delete {
-        /// Its address.
-        jid: String,
-        /// Delete it at once, also if it is leaving already.
-        #[arg(long)]
-        now: bool,
-    },
-    /// Restore a removed account that was not deleted yet: all is as before.
-    Restore {
-        /// Its address.
-        jid: String,
-    },
+    #[command(flatten)]
+    Standing(StandingCommand),
     /// Set a new password.
     Password {
         /// The account's address.
@@ -73,28 +60,6 @@ pub(super) enum UsersCommand {
         /// Only those that were removed and can be restored; looks at all accounts.
         #[arg(long)]
         leaving: bool,
-    },
-    /// List the accounts of a host that await approval.
-    Awaiting {
-        /// The host; not needed where only one is served.
-        #[arg(long, default_value = "")]
-        host: String,
-    },
-    /// Let an account be used that awaits approval.
-    Approve {
-        /// Its address.
-        jid: String,
-    },
-    /// Delete an account that awaits approval.
-    Deny {
-        /// Its address.
-        jid: String,
-        /// Why, for the server's log.
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        reason: String,
-        /// Withhold its name, as those of deleted accounts are; for ever where those are not.
-        #[arg(long)]
-        tombstone: bool,
     },
     /// Close an account's sessions and let nobody log in to it.
     Disable {
@@ -139,38 +104,7 @@ impl UsersCommand {
                 let jid = created.into_inner().jid;
                 Ok(done(&jid, "can log in"))
             }
-            Self::Delete { jid, now } => {
-                let request = DeleteUserRequest {
-                    jid: jid.clone(),
-                    now,
-                };
-                let deleted = client.delete_user(request).await?.into_inner();
-                Ok(standing::deleted(&jid, deleted.leaves_ms))
-            }
-            Self::Restore { jid } => {
-                let request = RestoreUserRequest { jid: jid.clone() };
-                client.restore_user(request).await?;
-                Ok(done(&jid, "is in use again, as before"))
-            }
-            Self::Awaiting { host } => standing::awaiting(&mut client, host).await,
-            Self::Approve { jid } => {
-                let request = ApproveUserRequest { jid: jid.clone() };
-                client.approve_user(request).await?;
-                Ok(done(&jid, "can log in"))
-            }
-            Self::Deny {
-                jid,
-                reason,
-                tombstone,
-            } => {
-                let request = DenyUserRequest {
-                    jid: jid.clone(),
-                    reason,
-                    tombstone,
-                };
-                client.deny_user(request).await?;
-                Ok(done(&jid, "is gone"))
-            }
+            Self::Standing(command) => command.run(&mut client).await,
             Self::Password {
                 jid,
                 password,
@@ -217,11 +151,6 @@ impl UsersCommand {
             }
         }
     }
-}
-
-/// What is so of an account now.
-fn done(jid: &str, what: &str) -> Shown {
-    Shown::done(format!("{jid} {what}"), json!({"jid": jid}))
 }
 
 impl PasswordArgs {

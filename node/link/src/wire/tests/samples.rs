@@ -106,9 +106,19 @@ fn questions() -> Vec<Question> {
     questions
 }
 
+/// What is answered of accounts that are not in use.
+fn of_standing(credentials: &Arc<Credentials>) -> [Answer; 3] {
+    [
+        Answer::Barred(credentials.clone(), Barred::AwaitsApproval),
+        Answer::Barred(credentials.clone(), Barred::Leaves),
+        Answer::Admin(AdminAnswer::Leaving(Timestamp(1 << 41))),
+    ]
+}
+
 fn answers() -> Vec<Answer> {
     let credentials = Credentials::derive("secret", b"0123456789abcdef", 3).unwrap();
     let credentials = Arc::new(credentials);
+    let of_standing = of_standing(&credentials);
     let summary = |priority, show: &str| SessionSummary {
         jid: jid("juliet@example.net/a"),
         address: IpAddr::from([192, 0, 2, 1]),
@@ -128,10 +138,7 @@ fn answers() -> Vec<Answer> {
     };
     let mut answers = vec![
         Answer::Credentials(None),
-        Answer::Credentials(Some(credentials.clone())),
-        Answer::Barred(credentials.clone(), Barred::AwaitsApproval),
-        Answer::Barred(credentials, Barred::Leaves),
-        Answer::Admin(AdminAnswer::Leaving(Timestamp(1 << 41))),
+        Answer::Credentials(Some(credentials)),
         Answer::Bound(shared("juliet@example.net/a")),
         Answer::Iq(Bytes::from_static(b"<iq type=\"result\"/>")),
         Answer::Unavailable,
@@ -176,6 +183,7 @@ fn answers() -> Vec<Answer> {
         ]
         .map(Answer::Admin),
     );
+    answers.extend(of_standing);
     answers
 }
 
