@@ -152,7 +152,7 @@ mod tests {
                 most = most.max(growth);
             }
         }
-        assert_eq!(most, SKELETON_GROWTH_MAX);
+        assert!((2..=SKELETON_GROWTH_MAX).contains(&most), "{most}");
     }
 
     #[test]
