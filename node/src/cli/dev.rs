@@ -10,7 +10,7 @@ use toml::{Table, Value};
 
 use super::{Failure, Launch, certificate, dev_account, say};
 use crate::config::Source;
-use crate::operation::OpenFiles;
+use crate::operation::{MachineMemory, OpenFiles};
 use crate::server::Server;
 
 /// Run a whole server for `localhost`, to try things out.
@@ -204,9 +204,12 @@ fn section(presets: &mut Table, name: &str, options: &[(&str, Value)]) {
     );
 }
 
-/// So many, or as many as the process can ever hold open.
+/// So many, or as many as the process can ever hold open, and the machine in its memory.
 fn connections(wanted: usize) -> Value {
-    let possible = OpenFiles::reachable().connections().clamp(1, 1_000_000);
+    let files = OpenFiles::reachable().connections().clamp(1, 1_000_000);
+    let memory = MachineMemory::read().map_or(u64::MAX, |memory| memory.bytes);
+    let room = usize::try_from(memory / CONNECTION_BYTES).unwrap_or(usize::MAX);
+    let possible = files.min(room.max(1));
     Value::from(i64::try_from(possible.min(wanted)).unwrap_or(i64::MAX))
 }
 
@@ -223,6 +226,9 @@ const ADMIN: &str = "admin@localhost";
 
 /// As in a configuration without the option.
 const CONNECTIONS_MAX: usize = 50_000;
+
+/// Memory for each connection: some times what one takes in its handshake, the dearest moment of its life.
+const CONNECTION_BYTES: u64 = 128 * 1_024;
 
 /// What strangers may do how often.
 const FLOODS: &[&str] = &[

@@ -95,10 +95,12 @@ fn sessions(config: &Config) -> MemoryShare {
 }
 
 fn handshakes(config: &Config) -> MemoryShare {
-    let expected_bytes = times(config.connection.handshakes_max, HANDSHAKE_BYTES);
+    let connection = &config.connection;
+    let most = connection.handshakes_max.min(connection.connections_max);
+    let expected_bytes = times(most, HANDSHAKE_BYTES);
     MemoryShare {
         what: "handshakes",
-        options: "connection.handshakes_max",
+        options: "connection.handshakes_max, connection.connections_max",
         expected_bytes,
         bounded_bytes: expected_bytes,
     }
@@ -206,7 +208,7 @@ mod tests {
         );
         assert_eq!(large.files - small.files, 1_000);
         let (small, large) = (small.expected_bytes(), large.expected_bytes());
-        assert_eq!(large - small, 1_000 * SESSION_BYTES);
+        assert_eq!(large - small, 1_000 * (SESSION_BYTES + HANDSHAKE_BYTES));
     }
 
     #[test]
