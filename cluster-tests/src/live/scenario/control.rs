@@ -12,7 +12,7 @@ pub(super) const KILL_FOLLOWER: Scenario = Scenario {
     allows: "kill -9 of a control member that does not lead: nothing is lost, nothing fails, nobody is disconnected, \
              nothing takes longer than 1 s",
     ground: Ground::Loopback,
-    quick: true,
+    quick: false,
     restores: true,
     play: kill_follower,
 };
