@@ -4,39 +4,14 @@ mod program;
 
 use std::time::Duration;
 
-use program::client::Client;
 use program::cluster::{Cluster, Node, until};
-use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const PASSWORD: &str = "something long";
 
-fn json(node: &Node, words: &[&str]) -> Value {
-    let shown = node.admin(&[words, &["--json"]].concat()).expect_success();
-    serde_json::from_str(&shown).expect("JSON")
-}
-
-fn client(node: &Node) -> Client {
-    Client::connect(node.dir(), node.port(5223)).expect("let in")
-}
-
-/// What the node answers to a stranger who registers.
-fn register(node: &Node, name: &str) -> String {
-    let mut client = client(node);
-    client.send(&format!(
-        "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
-         <password>{PASSWORD}</password></query></iq>"
-    ));
-    let begun = client.heard(">");
-    match begun.ends_with("/>") {
-        true => begun,
-        false => begun + &client.heard("</iq>"),
-    }
-}
-
 fn awaiting(node: &Node) -> Vec<String> {
-    let shown = json(node, &["users", "awaiting"]);
+    let shown = node.shown(&["users", "awaiting"]);
     let users = shown.as_array().expect("a list").iter();
     users
         .map(|user| user["jid"].as_str().unwrap_or_default().to_owned())
@@ -55,23 +30,23 @@ fn nobody_uses_an_account_before_a_moderator_has_approved_it_and_only_so_many_wa
     let (router, near, far) = (&cluster.nodes[0], &cluster.nodes[1], &cluster.nodes[2]);
     near.admin(&["registration", "set", "--mode", "approval", "--force"])
         .expect_success();
-    let shown = json(far, &["registration", "show"]);
+    let shown = far.shown(&["registration", "show"]);
     assert_eq!(
         (&shown["mode"], &shown["awaiting_max"]),
         (&"approval".into(), &2.into())
     );
     // The stream's feature, and the form, follow the policy.
     until(PATIENCE, "the mode is known", || {
-        register(near, "olga").contains("type=\"result\"")
+        near.register("olga", PASSWORD).contains("type=\"result\"")
     });
-    let told = client(far).try_plain("olga", PASSWORD);
+    let told = far.client().try_plain("olga", PASSWORD);
     assert!(
         told.contains("account-disabled") && told.contains("awaits approval"),
         "{told}"
     );
     let (wrong, nobody) = (
-        client(far).try_plain("olga", "wrong"),
-        client(far).try_plain("nobody", "wrong"),
+        far.client().try_plain("olga", "wrong"),
+        far.client().try_plain("nobody", "wrong"),
     );
     assert_eq!(
         wrong, nobody,
@@ -79,10 +54,10 @@ fn nobody_uses_an_account_before_a_moderator_has_approved_it_and_only_so_many_wa
     );
 
     until(PATIENCE, "the mode is known there", || {
-        register(far, "igor").contains("type=\"result\"") || awaiting(router).len() == 2
+        far.register("igor", PASSWORD).contains("type=\"result\"") || awaiting(router).len() == 2
     });
     for node in [near, far] {
-        let told = register(node, "boris");
+        let told = node.register("boris", PASSWORD);
         assert!(
             told.contains("resource-constraint") && told.contains("await approval"),
             "{told}"
@@ -92,7 +67,7 @@ fn nobody_uses_an_account_before_a_moderator_has_approved_it_and_only_so_many_wa
 
     far.admin(&["users", "approve", "olga@localhost"])
         .expect_success();
-    client(near).log_in("olga", PASSWORD);
+    near.client().log_in("olga", PASSWORD);
     let told = far
         .admin(&["users", "approve", "olga@localhost"])
         .expect_failure(1);
@@ -101,7 +76,7 @@ fn nobody_uses_an_account_before_a_moderator_has_approved_it_and_only_so_many_wa
         .expect_success();
     assert_eq!(awaiting(router), Vec::<String>::new());
     for name in ["boris", "igor"] {
-        let told = register(far, name);
+        let told = far.register(name, PASSWORD);
         assert!(told.contains("type=\"result\""), "there is room: {told}");
     }
 }

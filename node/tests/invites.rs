@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use program::client::{Client, https};
 use program::cluster::{Cluster, Node, until};
-use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,18 +33,9 @@ fn register(client: &mut Client, name: &str) -> String {
     ask(client, "r", &payload)
 }
 
-fn connect(node: &Node) -> Client {
-    Client::connect(node.dir(), node.port(5223)).expect("it is let in")
-}
-
-fn json(node: &Node, words: &[&str]) -> Value {
-    let shown = node.admin(&[words, &["--json"]].concat()).expect_success();
-    serde_json::from_str(&shown).expect("JSON")
-}
-
 /// A token that this node makes.
 fn token(node: &Node, more: &[&str]) -> String {
-    let made = json(node, &[&["invites", "create"], more].concat());
+    let made = node.shown(&[&["invites", "create"], more].concat());
     let token = made["invites"][0]["token"].as_str();
     token.expect("a token").to_owned()
 }
@@ -68,7 +58,7 @@ fn twenty_guests_race_over_three_nodes_for_five_accounts_and_five_get_one() {
             .map(|guest| {
                 let (node, token, together) = (&nodes[guest % 3], &token, &together);
                 scope.spawn(move || {
-                    let mut client = connect(node);
+                    let mut client = node.client();
                     let shown = show(&mut client, token);
                     together.wait();
                     assert!(good(&shown), "{shown}");
@@ -88,12 +78,12 @@ fn twenty_guests_race_over_three_nodes_for_five_accounts_and_five_get_one() {
         .filter(|answer| answer.contains("item-not-found"));
     assert_eq!(late.count(), 15, "{answers:#?}");
     for node in nodes {
-        let all = json(node, &["invites", "list"]);
+        let all = node.shown(&["invites", "list"]);
         let it = &all["invites"][0];
         assert_eq!((&it["used"], &it["taken"]), (&5.into(), &0.into()), "{all}");
         assert!(!all.to_string().contains(&token), "{all}");
     }
-    let shown = show(&mut connect(&nodes[2]), &token);
+    let shown = show(&mut nodes[2].client(), &token);
     assert!(shown.contains("item-not-found"), "{shown}");
 }
 
@@ -105,9 +95,9 @@ fn only_the_invited_register_and_a_name_is_kept_for_its_guest() {
     node.admin(&["registration", "set", "--mode", "invite"])
         .expect_success();
     until(PATIENCE, "it is for the invited", || {
-        register(&mut connect(node), "stranger").contains("needs an invitation")
+        register(&mut node.client(), "stranger").contains("needs an invitation")
     });
-    let mut guesser = connect(node);
+    let mut guesser = node.client();
     for guess in ["", "aaaaaaaaaaaaaaaaaaaaaaaaaa"] {
         assert!(show(&mut guesser, guess).contains("item-not-found"));
     }
@@ -117,11 +107,11 @@ fn only_the_invited_register_and_a_name_is_kept_for_its_guest() {
     assert!(metrics.contains(failed), "{metrics}");
 
     let named = token(node, &["--name", "Juliet"]);
-    let mut guest = connect(node);
+    let mut guest = node.client();
     assert!(good(&show(&mut guest, &named)));
     assert!(register(&mut guest, "romeo").contains("another username"));
     let open = token(node, &["--uses", "2"]);
-    let mut other = connect(node);
+    let mut other = node.client();
     assert!(good(&show(&mut other, &open)));
     assert!(register(&mut other, "juliet").contains("reserved"));
     assert!(
@@ -181,7 +171,7 @@ fn a_page_tells_what_an_invitation_is_worth_and_takes_nothing() {
     let (cluster, port) = with_pages();
     let node = &cluster.nodes[0];
     node.create_account("first@localhost", "something long");
-    let made = json(node, &["invites", "create"]);
+    let made = node.shown(&["invites", "create"]);
     let token = made["invites"][0]["token"].as_str().expect("a token");
     let url = made["invites"][0]["url"].as_str().expect("a page");
     let path = url.strip_prefix("https://localhost").expect("the base");
@@ -199,7 +189,7 @@ fn a_page_tells_what_an_invitation_is_worth_and_takes_nothing() {
             assert!(page.contains(header), "{header}: {page}");
         }
     }
-    let mut guest = connect(node);
+    let mut guest = node.client();
     assert!(good(&show(&mut guest, token)), "looking takes nothing");
     assert!(good(&register(&mut guest, "juliet")));
     let over = get(node, port, path, "192.0.2.1");

@@ -4,7 +4,6 @@ mod program;
 
 use std::time::Duration;
 
-use program::client::Client;
 use program::cluster::{Cluster, Node, until};
 use serde_json::Value;
 
@@ -15,17 +14,8 @@ const PASSWORD: &str = "something long";
 const REMOVE: &str =
     "<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>";
 
-fn json(node: &Node, words: &[&str]) -> Value {
-    let shown = node.admin(&[words, &["--json"]].concat()).expect_success();
-    serde_json::from_str(&shown).expect("JSON")
-}
-
-fn client(node: &Node) -> Client {
-    Client::connect(node.dir(), node.port(5223)).expect("let in")
-}
-
 fn stands(node: &Node, jid: &str) -> Value {
-    json(node, &["users", "show", jid])["standing"].clone()
+    node.shown(&["users", "show", jid])["standing"].clone()
 }
 
 #[test]
@@ -36,31 +26,31 @@ fn a_removed_account_is_refused_on_every_node_restored_from_any_and_gone_behind_
     cluster.join("connection");
     let (router, near, far) = (&cluster.nodes[0], &cluster.nodes[1], &cluster.nodes[2]);
     router.create_account("juliet@localhost", PASSWORD);
-    let mut juliet = client(near);
+    let mut juliet = near.client();
     juliet.log_in("juliet", PASSWORD);
     juliet.send(REMOVE);
     assert!(juliet.heard("</stream:stream>").contains("type=\"result\""));
     for node in [router, near, far] {
-        let told = client(node).try_plain("juliet", PASSWORD);
+        let told = node.client().try_plain("juliet", PASSWORD);
         assert!(
             told.contains("account-disabled") && told.contains("was removed"),
             "{told}"
         );
         let (wrong, nobody) = (
-            client(node).try_plain("juliet", "wrong"),
-            client(node).try_plain("nobody", "wrong"),
+            node.client().try_plain("juliet", "wrong"),
+            node.client().try_plain("nobody", "wrong"),
         );
         assert_eq!(
             wrong, nobody,
             "who does not know the password learns nothing"
         );
     }
-    let shown = json(router, &["users", "show", "juliet@localhost"]);
+    let shown = router.shown(&["users", "show", "juliet@localhost"]);
     assert_eq!(
         (&shown["standing"], &shown["removed_by"]),
         (&"leaving".into(), &"owner".into())
     );
-    let listed = json(router, &["users", "list", "--leaving"]);
+    let listed = router.shown(&["users", "list", "--leaving"]);
     assert_eq!(listed[0]["jid"], "juliet@localhost");
     let told = router
         .admin(&[
@@ -80,7 +70,7 @@ fn a_removed_account_is_refused_on_every_node_restored_from_any_and_gone_behind_
         .expect_failure(1);
     assert!(told.contains("in use"), "{told}");
     assert_eq!(stands(router, "juliet@localhost"), "member");
-    client(near).log_in("juliet", PASSWORD);
+    near.client().log_in("juliet", PASSWORD);
 
     let told = near
         .admin(&["users", "delete", "juliet@localhost"])
@@ -90,7 +80,7 @@ fn a_removed_account_is_refused_on_every_node_restored_from_any_and_gone_behind_
         .expect_success();
     near.admin(&["users", "show", "juliet@localhost"])
         .expect_failure(1);
-    let told = json(router, &["names", "tombstones"]);
+    let told = router.shown(&["names", "tombstones"]);
     assert_eq!(told["tombstones"][0]["jid"], "juliet@localhost");
 }
 
@@ -106,7 +96,7 @@ fn the_sweeper_deletes_whose_grace_is_over_also_behind_a_restart() {
     cluster.nodes[0].start();
     let node = &cluster.nodes[0];
     until(PATIENCE, "she is gone", || {
-        let listed = json(node, &["users", "list"]);
+        let listed = node.shown(&["users", "list"]);
         let all = listed.as_array().expect("a list").iter();
         let mut names = all.map(|user| user["jid"].as_str().unwrap_or_default());
         !names.any(|name| name == "juliet@localhost")

@@ -8,7 +8,6 @@ use std::time::Duration;
 use program::client::Client;
 use program::cluster::{Cluster, Node, until};
 use program::server::Server;
-use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -72,11 +71,6 @@ impl Stranger {
     }
 }
 
-fn json(node: &Node, words: &[&str]) -> Value {
-    let shown = node.admin(&[words, &["--json"]].concat()).expect_success();
-    serde_json::from_str(&shown).expect("JSON")
-}
-
 #[test]
 fn a_challenge_of_three_nodes_makes_one_account_and_its_fields_are_shown_to_the_operator() {
     let mut cluster = Cluster::init_with("nest", &SETTINGS);
@@ -107,13 +101,13 @@ fn a_challenge_of_three_nodes_makes_one_account_and_its_fields_are_shown_to_the_
     let answer = second.set("ben", "something long", &other);
     assert!(answer.contains("type=\"result\""), "{answer}");
 
-    let rules = &json(one, &["registration", "show"])["rules"];
+    let rules = &one.shown(&["registration", "show"])["rules"];
     assert_eq!(rules["fields"][0], "email*");
     assert_eq!(rules["captchas"].as_array().map(Vec::len), Some(2));
     until(PATIENCE, "the account", || {
         one.admin(&["users", "show", "bill@localhost"]).succeeded()
     });
-    let shown = json(one, &["users", "show", "bill@localhost"]);
+    let shown = one.shown(&["users", "show", "bill@localhost"]);
     assert_eq!(shown["details"]["email"], "somebody@example.org");
     let metrics = program::server::http(one.port(5280), "/metrics");
     for cause in ["captcha", "conflict", "password"] {

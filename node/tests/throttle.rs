@@ -10,27 +10,8 @@ use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the node answers to a stranger who registers, over direct TLS.
-fn register(node: &Node, name: &str) -> String {
-    let mut client = Client::connect(node.dir(), node.port(5223)).expect("it is let in");
-    client.send(&format!(
-        "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
-         <password>something long</password></query></iq>"
-    ));
-    let begun = client.heard(">");
-    match begun.ends_with("/>") {
-        true => begun,
-        false => begun + &client.heard("</iq>"),
-    }
-}
-
-fn json(node: &Node, words: &[&str]) -> Value {
-    let shown = node.admin(&[words, &["--json"]].concat()).expect_success();
-    serde_json::from_str(&shown).expect("JSON")
-}
-
 fn refused(node: &Node, cause: &str) -> u64 {
-    let shown = json(node, &["throttle", "refusals"]);
+    let shown = node.shown(&["throttle", "refusals"]);
     let causes = shown["causes"].as_array().expect("a list").clone();
     let found = causes.iter().find(|it| it["cause"] == cause);
     found.and_then(|it| it["total"].as_u64()).unwrap_or(0)
@@ -38,7 +19,7 @@ fn refused(node: &Node, cause: &str) -> u64 {
 
 /// Events of a kind, the newest first, as `subject detail`.
 fn events(node: &Node, kind: &str) -> Vec<String> {
-    let shown = json(node, &["events", "list", "--kind", kind]);
+    let shown = node.shown(&["events", "list", "--kind", kind]);
     let events = shown["events"].as_array().expect("a list").clone();
     let text = |it: &Value, key: &str| it[key].as_str().unwrap_or_default().to_owned();
     let shown = events.iter();
@@ -54,17 +35,20 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
     );
     cluster.join("connection");
     let (one, other) = (&cluster.nodes[0], &cluster.nodes[1]);
-    assert!(register(one, "juliet").contains("result"));
-    assert!(register(other, "romeo").contains("result"));
-    assert!(register(one, "tybalt").contains("resource-constraint"));
+    assert!(one.register("juliet", "something long").contains("result"));
+    assert!(other.register("romeo", "something long").contains("result"));
+    assert!(
+        one.register("tybalt", "something long")
+            .contains("resource-constraint")
+    );
 
     one.admin(&["throttle", "allow", "add", "127.0.0.0/8"])
         .expect_success();
     until(PATIENCE, "the list", || {
-        json(other, &["throttle", "allow", "list"])["networks"][0] == "127.0.0.0/8"
+        other.shown(&["throttle", "allow", "list"])["networks"][0] == "127.0.0.0/8"
     });
     for name in ["tybalt", "nurse", "paris"] {
-        let answer = register(other, name);
+        let answer = other.register(name, "something long");
         assert!(answer.contains("result"), "no window counts it: {answer}");
     }
 
@@ -73,7 +57,7 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
         .expect_success();
     let mut told = String::new();
     until(PATIENCE, "the block", || {
-        told = register(one, "mercutio");
+        told = one.register("mercutio", "something long");
         told.contains("forbidden")
     });
     assert!(!told.contains("127"), "nor is it told why: {told}");
@@ -85,7 +69,9 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
         .expect_success();
     one.admin(&["throttle", "only", "on"]).expect_success();
     until(PATIENCE, "only listed ones", || {
-        register(other, "benvolio").contains("forbidden")
+        other
+            .register("benvolio", "something long")
+            .contains("forbidden")
     });
     let shown = one.admin(&["throttle", "block", "list"]).expect_success();
     assert!(
@@ -96,10 +82,14 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
     one.admin(&["throttle", "reset", "--all"]).expect_success();
     let mut given = String::new();
     until(PATIENCE, "he may", || {
-        given = register(other, "benvolio");
+        given = other.register("benvolio", "something long");
         given.contains("result")
     });
-    assert!(register(other, "benvolio").contains("conflict"));
+    assert!(
+        other
+            .register("benvolio", "something long")
+            .contains("conflict")
+    );
 
     for (cause, least) in [
         ("address", 1),

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::{Run, command, rookery, server};
 
 /// One node: its folder, and its process while it runs. Dropped, it is killed.
@@ -117,6 +118,31 @@ impl Node {
         until(SERVED_MAX, "the shards are served", || {
             self.admin(&create).succeeded()
         });
+    }
+
+    /// What an admin command shows, as JSON.
+    pub(crate) fn shown(&self, words: &[&str]) -> Value {
+        let shown = self.admin(&[words, &["--json"]].concat()).expect_success();
+        serde_json::from_str(&shown).expect("JSON")
+    }
+
+    /// A client of the node, over direct TLS.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.dir(), self.port(5223)).expect("it is let in")
+    }
+
+    /// What the node answers to a stranger who registers.
+    pub(crate) fn register(&self, name: &str, password: &str) -> String {
+        let mut client = self.client();
+        client.send(&format!(
+            "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
+             <password>{password}</password></query></iq>"
+        ));
+        let begun = client.heard(">");
+        match begun.ends_with("/>") {
+            true => begun,
+            false => begun + &client.heard("</iq>"),
+        }
     }
 
     fn new(root: &Path, name: &str, roles: &str) -> Self {
