@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::account::record;
 use super::cql::Cql;
+use super::owner::OwnerRow;
 use super::slice::{SLICES, slice_of};
 use crate::account::AccountRecord;
 use crate::error::StoreError;
@@ -68,18 +69,38 @@ impl Cql {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<AccountRecord>, StoreError> {
-        let mut page: Vec<AccountRecord> = Vec::new();
+        let list = &self.statements.name_page;
+        self.page_of(list, (host, after), limit, |jid, row| {
+            row.account.map(|columns| record(jid, columns)).transpose()
+        })
+        .await
+    }
+
+    /// What `pick` finds in the owners' rows of names in a list of hints, in the order of names: so many at most, and
+    /// fewer only at the end of the list.
+    pub(super) async fn page_of<T>(
+        &self,
+        list: &PreparedStatement,
+        (host, after): (&str, Option<&str>),
+        limit: usize,
+        pick: impl Fn(&Jid, OwnerRow) -> Result<Option<T>, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut page: Vec<T> = Vec::new();
         let mut after = after.unwrap_or_default().to_owned();
         while page.len() < limit {
-            let wanted = limit - page.len();
-            let statement = &self.statements.name_page;
-            let names = self.names_behind(statement, host, &after, wanted).await?;
+            let names = self
+                .names_behind(list, host, &after, limit - page.len())
+                .await?;
             let Some(last) = names.last().cloned() else {
                 break;
             };
             for some in names.chunks(AT_ONCE) {
-                let records = try_join_all(some.iter().map(|name| self.named(host, name))).await?;
-                page.extend(records.into_iter().flatten());
+                let named = some.iter().map(|name| format!("{name}@{host}"));
+                let jids: Vec<Jid> = named.filter_map(|jid| Jid::parse(&jid).ok()).collect();
+                let rows = try_join_all(jids.iter().map(|jid| self.owner(jid))).await?;
+                for (jid, row) in jids.iter().zip(rows) {
+                    page.extend(pick(jid, row)?);
+                }
             }
             after = last;
         }
@@ -87,7 +108,7 @@ impl Cql {
     }
 
     /// The next names of the list, at most `limit`; none at its end.
-    pub(super) async fn names_behind(
+    async fn names_behind(
         &self,
         statement: &PreparedStatement,
         host: &str,

@@ -162,25 +162,15 @@ impl Cql {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<AccountRecord>, StoreError> {
-        let mut page: Vec<AccountRecord> = Vec::new();
-        let mut after = after.unwrap_or_default().to_owned();
-        while page.len() < limit {
-            let (statement, wanted) = (&self.statements.awaiting_page, limit - page.len());
-            let names = self.names_behind(statement, host, &after, wanted).await?;
-            let Some(last) = names.last().cloned() else {
-                break;
-            };
-            for local in &names {
-                let Ok(jid) = Jid::parse(&format!("{local}@{host}")) else {
-                    continue;
-                };
-                let account = self.owner(&jid).await?.account;
-                let found = account.map(|columns| record(&jid, columns)).transpose()?;
-                page.extend(found.filter(|record| record.standing.is_awaiting()));
-            }
-            after = last;
-        }
-        Ok(page)
+        let list = &self.statements.awaiting_page;
+        self.page_of(list, (host, after), limit, |jid, row| {
+            let found = row
+                .account
+                .map(|columns| record(jid, columns))
+                .transpose()?;
+            Ok(found.filter(|record| record.standing.is_awaiting()))
+        })
+        .await
     }
 }
 

@@ -90,24 +90,11 @@ impl Cql {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Buried>, StoreError> {
-        let mut page: Vec<Buried> = Vec::new();
-        let mut after = after.unwrap_or_default().to_owned();
-        while page.len() < limit {
-            let (statement, wanted) = (&self.statements.tombstone_page, limit - page.len());
-            let names = self.names_behind(statement, host, &after, wanted).await?;
-            let Some(last) = names.last().cloned() else {
-                break;
-            };
-            for local in &names {
-                let Ok(jid) = Jid::parse(&format!("{local}@{host}")) else {
-                    continue;
-                };
-                if let Some(tombstone) = self.owner(&jid).await?.gone {
-                    page.push(Buried { jid, tombstone });
-                }
-            }
-            after = last;
-        }
-        Ok(page)
+        let list = &self.statements.tombstone_page;
+        self.page_of(list, (host, after), limit, |jid, row| {
+            let jid = jid.clone();
+            Ok(row.gone.map(|tombstone| Buried { jid, tombstone }))
+        })
+        .await
     }
 }
