@@ -9,6 +9,7 @@ use program::cluster::{Cluster, Node, until};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const PASSWORD: &str = "something long";
 
 fn refused(node: &Node, cause: &str) -> u64 {
     let shown = node.shown(&["throttle", "refusals"]);
@@ -35,10 +36,10 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
     );
     cluster.join("connection");
     let (one, other) = (&cluster.nodes[0], &cluster.nodes[1]);
-    assert!(one.register("juliet", "something long").contains("result"));
-    assert!(other.register("romeo", "something long").contains("result"));
+    assert!(one.register("juliet", PASSWORD).contains("result"));
+    assert!(other.register("romeo", PASSWORD).contains("result"));
     assert!(
-        one.register("tybalt", "something long")
+        one.register("tybalt", PASSWORD)
             .contains("resource-constraint")
     );
 
@@ -48,7 +49,7 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
         other.shown(&["throttle", "allow", "list"])["networks"][0] == "127.0.0.0/8"
     });
     for name in ["tybalt", "nurse", "paris"] {
-        let answer = other.register(name, "something long");
+        let answer = other.register(name, PASSWORD);
         assert!(answer.contains("result"), "no window counts it: {answer}");
     }
 
@@ -57,7 +58,7 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
         .expect_success();
     let mut told = String::new();
     until(PATIENCE, "the block", || {
-        told = one.register("mercutio", "something long");
+        told = one.register("mercutio", PASSWORD);
         told.contains("forbidden")
     });
     assert!(!told.contains("127"), "nor is it told why: {told}");
@@ -69,9 +70,7 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
         .expect_success();
     one.admin(&["throttle", "only", "on"]).expect_success();
     until(PATIENCE, "only listed ones", || {
-        other
-            .register("benvolio", "something long")
-            .contains("forbidden")
+        other.register("benvolio", PASSWORD).contains("forbidden")
     });
     let shown = one.admin(&["throttle", "block", "list"]).expect_success();
     assert!(
@@ -82,14 +81,10 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
     one.admin(&["throttle", "reset", "--all"]).expect_success();
     let mut given = String::new();
     until(PATIENCE, "he may", || {
-        given = other.register("benvolio", "something long");
+        given = other.register("benvolio", PASSWORD);
         given.contains("result")
     });
-    assert!(
-        other
-            .register("benvolio", "something long")
-            .contains("conflict")
-    );
+    assert!(other.register("benvolio", PASSWORD).contains("conflict"));
 
     for (cause, least) in [
         ("address", 1),
@@ -119,10 +114,10 @@ fn what_is_told_of_it(one: &Node, other: &Node) {
 fn an_account_that_goes_and_a_report_are_told() {
     let cluster = Cluster::init("nest");
     let node = &cluster.nodes[0];
-    node.create_account("juliet@localhost", "something long");
-    node.create_account("romeo@localhost", "something long");
+    node.create_account("juliet@localhost", PASSWORD);
+    node.create_account("romeo@localhost", PASSWORD);
     let mut client = Client::connect(node.dir(), node.port(5223)).expect("let in");
-    client.log_in("juliet", "something long");
+    client.log_in("juliet", PASSWORD);
     client.send(
         "<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='tybalt@localhost'>\
          <report xmlns='urn:xmpp:reporting:1' reason='urn:xmpp:reporting:abuse'>\
