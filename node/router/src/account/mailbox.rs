@@ -39,9 +39,12 @@ pub(crate) fn forward(
     buf: &Bytes,
     rec: Rec,
 ) -> Mailed {
+    if rec.kind != Kind::Message {
+        return Mailed::Nobodys;
+    }
     let contact = turn.env.contact.load_full();
     let recipients = contact.recipients(to);
-    if rec.kind != Kind::Message || recipients.is_empty() {
+    if recipients.is_empty() {
         return Mailed::Nobodys;
     }
     match rec.stanza_type {

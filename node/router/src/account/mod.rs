@@ -56,7 +56,6 @@ use std::time::Duration;
 
 use rookery_session::carrier::SessionId;
 use rookery_store::account::{AccountRecord, Loaded};
-use rookery_store::name::Tombstone;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
@@ -64,6 +63,7 @@ use rookery_xmpp::stanza_error::{Condition, StanzaError};
 pub(crate) use archiving::{Preferences, archive_id, position_of};
 pub(crate) use mailbox::MailboxPace;
 pub(crate) use offline::store_refusal;
+use removal::End;
 pub(crate) use removal::STANDING;
 pub use roster::Roster;
 pub use sessions::{Availability, Session, Sessions};
@@ -108,13 +108,7 @@ pub struct Account {
     busy: u32,
     waiting: Waiting,
     last_used: Timestamp,
-    /// Its deletion is under way.
-    ending: bool,
-    /// It waits for the contacts.
-    farewell: Option<removal::Farewell>,
-    removed: bool,
-    /// What is left of it, once it is removed.
-    left_behind: Option<Tombstone>,
+    end: End,
 }
 
 impl Account {
@@ -137,10 +131,7 @@ impl Account {
             busy: 0,
             waiting: Waiting::default(),
             last_used: turn.now,
-            ending: false,
-            farewell: None,
-            removed: false,
-            left_behind: None,
+            end: End::NotYet,
         };
         turn.env.modules.loaded(&mut account, &loaded.documents);
         account
@@ -209,14 +200,13 @@ impl Account {
             self.busy -= 1;
         }
         run(self, turn, reply);
-        while self.busy == 0 && !self.removed {
+        while self.busy == 0 && !self.is_removed() {
             let Some(work) = self.waiting.pop() else {
                 break;
             };
             self.perform(turn, work);
         }
-        if self.removed {
-            let left = self.left_behind;
+        if let End::Over(left) = self.end {
             let is_told = left.is_some_and(|tombstone| gone::is_told(turn, &tombstone));
             for work in std::mem::take(&mut self.waiting) {
                 match is_told {
@@ -315,7 +305,7 @@ impl Account {
 
     /// Whether the account was deleted, so that its shard must forget it.
     pub(crate) fn is_removed(&self) -> bool {
-        self.removed
+        matches!(self.end, End::Over(_))
     }
 
     /// Whether the account may leave the memory.
@@ -325,7 +315,7 @@ impl Account {
             && !self.offline.has_moved()
             && self.retracting.is_quiet()
             && self.deciding.is_quiet()
-            && !self.ending
+            && !self.end.has_begun()
     }
 
     fn is_unused(&self, now: Timestamp, idle: Duration) -> bool {

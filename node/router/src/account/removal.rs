@@ -37,7 +37,7 @@ impl Account {
         ask: AskId,
         now: bool,
     ) {
-        if self.ending {
+        if self.end.has_begun() {
             return turn.answer(&from, ask, is_ending());
         }
         if self.record.standing.is_awaiting() {
@@ -122,11 +122,10 @@ impl Account {
         turn: &mut Turn<'_>,
         then: impl FnOnce(&mut Self, &mut Turn<'_>, Reply) + Send + 'static,
     ) {
-        self.ending = true;
-        self.farewell = Some(Farewell {
+        self.end = End::Farewell {
             since: turn.now,
             then: Box::new(then),
-        });
+        };
         let (bell, told) = Bell::with_receipt();
         let held = turn.receipt.replace(told);
         self.cancel_all_subscriptions(turn);
@@ -140,17 +139,21 @@ impl Account {
     /// Goes on with a deletion that has waited long enough for the contacts: their rosters have changed, and who reads
     /// slowly at one of their clients holds up nobody.
     pub(super) fn end_of_farewell(&mut self, turn: &mut Turn<'_>) {
-        let is_over = |farewell: &Farewell| turn.now.since(farewell.since) >= FAREWELL_MAX;
-        if self.farewell.as_ref().is_some_and(is_over) {
+        if let End::Farewell { since, .. } = self.end
+            && turn.now.since(since) >= FAREWELL_MAX
+        {
             self.bury(turn);
         }
     }
 
     /// All contacts have been told, or long enough was waited for them.
     fn bury(&mut self, turn: &mut Turn<'_>) {
-        if let Some(Farewell { then, .. }) = self.farewell.take() {
-            let tombstone = turn.env.tombstone(turn.now);
-            self.delete(turn, tombstone, "deleted", then);
+        match std::mem::replace(&mut self.end, End::Deletion) {
+            End::Farewell { then, .. } => {
+                let tombstone = turn.env.tombstone(turn.now);
+                self.delete(turn, tombstone, "deleted", then);
+            }
+            other => self.end = other,
         }
     }
 
@@ -162,13 +165,14 @@ impl Account {
         step: &'static str,
         then: impl FnOnce(&mut Self, &mut Turn<'_>, Reply) + Send + 'static,
     ) {
-        self.ending = true;
+        self.end = End::Deletion;
         let request = Request::DeleteAccount(Jid::clone(self.jid()), tombstone);
         self.request(turn, request, move |account, turn, reply| {
-            account.removed = matches!(reply, Reply::Deleted(_));
-            account.ending = account.removed;
-            if account.removed {
-                account.left_behind = tombstone;
+            account.end = match reply {
+                Reply::Deleted(_) => End::Over(tombstone),
+                _ => End::NotYet,
+            };
+            if account.is_removed() {
                 counter!(STANDING, "step" => step).increment(1);
                 tracing::info!(account = %account.jid(), step, "account is gone");
             }
@@ -177,10 +181,28 @@ impl Account {
     }
 }
 
-/// A deletion that waits until the contacts have been told.
-pub(super) struct Farewell {
-    since: Timestamp,
-    then: Run,
+/// How far the deletion of an account is.
+pub(super) enum End {
+    /// It has not begun.
+    NotYet,
+    /// It waits until the contacts have been told.
+    Farewell {
+        /// From then on.
+        since: Timestamp,
+        /// Is given what became of it.
+        then: Run,
+    },
+    /// The store deletes it.
+    Deletion,
+    /// It is gone, and this is left of it.
+    Over(Option<Tombstone>),
+}
+
+impl End {
+    /// Whether nothing else may become of the account.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self, Self::NotYet)
+    }
 }
 
 /// The standing of an account that is removed now.

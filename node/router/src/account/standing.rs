@@ -70,7 +70,7 @@ impl Account {
         ask: AskId,
         step: Moderation,
     ) {
-        if self.ending {
+        if self.end.has_begun() {
             return turn.answer(&from, ask, is_ending());
         }
         match (step, self.record.standing) {
