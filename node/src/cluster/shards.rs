@@ -268,7 +268,7 @@ impl ShardWays {
             }
             before = Arc::clone(&map);
             let seen = map.version();
-            self.carry_out(&steps, &map, &router).await;
+            self.carry_out(&steps, &map, &router, &control).await;
             places.changed(steps.len(), seen);
             let removed =
                 |node| NodeId::new(u64::from(node)).is_some_and(|id| self.book.is_removed(id));
@@ -290,15 +290,30 @@ impl ShardWays {
         }
     }
 
+    /// The nodes that have sessions to announce: those of which the group says so, for one that has just started is not
+    /// linked with all of them, and those that are linked, for the group may have heard of one too late.
+    fn awaited(&self, control: &Control) -> BTreeSet<u32> {
+        let (directory, ended) = (control.directory(), control.watch_ended_leases());
+        let ended = ended.borrow().clone();
+        let known = directory.with_clients(&ended).map(number);
+        let linked = self.hall.nodes().into_iter();
+        linked.chain(known).chain([number(self.node)]).collect()
+    }
+
     /// Stops first, so that nobody is sent to a shard that is not served any more.
-    async fn carry_out(&self, steps: &[OwnershipStep], map: &ShardMap, router: &RouterRole) {
+    async fn carry_out(
+        &self,
+        steps: &[OwnershipStep],
+        map: &ShardMap,
+        router: &RouterRole,
+        control: &Control,
+    ) {
         let stops = steps.iter().filter_map(|step| match step {
             OwnershipStep::Stop(shard) => Some(*shard),
             _ => None,
         });
         router.retire(stops).await;
-        let mut awaited: BTreeSet<u32> = self.hall.nodes().into_iter().collect();
-        awaited.insert(number(self.node));
+        let awaited = self.awaited(control);
         let starts = steps.iter().filter_map(|step| match step {
             OwnershipStep::Start(shard, epoch) => Some(Tenure {
                 shard: *shard,

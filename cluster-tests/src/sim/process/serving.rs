@@ -12,6 +12,7 @@ use super::Process;
 use crate::sim::clock::{MS, Micros, SECOND};
 use crate::sim::planted::Planted;
 use crate::sim::shard_mover::{LEFT_TO_NEXT, ShardMover, Word};
+use crate::sim::world::CONNECTIONS;
 
 impl Process {
     /// Does what the shard map asks of this node.
@@ -81,8 +82,7 @@ impl Process {
                 _ => {}
             }
         }
-        let mut awaited: BTreeSet<u32> = self.hall.nodes().into_iter().collect();
-        awaited.insert(self.id);
+        let awaited = self.awaited();
         let handle = self.clock.runtime().handle().clone();
         let _guard = handle.enter();
         for step in steps {
@@ -93,6 +93,15 @@ impl Process {
                 self.mailboxes.open(shard);
             }
         }
+    }
+
+    /// The nodes that have sessions to announce.
+    fn awaited(&self) -> BTreeSet<u32> {
+        let ended = self.endings.borrow();
+        let ended: BTreeSet<_> = ended.nodes.keys().map(|node| node.get() as u32).collect();
+        let known = CONNECTIONS.filter(|node| !ended.contains(node));
+        let linked = self.hall.nodes().into_iter();
+        linked.chain(known).chain([self.id]).collect()
     }
 
     fn stop(&mut self, shard: ShardId, now: Micros) {

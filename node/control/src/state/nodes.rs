@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Command, FormatError, Member, Members, NodeId, Outcome};
+use super::{Command, EndedLeases, FormatError, Member, Members, NodeId, Outcome};
 
 /// What a node may do, or does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -98,6 +98,14 @@ impl Directory {
     /// The node of that id.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The nodes that may have clients now, also those that are out of this node's reach.
+    pub fn with_clients(&self, ended: &EndedLeases) -> impl Iterator<Item = NodeId> {
+        let lives = |node: &&Node| node.enlisted && !ended.nodes.contains_key(&node.id);
+        let nodes = self.nodes.iter().filter(lives);
+        let connects = |node: &&Node| node.roles.contains(&NodeRole::Connection);
+        nodes.filter(connects).map(|node| node.id)
     }
 
     /// The bytes of the directory for another node.

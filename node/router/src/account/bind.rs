@@ -94,9 +94,10 @@ impl Account {
         // Others get it, or the log: its node gives back the rest.
         if let Some(stream) = session.stream.take() {
             self.remember_left(&stream.former);
+            self.is_heard_again(turn, &stream);
             let (left, receipts) = stream.mirror.take_left();
             turn.holds(receipts);
-            if stream.is_stored {
+            if stream.stored.is_there() {
                 return self.leaves_stored(turn, id, &stream.id, &left);
             }
             for delivered in left {

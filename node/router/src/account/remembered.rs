@@ -103,7 +103,11 @@ impl Account {
             match &mut known.stream {
                 // The store has it as it was once, and its node knows what came since.
                 Some(stream) if stream.is_from_store && kept.is_some() => {}
-                Some(stream) => return stream.reattach(sink),
+                Some(stream) => {
+                    let id = sink.session();
+                    stream.reattach(sink);
+                    return self.is_served(turn, id);
+                }
                 None => return known.sink = sink,
             }
         }
@@ -133,7 +137,7 @@ impl Account {
         if let Some(kept) = kept {
             let mut stream = Stream::again(kept, session.sink.clone(), turn);
             if let Some(before) = before.and_then(|before| before.stream) {
-                clashing = Some((stream.follows(&before), before.is_stored, before.id));
+                clashing = Some((stream.follows(&before), before.stored.is_there(), before.id));
             }
             session.sink = stream.mirror.clone();
             session.next_stanza = kept.next_stanza;
@@ -151,6 +155,7 @@ impl Account {
             Some((clashing, ..)) => clashing.iter().for_each(|it| self.left(turn, id, it)),
             None => {}
         }
+        self.is_served(turn, id);
         self.drain_offline(turn);
     }
 
@@ -194,6 +199,9 @@ impl Account {
             if known.id != id {
                 turn.close(&known.sink, resumed_elsewhere());
             }
+            if let Some(stream) = &known.stream {
+                self.is_heard_again(turn, stream);
+            }
         }
         Ok(known)
     }
@@ -207,7 +215,11 @@ impl Account {
         for session in former(&state) {
             if let Some(known) = self.sessions.remove(session) {
                 turn.env.modules.session_ended(self, turn, &known);
-                if let Some(stream) = known.stream.filter(|stream| stream.is_stored) {
+                let Some(stream) = known.stream else {
+                    continue;
+                };
+                self.is_heard_again(turn, &stream);
+                if stream.stored.is_there() {
                     stranded::forget(turn, stream.id);
                 }
             }

@@ -25,8 +25,8 @@ use super::former::Former;
 use super::mirror::Mirror;
 use super::mirror_bounds::Bounds;
 use super::stream::Stream;
-use super::{Account, Session, Stranded, stranded};
-use crate::shard::{Reply, Request, Turn};
+use super::{Account, Session};
+use crate::shard::{Request, Turn};
 
 /// How many sessions are known of streams that are over, for as long as their nodes may say something.
 const LEFT_MAX: usize = 32;
@@ -114,35 +114,44 @@ impl Account {
     }
 
     /// On its way from one node to another a stream has no second copy: so it is in the store until its client has got
-    /// what was under way. A store that refuses does not stop it.
+    /// what was under way. And the store must not say any more that it waits ([`Stored`](super::stored::Stored)): until
+    /// then it does not go on, and the client tries again.
     fn store_and_go_on(&mut self, turn: &mut Turn<'_>, resuming: Resuming, times: u32) {
-        let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
+        let is_present = self.sessions.get(resuming.from.session()).is_some();
+        let Some((_, stream)) = self.stream_named(&resuming.id) else {
             return self.does_not_go_on(turn, &resuming, None);
         };
-        let (kept, through) = (stream.kept(next_stanza), stream.mirror.sent());
-        let has_all = stream.mirror.is_all(resuming.h);
-        let is_stored = stream.is_stored && stream.stored_through >= through;
-        if has_all || is_stored || times == 0 || !stream.mirror.may_have(resuming.h) {
+        let (mirror, stored, way) = (&stream.mirror, &stream.stored, resuming.from.session());
+        let (has_all, is_there) = (mirror.is_all(resuming.h), stored.is_there());
+        let is_ready = match has_all {
+            true => !is_there,
+            false => stored.says_it_goes_on(way, mirror.sent()),
+        };
+        let is_full = stream.former.is_full() && !is_present;
+        let cannot = is_full || !mirror.may_have(resuming.h);
+        if is_ready || cannot {
             return self.go_on_by(turn, &resuming);
         }
-        let ends = turn.now.plus(window(turn));
-        let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == resuming.id);
-        let session = self.sessions.iter().find(named);
-        let stranded = session.map(|session| Stranded::of(session, kept, ends));
-        let Some(stranded) = stranded else {
-            return self.go_on_by(turn, &resuming);
-        };
-        let request = stranded::put(turn.shard, &stranded);
-        self.request_beside(turn, request, move |account, turn, reply| {
-            let is_done = matches!(reply, Reply::Done);
-            if let Some((_, stream)) = account.stream_named(&resuming.id)
-                && is_done
-            {
-                stream.is_stored_through(through);
-            }
+        if times == 0 {
+            return self.must_wait(turn, &resuming);
+        }
+        // What it has got need not be stored.
+        mirror.resumes_at(resuming.h);
+        let name = resuming.id.clone();
+        let then = move |account: &mut Self, turn: &mut Turn<'_>, is_done| {
             let times = if is_done { times - 1 } else { 0 };
             account.store_and_go_on(turn, resuming, times);
-        });
+        };
+        match has_all {
+            true => self.forget_stored(turn, name, then),
+            false => {
+                let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == name);
+                let id = self.sessions.iter().find(named).map(|session| session.id);
+                let ends = turn.now.plus(window(turn));
+                let id = id.expect("the stream is one of these sessions");
+                self.store_as(turn, id, (ends, Some(way)), then);
+            }
+        }
     }
 
     /// The stream goes on by another way.
@@ -153,8 +162,7 @@ impl Account {
             return self.does_not_go_on(turn, resuming, None);
         };
         if stream.former.is_full() && !is_present {
-            turn.answer(&resuming.from, resuming.ask, Answer::Unavailable);
-            return self.no_longer_awaited(turn, resuming);
+            return self.must_wait(turn, resuming);
         }
         let had = stream.h(next_stanza);
         let Some(acked) = stream.mirror.resumes_at(resuming.h) else {
@@ -195,22 +203,16 @@ impl Account {
         self.no_longer_awaited(turn, resuming);
     }
 
-    fn no_longer_awaited(&mut self, turn: &mut Turn<'_>, resuming: &Resuming) {
-        if resuming.is_awaited {
-            self.is_decided(turn, &resuming.id);
-        }
+    /// It may go on later.
+    fn must_wait(&mut self, turn: &mut Turn<'_>, resuming: &Resuming) {
+        turn.answer(&resuming.from, resuming.ask, Answer::Unavailable);
+        self.no_longer_awaited(turn, resuming);
     }
 
-    /// The document of a stream that is served is not needed any more when its client has got all that is in it.
-    fn forget_if_got(&mut self, turn: &mut Turn<'_>, id: SessionId) {
-        let session = self.sessions.get_mut(id);
-        if let Some(stream) = session.and_then(|session| session.stream.as_mut())
-            && stream.is_stored
-            && stream.ends.is_none()
-            && stream.mirror.acked() >= stream.stored_through
-        {
-            stream.is_stored = false;
-            stranded::forget(turn, stream.id.clone());
+    fn no_longer_awaited(&mut self, turn: &mut Turn<'_>, resuming: &Resuming) {
+        self.does_not_go_on_by(turn, resuming);
+        if resuming.is_awaited {
+            self.is_decided(turn, &resuming.id);
         }
     }
 
@@ -372,14 +374,18 @@ impl Account {
     /// Ends what waited for its client for too long, and gives on what did not get through.
     pub(super) fn look_after_streams(&mut self, turn: &mut Turn<'_>) {
         let (mut over, mut unstored, mut early) = (Vec::new(), Vec::new(), Vec::new());
+        let mut refused = Vec::new();
         for session in self.sessions.iter_mut() {
             let Some(stream) = &mut session.stream else {
                 continue;
             };
             stream.mirror.give_on();
             stream.void.look_at_the_clock(turn.now);
-            if stream.ends.is_some() && !stream.is_stored {
+            if stream.ends.is_some() && stream.stored.is_missing() {
                 unstored.push(session.id);
+            }
+            if std::mem::take(&mut stream.is_refused) {
+                refused.push((session.id, stream.id.clone()));
             }
             if !stream.early.is_empty() && stream.again_until <= turn.now {
                 early.push(session.id);
@@ -390,6 +396,9 @@ impl Account {
         }
         for id in unstored {
             self.store_stream(turn, id);
+        }
+        for (id, name) in refused {
+            self.says_it_goes_on(turn, id, name);
         }
         for id in early {
             self.resumes_early(turn, id);

@@ -25,6 +25,7 @@ use rookery_xmpp::stanza::{Batch, parse_rec};
 
 use super::mirror::Mirror;
 use super::mirror_bounds::Bounds;
+use super::stored::Stored;
 use super::stream::Stream;
 use super::{Account, Session, unsure};
 use crate::shard::{Reply, Request, Then, Turn};
@@ -52,6 +53,8 @@ pub(crate) struct Stranded {
     pub(super) address: IpAddr,
     /// When it ends without its client.
     pub(super) ends: Timestamp,
+    /// It has gone on as this session: its node knows of what its client has said since, and this does not.
+    pub(super) goes_on: bool,
     /// [`Session::remembered`].
     pub(super) state: Bytes,
     /// What its client has sent and got.
@@ -59,16 +62,29 @@ pub(crate) struct Stranded {
 }
 
 impl Stranded {
-    /// A session with what is known of its stream.
+    /// A session with what is known of its stream, which waits.
     pub(super) fn of(session: &Session, kept: Kept, ends: Timestamp) -> Self {
         Self {
             session: session.id,
             jid: session.jid.clone(),
             address: session.address,
             ends,
+            goes_on: false,
             state: session.remembered(),
             kept,
         }
+    }
+
+    /// The stream goes on as this session.
+    pub(super) fn going_on_as(mut self, session: SessionId) -> Self {
+        (self.session, self.goes_on) = (session, true);
+        self
+    }
+
+    /// What is known of its document, for it is in the store.
+    pub(super) fn stored(&self) -> Stored {
+        let goes_on = self.goes_on.then_some(self.session);
+        Stored::found(self.kept.sent(), goes_on)
     }
 
     /// As a document.
@@ -83,6 +99,9 @@ impl Stranded {
             .with_attr("next", kept.next_stanza.to_string())
             .with_attr("h", kept.h.to_string())
             .with_attr("acked", kept.acked.to_string());
+        if self.goes_on {
+            stream = stream.with_attr("goes-on", "true");
+        }
         if let Ok(state) = Element::parse(&self.state) {
             stream = stream.with_child(state);
         }
@@ -126,6 +145,7 @@ impl Stranded {
             jid: Arc::new(Jid::parse(stream.attr("jid")?).ok()?),
             address: stream.attr("address")?.parse().ok()?,
             ends: Timestamp(number("ends")?),
+            goes_on: stream.attr("goes-on") == Some("true"),
             state: state.map_or_else(Bytes::new, Element::to_bytes),
             kept,
         })
@@ -209,7 +229,11 @@ impl Account {
         let waits = |session: &Session| {
             let stream = session.stream.as_ref()?;
             let kept = stream.kept(session.next_stanza);
-            Some(Stranded::of(session, kept, stream.ends?))
+            let stranded = Stranded::of(session, kept, stream.ends?);
+            Some(match stream.stored.goes_on() {
+                Some(id) if stream.is_from_store => stranded.going_on_as(id),
+                _ => stranded,
+            })
         };
         self.sessions.iter().filter_map(waits)
     }
@@ -238,25 +262,46 @@ impl Account {
     }
 
     fn store_until(&mut self, turn: &mut Turn<'_>, id: SessionId, ends: Timestamp) {
+        // If the store refuses, the next tick tries again.
+        self.store_as(turn, id, (ends, None), |_, _, _| {});
+    }
+
+    /// Writes the document of a session's stream: as one that waits, or goes on as that session. `then` hears whether
+    /// that was done.
+    pub(super) fn store_as(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: SessionId,
+        (ends, goes_on): (Timestamp, Option<SessionId>),
+        then: impl FnOnce(&mut Self, &mut Turn<'_>, bool) + Send + 'static,
+    ) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
         let Some(stream) = &mut session.stream else {
             return;
         };
-        let kept = stream.kept(session.next_stanza);
-        stream.is_stored_through(kept.sent());
-        let stranded = Stranded::of(session, kept, ends);
+        let (name, kept) = (stream.id.clone(), stream.kept(session.next_stanza));
+        let write = stream.stored.begins(kept.sent(), goes_on);
+        let waits = Stranded::of(session, kept, ends);
+        let stranded = match goes_on {
+            Some(session) => waits.going_on_as(session),
+            None => waits,
+        };
         let request = put(turn.shard, &stranded);
-        self.request_beside(turn, request, move |account, _, reply| {
-            let session = account.sessions.get_mut(id);
-            if let Some(stream) = session.and_then(|session| session.stream.as_mut())
-                && !matches!(reply, Reply::Done)
-            {
-                // The next tick tries again.
-                stream.is_stored = false;
+        self.request_beside(turn, request, move |account, turn, reply| {
+            let is_done = matches!(reply, Reply::Done);
+            if let Some(stream) = account.any_stream_named(&name) {
+                stream.stored.ended(write, is_done);
             }
+            then(account, turn, is_done);
         });
+    }
+
+    /// A stream of this account by its name, whatever becomes of it.
+    pub(super) fn any_stream_named(&mut self, name: &str) -> Option<&mut Stream> {
+        let mut streams = self.sessions.iter_mut().filter_map(|it| it.stream.as_mut());
+        streams.find(|stream| stream.id == name)
     }
 
     /// A stream that a former owner of the shard has left in the store. If its place is taken, what its client has not
@@ -278,7 +323,7 @@ impl Account {
         let sink: SinkRef = mirror.clone();
         let mut taken = Session::new(jid.clone(), sink, stranded.address, turn.now);
         taken.next_stanza = kept.next_stanza;
-        taken.stream = Some(Stream::stranded(kept, mirror, (stranded.ends, turn.now)));
+        taken.stream = Some(Stream::stranded(stranded, mirror, turn.now));
         taken.recall(&stranded.state);
         self.sessions.insert(taken);
         self.sessions.begins_to_read(*session);
@@ -303,10 +348,11 @@ impl Account {
         let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
             return;
         };
-        let clashing = stream.has_in_store(&stranded.kept);
+        let clashing = stream.has_in_store(stranded);
         if !clashing.is_empty() {
             self.leaves_stored(turn, id, &stranded.kept.id, &clashing);
         }
+        self.is_served(turn, id);
     }
 
     /// What the client of a stream has not got finds other ways; when it has, the stream's document is not needed any
@@ -342,12 +388,17 @@ pub(crate) fn put(shard: ShardId, stranded: &Stranded) -> Request {
 
 /// Deletes the document of a stream. One that stays is of a stream that is over, or has gone on: it ends by its time.
 pub(crate) fn forget(turn: &mut Turn<'_>, stream: String) {
-    let request = Request::DeleteDocument {
-        owner: owner(turn.shard),
+    let request = delete(turn.shard, stream);
+    turn.request(request, Then::Free(Box::new(|_, _| {})));
+}
+
+/// Deletes the document of a stream.
+pub(super) fn delete(shard: ShardId, stream: String) -> Request {
+    Request::DeleteDocument {
+        owner: owner(shard),
         collection: COLLECTION,
         key: stream,
-    };
-    turn.request(request, Then::Free(Box::new(|_, _| {})));
+    }
 }
 
 #[cfg(test)]
@@ -397,6 +448,7 @@ mod tests {
             jid: Arc::new("juliet@localhost/balcony".parse().expect("a JID")),
             address: [127, 0, 0, 1].into(),
             ends: Timestamp(99),
+            goes_on: true,
             state: Bytes::from_static(b"<session xmlns=\"urn:rookery:session:1\" bound=\"3\"/>"),
             kept: Kept {
                 id: "name".to_owned(),
@@ -412,6 +464,7 @@ mod tests {
         let back = Stranded::parse(&stranded.to_bytes()).expect("it is one");
         assert_eq!((back.session, &back.jid), (stranded.session, &stranded.jid));
         assert_eq!((back.ends, back.address), (stranded.ends, stranded.address));
+        assert!(back.goes_on);
         assert_eq!(back.state, stranded.state);
         assert_eq!((back.kept.h, back.kept.acked), (u32::MAX, 7));
         assert_eq!(back.kept.seen, stranded.kept.seen);

@@ -6,11 +6,13 @@ use std::time::Duration;
 use rookery_session::carrier::{Delivered, Kept, Receipt, ReceiptRef, SessionId, SinkRef};
 use rookery_xmpp::clock::Timestamp;
 
+use super::Stranded;
 use super::former::Former;
 use super::mirror::{Mirror, MirrorRef, behind};
 use super::mirror_bounds::Bounds;
 use super::open::make_room;
 use super::resumption::Resuming;
+use super::stored::Stored;
 use super::void::Void;
 use crate::shard::Turn;
 
@@ -34,10 +36,10 @@ pub(super) struct Stream {
     pub(super) again_until: Timestamp,
     /// What its client has sent and may not have been dealt with.
     pub(super) open: Vec<ReceiptRef>,
-    /// The store has a document of it.
-    pub(super) is_stored: bool,
-    /// The number of the last stanza that is in it.
-    pub(super) stored_through: u64,
+    /// Its document.
+    pub(super) stored: Stored,
+    /// Its client is not heard until the store has it as one that goes on, and the store has refused that.
+    pub(super) is_refused: bool,
     /// It was taken from the store, and no node has said more of it.
     pub(super) is_from_store: bool,
     /// All up to this number was given by former owners of the shard, and what is behind it by this one.
@@ -62,8 +64,8 @@ impl Stream {
             again: (0, 0),
             again_until: Timestamp(0),
             open: Vec::new(),
-            is_stored: false,
-            stored_through: 0,
+            stored: Stored::default(),
+            is_refused: false,
             is_from_store: false,
             inherited: 0,
             is_ending: false,
@@ -83,17 +85,14 @@ impl Stream {
         }
     }
 
-    /// As a former owner of the shard has left it in the store. One whose time is up is given nothing more.
-    pub(super) fn stranded(
-        kept: &Kept,
-        mirror: MirrorRef,
-        (ends, now): (Timestamp, Timestamp),
-    ) -> Self {
+    /// As a former owner of the shard has left it in the store. One whose time is up is given nothing more, nor is one
+    /// that goes on at its node: that announces it, or is lost as well.
+    pub(super) fn stranded(stranded: &Stranded, mirror: MirrorRef, now: Timestamp) -> Self {
+        let (kept, ends) = (&stranded.kept, stranded.ends);
         Self {
             ends: Some(ends),
-            is_ending: ends <= now,
-            is_stored: true,
-            stored_through: kept.sent(),
+            is_ending: ends <= now || stranded.goes_on,
+            stored: stranded.stored(),
             inherited: kept.sent(),
             is_from_store: true,
             ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
@@ -120,10 +119,9 @@ impl Stream {
         self.is_ending
     }
 
-    /// The store has a document of it, with all up to this number.
-    pub(super) fn is_stored_through(&mut self, number: u64) {
-        self.is_stored = true;
-        self.stored_through = number;
+    /// Whether the store says that it waits, while a node serves it.
+    pub(super) fn is_stored_wrong(&self) -> bool {
+        self.ends.is_none() && self.stored.says_it_waits()
     }
 
     /// What this one was before has what its node may not have been given. Gives what this owner of the shard has given
@@ -137,21 +135,22 @@ impl Stream {
         } else {
             clashing = behind(&unacked, before.inherited);
         }
-        if before.is_stored && clashing.is_empty() {
-            self.is_stored_through(before.stored_through);
+        if before.stored.is_there() && clashing.is_empty() {
+            self.stored = before.stored.handed_on();
         }
         clashing
     }
 
     /// The store has these as well. Gives those whose numbers are others' now.
-    pub(super) fn has_in_store(&mut self, kept: &Kept) -> Vec<Delivered> {
-        if self.is_stored && self.stored_through >= kept.sent() {
+    pub(super) fn has_in_store(&mut self, stranded: &Stranded) -> Vec<Delivered> {
+        let kept = &stranded.kept;
+        if self.stored.has(kept.sent()) {
             // It is known.
             return Vec::new();
         }
         let is_all_inherited = self.mirror.sent() == self.inherited;
         if is_all_inherited || kept.sent() <= self.inherited {
-            self.is_stored_through(kept.sent());
+            self.stored = stranded.stored();
             self.mirror.adopt(&kept.unacked);
             self.inherited = self.inherited.max(kept.sent());
             return Vec::new();

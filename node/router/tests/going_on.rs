@@ -1,0 +1,126 @@
+//! A stream that goes on is not in the store as one that waits: XEP-0198 5 over the deaths of a node and of the owner
+//! of its shard, one after the other.
+
+mod support;
+
+use rookery_router::RouterOptions;
+use rookery_session::carrier::{Answer, Kept};
+use rookery_store::StoreError;
+use support::streams::{bodies, say};
+use support::{Client, World};
+
+/// Romeo, and Juliet with a stream that can be resumed.
+fn balcony() -> (World, Client, Client, String) {
+    let mut world = World::with_options(&["juliet", "romeo"], RouterOptions::default());
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    let id = world.enable(&juliet);
+    (world, romeo, juliet, id)
+}
+
+fn full() -> StoreError {
+    StoreError::Unavailable("the disk is full".into())
+}
+
+#[test]
+fn who_has_gone_on_does_not_go_back_to_what_the_store_had() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..2);
+    world.node_dies(&juliet);
+    let (back, _) = world.resume("juliet", &id, 1).expect("it is resumed");
+    let unacked = back.delivered();
+    // Her node is not heard of, and she comes by another one.
+    world.restart();
+    world.announce(&romeo);
+    assert_eq!(world.resume("juliet", &id, 1).err(), Some(None));
+    // It was only late: it knows how much she has sent.
+    let kept = Kept {
+        id: id.clone(),
+        acked: 1,
+        h: 5,
+        unacked,
+        ..Kept::default()
+    };
+    world.announce_kept(&back, kept);
+    assert!(back.closed_with().is_none());
+    let (_, resumed) = world.resume("juliet", &id, 2).expect("it is resumed");
+    assert_eq!((resumed.acked, resumed.h), (2, 5));
+}
+
+#[test]
+fn what_a_node_and_an_owner_have_lost_is_in_the_log_when_the_time_of_the_stream_is_up() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..2);
+    world.node_dies(&juliet);
+    world.resume("juliet", &id, 1).expect("it is resumed");
+    world.restart();
+    world.announce(&romeo);
+    for _ in 0..=RouterOptions::default().resume_s {
+        world.tick();
+    }
+    let given = world.online_with_log("juliet", "door");
+    assert_eq!(bodies(&given), ["n1"]);
+}
+
+#[test]
+fn a_stream_that_waits_in_the_store_does_not_go_on_while_the_store_refuses() {
+    for (h, left) in [(1, vec!["n1"]), (2, vec![])] {
+        let (mut world, romeo, juliet, id) = balcony();
+        say(&mut world, &romeo, 0..2);
+        world.node_dies(&juliet);
+        world.store_fails = Some(full());
+        let refused = world.asks_to_resume("juliet", &id, h).answer();
+        assert!(matches!(refused, Some(Answer::Unavailable)), "{refused:?}");
+        world.store_fails = None;
+        let (back, _) = world.resume("juliet", &id, h).expect("it is resumed");
+        assert_eq!(bodies(&back.stanzas()), left);
+    }
+}
+
+#[test]
+fn what_a_client_says_counts_when_the_store_does_not_say_that_its_stream_waits() {
+    let (mut world, romeo, juliet, id) = balcony();
+    world.node_dies(&juliet);
+    // Its link was only cut.
+    world.store_fails = Some(full());
+    let kept = Kept {
+        id: id.clone(),
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    let is_settled = world.send_counted(&juliet, 90);
+    world.tick();
+    assert!(!is_settled());
+    romeo.nothing();
+    world.store_fails = None;
+    world.tick();
+    assert_eq!(romeo.stanzas().len(), 1);
+    assert!(is_settled());
+    world.restart();
+    world.announce(&romeo);
+    assert_eq!(world.resume("juliet", &id, 0).err(), Some(None));
+}
+
+#[test]
+fn a_session_that_ends_while_it_is_not_heard_leaves_nothing_held() {
+    let (mut world, romeo, juliet, id) = balcony();
+    world.node_dies(&juliet);
+    world.store_fails = Some(full());
+    let kept = Kept {
+        id,
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    let is_settled = world.send_counted(&juliet, 90);
+    // Another one takes its resource.
+    let door = world.bind("juliet", "balcony");
+    world.store_fails = None;
+    world.tick();
+    romeo.stanzas();
+    assert!(is_settled());
+    world.send(
+        &door,
+        "<message to='romeo@localhost'><body>m.</body></message>",
+    );
+    assert_eq!(bodies(&romeo.stanzas()), ["m"]);
+}
