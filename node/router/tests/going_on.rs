@@ -124,3 +124,33 @@ fn a_session_that_ends_while_it_is_not_heard_leaves_nothing_held() {
     );
     assert_eq!(bodies(&romeo.stanzas()), ["m"]);
 }
+
+#[test]
+fn what_the_dead_node_of_a_session_had_that_was_replaced_finds_other_ways() {
+    // Its node may have given back some of it, and its client may have got some.
+    for (gives_back, has_got, left) in [(0, 0, 0..3), (1, 0, 0..3), (0, 1, 1..3), (3, 0, 0..3)] {
+        let (mut world, romeo, juliet, _) = balcony();
+        say(&mut world, &romeo, 0..3);
+        let delivered = juliet.delivered();
+        let door = world.online("juliet", "balcony");
+        for delivered in delivered.into_iter().take(gives_back) {
+            world.leaves_behind(&juliet, delivered);
+        }
+        world.acknowledge(&juliet, has_got);
+        world.node_dies(&juliet);
+        // It says nothing twice.
+        world.node_dies(&juliet);
+        let left: Vec<_> = left.map(|n| format!("n{n}")).collect();
+        assert_eq!(bodies(&door.stanzas()), left, "{gives_back} {has_got}");
+    }
+}
+
+#[test]
+fn what_a_node_did_not_give_back_of_a_session_that_is_over_was_got() {
+    let (mut world, romeo, juliet, _) = balcony();
+    say(&mut world, &romeo, 0..3);
+    let door = world.online("juliet", "balcony");
+    world.leave(&juliet);
+    world.node_dies(&juliet);
+    assert!(bodies(&door.stanzas()).is_empty());
+}

@@ -110,6 +110,10 @@ impl Account {
     pub(crate) fn end_session(&mut self, turn: &mut Turn<'_>, id: SessionId, error: StreamError) {
         if let Some(session) = self.sessions.get(id) {
             turn.close(&session.sink, error);
+            let stream = session.stream.as_ref();
+            if let Some((way, given)) = stream.and_then(|stream| stream.mirror.given()) {
+                self.departing.begins(way, given);
+            }
             self.session_ended(turn, id);
         }
     }

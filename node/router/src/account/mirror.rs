@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rookery_session::carrier::{
@@ -187,32 +188,28 @@ impl Mirror {
     /// The session's node gives these back, and they are forgotten with all before them. Gives their places in the log.
     pub(super) fn take_through(&self, delivered: &Delivered) -> Logged {
         let mut state = self.state();
-        let stanzas = delivered.batch.recs.len() as u64;
-        let numbers = delivered.number..delivered.number + stanzas;
-        let known = state.unacked.iter().flat_map(|known| {
-            let places = (0..known.batch.recs.len()).map(|at| known.logged.at(at));
-            (known.number..).zip(places)
-        });
-        let known = known.filter(|(number, _)| numbers.contains(number));
-        let places: Vec<u64> = known
-            .map(|(_, place)| place.map_or(0, NonZeroU64::get))
-            .collect();
-        let through = (numbers.end - 1).min(state.unacked.sent());
+        let last = delivered.number - 1 + delivered.batch.recs.len() as u64;
+        let logged = places(state.unacked.iter(), delivered.number..=last);
+        let through = last.min(state.unacked.sent());
         if through > state.unacked.acked() {
             // That there are as many was just seen.
             let _ = state.unacked.forget(through as u32);
             state.count();
         }
-        // Some may have been acknowledged: then the node knows less, and nothing is known of any of them.
-        match places.len() as u64 == stanzas && places.iter().any(|place| *place != 0) {
-            true => Logged::Each(places.into()),
-            false => Logged::NOT,
-        }
+        logged
     }
 
     /// Gives on what the session's node was not given, if anything.
     pub(super) fn give_on(&self) {
         self.state().give_on();
+    }
+
+    /// The way to the session's node, and what that was given and its client has not got.
+    pub(super) fn given(&self) -> Option<(SinkRef, Vec<Delivered>)> {
+        let state = self.state();
+        let given = state.given;
+        let known = state.unacked.iter().filter(|it| it.number <= given);
+        Some((state.sink.clone()?, known.cloned().collect()))
     }
 
     /// What the client of a session that is over has not got, and its node cannot give back. What the session was to
@@ -397,14 +394,41 @@ pub(super) type MirrorRef = Arc<Mirror>;
 
 /// Of these what has a number behind this one, without it.
 pub(super) fn behind(unacked: &[Delivered], number: u64) -> Vec<Delivered> {
+    let mut behind = behind_keeping(unacked, number);
+    behind.iter_mut().for_each(|delivered| delivered.number = 0);
+    behind
+}
+
+/// Of these what has a number behind this one.
+pub(super) fn behind_keeping(unacked: &[Delivered], number: u64) -> Vec<Delivered> {
     let behind = unacked.iter().filter_map(|delivered| {
         let known = number.saturating_add(1).saturating_sub(delivered.number) as usize;
         let mut delivered = delivered.clone();
         (known < delivered.batch.recs.len()).then(|| {
             delivered.drop_first(known);
-            delivered.number = 0;
             delivered
         })
     });
     behind.collect()
+}
+
+/// The places in the log of what has these numbers, if all of them are among these: some may have been acknowledged, and
+/// then nothing is known of any.
+pub(super) fn places<'a>(
+    unacked: impl Iterator<Item = &'a Delivered>,
+    numbers: RangeInclusive<u64>,
+) -> Logged {
+    let known = unacked.flat_map(|known| {
+        let places = (0..known.batch.recs.len()).map(|at| known.logged.at(at));
+        (known.number..).zip(places)
+    });
+    let known = known.filter(|(number, _)| numbers.contains(number));
+    let places: Vec<u64> = known
+        .map(|(_, place)| place.map_or(0, NonZeroU64::get))
+        .collect();
+    let stanzas = numbers.end() + 1 - numbers.start();
+    match places.len() as u64 == stanzas && places.iter().any(|place| *place != 0) {
+        true => Logged::Each(places.into()),
+        false => Logged::NOT,
+    }
 }

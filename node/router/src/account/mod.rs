@@ -19,6 +19,7 @@ mod bind;
 pub(crate) mod budget;
 mod carbons;
 mod deciding;
+mod departing;
 mod former;
 pub(crate) mod gone;
 mod iq;
@@ -106,6 +107,8 @@ pub struct Account {
     outrun: Vec<SessionId>,
     /// Streams that may go on by another way soon.
     deciding: deciding::Deciding,
+    /// Sessions that were ended here, and are not over at their nodes.
+    departing: departing::Departing,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
     waiting: Waiting,
@@ -129,6 +132,7 @@ impl Account {
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent),
             left: Vec::new(),
             deciding: deciding::Deciding::default(),
+            departing: departing::Departing::default(),
             outrun: Vec::new(),
             busy: 0,
             waiting: Waiting::default(),
@@ -245,7 +249,10 @@ impl Account {
                 question,
             } => self.asked(turn, from, ask, question),
             Work::Ended { session, .. } if self.is_former(session) => {}
-            Work::Ended { session, .. } => self.session_ended(turn, session),
+            Work::Ended { session, .. } => {
+                self.departing.ends(session);
+                self.session_ended(turn, session);
+            }
             Work::Announced {
                 from,
                 jid,
@@ -317,6 +324,7 @@ impl Account {
             && !self.offline.has_moved()
             && self.retracting.is_quiet()
             && self.deciding.is_quiet()
+            && self.departing.is_quiet()
             && !self.end.has_begun()
     }
 

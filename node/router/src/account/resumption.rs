@@ -281,6 +281,8 @@ impl Account {
             stream.void.is_heard();
             self.forget_if_got(turn, id);
             self.drain_offline(turn);
+        } else {
+            self.departing.acknowledged(id, acked);
         }
     }
 
@@ -297,6 +299,7 @@ impl Account {
 
     /// The session's node does not serve it any more: it waits for its client, if that can come back.
     pub(super) fn detached(&mut self, turn: &mut Turn<'_>, id: SessionId) {
+        self.departs_without_word(turn, id);
         let ends = turn.now.plus(window(turn));
         let session = self.sessions.get_mut(id);
         let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
@@ -316,14 +319,16 @@ impl Account {
     pub(super) fn stream_ends(&mut self, id: SessionId, delivered: &Delivered) -> Delivered {
         let mut left = delivered.clone();
         let session = self.sessions.get_mut(id);
-        if let Some(stream) = session.and_then(|session| session.stream.as_mut())
-            && delivered.number != 0
-        {
-            stream.is_ending = true;
-            let places = stream.mirror.take_through(delivered);
-            if left.logged == Logged::NOT {
-                left.logged = places;
+        let places = match session.and_then(|session| session.stream.as_mut()) {
+            _ if delivered.number == 0 => return left,
+            Some(stream) => {
+                stream.is_ending = true;
+                stream.mirror.take_through(delivered)
             }
+            None => self.departing.gives_back(id, delivered),
+        };
+        if left.logged == Logged::NOT {
+            left.logged = places;
         }
         left
     }
