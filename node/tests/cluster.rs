@@ -192,6 +192,23 @@ fn a_cluster_of_two_versions_agrees_while_it_is_upgraded_node_by_node() {
 }
 
 #[test]
+fn a_node_with_another_number_of_shards_ends_and_the_others_say_how_many_have_an_owner() {
+    let mut cluster = Cluster::init_with("count", &["router.shards=8"]);
+    cluster.join_with("connection", &["router.shards=8"]);
+    let mut other = cluster.machine("connection");
+    other.more = vec!["router.shards=16".to_owned()];
+    other.join(&cluster.token("connection")).expect_success();
+    assert_eq!(other.refused().code(), Some(78));
+    let told = other.logged();
+    assert_eq!(told.matches("router.shards is 16").count(), 1, "{told}");
+    assert!(told.contains("the cluster has 8 shards"), "{told}");
+    let owned = cluster.nodes[1]
+        .admin(&["server", "status"])
+        .expect_success();
+    assert!(owned.contains("8 of 8 have an owner"), "{owned}");
+}
+
+#[test]
 fn a_node_is_emptied_until_it_starts_again_unless_its_operator_wants_it_empty() {
     let mut cluster = Cluster::init("rest");
     cluster.join("connection");

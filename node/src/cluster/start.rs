@@ -30,6 +30,7 @@ use super::link::GrpcLink;
 use super::port::Bound;
 use super::raft_service::RaftService;
 use super::rest;
+use super::shard_count::{self, ShardCountDiffers};
 use super::shards::ShardWays;
 use super::token::Token;
 use super::transport::{GrpcTransport, Way};
@@ -108,6 +109,9 @@ pub enum ClusterError {
         /// Which node this is.
         node: NodeId,
     },
+    /// The number of shards is not the cluster's.
+    #[error(transparent)]
+    Shards(#[from] ShardCountDiffers),
     /// The control group.
     #[error("the control group does not start: {0}")]
     Control(#[from] rookery_control::StartError),
@@ -120,6 +124,7 @@ impl ClusterError {
             Self::Credentials(_) | Self::Role { .. } | Self::Number(_) | Self::LogGone { .. } => {
                 true
             }
+            Self::Shards(_) => true,
             Self::Control(error) => error.is_final(),
             Self::Listen { .. } | Self::File { .. } => false,
         }
@@ -314,6 +319,23 @@ impl Cluster {
     /// Completes when the cluster has said that this node was removed: it can never be of use again.
     pub async fn expelled(&self) {
         self.0.book.expelled().await;
+    }
+
+    /// Whether this node looks for accounts as the cluster does, as far as the group can be asked now.
+    ///
+    /// # Errors
+    /// The configuration has another number of shards, and a role that needs the right one.
+    pub async fn check_shards(
+        &self,
+        config: &Config,
+        control: &Control,
+    ) -> Result<(), ClusterError> {
+        Ok(shard_count::check_start(config, control).await?)
+    }
+
+    /// Completes when it turns out that the cluster has another number of shards than this node.
+    pub async fn misfit(&self) -> ShardCountDiffers {
+        self.0.shards.misfit().await
     }
 
     /// Why this node is of no use to its cluster, if it was removed.

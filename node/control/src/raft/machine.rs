@@ -299,6 +299,11 @@ impl RaftMachine {
             write_error: self.write_error.clone(),
             registrations_remembered: self.state.registrations_remembered(),
             leases: self.state.shards().standings(),
+            shards: self
+                .state
+                .shards()
+                .policy()
+                .map_or(0, |policy| policy.shards),
         }
     }
 
