@@ -184,9 +184,22 @@ fn a_cluster_of_two_versions_agrees_while_it_is_upgraded_node_by_node() {
         "it was no mixture"
     );
 
+    // What is new to the version before is refused until nobody speaks it any more.
+    let told = cluster.nodes[0]
+        .admin(&["events", "list"])
+        .expect_failure(69);
+    assert!(
+        told.contains("being upgraded: member 2 speaks format"),
+        "{told}"
+    );
+    assert!(!logged.contains("is newer than this build's"), "{logged}");
+
     cluster.nodes[1].kill();
     cluster.nodes[1].more.clear();
     cluster.nodes[1].start();
+    until(PATIENCE, "the upgrade is over", || {
+        cluster.nodes[0].admin(&["events", "list"]).succeeded()
+    });
     set(&cluster, 1, "23/1h");
     known(&cluster, "23/1h");
 }

@@ -92,18 +92,17 @@ pub async fn shards_of_cluster(config: &Config) -> Result<Option<u16>, Credentia
     if config.server.has(Role::Control) {
         members.push(config.cluster.address.clone());
     }
-    let tries = members.len();
     let link = GrpcLink::new(Arc::new(Book::new(members)), credentials, String::new());
     let asked = async {
-        for _ in 0..tries {
-            if let Ok(status) = link.status().await {
-                return Some(status.shards);
+        loop {
+            match link.status().await {
+                Ok(status) if status.shards > 0 || status.leader.is_some() => return status.shards,
+                _ => tokio::time::sleep(AGAIN).await,
             }
         }
-        None
     };
     let answer = tokio::time::timeout(ANSWERED_WITHIN, asked).await;
-    Ok(answer.ok().flatten())
+    Ok(answer.ok())
 }
 
 /// For how long a member may be looked for: somebody waits, or a node that could serve.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use rookery_control::raft::{Mailbox, Transport};
-use rookery_control::{Control, ControlStatus, NodeId, NodeRole};
+use rookery_control::{Control, ControlStatus, Directory, NodeId, NodeRole};
 use rookery_proto::control::admission_server::AdmissionServer;
 use rookery_proto::control::control_server::ControlServer;
 use rookery_proto::raft::raft_server::RaftServer;
@@ -285,13 +285,15 @@ impl Ground {
         for port in bound {
             port.serve(self.credentials.clone(), layer.clone(), routes.clone());
         }
-        let roles = config.server.roles.iter().copied().map(node_role).collect();
+        let roles: Vec<_> = config.server.roles.iter().copied().map(node_role).collect();
         let (link, address) = (Arc::clone(&self.link), self.address.clone());
         let book = Arc::clone(&self.book);
         let (node, resting) = (self.identity.node, self.files.resting.clone());
         tokio::spawn(async move {
+            let (at, does) = (address.clone(), roles.clone());
             enlist(control.clone(), link, book, node, address, roles).await;
             rest::end(&control, node, &resting).await;
+            keep_format(&control, node, at, does).await;
         });
         Cluster(Arc::new(Inner {
             credentials: self.credentials.clone(),
@@ -493,7 +495,9 @@ async fn enlist(
             .iter()
             .any(|member| member.node == node);
         if is_member && control.is_member() {
-            match control.enlist(node, address.clone(), roles.clone()).await {
+            let format = version::format();
+            let (address, roles) = (address.clone(), roles.clone());
+            match control.enlist(node, address, roles, format).await {
                 Ok(()) => {
                     book.greeted(&Ok(()));
                     break;
@@ -504,6 +508,24 @@ async fn enlist(
         tokio::time::sleep(backoff.after_failure(&mut OsEntropy)).await;
     }
     tracing::info!(node = node.get(), "enlisted");
+}
+
+/// Has the group know which format of commands this member speaks: one of an earlier build passes on neither what it is
+/// told of it, nor what stood in the state that its snapshots replace.
+async fn keep_format(control: &Control, node: NodeId, address: String, roles: Vec<NodeRole>) {
+    let (mut directory, format) = (control.watch_directory(), version::format());
+    let mut backoff = Backoff::default();
+    let lacks = |known: &Arc<Directory>| {
+        let is_member = known.members.iter().any(|member| member.node == node);
+        is_member && !known.knows_format(node, format)
+    };
+    while control.is_member() && directory.wait_for(lacks).await.is_ok() {
+        let told = control.enlist(node, address.clone(), roles.clone(), format);
+        if let Err(error) = told.await {
+            tracing::debug!(%error, "the group does not know what this member speaks, told again");
+        }
+        tokio::time::sleep(backoff.after_failure(&mut OsEntropy)).await;
+    }
 }
 
 fn node_role(role: Role) -> NodeRole {

@@ -365,7 +365,7 @@ impl RaftMachine {
     }
 
     fn take_proposal(&mut self, ticket: Ticket, now: Timestamp, command: Command) {
-        match self.refusal() {
+        match self.refusal(&command) {
             Some(refusal) => self.refuse(vec![ticket], refusal),
             None => {
                 self.pending.add_proposal(ticket, now, command, self.ticks);
@@ -375,7 +375,7 @@ impl RaftMachine {
     }
 
     fn take_forwarded(&mut self, ticket: Ticket, proposal: Proposal) {
-        match self.refusal() {
+        match self.refusal(&proposal.command) {
             Some(refusal) => self.refuse(vec![ticket], refusal),
             None => {
                 self.pending.add_forwarded(ticket, proposal, self.ticks);
@@ -392,9 +392,12 @@ impl RaftMachine {
         self.ask(Vec::new(), vec![ticket]);
     }
 
-    fn refusal(&self) -> Option<Unavailable> {
+    fn refusal(&self, command: &Command) -> Option<Unavailable> {
         if self.write_error.is_some() {
             return Some(Unavailable::Disk);
+        }
+        if let Some(behind) = self.state.behind(command.format()) {
+            return Some(behind.into());
         }
         self.pending.is_full().then_some(Unavailable::Overloaded)
     }
