@@ -16,7 +16,7 @@ use rookery_store::Store;
 use rookery_xmpp::clock::Timestamp;
 use tokio::sync::{Mutex, watch};
 
-use crate::cluster::{Cluster, CredentialsError, RestError};
+use crate::cluster::{Cluster, CredentialsError, RestError, ShardCountDiffers, compare_shards};
 use crate::config::{Config, Problems, Role, Source, changed_options};
 use crate::operation::{Ceilings, FilterError, LogHandle, MachineMemory, OpenFiles, mebibytes};
 use crate::quota::QuotaKeeper;
@@ -92,6 +92,9 @@ pub enum ReloadError {
     /// The node's certificate for the cluster cannot be used.
     #[error(transparent)]
     Cluster(#[from] CredentialsError),
+    /// The number of shards is not the cluster's.
+    #[error(transparent)]
+    Shards(#[from] ShardCountDiffers),
     /// The log filter is wrong.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -301,6 +304,9 @@ impl Operator {
         let _one_at_a_time = self.0.reloading.lock().await;
         let fresh = self.0.parts.source.load_checked()?;
         let running = self.0.running.load_full();
+        if self.cluster().is_some() && fresh.router.shards != running.router.shards {
+            compare_shards(fresh.router.shards, self.control().shards().len())?;
+        }
         let changed = changed_options(&running, &fresh);
         let (live, needs_restart): (Vec<_>, Vec<_>) =
             changed.into_iter().partition(|option| is_live(option));

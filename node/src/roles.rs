@@ -153,6 +153,14 @@ impl Roles {
             node,
             cluster,
         } = cluster::found(config, folder)?;
+        if let Some(cluster) = &cluster
+            && let Err(error) = cluster.check_shards(config, &control).await
+        {
+            if let Some(node) = store_user {
+                in_use::withdraw(&*store, node).await?;
+            }
+            return Err(error.into());
+        }
         if config.server.has(Role::Router) {
             // A server that is alone has its rules before its first client; in a cluster there may be no quorum yet.
             let configured = names::configure(control.clone(), config.names.clone());

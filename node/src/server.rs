@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::admin::{AdminPort, AdminPortError, Shards};
-use crate::cluster::ClusterError;
+use crate::cluster::{ClusterError, ShardCountDiffers};
 use crate::config::{Config, Role, Source};
 use crate::http::HttpPort;
 use crate::leaving;
@@ -117,17 +117,19 @@ pub enum StopCause {
     Control,
     /// The cluster has said that this node was removed.
     Removed,
+    /// The cluster has another number of shards.
+    Shards(ShardCountDiffers),
 }
 
 impl StopCause {
     /// Whether the process was not told to end: it must say so by its exit code, so that it is started again.
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Control | Self::Removed)
+        matches!(self, Self::Control | Self::Removed | Self::Shards(_))
     }
 
     /// Whether the next start would end in the same way: a supervisor need not try.
     pub fn is_final(self) -> bool {
-        self == Self::Removed
+        matches!(self, Self::Removed | Self::Shards(_))
     }
 }
 
@@ -147,6 +149,7 @@ impl fmt::Display for StopCause {
             Self::Removed => {
                 "this node was removed from the cluster: remove its data folder and join as a new node"
             }
+            Self::Shards(differs) => return differs.fmt(f),
         })
     }
 }
@@ -257,18 +260,21 @@ impl Server {
         let failed = control.failed();
         tokio::pin!(failed);
         let cluster = self.operator.cluster().cloned();
-        let removed = async move {
-            match cluster {
-                Some(cluster) => cluster.expelled().await,
-                None => std::future::pending().await,
+        let useless = async move {
+            let Some(cluster) = cluster else {
+                return std::future::pending().await;
+            };
+            tokio::select! {
+                () = cluster.expelled() => StopCause::Removed,
+                differs = cluster.misfit() => StopCause::Shards(differs),
             }
         };
-        tokio::pin!(removed);
+        tokio::pin!(useless);
         let signals = &mut self.signals;
         loop {
             tokio::select! {
                 () = &mut failed => return StopCause::Control,
-                () = &mut removed => return StopCause::Removed,
+                cause = &mut useless => return cause,
                 cause = told_to_end(&mut signals.terminate, &mut signals.interrupt) => return cause,
                 () = self.operator.told_to_stop() => return StopCause::Operator,
                 _ = signals.hangup.recv() => {

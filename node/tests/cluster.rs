@@ -184,11 +184,41 @@ fn a_cluster_of_two_versions_agrees_while_it_is_upgraded_node_by_node() {
         "it was no mixture"
     );
 
+    // What is new to the version before is refused until nobody speaks it any more.
+    let told = cluster.nodes[0]
+        .admin(&["events", "list"])
+        .expect_failure(69);
+    assert!(
+        told.contains("being upgraded: member 2 speaks format"),
+        "{told}"
+    );
+    assert!(!logged.contains("is newer than this build's"), "{logged}");
+
     cluster.nodes[1].kill();
     cluster.nodes[1].more.clear();
     cluster.nodes[1].start();
+    until(PATIENCE, "the upgrade is over", || {
+        cluster.nodes[0].admin(&["events", "list"]).succeeded()
+    });
     set(&cluster, 1, "23/1h");
     known(&cluster, "23/1h");
+}
+
+#[test]
+fn a_node_with_another_number_of_shards_ends_and_the_others_say_how_many_have_an_owner() {
+    let mut cluster = Cluster::init_with("count", &["router.shards=8"]);
+    cluster.join_with("connection", &["router.shards=8"]);
+    let mut other = cluster.machine("connection");
+    other.more = vec!["router.shards=16".to_owned()];
+    other.join(&cluster.token("connection")).expect_success();
+    assert_eq!(other.refused().code(), Some(78));
+    let told = other.logged();
+    assert_eq!(told.matches("router.shards is 16").count(), 1, "{told}");
+    assert!(told.contains("the cluster has 8 shards"), "{told}");
+    let owned = cluster.nodes[1]
+        .admin(&["server", "status"])
+        .expect_success();
+    assert!(owned.contains("8 of 8 have an owner"), "{owned}");
 }
 
 #[test]

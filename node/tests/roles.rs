@@ -58,6 +58,7 @@ fn only_a_node_that_clients_connect_to_needs_a_certificate() {
         child.kill().expect("it runs");
         child.wait().expect("a child");
     }
+    shards(&dir, &address);
     identity(&dir, &address);
     let options = options(&dir, r#"["control", "router", "connection"]"#, &address);
     let checked = rookery(with(&["check", "--no-dns"], &options));
@@ -69,6 +70,30 @@ fn only_a_node_that_clients_connect_to_needs_a_certificate() {
     );
     let told = rookery(with(&["serve"], &options)).expect_failure(78);
     assert!(told.contains("there is no certificate"), "{told}");
+}
+
+/// The group has 1024 shards by now: another number is refused by the running node, and by its next start.
+fn shards(dir: &Path, address: &str) {
+    let options = options(dir, r#"["control", "router"]"#, address);
+    let mut serve = command();
+    serve.args(with(&["serve"], &options));
+    let mut child = until_ready(serve);
+    let other = "[router]\nshards = 7\n";
+    std::fs::write(dir.with_extension("toml"), other).expect("a configuration");
+    let both = |told: &str| {
+        let has_both = told.contains("router.shards is 7") && told.contains("has 1024 shards");
+        assert!(has_both, "{told}");
+    };
+    let socket = dir.join("admin.sock");
+    let socket = socket.to_str().expect("UTF-8");
+    let reload = ["admin", "--socket", socket, "server", "reload"];
+    both(&rookery(reload).expect_failure(1));
+    let checked = rookery(with(&["check", "--no-dns"], &options));
+    checked.expect_failure(1);
+    both(&checked.output());
+    child.kill().expect("it runs");
+    child.wait().expect("a child");
+    both(&rookery(with(&["serve"], &options)).expect_failure(78));
 }
 
 /// What `rookery check` says of an identity that is not whole.

@@ -300,6 +300,10 @@ impl Control {
         if let Some(refused) = self.refused_here(address) {
             return Err(refused);
         }
+        if let Some((by, kind)) = self.hidden_name(&name) {
+            tracing::info!(by, kind = kind.as_str(), "registration refused by its name");
+            return Err(RegistrationRefused::Name(kind));
+        }
         let command = Command::Reserve {
             forms: Some(NameForms::of(&name)),
             host,
@@ -458,6 +462,10 @@ impl Control {
 
     async fn propose(&self, command: Command, now: Timestamp) -> Result<Outcome, Unavailable> {
         if let Way::Remote(remote) = &self.0.way {
+            // Members judge it as well, but cannot tell whom it waits for.
+            if let Some(behind) = self.directory().behind(command.format()) {
+                return Err(behind.into());
+            }
             return remote.propose(command, now).await;
         }
         match self

@@ -2,8 +2,8 @@
 
 use crate::raft::StoreError;
 use crate::state::{
-    InviteRefused, Invites, NameKind, NameRules, RefusalCause, RegistrationLists, ShardRefusal,
-    WindowKind,
+    Behind, InviteRefused, Invites, NameKind, NameRules, NodeId, RefusalCause, RegistrationLists,
+    ShardRefusal, WindowKind,
 };
 
 /// The control group cannot answer now. Whether the request takes effect later is unknown; a reservation made that
@@ -25,6 +25,22 @@ pub enum Unavailable {
     /// The control group does not serve this node: it was removed, or is no member where only members may ask.
     #[error("control group refuses this node")]
     Refused,
+    /// A member runs an earlier build, which could not apply the command. It was not proposed.
+    #[error(
+        "the control group is being upgraded: member {node} speaks format {speaks} of its commands, this one is newer"
+    )]
+    Upgrading {
+        /// The member that speaks the least.
+        node: NodeId,
+        /// The newest format that it speaks.
+        speaks: u8,
+    },
+}
+
+impl From<Behind> for Unavailable {
+    fn from(Behind { node, speaks }: Behind) -> Self {
+        Self::Upgrading { node, speaks }
+    }
 }
 
 impl Unavailable {
@@ -36,6 +52,7 @@ impl Unavailable {
             Self::Disk => "disk",
             Self::Stopped => "stopped",
             Self::Refused => "refused",
+            Self::Upgrading { .. } => "upgrading",
         }
     }
 }

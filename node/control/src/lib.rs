@@ -48,16 +48,16 @@ pub use raft::{ControlStatus, MemberProgress};
 pub use remote::{Link, Try, Updates};
 pub use state::{
     AWAITING_MAX, Asker, Ban, BanList, BanTarget, BanTargetError, BanUpdate, ClusterSecret,
-    Command, Directory, EndedLeases, Event, EventKind, EventKindError, Events, EventsHead, Guard,
-    GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate, Invite, InviteId,
-    InviteIdError, InviteKind, InvitePage, InviteRefused, InviteTerms, Invites, LeaseStanding,
-    ListChange, Listing, LoginReport, Member, NameForms, NameKind, NameRule, NameRuleError,
-    NameRules, Network, NetworkError, NewEvent, NewInvites, Node, NodeId, NodeRole, Outcome,
-    OverloadRule, Placement, Policy, Proposal, QuotaGrant, QuotaHolding, QuotaKey, QuotaKeyError,
-    QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal, QuotaReport, QuotaWant, RefusalCause,
-    RefusalCounts, RefusalHour, Refusals, RegistrationLists, RegistrationMode, RegistrationPolicy,
-    Renewal, RequestId, ReservationId, RouterReport, ShardChange, ShardMap, ShardPolicy,
-    ShardRefusal, ShownInvite, ThrottleKey, ThrottleKeyError, ThrottleReport, ThrottleUse,
-    TokenHash, WindowKind, decode_changes, encode_changes, networks,
+    Command, Directory, EndedLeases, Event, EventKind, EventKindError, Events, EventsHead,
+    FormatError, Guard, GuardBlock, GuardCount, GuardLimits, GuardList, GuardReport, GuardUpdate,
+    Invite, InviteId, InviteIdError, InviteKind, InvitePage, InviteRefused, InviteTerms, Invites,
+    LeaseStanding, ListChange, Listing, LoginReport, Member, NameForms, NameKind, NameRule,
+    NameRuleError, NameRules, Network, NetworkError, NewEvent, NewInvites, Node, NodeId, NodeRole,
+    Outcome, OverloadRule, Placement, Policy, Proposal, QuotaGrant, QuotaHolding, QuotaKey,
+    QuotaKeyError, QuotaKind, QuotaPolicy, QuotaRate, QuotaRenewal, QuotaReport, QuotaWant,
+    RefusalCause, RefusalCounts, RefusalHour, Refusals, RegistrationLists, RegistrationMode,
+    RegistrationPolicy, Renewal, RequestId, ReservationId, RouterReport, ShardChange, ShardMap,
+    ShardPolicy, ShardRefusal, ShownInvite, ThrottleKey, ThrottleKeyError, ThrottleReport,
+    ThrottleUse, TokenHash, WindowKind, decode_changes, encode_changes, networks,
 };
 pub use window::{Window, WindowError, WindowSetting};

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rookery_control::{Ban, BanTarget, BansRefused, Control};
+use rookery_control::{Ban, BanList, BanTarget, BansRefused, Control};
 use rookery_proto::admin::bans_server::Bans;
 use rookery_proto::admin::{
     AddBansRequest, AddBansResponse, Ban as ApiBan, ListBansRequest, ListBansResponse,
     RemoveBansRequest, RemoveBansResponse,
 };
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
 use tonic::{Request, Response, Status};
 
 use super::freshness::stale;
@@ -157,6 +158,18 @@ fn kept(text: &str) -> Result<BanTarget, Status> {
 fn target(text: &str) -> Result<BanTarget, Status> {
     let parsed = text.parse::<BanTarget>();
     parsed.map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+/// The ban that keeps an account out now, of itself or of its domain.
+pub(super) fn of_account(bans: &BanList, jid: &Jid, now: Timestamp) -> Option<ApiBan> {
+    let concerns = |target: &BanTarget| match target {
+        BanTarget::Account(account) => **account == *jid.bare_str(),
+        BanTarget::Domain(domain) => **domain == *jid.domain(),
+        BanTarget::Network(_) => false,
+    };
+    let mut bans = bans.iter();
+    bans.find(|ban| ban.holds(now) && concerns(&ban.target))
+        .map(to_api)
 }
 
 fn to_api(ban: &Ban) -> ApiBan {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rookery_control::{ControlStatus, LeaseStanding, NodeId, NodeRole, NodesRefused, Unavailable};
+use rookery_control::{
+    ControlStatus, Directory, LeaseStanding, NodeId, NodeRole, NodesRefused, ShardMap, Unavailable,
+};
 use rookery_proto::admin::nodes_server::Nodes;
 use rookery_proto::admin::{
     CreateTokenRequest, CreateTokenResponse, DrainNodeRequest, DrainNodeResponse, ListNodesRequest,
@@ -31,10 +33,23 @@ impl NodesService {
         let id = node_id(id)?;
         member_only(&self.operator)?;
         let control = self.operator.control();
+        if draining {
+            self.check_others(id).await?;
+        }
         let changed = control.drain_node(id, draining).await;
         changed.map_err(|why| refused(&self.operator, id, &why))?;
         tracing::info!(node = id.get(), draining, "node is to be empty, or in use");
         Ok(())
+    }
+
+    /// Refuses to empty a router whose shards no other would take.
+    async fn check_others(&self, id: NodeId) -> Result<(), Status> {
+        let status = as_the_leader_sees_it(&self.operator).await?;
+        let control = self.operator.control();
+        match owned(&control.shards(), id) {
+            0 => Ok(()),
+            shards => has_takers(&status, &control.directory(), id, shards),
+        }
     }
 
     /// Refuses a removal after which the group could decide nothing. A leader that was just elected has heard of nobody
@@ -113,10 +128,7 @@ impl Nodes for NodesService {
                     .collect(),
                 enlisted: node.enlisted,
                 draining: node.draining,
-                shards: shards
-                    .since(0)
-                    .filter(|change| change.placement.owner == Some(node.id))
-                    .count() as u32,
+                shards: owned(&shards, node.id),
                 life: life.into(),
                 life_ms,
             }
@@ -136,10 +148,14 @@ impl Nodes for NodesService {
         let id = node_id(request.into_inner().id)?;
         member_only(&self.operator)?;
         self.check_quorum(id).await?;
-        let removed = self.operator.control().remove_node(id).await;
+        let control = self.operator.control();
+        let shards = owned(&control.shards(), id);
+        let status = as_the_leader_sees_it(&self.operator).await.ok();
+        let alive = life(status.as_ref(), id).0 == NodeLife::Alive;
+        let removed = control.remove_node(id).await;
         removed.map_err(|why| refused(&self.operator, id, &why))?;
-        tracing::info!(node = id.get(), "node removed");
-        Ok(Response::new(RemoveNodeResponse {}))
+        tracing::info!(node = id.get(), shards, alive, "node removed");
+        Ok(Response::new(RemoveNodeResponse { shards, alive }))
     }
 
     async fn drain_node(
@@ -185,6 +201,38 @@ impl Nodes for NodesService {
             token: token.to_string(),
             expires_ms: expires.as_millis(),
         }))
+    }
+}
+
+/// How many shards a node serves.
+fn owned(map: &ShardMap, node: NodeId) -> u32 {
+    let owned = map.since(0);
+    owned
+        .filter(|change| change.placement.owner == Some(node))
+        .count() as u32
+}
+
+/// Whether there is another router that lives and is in use, as the leader knows them.
+fn has_takers(
+    status: &ControlStatus,
+    directory: &Directory,
+    drained: NodeId,
+    shards: u32,
+) -> Result<(), Status> {
+    let others = directory.nodes.iter().filter(|node| {
+        node.id != drained && node.roles.contains(&NodeRole::Router) && !node.draining
+    });
+    // Where nothing is told of leases nothing is refused by them.
+    let lives = |node: &rookery_control::Node| {
+        let lease = status.leases.get(&node.id);
+        status.leases.is_empty() || matches!(lease, Some(LeaseStanding::Holds { .. }))
+    };
+    match others.into_iter().any(lives) {
+        true => Ok(()),
+        false => Err(Status::failed_precondition(format!(
+            "the {shards} shards of node {drained} have nowhere to go: no other router is alive and in use; add one or \
+             `nodes undrain` one, first"
+        ))),
     }
 }
 
@@ -331,6 +379,38 @@ mod tests {
         keeps_quorum(&status, &leaving, id(removed))
             .err()
             .map_or(Code::Ok, |status| status.code())
+    }
+
+    #[test]
+    fn a_router_is_emptied_only_into_another_that_lives_and_is_in_use() {
+        let id = |number| NodeId::new(number).unwrap();
+        let node = |number, draining| rookery_control::Node {
+            id: id(number),
+            address: String::new(),
+            roles: vec![NodeRole::Router],
+            enlisted: true,
+            draining,
+        };
+        let verdict = |draining, standing| {
+            let status = ControlStatus {
+                leases: [(id(2), standing)].into(),
+                ..ControlStatus::default()
+            };
+            let directory = Directory {
+                nodes: vec![node(1, false), node(2, draining)],
+                ..Directory::default()
+            };
+            has_takers(&status, &directory, id(1), 512)
+        };
+        let lives = LeaseStanding::Holds { left_ms: 1 };
+        assert!(verdict(false, lives).is_ok());
+        for refused in [
+            verdict(true, lives),
+            verdict(false, LeaseStanding::Ended { ago_ms: 1 }),
+        ] {
+            let refused = refused.expect_err("it is the last one");
+            assert!(refused.message().contains("512 shards"), "{refused}");
+        }
     }
 
     #[test]

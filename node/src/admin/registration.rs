@@ -98,6 +98,7 @@ impl Registration for RegistrationService {
         let block_ms = request.overload_block_ms;
         wanted.overload_block_ms = block_ms.unwrap_or(wanted.overload_block_ms);
         wanted.limited_often = request.limited_often.unwrap_or(wanted.limited_often);
+        set_awaiting(&mut wanted, request.awaiting_max, request.awaiting_days)?;
         let version = self
             .control
             .set_registration(wanted.clone())
@@ -121,6 +122,24 @@ impl Registration for RegistrationService {
         let policy = self.policy().await?;
         let (version, policy) = (policy.version, Some(to_api(&policy)));
         Ok(Response::new(ResetRegistrationResponse { policy, version }))
+    }
+}
+
+/// What is told of accounts that await approval; what is not told stays.
+fn set_awaiting(
+    policy: &mut RegistrationPolicy,
+    most: Option<u32>,
+    days: Option<u32>,
+) -> Result<(), Status> {
+    policy.awaiting_days = days.unwrap_or(policy.awaiting_days);
+    match most {
+        Some(most) if !(1..=AWAITING_MAX).contains(&most) => Err(Status::invalid_argument(
+            format!("`awaiting_max` cannot be {most}: from 1 to {AWAITING_MAX}"),
+        )),
+        most => {
+            policy.awaiting_max = most.unwrap_or(policy.awaiting_max);
+            Ok(())
+        }
     }
 }
 

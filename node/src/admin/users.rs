@@ -14,9 +14,11 @@ use rookery_proto::admin::{
 };
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Moderation};
 use rookery_store::Store;
+use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use tonic::{Request, Response, Status};
 
+use super::bans::of_account;
 use super::moderation::{check_reason, page_of, to_user};
 use super::sessions::to_session;
 use super::shards::{Shards, unexpected};
@@ -212,6 +214,7 @@ impl Users for UsersService {
             roster_items: summary.roster_items,
             offline_messages: summary.offline_messages,
             sessions: summary.sessions.into_iter().map(to_session).collect(),
+            ban: of_account(&self.operator.control().bans(), &jid, Timestamp::now()),
         }))
     }
 

@@ -40,6 +40,12 @@
 //! later; leases and the shard map, which only living routers have; nodes, whose certificates would not fit another
 //! cluster. A restored cluster is a new one.
 //!
+//! Nor is the secret that the nodes share (`node/src/secret.rs`): the group takes the first that is proposed, and a new
+//! group has had one before any store can be restored. Each node keeps it in its data folder, so an operator who saves
+//! that file with the authority's key, and puts it into the first node's folder before its first start, has the same
+//! again. With another one the salts of names without an account change, and those of accounts do not: who has asked
+//! for a name before and after a restore can tell whether it had an account. Nothing else depends on it.
+//!
 //! # Restoring
 //!
 //! [`restore`] takes an empty store, or one that the same backup was being restored into: a document of

@@ -101,9 +101,10 @@ impl ControlApi for ControlService {
             return Err(Status::invalid_argument("no address of a node"));
         }
         let roles = granted(&caller, &request.roles)?;
+        let format = u8::try_from(request.format).unwrap_or(u8::MAX);
         let enlisted = self
             .control
-            .enlist(caller.node, request.address, roles)
+            .enlist(caller.node, request.address, roles, format)
             .await;
         enlisted.map_err(|refused| nodes_refused(&refused))?;
         tracing::info!(node = caller.node.get(), "node enlisted");
@@ -193,7 +194,8 @@ fn parts<T>(
 
 fn to_api(unavailable: Unavailable) -> ApiUnavailable {
     match unavailable {
-        Unavailable::NoQuorum => ApiUnavailable::NoQuorum,
+        // Who asks has not heard of the members yet, and will judge by itself.
+        Unavailable::Upgrading { .. } | Unavailable::NoQuorum => ApiUnavailable::NoQuorum,
         Unavailable::Overloaded => ApiUnavailable::Overloaded,
         Unavailable::Disk => ApiUnavailable::Disk,
         Unavailable::Stopped => ApiUnavailable::Stopped,

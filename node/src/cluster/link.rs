@@ -22,7 +22,7 @@ use super::book::Book;
 use super::credentials::Credentials;
 use super::dial::{DialError, dial};
 use super::identity::{node_name, role_name};
-use super::version::Spoken;
+use super::version::{self, Spoken};
 
 /// Asks one member at a time; another when that one does not answer.
 pub(super) struct GrpcLink {
@@ -144,6 +144,7 @@ impl GrpcLink {
                 version,
                 address,
                 roles,
+                format: version::format().into(),
             };
             client.enlist(request).await
         };

@@ -33,6 +33,7 @@ mod proposal;
 mod raft_service;
 mod renew;
 mod rest;
+mod shard_count;
 mod shards;
 mod snapshot;
 mod sparing;
@@ -50,8 +51,10 @@ pub use identity::{Identity, IdentityError};
 pub use join::{JoinError, Made, init, join};
 pub use renew::{RenewError, Renewed, renew};
 pub use rest::RestError;
+pub use shard_count::{ShardCountDiffers, shards_of_cluster};
 pub use start::{Cluster, ClusterError, Founded, found, inspect};
 pub use token::{Token, TokenError};
 
 pub(crate) use control_service::nodes_refused;
+pub(crate) use shard_count::compare as compare_shards;
 pub(crate) use shards::is_draining;

@@ -274,6 +274,7 @@ mod tests {
                     node: node(1),
                     address: "a:1".to_owned(),
                     roles: Vec::new(),
+                    format: 4,
                 },
             ];
             for command in members {

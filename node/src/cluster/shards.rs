@@ -35,6 +35,7 @@ use super::book::Book;
 use super::credentials::Credentials;
 use super::dial::dial_with;
 use super::identity::{Identity, node_name};
+use super::shard_count::{self, ShardCountDiffers};
 use crate::config::{Config, Role};
 
 /// The ways to the shards, and the right to serve some. Cheap to clone.
@@ -51,6 +52,10 @@ pub(super) struct ShardWays {
     policy: ShardPolicy,
     /// The version of the map that this node serves by.
     followed: watch::Sender<u64>,
+    /// Whether a cluster with another number of shards ends this node.
+    count_matters: bool,
+    /// Why this node can be of no use, once the map has shown that the cluster has another number of shards.
+    misfit: watch::Sender<Option<ShardCountDiffers>>,
 }
 
 /// Reaches other nodes under the cluster's identity.
@@ -117,6 +122,8 @@ impl ShardWays {
             },
             policy: config.cluster.shard_policy(shards),
             followed: watch::Sender::new(0),
+            count_matters: shard_count::matters(config),
+            misfit: watch::Sender::new(None),
         }
     }
 
@@ -159,7 +166,39 @@ impl ShardWays {
     /// Whether this node knows the way to every shard and serves those that it was given, and how it stands.
     pub(super) fn standing(&self, control: &Control) -> (bool, String) {
         let lease = self.renewal.routes.then(|| self.lease.holds());
-        standing(control.shards().version(), *self.followed.borrow(), lease)
+        let map = control.shards();
+        let owned = (map.owned(), map.len());
+        standing(map.version(), *self.followed.borrow(), lease, owned)
+    }
+
+    /// Completes when the map has shown that this node's number of shards is not the cluster's.
+    pub(super) async fn misfit(&self) -> ShardCountDiffers {
+        let mut misfit = self.misfit.subscribe();
+        loop {
+            if let Some(differs) = *misfit.borrow_and_update() {
+                return differs;
+            }
+            // The sender is there as long as this is.
+            if misfit.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Whether the map has as many shards as this node. If not, and that matters, nothing is served by it.
+    fn fits(&self, map: &ShardMap) -> bool {
+        let Err(differs) = shard_count::compare(self.policy.shards, map.len()) else {
+            return true;
+        };
+        if !self.count_matters {
+            if self.followed.borrow().eq(&0) {
+                tracing::warn!(%differs, "accounts are not found by this node's admin API");
+            }
+            return true;
+        }
+        self.lease.end();
+        self.misfit.send_replace(Some(differs));
+        false
     }
 
     /// Renews the lease in time, for ever. It counts from before it was asked for, and only once the
@@ -260,6 +299,9 @@ impl ShardWays {
         let mut places = Places::default();
         loop {
             let map = maps.borrow_and_update().clone();
+            if !self.fits(&map) {
+                return;
+            }
             let seen = before.version();
             tell_called_off(&before, &map, self.node);
             let mut steps = Vec::new();
@@ -421,17 +463,25 @@ pub(crate) fn is_draining(directory: &Directory, node: NodeId) -> bool {
 
 /// How a node stands that follows the shards by a version of the map, where it knows of another. A router's lease
 /// holds, or does not. Between two versions a node serves all that does not move; a router that stays behind gets no
-/// lease (see [`ShardWays::renew`]), and without one it is not ready.
-fn standing(known: u64, followed: u64, lease: Option<bool>) -> (bool, String) {
+/// lease (see [`ShardWays::renew`]), and without one it is not ready. Of all shards so many have an owner: while some
+/// have none, which is so only while no router lives, accounts of theirs cannot be reached by any node.
+fn standing(
+    known: u64,
+    followed: u64,
+    lease: Option<bool>,
+    (owned, all): (u16, u16),
+) -> (bool, String) {
+    let served = format!("{owned} of {all} have an owner");
     match lease {
         _ if known == 0 => (false, "no router was heard of yet".to_owned()),
         _ if followed == 0 => (false, "no map is followed yet".to_owned()),
-        Some(false) => (false, "no lease".to_owned()),
+        Some(false) => (false, format!("no lease, {served}")),
+        _ if owned < all => (false, served),
         _ if followed < known => {
-            let told = format!("version {followed} of the map, on the way to {known}");
+            let told = format!("{served}, version {followed} of the map, on the way to {known}");
             (true, told)
         }
-        _ => (true, format!("version {followed} of the map")),
+        _ => (true, format!("{served}, version {followed} of the map")),
     }
 }
 
@@ -525,7 +575,7 @@ mod tests {
 
     #[test]
     fn a_node_is_ready_when_it_follows_the_map_and_a_router_when_its_lease_holds_too() {
-        let ready = |known, followed, lease| standing(known, followed, lease).0;
+        let ready = |known, followed, lease| standing(known, followed, lease, (4, 4)).0;
         assert!(!ready(0, 0, None) && !ready(0, 0, Some(true)));
         assert!(!ready(9, 0, None) && !ready(9, 0, Some(true)));
         assert!(
@@ -535,5 +585,21 @@ mod tests {
         assert!(!ready(9, 8, Some(false)));
         assert!(ready(9, 9, None) && ready(9, 9, Some(true)));
         assert!(!ready(9, 9, Some(false)));
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_in_which_shards_have_no_owner_says_how_many_and_is_not_ready() {
+        for (owned, lease) in [(0, None), (3, None), (3, Some(true))] {
+            let (ready, told) = standing(9, 9, lease, (owned, 4));
+            assert!(
+                !ready && told.contains(&format!("{owned} of 4 have an owner")),
+                "{told}"
+            );
+        }
+        assert!(
+            standing(9, 9, None, (4, 4))
+                .1
+                .contains("4 of 4 have an owner")
+        );
     }
 }

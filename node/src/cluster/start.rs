@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use rookery_control::raft::{Mailbox, Transport};
-use rookery_control::{Control, ControlStatus, NodeId, NodeRole};
+use rookery_control::{Control, ControlStatus, Directory, NodeId, NodeRole};
 use rookery_proto::control::admission_server::AdmissionServer;
 use rookery_proto::control::control_server::ControlServer;
 use rookery_proto::raft::raft_server::RaftServer;
@@ -30,6 +30,7 @@ use super::link::GrpcLink;
 use super::port::Bound;
 use super::raft_service::RaftService;
 use super::rest;
+use super::shard_count::{self, ShardCountDiffers};
 use super::shards::ShardWays;
 use super::token::Token;
 use super::transport::{GrpcTransport, Way};
@@ -108,6 +109,9 @@ pub enum ClusterError {
         /// Which node this is.
         node: NodeId,
     },
+    /// The number of shards is not the cluster's.
+    #[error(transparent)]
+    Shards(#[from] ShardCountDiffers),
     /// The control group.
     #[error("the control group does not start: {0}")]
     Control(#[from] rookery_control::StartError),
@@ -120,6 +124,7 @@ impl ClusterError {
             Self::Credentials(_) | Self::Role { .. } | Self::Number(_) | Self::LogGone { .. } => {
                 true
             }
+            Self::Shards(_) => true,
             Self::Control(error) => error.is_final(),
             Self::Listen { .. } | Self::File { .. } => false,
         }
@@ -280,13 +285,15 @@ impl Ground {
         for port in bound {
             port.serve(self.credentials.clone(), layer.clone(), routes.clone());
         }
-        let roles = config.server.roles.iter().copied().map(node_role).collect();
+        let roles: Vec<_> = config.server.roles.iter().copied().map(node_role).collect();
         let (link, address) = (Arc::clone(&self.link), self.address.clone());
         let book = Arc::clone(&self.book);
         let (node, resting) = (self.identity.node, self.files.resting.clone());
         tokio::spawn(async move {
+            let (at, does) = (address.clone(), roles.clone());
             enlist(control.clone(), link, book, node, address, roles).await;
             rest::end(&control, node, &resting).await;
+            keep_format(&control, node, at, does).await;
         });
         Cluster(Arc::new(Inner {
             credentials: self.credentials.clone(),
@@ -314,6 +321,23 @@ impl Cluster {
     /// Completes when the cluster has said that this node was removed: it can never be of use again.
     pub async fn expelled(&self) {
         self.0.book.expelled().await;
+    }
+
+    /// Whether this node looks for accounts as the cluster does, as far as the group can be asked now.
+    ///
+    /// # Errors
+    /// The configuration has another number of shards, and a role that needs the right one.
+    pub async fn check_shards(
+        &self,
+        config: &Config,
+        control: &Control,
+    ) -> Result<(), ClusterError> {
+        Ok(shard_count::check_start(config, control).await?)
+    }
+
+    /// Completes when it turns out that the cluster has another number of shards than this node.
+    pub async fn misfit(&self) -> ShardCountDiffers {
+        self.0.shards.misfit().await
     }
 
     /// Why this node is of no use to its cluster, if it was removed.
@@ -471,7 +495,9 @@ async fn enlist(
             .iter()
             .any(|member| member.node == node);
         if is_member && control.is_member() {
-            match control.enlist(node, address.clone(), roles.clone()).await {
+            let format = version::format();
+            let (address, roles) = (address.clone(), roles.clone());
+            match control.enlist(node, address, roles, format).await {
                 Ok(()) => {
                     book.greeted(&Ok(()));
                     break;
@@ -482,6 +508,24 @@ async fn enlist(
         tokio::time::sleep(backoff.after_failure(&mut OsEntropy)).await;
     }
     tracing::info!(node = node.get(), "enlisted");
+}
+
+/// Has the group know which format of commands this member speaks: one of an earlier build passes on neither what it is
+/// told of it, nor what stood in the state that its snapshots replace.
+async fn keep_format(control: &Control, node: NodeId, address: String, roles: Vec<NodeRole>) {
+    let (mut directory, format) = (control.watch_directory(), version::format());
+    let mut backoff = Backoff::default();
+    let lacks = |known: &Arc<Directory>| {
+        let is_member = known.members.iter().any(|member| member.node == node);
+        is_member && !known.knows_format(node, format)
+    };
+    while control.is_member() && directory.wait_for(lacks).await.is_ok() {
+        let told = control.enlist(node, address.clone(), roles.clone(), format);
+        if let Err(error) = told.await {
+            tracing::debug!(%error, "the group does not know what this member speaks, told again");
+        }
+        tokio::time::sleep(backoff.after_failure(&mut OsEntropy)).await;
+    }
 }
 
 fn node_role(role: Role) -> NodeRole {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rookery_control::FormatError;
 use rookery_proto::{PROTOCOL, PROTOCOL_OLDEST, VERSION_KEY, speaks};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
@@ -17,6 +18,15 @@ pub(super) fn newest() -> u32 {
 /// Speaks no newer version than this from now on (`cluster.protocol_max`). Before the first message.
 pub(super) fn hold_back(to: u32) {
     NEWEST.store(to.min(PROTOCOL), Ordering::Relaxed);
+}
+
+/// The newest format of the control group's commands that this node speaks. One that is held back takes part like the
+/// build before, so that nothing gets into the log that this could not read.
+pub(super) fn format() -> u8 {
+    match newest() < PROTOCOL {
+        true => FormatError::KNOWN - 1,
+        false => FormatError::KNOWN,
+    }
 }
 
 /// Refuses a message of a version that this node does not take, with a line in the log.

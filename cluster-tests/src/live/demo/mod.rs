@@ -71,7 +71,7 @@ impl Demo {
         })?;
         self.play(&mut stage, &mut speakers, &scene, &ended)?;
         drop(speakers);
-        self.judge(&scene)
+        self.judge(&scene, &stage.cluster.in_turn())
     }
 
     fn speakers(
@@ -170,7 +170,7 @@ impl Demo {
         pass(ended, end)
     }
 
-    fn judge(&self, scene: &Scene) -> Result<()> {
+    fn judge(&self, scene: &Scene, names: &[String]) -> Result<()> {
         let state = scene.state();
         say(&show::table(&state.talk));
         let totals = [0, 1].map(|at| state.talk.directions[at].totals(true));
@@ -183,6 +183,7 @@ impl Demo {
                 "minutes": self.minutes,
                 "every_s": self.every,
                 "killed": state.killed,
+                "not_killed": show::spared(&state.killed, names),
                 "directions": totals,
                 "clients": clients.collect::<Vec<_>>(),
             });
@@ -198,10 +199,8 @@ impl Demo {
             clean,
             "what was acknowledged did not arrive just once and in order"
         );
-        say(&format!(
-            "{} processes killed, nothing lost",
-            state.killed.len()
-        ));
+        say(&show::killed(&state.killed, names));
+        say("nothing lost");
         Ok(())
     }
 }

@@ -99,6 +99,27 @@ pub(super) fn table(talk: &Talk) -> String {
     text
 }
 
+/// The processes that no kill has come to: a run may be too short for all of them.
+pub(super) fn spared<'a>(killed: &[String], names: &'a [String]) -> Vec<&'a str> {
+    let spared = names.iter().filter(|name| !killed.contains(name));
+    spared.map(String::as_str).collect()
+}
+
+/// Who was killed and who was not, in words. The database is not among the nodes, and is never killed.
+pub(super) fn killed(killed: &[String], names: &[String]) -> String {
+    let spared = spared(killed, names);
+    let hit = names.len() - spared.len();
+    let mut text = format!("killed {hit} of {} nodes", names.len());
+    if killed.len() > hit {
+        text += &format!(", with {} kills", killed.len());
+    }
+    match spared.is_empty() {
+        true => text += "; not killed: the database",
+        false => text += &format!("; not killed: {}, the database", spared.join(", ")),
+    }
+    text
+}
+
 const HEAD: &str = "time  cluster               sent  acked received  lost doubled    \
                     sent  acked received  lost doubled  resumed   new";
 

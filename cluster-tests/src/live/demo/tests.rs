@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::show;
 use super::talk::{Event, Talk, Totals};
 
 /// The first client sends, the second receives; the words are `sent N`, `again N`, `acked N`, `got SESSION-N`, `bound`
@@ -101,4 +102,20 @@ fn clients_say_what_happens_in_lines_of_json() {
 fn only_sessions_after_the_first_are_new() {
     let it = talk(&["bound", "resumed", "bound"]);
     assert_eq!((it.new_sessions(), it.resumptions()), (1, 1));
+}
+
+#[test]
+fn a_short_run_says_which_processes_it_has_not_killed() {
+    let names = ["connection1", "router1", "control1"].map(str::to_owned);
+    let said = show::killed(&names[..2], &names);
+    assert_eq!(
+        said,
+        "killed 2 of 3 nodes; not killed: control1, the database"
+    );
+    let twice = [&names[..], &names[..1]].concat();
+    let said = show::killed(&twice, &names);
+    assert_eq!(
+        said,
+        "killed 3 of 3 nodes, with 4 kills; not killed: the database"
+    );
 }

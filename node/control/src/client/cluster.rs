@@ -56,17 +56,20 @@ impl Control {
         }
     }
 
-    /// Tells the cluster where a node is and what it does. Doing it again is safe.
+    /// Tells the cluster where a node is, what it does, and the newest format of commands that it speaks. Doing it
+    /// again is safe.
     pub async fn enlist(
         &self,
         node: NodeId,
         address: String,
         roles: Vec<NodeRole>,
+        format: u8,
     ) -> Result<(), NodesRefused> {
         self.change_nodes(Command::Enlist {
             node,
             address,
             roles,
+            format,
         })
         .await
     }

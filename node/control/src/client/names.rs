@@ -54,10 +54,17 @@ impl Control {
         let forms = NameForms::of(name);
         let command = Command::CheckName { forms };
         match self.propose(command, Timestamp::now()).await? {
-            Outcome::NameFree => Ok(None),
+            Outcome::NameFree => Ok(self.hidden_name(name)),
             Outcome::NameWithheld { by, kind } => Ok(Some((by, kind))),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// The rule that a name hides behind signs from, by the rules as this node knows them.
+    pub(super) fn hidden_name(&self, name: &str) -> Option<(String, NameKind)> {
+        let rules = self.names();
+        let rule = rules.hidden_in(name)?;
+        Some((rule.text.clone(), rule.kind))
     }
 
     async fn change_names(&self, command: Command) -> Result<NamesChanged, NamesRefused> {

@@ -299,6 +299,11 @@ impl RaftMachine {
             write_error: self.write_error.clone(),
             registrations_remembered: self.state.registrations_remembered(),
             leases: self.state.shards().standings(),
+            shards: self
+                .state
+                .shards()
+                .policy()
+                .map_or(0, |policy| policy.shards),
         }
     }
 
@@ -360,7 +365,7 @@ impl RaftMachine {
     }
 
     fn take_proposal(&mut self, ticket: Ticket, now: Timestamp, command: Command) {
-        match self.refusal() {
+        match self.refusal(&command) {
             Some(refusal) => self.refuse(vec![ticket], refusal),
             None => {
                 self.pending.add_proposal(ticket, now, command, self.ticks);
@@ -370,7 +375,7 @@ impl RaftMachine {
     }
 
     fn take_forwarded(&mut self, ticket: Ticket, proposal: Proposal) {
-        match self.refusal() {
+        match self.refusal(&proposal.command) {
             Some(refusal) => self.refuse(vec![ticket], refusal),
             None => {
                 self.pending.add_forwarded(ticket, proposal, self.ticks);
@@ -387,9 +392,12 @@ impl RaftMachine {
         self.ask(Vec::new(), vec![ticket]);
     }
 
-    fn refusal(&self) -> Option<Unavailable> {
+    fn refusal(&self, command: &Command) -> Option<Unavailable> {
         if self.write_error.is_some() {
             return Some(Unavailable::Disk);
+        }
+        if let Some(behind) = self.state.behind(command.format()) {
+            return Some(behind.into());
         }
         self.pending.is_full().then_some(Unavailable::Overloaded)
     }

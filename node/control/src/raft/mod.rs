@@ -82,6 +82,9 @@ pub struct ControlStatus {
     /// How the nodes stand by their leases, those that ever had one; empty from a member of an earlier build.
     #[serde(default)]
     pub leases: BTreeMap<NodeId, LeaseStanding>,
+    /// How many shards the cluster has; 0 before its first router, and from a member of an earlier build.
+    #[serde(default)]
+    pub shards: u16,
 }
 
 impl ControlStatus {

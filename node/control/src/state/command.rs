@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::format::{FormatError, decode, encode};
+use super::format::{FormatError, decode, encode_as};
 use super::{
     Ban, BanTarget, ClusterSecret, InviteId, ListChange, LoginReport, NameForms, NameRule,
     NewInvites, NodeId, NodeRole, QuotaKey, QuotaPolicy, QuotaRenewal, RegistrationPolicy, Renewal,
@@ -28,7 +28,7 @@ pub struct Proposal {
 impl Proposal {
     /// The bytes of a log entry.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+        encode_as(self.command.format(), self)
     }
 
     /// The proposal in a log entry's bytes.
@@ -102,6 +102,9 @@ pub enum Command {
         address: String,
         /// The roles it holds.
         roles: Vec<NodeRole>,
+        /// The newest format of commands that it speaks; 0 from builds that do not say it.
+        #[serde(default)]
+        format: u8,
     },
     /// An administrator removes a node for ever.
     RemoveNode {

@@ -22,9 +22,14 @@ impl FormatError {
     pub const KNOWN: u8 = FORMAT;
 }
 
-/// One byte of format, then JSON.
+/// What other members and nodes are told, in the format before: its readers pass over fields that they do not know.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = vec![FORMAT];
+    encode_as(FORMAT - 1, value)
+}
+
+/// One byte of format, then JSON.
+pub(super) fn encode_as<T: Serialize>(format: u8, value: &T) -> Vec<u8> {
+    let mut bytes = vec![format];
     serde_json::to_writer(&mut bytes, value).expect("plain data in ordered maps is JSON");
     bytes
 }
@@ -39,8 +44,9 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError
     }
 }
 
-/// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
-const FORMAT: u8 = 4;
+/// The newest format that this build writes. Raised whenever an older build could misread what a newer one writes, by a
+/// new command for instance: which needs it, says [`Command::format`](super::Command::format).
+pub(super) const FORMAT: u8 = 4;
 
 /// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no events and invitations.
 const OLDEST: u8 = 1;

@@ -17,6 +17,7 @@ mod format;
 mod guard;
 mod invites;
 mod ledger;
+mod levels;
 mod lists;
 mod members;
 mod names;
@@ -49,6 +50,7 @@ pub use invites::{
     Invite, InviteId, InviteIdError, InviteKind, InvitePage, InviteRefused, InviteTerms, Invites,
     NewInvites, ShownInvite,
 };
+pub(crate) use levels::Behind;
 pub use lists::{ListChange, Listing, Network, NetworkError, RegistrationLists};
 pub use members::{Member, Members, NodeId};
 pub use names::{NameForms, NameKind, NameRule, NameRuleError, NameRules};
@@ -78,6 +80,7 @@ use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use awaiting::Awaiting;
+use format::encode_as;
 use invites::Wanted;
 use nodes::Nodes;
 use overload::OverloadBlocks;
@@ -421,7 +424,7 @@ impl ControlState {
 
     /// The state as bytes that [`restore`](Self::restore) reads.
     pub fn snapshot(&self) -> Vec<u8> {
-        encode(self)
+        encode_as(self.spoken(), self)
     }
 
     /// The state from [`snapshot`](Self::snapshot)'s bytes, also from another member's.

@@ -92,6 +92,9 @@ pub struct Directory {
     pub members: Vec<Member>,
     /// Ids of nodes that were removed.
     pub removed: BTreeSet<NodeId>,
+    /// The newest format of commands that each node has said it speaks.
+    #[serde(default)]
+    pub formats: BTreeMap<NodeId, u8>,
 }
 
 impl Directory {
@@ -132,6 +135,8 @@ pub(super) struct Nodes {
 pub(super) struct Known {
     nodes: BTreeMap<NodeId, Node>,
     removed: BTreeSet<NodeId>,
+    #[serde(default)]
+    formats: BTreeMap<NodeId, u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +156,7 @@ impl Nodes {
             nodes: self.known.nodes.values().cloned().collect(),
             members: members.iter().collect(),
             removed: self.known.removed.clone(),
+            formats: self.known.formats.clone(),
         }
     }
 
@@ -173,7 +179,8 @@ impl Nodes {
                 node,
                 address,
                 roles,
-            } => self.enlist(*node, address, roles),
+                format,
+            } => self.enlist(*node, address, roles, *format),
             Command::RemoveNode { node } => self.remove(*node, members),
             Command::DrainNode { node, draining } => self.drain(*node, *draining),
             _ => Outcome::NoSuchNode,
@@ -219,7 +226,7 @@ impl Nodes {
             .unwrap_or(NodeId::FIRST)
     }
 
-    fn enlist(&mut self, id: NodeId, address: &str, roles: &[NodeRole]) -> Outcome {
+    fn enlist(&mut self, id: NodeId, address: &str, roles: &[NodeRole], format: u8) -> Outcome {
         if self.known.removed.contains(&id) {
             return Outcome::NodeRemoved;
         }
@@ -238,6 +245,11 @@ impl Nodes {
                 .is_some_and(|known| known.draining),
         };
         self.known.nodes.insert(id, node);
+        match format {
+            // An earlier build again.
+            0 => self.known.formats.remove(&id),
+            format => self.known.formats.insert(id, format),
+        };
         Outcome::NodesChanged
     }
 
@@ -260,6 +272,7 @@ impl Nodes {
             return Outcome::NoSuchNode;
         }
         self.known.removed.insert(id);
+        self.known.formats.remove(&id);
         Outcome::NodesChanged
     }
 
@@ -389,6 +402,7 @@ mod tests {
             node: id(2),
             address: "b:1".into(),
             roles: vec![],
+            format: 4,
         };
         assert_eq!(run(&mut nodes, NOW, enlist), Outcome::NodeRemoved);
         assert_eq!(admit(&mut nodes, NOW, "b"), admitted(3));
@@ -415,6 +429,7 @@ mod tests {
             node: id(2),
             address: "a:1".into(),
             roles: vec![NodeRole::Router],
+            format: 4,
         };
         assert_eq!(run(&mut nodes, NOW, drain(2, true)), Outcome::NoSuchNode);
         run(&mut nodes, NOW, enlist());

@@ -80,6 +80,7 @@ fn removals_in_a_row_leave_the_control_group_its_majority() {
             node: id(number),
             address: "a:1".into(),
             roles: vec![NodeRole::Control],
+            format: 4,
         };
         group.ask(0, enlist);
     }

@@ -81,10 +81,7 @@ fn members(listed: &ListMembersResponse) -> Shown {
             Some(false) => "DOES NOT ANSWER",
             None => "unknown",
         };
-        let behind = member
-            .matched
-            .map(|matched| listed.commit.saturating_sub(matched));
-        let behind = behind.map_or_else(|| "-".to_owned(), |behind| behind.to_string());
+        let behind = behind(member, listed.commit);
         let id = member.id.to_string();
         vec![
             id,
@@ -117,6 +114,15 @@ fn members(listed: &ListMembersResponse) -> Shown {
             "term": listed.term,
             "commit": listed.commit,
         }),
+    }
+}
+
+/// How many entries a member lacks. A leader that has never heard of one knows nothing of what it has.
+fn behind(member: &ControlMember, commit: u64) -> String {
+    match (member.active, member.matched) {
+        (Some(false), None | Some(0)) => "unreachable".to_owned(),
+        (_, Some(matched)) => commit.saturating_sub(matched).to_string(),
+        (_, None) => "unknown".to_owned(),
     }
 }
 
@@ -159,4 +165,25 @@ fn log(log: &ShowLogResponse) -> Shown {
         "write_error": log.write_error,
     });
     Shown::done(lines.join("\n"), json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_that_does_not_answer_is_behind_by_what_the_leader_knows_or_unreachable() {
+        let shown = |active, matched| {
+            let member = ControlMember {
+                active,
+                matched,
+                ..ControlMember::default()
+            };
+            behind(&member, 10)
+        };
+        assert_eq!(shown(Some(true), Some(9)), "1");
+        assert_eq!(shown(Some(false), Some(4)), "6");
+        assert_eq!(shown(Some(false), Some(0)), "unreachable");
+        assert_eq!(shown(None, None), "unknown");
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::super::terminal::{duration, table};
+use super::super::terminal::{counted, duration, table};
 use super::Shown;
 
 /// The nodes of the cluster.
@@ -53,9 +53,18 @@ impl NodesCommand {
                 Ok(Shown::done(text, json!({"id": id})))
             }
             Self::Remove { id } => {
-                client.remove_node(RemoveNodeRequest { id }).await?;
-                let text = format!("node {id} is removed; stop its process");
-                Ok(Shown::done(text, json!({"id": id})))
+                let removed = client.remove_node(RemoveNodeRequest { id }).await?;
+                let (shards, alive) = (removed.get_ref().shards, removed.get_ref().alive);
+                let mut text = format!("node {id} is removed; stop its process");
+                if alive && shards > 0 {
+                    text.push_str(&format!(
+                        "\nWARNING: it was alive and owned {}: their accounts wait until its lease has ended; \
+                         `nodes drain {id}` before would have spared them that",
+                        counted(u64::from(shards), "shard")
+                    ));
+                }
+                let json = json!({"id": id, "shards": shards, "alive": alive});
+                Ok(Shown::done(text, json))
             }
         }
     }

@@ -23,7 +23,7 @@ pub(super) enum RegistrationCommand {
     Show,
     /// Change the policy, in the whole cluster, until it is reset.
     #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
-        "mode", "window", "overload", "overload_block", "limited_often",
+        "mode", "window", "overload", "overload_block", "limited_often", "awaiting_max", "awaiting_days",
     ])))]
     Set {
         /// Who may register.
@@ -41,6 +41,12 @@ pub(super) enum RegistrationCommand {
         /// How often a limit is met within an hour before that is an event; 0 for never.
         #[arg(long, value_name = "N")]
         limited_often: Option<u32>,
+        /// How many accounts may await approval at once.
+        #[arg(long, value_name = "ACCOUNTS")]
+        awaiting_max: Option<u32>,
+        /// After how many days an account that nobody has approved is deleted; 0 for never.
+        #[arg(long, value_name = "DAYS")]
+        awaiting_days: Option<u32>,
         /// Open registration though `contact.abuse` names nobody to complain to.
         #[arg(long)]
         force: bool,
@@ -85,12 +91,16 @@ impl RegistrationCommand {
                 overload,
                 overload_block,
                 limited_often,
+                awaiting_max,
+                awaiting_days,
                 force,
             } => {
                 let request = SetRegistrationRequest {
                     overload: overload.unwrap_or_default(),
                     overload_block_ms: overload_block.map(|span| span.as_ms().into()),
                     limited_often,
+                    awaiting_max,
+                    awaiting_days,
                     force,
                     ..request(mode, &window)?
                 };

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 use rookery_proto::admin::users_client::UsersClient;
 use rookery_proto::admin::{
-    CreateUserRequest, DisableUserRequest, EnableUserRequest, ListUsersRequest, SetPasswordRequest,
-    ShowUserRequest, ShowUserResponse, Standing, User,
+    Ban, CreateUserRequest, DisableUserRequest, EnableUserRequest, ListUsersRequest,
+    SetPasswordRequest, ShowUserRequest, ShowUserResponse, Standing, User,
 };
 use serde_json::json;
 use tonic::Status;
@@ -57,7 +57,7 @@ pub(super) enum UsersCommand {
         /// Begin behind this name.
         #[arg(long, value_name = "NAME", default_value = "")]
         after: String,
-        /// Only those that were removed and can be restored; looks at all accounts.
+        /// Only those that were removed and can be restored; looks at 50,000 accounts at most.
         #[arg(long)]
         leaving: bool,
     },
@@ -177,7 +177,8 @@ async fn list(
     leaving: bool,
 ) -> Result<Shown, Status> {
     let (mut users, mut page_token) = (Vec::new(), after);
-    loop {
+    let pages = if leaving { PAGES_LOOKED_AT } else { usize::MAX };
+    for _ in 0..pages {
         let wanted = limit.map_or(PAGE, |limit| PAGE.min(limit - users.len() as u32));
         let request = ListUsersRequest {
             host: host.clone(),
@@ -226,6 +227,9 @@ fn show(response: ShowUserResponse) -> Shown {
         format!("contacts          {}", response.roster_items),
         format!("offline messages  {}", response.offline_messages),
     ];
+    if let Some(ban) = &response.ban {
+        lines.insert(2, format!("banned            {}", banned(ban)));
+    }
     let mut details: Vec<_> = user.details.iter().collect();
     details.sort();
     lines.extend(
@@ -244,11 +248,24 @@ fn show(response: ShowUserResponse) -> Shown {
     json["last_seen_ms"] = json!(response.last_seen_ms);
     json["roster_items"] = json!(response.roster_items);
     json["offline_messages"] = json!(response.offline_messages);
+    json["ban"] = response.ban.map_or(serde_json::Value::Null, |ban| {
+        let expires_ms = Some(ban.expires_ms).filter(|at| *at > 0);
+        json!({"target": ban.target, "reason": ban.reason, "expires_ms": expires_ms})
+    });
     json["sessions"] = response.sessions.iter().map(session_json).collect();
     Shown {
         text: lines.join("\n"),
         json,
     }
+}
+
+/// Until when somebody is banned, as whom, and why.
+fn banned(ban: &Ban) -> String {
+    let until = match ban.expires_ms {
+        0 => "for ever".to_owned(),
+        at => format!("until {}", moment(at)),
+    };
+    format!("{until}, as {}: {}", ban.target, ban.reason)
 }
 
 fn row(user: &User) -> Vec<String> {
@@ -261,3 +278,6 @@ fn or_dash(text: &str) -> &str {
 
 /// Accounts asked for at once.
 const PAGE: u32 = 500;
+
+/// Pages that one command looks through for accounts of which there may be none.
+const PAGES_LOOKED_AT: usize = 100;

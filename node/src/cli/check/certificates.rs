@@ -1,5 +1,7 @@
 //! Certificates: there, for the right names, not about to expire, with their keys.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use rookery_connection::{CertificateFacts, CertificateFiles, TlsLoadError};
@@ -27,7 +29,7 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
                 TOPIC,
                 format!("{host} has no certificate"),
                 format!(
-                    "add to the end of the configuration:\n\
+                    "get one (certbot certonly -d {host}), and add to the end of the configuration:\n\
                      [[tls.certificates]]\n\
                      host = \"{host}\"\n\
                      chain = \"/etc/letsencrypt/live/{host}/fullchain.pem\"\n\
@@ -77,10 +79,31 @@ fn of_host(host: &str, files: &CertificateFiles, now: Timestamp) -> Vec<Finding>
         )],
         Ok(facts) => {
             let mut findings = of_time(host, &facts, now);
+            findings.extend(private_key(TOPIC, &files.key));
             findings.extend(of_names(host, &facts));
             findings
         }
     }
+}
+
+/// Whether somebody beside the owner can read a private key. A group that can is how a server's user is often let in.
+pub(super) fn private_key(topic: &'static str, path: &Path) -> Option<Finding> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    let shown = path.display();
+    if mode & 0o007 != 0 {
+        let what = format!("every user of this machine can read or write the private key {shown}");
+        return Some(Finding::warning(
+            topic,
+            what,
+            format!("chmod o-rwx {shown}"),
+        ));
+    }
+    if mode & 0o070 != 0 {
+        let what = format!("a group can read or write the private key {shown}");
+        let fix = format!("right if only the server is in that group, else chmod 600 {shown}");
+        return Some(Finding::note(topic, what, fix));
+    }
+    None
 }
 
 fn of_time(host: &str, facts: &CertificateFacts, now: Timestamp) -> Vec<Finding> {
@@ -143,3 +166,28 @@ const UNREADABLE: &str = "check the path, and that the server's user may read th
 
 /// Let's Encrypt's clients renew 30 days before the end; two weeks later something is wrong.
 const RENEWAL: Duration = Duration::from_secs(14 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{Permissions, set_permissions, write};
+
+    use super::super::finding::Severity;
+    use super::*;
+
+    #[test]
+    fn a_private_key_that_others_can_read_is_warned_of_and_a_group_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("key.pem");
+        write(&key, "").unwrap();
+        for (mode, wanted) in [
+            (0o600, None),
+            (0o640, Some(Severity::Note)),
+            (0o604, Some(Severity::Warning)),
+            (0o666, Some(Severity::Warning)),
+        ] {
+            set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+            let found = private_key(TOPIC, &key).map(|found| found.severity);
+            assert_eq!(found, wanted, "{mode:o}");
+        }
+    }
+}

@@ -22,7 +22,7 @@ pub(super) enum Severity {
 pub(super) struct Finding {
     pub(super) severity: Severity,
     /// `certificate`, `identity`, `port`, `files`, `memory`, `dns`, `contact`, `folder`, `setting`,
-    /// `configuration`.
+    /// `configuration`, `shards`, `store`.
     pub(super) topic: &'static str,
     pub(super) what: String,
     pub(super) fix: String,

@@ -20,6 +20,31 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Option<Finding> {
     }
 }
 
+/// Whether the cluster has as many shards as the configuration, if one of its members tells.
+pub(super) async fn shards(config: &Config) -> Option<Finding> {
+    let (peers, configured) = (&config.cluster.peers, config.router.shards);
+    if config.cluster.listen.is_empty() {
+        return None;
+    }
+    // What is wrong with the files was said already.
+    match cluster::shards_of_cluster(config).await.ok()? {
+        Some(shards) => {
+            let differs = cluster::compare_shards(configured, shards).err()?;
+            let fix = format!("set router.shards = {shards} in the configuration of this node");
+            Some(Finding::error("shards", differs.to_string(), fix))
+        }
+        None if peers.is_empty() => None,
+        None => {
+            let what = format!(
+                "none of {} answered, so router.shards = {configured} was not compared with the cluster's",
+                peers.join(", ")
+            );
+            let fix = "run `rookery check` again when a node with the control role runs";
+            Some(Finding::note("shards", what, fix))
+        }
+    }
+}
+
 fn of_time(node: rookery_control::NodeId, expires: Timestamp, now: Timestamp) -> Option<Finding> {
     let what = format!(
         "the cluster certificate of node {node} expires on {}",

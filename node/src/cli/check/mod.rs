@@ -46,6 +46,7 @@ impl CheckArgs {
                 );
                 findings.extend(examine(&loaded.config));
                 findings.extend(block_on(store::examine(&loaded.config))?);
+                findings.extend(block_on(identity::shards(&loaded.config))?);
                 findings.extend(block_on(contact::examine(&loaded.config, !self.no_dns))?);
                 if !self.no_dns {
                     findings.extend(block_on(dns::examine(&loaded.config))?);

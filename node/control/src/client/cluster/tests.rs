@@ -80,7 +80,7 @@ async fn a_group_of_one_grows_to_three_by_enlistment_and_removes_even_its_leader
     for id in 1..=3 {
         let node = NodeId::new(id).unwrap();
         first
-            .enlist(node, format!("{id}:1"), roles.clone())
+            .enlist(node, format!("{id}:1"), roles.clone(), 4)
             .await
             .unwrap();
     }

@@ -8,13 +8,15 @@
 //!
 //! Registrations are judged by the log, so a rule holds for all that reserve behind it. Those that were reserved before
 //! and have no account yet are told to whoever makes the rule. Everything that depends on Unicode comes in with the
-//! commands: rules bring what they look like, and so do names.
+//! commands: rules bring what they look like, and so do names. That a name is a reserved one with signs in it is found
+//! by the node that asks ([`NameRules::hidden_in`]).
 
 mod forms;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rookery_xmpp::jid::{skeleton, words};
 use serde::{Deserialize, Serialize};
 
 pub use forms::NameForms;
@@ -74,6 +76,20 @@ impl NameRules {
         let holding = rules.filter(|rule| rule.withholds(forms));
         // Reservations are first, for `false` is before `true`.
         holding.min_by_key(|rule| rule.kind == NameKind::Protected)
+    }
+
+    /// The rule about a whole name that a name would meet without its signs: `root.`, `r-oot` and `ro_ot` for `root`.
+    /// Readers pass over a sign. Asked on each node by its own copy, before the log is: how members read rules must not
+    /// change from build to build.
+    pub fn hidden_in(&self, name: &str) -> Option<&NameRule> {
+        let bare: String = words(name).collect();
+        if bare == name {
+            return None;
+        }
+        let rules = self.whole.get(&skeleton(&bare))?;
+        rules
+            .iter()
+            .min_by_key(|rule| rule.kind == NameKind::Protected)
     }
 
     /// The bytes of the list for another node.

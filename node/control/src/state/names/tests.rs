@@ -94,3 +94,27 @@ fn a_reason_that_is_too_long_is_cut() {
     let (kept, _) = list.iter().next().unwrap();
     assert_eq!(kept.reason.len(), NameRule::REASON_BYTES_MAX);
 }
+
+#[test]
+fn a_sign_makes_no_other_name_of_one_that_is_reserved_or_protected() {
+    let mut list = NameRules::default();
+    list.reserve(&rules(&["root", "abuse-team", "~support", "*-bot"]));
+    let protected = NameRule::new("rookery", NameKind::Protected, "ours", Timestamp(1)).unwrap();
+    list.reserve(&[protected]);
+    let hidden = |name: &str| list.hidden_in(name).map(|rule| rule.text.as_str());
+    for name in ["root.", "r-oot", "_ro.ot_", "r00t-"] {
+        assert_eq!(hidden(name), Some("root"), "{name}");
+    }
+    assert_eq!(hidden("rook.ery"), Some("rookery"));
+    for name in [
+        "root",
+        "rookery",
+        "roots.",
+        "anna.b",
+        "abuse-team",
+        "sup.port",
+        "--",
+    ] {
+        assert_eq!(hidden(name), None, "{name}");
+    }
+}

@@ -68,6 +68,12 @@ impl ShardMap {
         self.placements.len() as u16
     }
 
+    /// How many shards have an owner.
+    pub fn owned(&self) -> u16 {
+        let owned = self.placements.iter().filter(|it| it.owner.is_some());
+        owned.count() as u16
+    }
+
     /// Whether the cluster has no shards yet.
     pub fn is_empty(&self) -> bool {
         self.placements.is_empty()
