@@ -40,6 +40,7 @@ use rookery_xmpp::jid::Jid;
 
 use super::clock::{Micros, SECOND};
 use super::message::Received;
+use super::world::SHARDS;
 use budgets::Budgets;
 pub(crate) use given::Given;
 use given::Moment;
@@ -114,6 +115,10 @@ struct Sent {
     alone: Option<Micros>,
     /// A session of this node ended with it in its queue, and no shard has heard of that yet.
     left: Option<u32>,
+    /// A session of this node ended with it, which has its second copy, and gives it back.
+    parts: Option<u32>,
+    /// The last epoch under which its recipient's shard was given it, by whoever had it.
+    held: u32,
     /// The epochs under which its recipient's shard was given it, and when first.
     came: Vec<(u32, Moment)>,
     due: Option<Micros>,
@@ -132,6 +137,18 @@ pub(crate) struct Posting<'a> {
     pub(crate) recipient: &'a str,
     /// By when it must have arrived, if nothing may hinder it.
     pub(crate) due: Option<Micros>,
+}
+
+impl Sent {
+    /// The node of a session has died that kept it. If its shard's owner has died before, and the present one has not
+    /// heard of it from that node, both copies are gone.
+    fn is_alone(&mut self, epochs: &BTreeMap<ShardId, u32>, now: Micros) {
+        let shard = ShardId::of(&self.recipient, SHARDS);
+        match epochs.get(&shard) {
+            Some(present) if self.held < *present => self.unread = true,
+            _ => self.alone = Some(now),
+        }
+    }
 }
 
 impl Oracle {
@@ -189,6 +206,8 @@ impl Oracle {
             unread: false,
             alone: None,
             left: None,
+            parts: None,
+            held: 0,
             came: Vec::new(),
             due: posting.due,
         });
@@ -274,10 +293,30 @@ impl Oracle {
             let Some(sent) = self.sent.get_mut(*number as usize) else {
                 continue;
             };
-            sent.left = None;
+            (sent.left, sent.parts) = (None, None);
+            if ShardId::of(&sent.recipient, shards) != shard {
+                continue;
+            }
+            sent.held = epoch;
             let is_known = sent.came.last().is_some_and(|(known, _)| *known == epoch);
-            if ShardId::of(&sent.recipient, shards) == shard && !is_known {
+            if !is_known {
                 sent.came.push((epoch, self.given.moment()));
+            }
+        }
+    }
+
+    /// The owner of a shard has heard from a session's node that it keeps these messages, and keeps them too.
+    pub(crate) fn announced(
+        &mut self,
+        (shard, shards): (ShardId, u16),
+        epoch: u32,
+        numbers: &[u64],
+    ) {
+        for number in numbers {
+            if let Some(sent) = self.sent.get_mut(*number as usize)
+                && ShardId::of(&sent.recipient, shards) == shard
+            {
+                sent.held = epoch;
             }
         }
     }
@@ -377,6 +416,15 @@ impl Oracle {
         }
     }
 
+    /// A session of this node has ended, and gives these messages back to its shard, which has them too.
+    pub(crate) fn parts(&mut self, node: u32, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(sent) = self.sent.get_mut(*number as usize) {
+                sent.parts = Some(node);
+            }
+        }
+    }
+
     /// The node of a session has died, with these messages in its queue.
     pub(crate) fn unread(&mut self, numbers: &[u64]) {
         for number in numbers {
@@ -390,7 +438,7 @@ impl Oracle {
     pub(crate) fn alone(&mut self, numbers: &[u64], now: Micros) {
         for number in numbers {
             if let Some(sent) = self.sent.get_mut(*number as usize) {
-                sent.alone = Some(now);
+                sent.is_alone(&self.epochs, now);
             }
         }
     }
@@ -408,6 +456,9 @@ impl Oracle {
         }
         for sent in &mut self.sent {
             sent.unread |= sent.left.take_if(|of| *of == node).is_some();
+            if sent.parts.take_if(|of| *of == node).is_some() {
+                sent.is_alone(&self.epochs, now);
+            }
         }
     }
 

@@ -62,6 +62,8 @@ pub(crate) enum Departed {
         was_closed: bool,
         /// The messages that it gives back, where nobody else has them.
         given_back: Vec<u64>,
+        /// What it gives back as well, and its shard has too.
+        kept: Vec<u64>,
     },
 }
 
@@ -284,6 +286,7 @@ impl Session {
             .any(|frame| matches!(frame, ToSession::Close(_)));
         let mut given_back: Vec<_> = rest.frames.iter().flat_map(lonely).collect();
         given_back.extend(written.iter().flat_map(numbers));
+        let kept = rest.unacked.iter().flat_map(numbers).collect();
         let bound = self.bound.clone();
         if afterwards == Afterwards::StaysAtShard {
             let (session, receipt) = (self.id, None);
@@ -307,6 +310,7 @@ impl Session {
         Departed::Over {
             was_closed,
             given_back,
+            kept,
         }
     }
 

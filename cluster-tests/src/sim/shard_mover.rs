@@ -64,6 +64,8 @@ pub(crate) enum Word {
     Bounced(u64),
     /// A shard keeps these messages for a stream that can be resumed.
     Mirrored(Vec<u64>),
+    /// A node has told the owner of a shard, under this epoch, that it keeps these messages for such a stream.
+    Announced(ShardId, u32, Vec<u64>),
     /// A shard is served here no more.
     Retired(ShardId),
 }
@@ -126,6 +128,14 @@ impl ShardMover {
         let messages = messages(&input);
         let acted = Word::Acted(self.shard.id(), self.epoch, messages);
         around.words.push(acted);
+        if let Input::Session(ToShard::Announce {
+            kept: Some(kept), ..
+        }) = &input
+        {
+            let known = kept.unacked.iter().flat_map(numbers).collect();
+            let announced = Word::Announced(self.shard.id(), self.epoch, known);
+            around.words.push(announced);
+        }
         self.handle_all(input, around);
     }
 

@@ -379,6 +379,9 @@ impl World {
                 }
                 Word::Bounced(number) => self.oracle.bounced(number),
                 Word::Mirrored(numbers) => self.oracle.mirrored(&numbers),
+                Word::Announced(shard, epoch, numbers) => {
+                    self.oracle.announced((shard, SHARDS), epoch, &numbers);
+                }
                 Word::Retired(shard) => {
                     self.journal.note(
                         self.now,

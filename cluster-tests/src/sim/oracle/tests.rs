@@ -2,7 +2,6 @@
 
 use super::*;
 
-const SHARDS: u16 = 12;
 const READER: SessionId = SessionId { node: 8, serial: 1 };
 
 /// An oracle to which eve has sent two messages for dee; each came to dee's shard under these epochs, in this order.

@@ -60,10 +60,12 @@ impl World {
             Departed::Over {
                 was_closed,
                 given_back,
+                kept,
             } => {
                 let gives = format_args!("end {id:?} gives back {given_back:?}");
                 self.journal.note(self.now, gives);
                 self.oracle.left(id.node, &given_back);
+                self.oracle.parts(id.node, &kept);
                 if was_closed {
                     self.oracle.ended(id, self.now);
                 }
