@@ -113,8 +113,16 @@ fn an_account_that_does_not_exist_has_no_credentials_and_cannot_bind() {
 }
 
 #[test]
-fn a_disabled_account_is_closed_and_looks_like_none() {
+fn a_disabled_account_is_closed_and_looks_as_before_but_takes_no_password() {
     let mut world = World::with(&["juliet"]);
+    let keys = |world: &mut World| {
+        let account = jid("juliet@localhost");
+        match world.ask(Question::Credentials { account }) {
+            Some(Answer::Credentials(Some(keys))) => keys,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = keys(&mut world);
     let juliet = world.online("juliet", "balcony");
     let account = jid("juliet@localhost");
     let disable = AdminQuestion::SetEnabled {
@@ -131,23 +139,19 @@ fn a_disabled_account_is_closed_and_looks_like_none() {
             .closed_with()
             .is_some_and(|error| error.contains("not-authorized"))
     );
-    let answer = world.ask(Question::Credentials {
-        account: account.clone(),
-    });
-    assert!(
-        matches!(answer, Some(Answer::Credentials(None))),
-        "{answer:?}"
+    let locked = keys(&mut world);
+    assert_eq!(
+        (&locked.sha256.salt, locked.sha256.iterations),
+        (&before.sha256.salt, before.sha256.iterations),
+        "a stranger sees no difference"
     );
+    assert_ne!(locked.sha256.stored_key, before.sha256.stored_key);
     let enable = AdminQuestion::SetEnabled {
         account: account.clone(),
         enabled: true,
     };
     world.ask(Question::Admin(enable));
-    let answer = world.ask(Question::Credentials { account });
-    assert!(
-        matches!(answer, Some(Answer::Credentials(Some(_)))),
-        "{answer:?}"
-    );
+    assert_eq!(keys(&mut world), before);
 }
 
 #[test]

@@ -115,11 +115,24 @@ impl SessionActor {
     fn ask(&mut self, ask: AskId, question: Question, scratch: &mut Scratch, now: Timestamp) {
         match &question {
             Question::Credentials { account } if self.shared.bans_account(account, now) => {
-                // As of an account that is disabled: the login fails, and tells no stranger why.
-                let none = Answer::Credentials(None);
-                self.event(Event::Answered(ask, none), scratch, now);
+                self.banned = Some(ask);
+                self.link.ask(ask, question);
             }
             _ => self.link.ask(ask, question),
+        }
+    }
+
+    /// The answer as the machine may see it. Of an account that is banned it is as of one that is disabled: the login
+    /// fails, and neither that nor the salt tells a stranger why.
+    pub(super) fn withheld(&mut self, ask: AskId, answer: Answer) -> Answer {
+        if self.banned.take_if(|banned| *banned == ask).is_none() {
+            return answer;
+        }
+        match answer {
+            Answer::Credentials(Some(keys)) | Answer::Barred(keys, _) => {
+                Answer::Credentials(Some(Arc::new(keys.locked())))
+            }
+            other => other,
         }
     }
 
