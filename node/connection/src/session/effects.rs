@@ -10,6 +10,8 @@ use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::Credentials;
+use rookery_xmpp::stanza::{StanzaType, parse_rec};
+use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use tokio::sync::Semaphore;
 
 use super::actor::SessionActor;
@@ -118,6 +120,16 @@ impl SessionActor {
                 self.banned = Some(ask);
                 self.link.ask(ask, question);
             }
+            Question::Register { address, iq, .. }
+                if is_a_try(iq) && !self.shared.admits_registration(*address) =>
+            {
+                let later = StanzaError::new(Condition::ResourceConstraint)
+                    .with_type(ErrorType::Wait)
+                    .with_text(
+                        "too many registrations are tried from your network; try again in a minute",
+                    );
+                self.event(Event::Answered(ask, Answer::Refused(later)), scratch, now);
+            }
             _ => self.link.ask(ask, question),
         }
     }
@@ -196,4 +208,9 @@ mod tests {
         let next = places.acquire_owned().await;
         assert!(next.is_ok(), "the place is given back");
     }
+}
+
+/// Whether a stranger wants something done, and does not only ask for the form.
+fn is_a_try(iq: &[u8]) -> bool {
+    parse_rec(iq).is_none_or(|rec| rec.stanza_type != StanzaType::Get)
 }
