@@ -40,7 +40,8 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError
 }
 
 /// The format that this build writes. Raised whenever an older build could misread what a newer one writes.
-const FORMAT: u8 = 4;
+const FORMAT: u8 = 5;
 
-/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no events and invitations.
+/// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no events and invitations,
+/// 4 counts who awaits approval in all only.
 const OLDEST: u8 = 1;
