@@ -7,8 +7,8 @@
 //!
 //! The copy comes from the mailbox, so that nobody learns who reads it, and what its delivery ends in goes to the
 //! mailbox again, where errors end. A message that has been forwarded is not forwarded again, so there are no loops.
-//! Of one mailbox so many are forwarded a minute, and of one sender so many an hour: whoever wants a complaint to be lost
-//! cannot use up what is forwarded, nor can he fill the operators' screens.
+//! Of one mailbox so many are forwarded a minute, and of one sender so many an hour: whoever wants a complaint to be
+//! lost cannot use up what is forwarded, nor can he fill the operators' screens.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -29,8 +29,8 @@ use super::{Account, absent};
 use crate::shard::{Reply, Request, Turn};
 
 impl Account {
-    /// What a login is answered. An account that an operator has disabled looks as it did, and takes no password; of one
-    /// that is not in use whoever knows the password is told why.
+    /// What a login is answered. An account that an operator has disabled looks as it did, and takes no password; of
+    /// one that is not in use whoever knows the password is told why.
     pub(super) fn credentials(&self) -> Answer {
         if !self.record.enabled {
             let locked = self.record.credentials.locked();

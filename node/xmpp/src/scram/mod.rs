@@ -138,8 +138,8 @@ impl Credentials {
         self.sha256.verify_password(password)
     }
 
-    /// What is shown of an account that nobody may use: its salts and rounds, as ever, and keys that no password fits. A
-    /// decoy's would be others, and so tell whoever has asked before that something has happened to the account.
+    /// What is shown of an account that nobody may use: its salts and rounds, as ever, and keys that no password fits.
+    /// A decoy's would be others, and so tell whoever has asked before that something has happened to the account.
     #[must_use]
     pub fn locked(&self) -> Self {
         let lock = |keys: &ScramKeys| ScramKeys {
