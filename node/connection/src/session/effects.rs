@@ -191,6 +191,11 @@ async fn verify(places: Arc<Semaphore>, credentials: Arc<Credentials>, password:
     derived.await.unwrap_or(false)
 }
 
+/// Whether a stranger wants something done, and does not only ask for the form.
+fn is_a_try(iq: &[u8]) -> bool {
+    parse_rec(iq).is_none_or(|rec| rec.stanza_type != StanzaType::Get)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,9 +213,4 @@ mod tests {
         let next = places.acquire_owned().await;
         assert!(next.is_ok(), "the place is given back");
     }
-}
-
-/// Whether a stranger wants something done, and does not only ask for the form.
-fn is_a_try(iq: &[u8]) -> bool {
-    parse_rec(iq).is_none_or(|rec| rec.stanza_type != StanzaType::Get)
 }

@@ -9,8 +9,8 @@
 //!
 //! All registrations of a network (IPv4 /24, IPv6 /48) are decided by one shard, which keeps their challenges in
 //! memory: so each is for one stream and makes one account at most, and what a network was asked and got wrong is
-//! counted over all nodes. Where the shard moves to another node they are forgotten, with the counts: who was filling in
-//! a form is told to ask for it again.
+//! counted over all nodes. Where the shard moves to another node they are forgotten, with the counts: who was filling
+//! in a form is told to ask for it again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
