@@ -2,6 +2,8 @@
 //!
 //! The ids (x01 …) are those of the known holes of XMPP servers that `ARCHITECTURE.md` lists.
 
+mod public;
+
 use anyhow::{Result, ensure};
 
 use crate::server::Server;
@@ -28,11 +30,14 @@ pub(crate) const NAMES: &[&str] = &[
     "a client that reads nothing is bounded and closed",
     "a client that never logs in is closed",
     "bytes before tls that are no tls end the connection",
+    "captchas of a network are counted over its connections",
+    "registrations in vain are slowed",
+    "strangers of a network leave places to others",
 ];
 
 /// The tests.
 pub(crate) fn tests() -> Vec<Test<'static>> {
-    let cases: [Case; 18] = [
+    let cases: [Case; 21] = [
         restricted_xml,
         connections_leave_no_memory,
         floods,
@@ -51,6 +56,9 @@ pub(crate) fn tests() -> Vec<Test<'static>> {
         deaf_client,
         idle_stranger,
         garbage_on_tls_port,
+        public::captchas_of_a_network,
+        public::registrations_in_vain,
+        public::places_of_strangers,
     ];
     named(NAMES, &cases)
 }

@@ -474,6 +474,7 @@ const LIVE: &[&str] = &[
     "guard.",
     "connection.connections_per_",
     "connection.handshakes_max",
+    "connection.handshakes_per_prefix_max",
     "registration.",
     "passwords.",
     "registration_form.",

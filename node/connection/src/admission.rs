@@ -18,10 +18,19 @@ pub(crate) struct Admission {
     per_address_max: u32,
     per_prefix_max: u32,
     handshakes_max: usize,
+    handshakes_per_prefix_max: u32,
     connections: usize,
     handshakes: usize,
     /// By address (IPv6: by /64) and by prefix.
-    networks: HashMap<IpNet, u32>,
+    networks: HashMap<IpNet, Here>,
+}
+
+/// The connections of one network.
+#[derive(Clone, Copy, Debug, Default)]
+struct Here {
+    connections: u32,
+    /// Those of them that have not proved who they are.
+    strangers: u32,
 }
 
 /// Where a connection comes from.
@@ -44,6 +53,8 @@ pub(crate) enum Refusal {
     Prefix,
     /// As many as may be are on their way to a login.
     Handshakes,
+    /// As many of its prefix as may be are.
+    PrefixHandshakes,
     /// The address is banned.
     Banned,
     /// Too many logins from there have failed, on whatever node.
@@ -59,6 +70,7 @@ impl Refusal {
             Self::Full => "full",
             Self::Address => "address",
             Self::Handshakes => "handshakes",
+            Self::PrefixHandshakes => "strangers_prefix",
             Self::Prefix => "prefix",
             Self::Banned => "banned",
             Self::Guarded => "guarded",
@@ -75,6 +87,7 @@ impl Admission {
             per_address_max: options.connections_per_address_max,
             per_prefix_max: options.connections_per_prefix_max,
             handshakes_max: options.handshakes_max,
+            handshakes_per_prefix_max: options.handshakes_per_prefix_max,
             connections: 0,
             handshakes: 0,
             networks: HashMap::new(),
@@ -86,6 +99,7 @@ impl Admission {
         self.per_address_max = options.connections_per_address_max;
         self.per_prefix_max = options.connections_per_prefix_max;
         self.handshakes_max = options.handshakes_max;
+        self.handshakes_per_prefix_max = options.handshakes_per_prefix_max;
     }
 
     /// Takes a place, as a stranger. A load balancer's own connections count in all, but not by where they come from.
@@ -98,15 +112,20 @@ impl Admission {
         }
         if !origin.is_proxy {
             let [address, prefix] = networks(origin.address);
-            let here = |network| self.networks.get(network).copied().unwrap_or(0);
-            if here(&address) >= self.per_address_max {
+            let here = |network| self.networks.get(network).copied().unwrap_or_default();
+            if here(&address).connections >= self.per_address_max {
                 return Err(Refusal::Address);
             }
-            if here(&prefix) >= self.per_prefix_max {
+            if here(&prefix).connections >= self.per_prefix_max {
                 return Err(Refusal::Prefix);
             }
+            if here(&prefix).strangers >= self.handshakes_per_prefix_max {
+                return Err(Refusal::PrefixHandshakes);
+            }
             for network in [address, prefix] {
-                *self.networks.entry(network).or_default() += 1;
+                let here = self.networks.entry(network).or_default();
+                here.connections += 1;
+                here.strangers += 1;
             }
         }
         self.connections += 1;
@@ -115,21 +134,30 @@ impl Admission {
     }
 
     /// A connection proved who it is.
-    pub(crate) fn authenticated(&mut self) {
+    pub(crate) fn authenticated(&mut self, origin: Origin) {
         self.handshakes -= 1;
+        self.of_origin(origin, |here| here.strangers -= 1);
     }
 
     /// Gives a place back.
     pub(crate) fn leave(&mut self, origin: Origin, was_stranger: bool) {
         self.connections -= 1;
         self.handshakes -= usize::from(was_stranger);
+        self.of_origin(origin, |here| {
+            here.connections -= 1;
+            here.strangers -= u32::from(was_stranger);
+        });
+    }
+
+    /// Changes what is counted of a client's networks; what is empty is forgotten.
+    fn of_origin(&mut self, origin: Origin, change: impl Fn(&mut Here)) {
         if origin.is_proxy {
             return;
         }
         for network in networks(origin.address) {
             if let Some(here) = self.networks.get_mut(&network) {
-                *here -= 1;
-                if *here == 0 {
+                change(here);
+                if here.connections == 0 {
                     self.networks.remove(&network);
                 }
             }
@@ -216,13 +244,38 @@ mod tests {
         let mut admission = admission(3, 10, 1);
         assert_eq!(admission.enter(at("192.0.2.1")), Ok(()));
         assert_eq!(admission.enter(at("192.0.2.2")), Err(Refusal::Handshakes));
-        admission.authenticated();
+        admission.authenticated(at("192.0.2.1"));
         assert_eq!(admission.enter(at("192.0.2.2")), Ok(()));
-        admission.authenticated();
+        admission.authenticated(at("192.0.2.2"));
         assert_eq!(admission.enter(at("192.0.2.3")), Ok(()));
         admission.leave(at("192.0.2.3"), true);
         admission.leave(at("192.0.2.2"), false);
         assert_eq!(admission.connections(), 1);
+    }
+
+    #[test]
+    fn the_strangers_of_one_prefix_leave_places_to_those_of_others() {
+        let mut admission = Admission::new(&ConnectionOptions {
+            handshakes_max: 4,
+            handshakes_per_prefix_max: 2,
+            ..ConnectionOptions::default()
+        });
+        assert_eq!(admission.enter(at("2001:db8:0:1::1")), Ok(()));
+        assert_eq!(admission.enter(at("2001:db8:0:2::1")), Ok(()));
+        let refused = Err(Refusal::PrefixHandshakes);
+        assert_eq!(admission.enter(at("2001:db8:0:3::1")), refused);
+        assert_eq!(admission.enter(at("2001:db8:1::1")), Ok(()));
+        admission.authenticated(at("2001:db8:0:1::1"));
+        assert_eq!(admission.enter(at("2001:db8:0:3::1")), Ok(()));
+        assert_eq!(admission.enter(at("2001:db8:0:4::1")), refused);
+        admission.leave(at("2001:db8:0:1::1"), false);
+        assert_eq!(
+            admission.enter(at("2001:db8:0:4::1")),
+            refused,
+            "who has left was no stranger any more"
+        );
+        admission.leave(at("2001:db8:0:2::1"), true);
+        assert_eq!(admission.enter(at("2001:db8:0:4::1")), Ok(()));
     }
 
     #[test]
@@ -237,7 +290,7 @@ mod tests {
     fn a_full_process_refuses_everybody() {
         let mut admission = admission(1, 10, 10);
         admission.enter(at("192.0.2.1")).expect("a place");
-        admission.authenticated();
+        admission.authenticated(at("192.0.2.1"));
         assert_eq!(admission.enter(at("192.0.2.2")), Err(Refusal::Full));
     }
 }

@@ -3,8 +3,8 @@
 //! ```text
 //! accepted ─► Connect (and Handshake, on a direct TLS port) ─┐
 //! <starttls/> ─► Handshake                                   ├─► both buckets have a token? both lose one, and it
-//! goes on a try to log in ─► Login                                   ┘   otherwise it is refused, and costs nobody
-//! anything
+//! a try to log in ─► Login                                   │   goes on; otherwise it is refused, and costs nobody
+//! a form that is filled in, a token ─► Register              ┘   anything
 //! ```
 //!
 //! A refused one takes no token: whoever knocks all the time is let in at the rate all the same, and does not use up
@@ -39,7 +39,13 @@ rookery_xmpp::options! {
         pub logins_per_address: WindowSetting = WindowSetting::fixed(150, 60), "";
         /// Tries to log in from one prefix, for the same reason.
         pub logins_per_prefix: WindowSetting = WindowSetting::fixed(600, 60), "";
-        /// Addresses and prefixes that are remembered, some 100 bytes each; those that came longest ago are forgotten.
+        /// Registrations that one address (IPv6: one /64) tries, before login, and tokens of invitations that it shows,
+        /// right or wrong. Each costs some milliseconds of a core and two entries of the control group's log, and one
+        /// that fails is counted by no window of `[registration]`: names that are taken could be tried without end.
+        pub registrations_per_address: WindowSetting = WindowSetting::fixed(30, 60), "";
+        /// The same of one prefix, for the same reason.
+        pub registrations_per_prefix: WindowSetting = WindowSetting::fixed(120, 60), "";
+        /// Addresses and prefixes that are remembered, some 150 bytes each; those that came longest ago are forgotten.
         pub entries_max: u32 = 100_000, "entries";
     }
 }
@@ -53,6 +59,8 @@ pub(crate) enum Act {
     Handshake,
     /// Try to log in.
     Login,
+    /// Try to make an account.
+    Register,
 }
 
 /// Whose bucket is empty.
@@ -74,6 +82,8 @@ impl Flooded {
             Self::Prefix(Act::Handshake) => "handshakes_prefix",
             Self::Address(Act::Login) => "logins_address",
             Self::Prefix(Act::Login) => "logins_prefix",
+            Self::Address(Act::Register) => "registrations_address",
+            Self::Prefix(Act::Register) => "registrations_prefix",
         }
     }
 }
@@ -87,7 +97,7 @@ pub(crate) struct Flood {
 
 /// The buckets of one network, one for each act.
 #[derive(Clone, Copy, Debug, Default)]
-struct Entry([Bucket; 3]);
+struct Entry([Bucket; 4]);
 
 /// What was taken and not given back yet. A token is `per_ms` units, of which each millisecond gives back `limit`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -166,6 +176,10 @@ impl FloodOptions {
             Act::Connect => [self.connects_per_address.0, self.connects_per_prefix.0],
             Act::Handshake => [self.handshakes_per_address.0, self.handshakes_per_prefix.0],
             Act::Login => [self.logins_per_address.0, self.logins_per_prefix.0],
+            Act::Register => [
+                self.registrations_per_address.0,
+                self.registrations_per_prefix.0,
+            ],
         }
     }
 }
@@ -262,5 +276,23 @@ mod tests {
             assert_eq!(flood.take(Act::Connect, address, 0), Ok(()));
         }
         assert!(flood.entries() <= 1_000);
+    }
+
+    #[test]
+    fn registrations_have_buckets_of_their_own_which_neighbours_share() {
+        let mut flood = Flood::new(FloodOptions {
+            registrations_per_address: WindowSetting::fixed(2, 60),
+            registrations_per_prefix: WindowSetting::fixed(3, 60),
+            ..FloodOptions::default()
+        });
+        let mut tries = |address: &str| flood.take(Act::Register, address.parse().unwrap(), 0);
+        assert_eq!(tries("192.0.2.1"), Ok(()));
+        assert_eq!(tries("192.0.2.1"), Ok(()));
+        assert_eq!(tries("192.0.2.1"), Err(Flooded::Address(Act::Register)));
+        assert_eq!(tries("192.0.2.2"), Ok(()));
+        assert_eq!(tries("192.0.2.3"), Err(Flooded::Prefix(Act::Register)));
+        assert_eq!(tries("192.0.3.3"), Ok(()));
+        let login = flood.take(Act::Login, "192.0.2.1".parse().unwrap(), 0);
+        assert_eq!(login, Ok(()), "who registered too often may log in");
     }
 }

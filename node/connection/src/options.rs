@@ -32,6 +32,9 @@ rookery_xmpp::options! {
         /// Connections at once that are not yet authenticated; more are closed as they come, so
         /// that those who only knock never take the places of users.
         pub handshakes_max: usize = 4_000, "connections";
+        /// Those of them that one IPv4 /24 or IPv6 /48 may have. Whoever registers may take minutes for the form:
+        /// without this a network or two could hold all these places, and nobody would log in.
+        pub handshakes_per_prefix_max: u32 = 500, "connections";
         /// Connections that may wait in the kernel to be accepted.
         pub backlog: u32 = 1_024, "connections";
         /// Stanzas that may wait for one slow client; then they are left to its log.

@@ -266,6 +266,17 @@ impl Shared {
         }
     }
 
+    /// Whether a stranger may try to register now.
+    pub(crate) fn admits_registration(&self, address: IpAddr) -> bool {
+        let taken = self.take(Act::Register, address);
+        if let Err(flooded) = taken {
+            let cause = flooded.cause();
+            counter!("rookery_registrations_refused_total", "cause" => cause).increment(1);
+            self.complain(cause, address);
+        }
+        taken.is_ok()
+    }
+
     /// How an admitted try to log in ended.
     pub(crate) fn login_ended(
         &self,
@@ -435,7 +446,7 @@ impl Seat {
             return;
         }
         let mut places = self.shared.places();
-        places.admission.authenticated();
+        places.admission.authenticated(self.origin);
         if let Some(present) = places.present.get_mut(&self.inbox.session().serial) {
             present.account = Some(jid.clone());
         }

@@ -69,7 +69,9 @@ options! {
         /// 1 s at least and 1 h at most.
         pub reservation_ms: u64 = 60_000, "ms";
         /// Accounts that may await approval at once, over the whole cluster; more are refused until a moderator has
-        /// looked. A screen or two, so that a flood does not bury those who mean it.
+        /// looked. A screen or two, so that a flood does not bury those who mean it. A tenth of them, and three at
+        /// least, may come from one network (IPv4 /24, IPv6 /48) that is not allow-listed, so that no single one
+        /// fills it.
         pub awaiting_max: u32 = 100, "accounts";
         /// After how many days an account that nobody has approved is deleted, and its name free again; 0 keeps it for
         /// ever. Long enough for a moderator's holiday.

@@ -13,26 +13,6 @@ fn world() -> World {
     world
 }
 
-fn ask(world: &mut World, kind: &str, fields: &str) -> String {
-    let iq =
-        format!("<iq type='{kind}' id='r'><query xmlns='jabber:iq:register'>{fields}</query></iq>");
-    let question = Question::Register {
-        host: "localhost".into(),
-        address: std::net::Ipv4Addr::LOCALHOST.into(),
-        iq: support::canonical(&iq).into(),
-        invite: None,
-    };
-    match world.ask(question) {
-        Some(Answer::Iq(answer)) => String::from_utf8_lossy(&answer).into_owned(),
-        answer => panic!("{answer:?}"),
-    }
-}
-
-fn register(world: &mut World, name: &str) -> String {
-    let fields = format!("<username>{name}</username><password>Calliope</password>");
-    ask(world, "set", &fields)
-}
-
 fn login(world: &mut World, name: &str) -> Answer {
     let account = jid(&format!("{name}@localhost"));
     let answer = world.ask(Question::Credentials { account });
@@ -42,9 +22,9 @@ fn login(world: &mut World, name: &str) -> Answer {
 #[test]
 fn a_registration_that_needs_approval_says_so_before_it_is_made_and_is_answered_like_any_other() {
     let mut world = world();
-    let form = ask(&mut world, "get", "");
+    let form = world.registration("get", "");
     assert!(form.contains("a moderator has approved"), "{form}");
-    let answer = register(&mut world, "juliet");
+    let answer = world.register("juliet", "Calliope");
     assert!(
         answer.contains("type=\"result\"") && !answer.contains("<query"),
         "{answer}"
@@ -53,9 +33,9 @@ fn a_registration_that_needs_approval_says_so_before_it_is_made_and_is_answered_
     let since = world.now;
     assert_eq!(world.standing("juliet"), Some(Standing::Awaiting { since }));
     world.approval = false;
-    let form = ask(&mut world, "get", "");
+    let form = world.registration("get", "");
     assert!(!form.contains("moderator"), "{form}");
-    register(&mut world, "romeo");
+    world.register("romeo", "Calliope");
     assert_eq!(world.standing("romeo"), Some(Standing::Member));
     assert_eq!(world.standing("juliet"), Some(Standing::Awaiting { since }));
 }
@@ -63,7 +43,7 @@ fn a_registration_that_needs_approval_says_so_before_it_is_made_and_is_answered_
 #[test]
 fn nobody_logs_in_before_the_approval_and_everybody_after_it() {
     let mut world = world();
-    register(&mut world, "juliet");
+    world.register("juliet", "Calliope");
     let Answer::Barred(keys, Barred::AwaitsApproval) = login(&mut world, "juliet") else {
         panic!("it is not barred")
     };
@@ -84,20 +64,20 @@ fn nobody_logs_in_before_the_approval_and_everybody_after_it() {
 #[test]
 fn the_name_of_who_waits_is_taken_and_is_free_when_it_was_denied() {
     let mut world = world();
-    register(&mut world, "juliet");
-    assert!(register(&mut world, "juliet").contains("conflict"));
-    let answer = register(&mut world, "ju1iet");
+    world.register("juliet", "Calliope");
+    assert!(world.register("juliet", "Calliope").contains("conflict"));
+    let answer = world.register("ju1iet", "Calliope");
     assert!(answer.contains("looks too much like"), "{answer}");
     world.moderate("juliet", Moderation::Deny { tombstone: false });
-    assert!(register(&mut world, "juliet").contains("result"));
+    assert!(world.register("juliet", "Calliope").contains("result"));
     world.moderate("juliet", Moderation::Deny { tombstone: true });
-    assert!(register(&mut world, "juliet").contains("conflict"));
+    assert!(world.register("juliet", "Calliope").contains("conflict"));
 }
 
 #[test]
 fn an_operator_who_deletes_who_waits_denies_it() {
     let mut world = world();
-    register(&mut world, "juliet");
+    world.register("juliet", "Calliope");
     let done = world.delete("juliet", false);
     assert!(matches!(done, AdminAnswer::Done), "{done:?}");
     assert_eq!(world.standing("juliet"), None);
@@ -110,7 +90,7 @@ fn who_finds_the_queue_full_hears_to_come_back() {
         window: WindowKind::Awaiting,
         retry_after_ms: 3_600_000,
     });
-    let answer = register(&mut world, "juliet");
+    let answer = world.register("juliet", "Calliope");
     assert!(
         answer.contains("resource-constraint") && answer.contains("type=\"wait\""),
         "{answer}"

@@ -77,8 +77,13 @@ fn whoever_shows_a_good_token_registers_and_others_are_told_what_they_need() {
 
 #[test]
 fn an_invitation_ends_with_the_account_that_made_it() {
-    let mut world = World::with(&["romeo", "mercutio"]);
-    for gone in ["tybalt", "mercutio"] {
+    let mut world = World::with(&["romeo", "mercutio", "paris"]);
+    let removed = AdminQuestion::DeleteAccount {
+        account: jid("paris@localhost"),
+        now: false,
+    };
+    world.ask(Question::Admin(removed));
+    for gone in ["tybalt", "mercutio", "paris"] {
         let enabled = AdminQuestion::SetEnabled {
             account: jid("mercutio@localhost"),
             enabled: false,

@@ -6,23 +6,6 @@ use rookery_control::{NameKind, NameOptions, RegistrationRefused, TombstoneSetti
 use rookery_session::carrier::{AdminAnswer, AdminQuestion, Answer, Question};
 use support::{World, jid};
 
-fn register(world: &mut World, name: &str) -> String {
-    let iq = format!(
-        "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
-         <password>Calliope</password></query></iq>"
-    );
-    let question = Question::Register {
-        host: "localhost".into(),
-        address: std::net::Ipv4Addr::LOCALHOST.into(),
-        iq: support::canonical(&iq).into(),
-        invite: None,
-    };
-    match world.ask(question) {
-        Some(Answer::Iq(answer)) => String::from_utf8_lossy(&answer).into_owned(),
-        answer => panic!("{answer:?}"),
-    }
-}
-
 fn create(world: &mut World, name: &str, force: bool) -> AdminAnswer {
     let question = AdminQuestion::CreateAccount {
         account: jid(&format!("{name}@localhost")),
@@ -64,26 +47,34 @@ fn heard(all: &[String], words: &[&str]) -> bool {
 fn a_stranger_does_not_get_a_name_that_looks_like_another_and_is_not_told_which() {
     let mut world = World::with(&["olga"]);
     for name in ["0lga", "оlga"] {
-        let answer = register(&mut world, name);
+        let answer = world.register(name, "Calliope");
         assert!(answer.contains("not-acceptable"), "{answer}");
         assert!(answer.contains("looks too much like"), "{answer}");
         assert!(!answer.contains("olga@"), "{answer}");
     }
     assert_eq!(world.reserved, 0, "the places were given back");
-    assert!(register(&mut world, "igor").contains("type=\"result\""));
+    assert!(
+        world
+            .register("igor", "Calliope")
+            .contains("type=\"result\"")
+    );
     let confusable = false;
     world.set_names(NameOptions {
         confusable,
         ..NameOptions::default()
     });
-    assert!(register(&mut world, "0lga").contains("type=\"result\""));
+    assert!(
+        world
+            .register("0lga", "Calliope")
+            .contains("type=\"result\"")
+    );
 }
 
 #[test]
 fn a_reserved_name_is_refused_before_anything_is_derived() {
     let mut world = World::with(&[]);
     world.throttle = Some(RegistrationRefused::Name(NameKind::Reserved));
-    let answer = register(&mut world, "admin");
+    let answer = world.register("admin", "Calliope");
     assert!(answer.contains("not-acceptable") && answer.contains("type=\"modify\""));
     assert!(answer.contains("is reserved"), "{answer}");
 }
@@ -117,7 +108,7 @@ fn the_name_of_a_deleted_account_is_withheld_and_taken_for_one_that_exists() {
     let mut world = World::with(&["juliet"]);
     world.set_names(options(TombstoneSetting::Days(1)));
     delete(&mut world, "juliet");
-    let answer = register(&mut world, "juliet");
+    let answer = world.register("juliet", "Calliope");
     assert!(
         answer.contains("conflict") && !answer.contains("gone"),
         "{answer}"
@@ -127,7 +118,11 @@ fn the_name_of_a_deleted_account_is_withheld_and_taken_for_one_that_exists() {
     };
     assert!(why.contains("gone"), "{why}");
     world.now = world.now.plus(std::time::Duration::from_secs(86_400));
-    assert!(register(&mut world, "juliet").contains("type=\"result\""));
+    assert!(
+        world
+            .register("juliet", "Calliope")
+            .contains("type=\"result\"")
+    );
 }
 
 #[test]

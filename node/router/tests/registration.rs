@@ -218,6 +218,45 @@ fn a_weak_password_is_refused_with_the_reason_and_takes_no_place() {
 }
 
 #[test]
+fn an_old_session_gives_the_password_to_remove_the_account() {
+    let mut world = World::with(&["juliet"]);
+    let juliet = world.online("juliet", "balcony");
+    world.now = world.now.plus(Duration::from_secs(600));
+    world.send(
+        &juliet,
+        "<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>",
+    );
+    let asked = Element::parse(juliet.stanza().as_bytes()).expect("canonical");
+    assert!(error(&asked).starts_with("cancel not-allowed"), "{asked:?}");
+    let query = asked.child("query", ns::REGISTER).expect("a form");
+    let form = DataForm::find(query, "jabber:iq:register:cancel").expect("of that type");
+    let required = |name| form.field(name).is_some_and(|field| field.required);
+    assert!(required("username") && required("password"));
+
+    let cancel = |name: &str, password: &str| {
+        let values = [
+            ("FORM_TYPE", "jabber:iq:register:cancel"),
+            ("username", name),
+            ("password", password),
+        ];
+        let field = |(name, value)| format!("<field var='{name}'><value>{value}</value></field>");
+        let fields: String = values.map(field).concat();
+        format!(
+            "<iq type='set' id='bye'><query xmlns='jabber:iq:register'>\
+             <x xmlns='jabber:x:data' type='submit'>{fields}</x></query></iq>"
+        )
+    };
+    world.send(&juliet, &cancel("romeo", "secret"));
+    assert!(juliet.stanza().contains("bad-request"));
+    world.send(&juliet, &cancel("juliet", "wrong"));
+    assert!(juliet.stanza().contains("not-authorized"));
+    world.send(&juliet, &cancel("juliet@localhost", "secret"));
+    assert!(juliet.stanza().contains("type=\"result\""));
+    let ended = juliet.closed_with().expect("its sessions end");
+    assert!(ended.contains("removed"), "{ended}");
+}
+
+#[test]
 fn an_old_session_gives_the_old_password_and_three_wrong_ones_end_it() {
     let mut world = World::with(&["juliet"]);
     let juliet = world.online("juliet", "balcony");

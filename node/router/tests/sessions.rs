@@ -113,8 +113,16 @@ fn an_account_that_does_not_exist_has_no_credentials_and_cannot_bind() {
 }
 
 #[test]
-fn a_disabled_account_is_closed_and_looks_like_none() {
+fn a_disabled_account_is_closed_and_looks_as_before_but_takes_no_password() {
     let mut world = World::with(&["juliet"]);
+    let keys = |world: &mut World| {
+        let account = jid("juliet@localhost");
+        match world.ask(Question::Credentials { account }) {
+            Some(Answer::Credentials(Some(keys))) => keys,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = keys(&mut world);
     let juliet = world.online("juliet", "balcony");
     let account = jid("juliet@localhost");
     let disable = AdminQuestion::SetEnabled {
@@ -131,23 +139,19 @@ fn a_disabled_account_is_closed_and_looks_like_none() {
             .closed_with()
             .is_some_and(|error| error.contains("not-authorized"))
     );
-    let answer = world.ask(Question::Credentials {
-        account: account.clone(),
-    });
-    assert!(
-        matches!(answer, Some(Answer::Credentials(None))),
-        "{answer:?}"
+    let locked = keys(&mut world);
+    assert_eq!(
+        (&locked.sha256.salt, locked.sha256.iterations),
+        (&before.sha256.salt, before.sha256.iterations),
+        "a stranger sees no difference"
     );
+    assert_ne!(locked.sha256.stored_key, before.sha256.stored_key);
     let enable = AdminQuestion::SetEnabled {
-        account: account.clone(),
+        account,
         enabled: true,
     };
     world.ask(Question::Admin(enable));
-    let answer = world.ask(Question::Credentials { account });
-    assert!(
-        matches!(answer, Some(Answer::Credentials(Some(_)))),
-        "{answer:?}"
-    );
+    assert_eq!(keys(&mut world), before);
 }
 
 #[test]
@@ -228,36 +232,26 @@ fn a_removed_account_is_gone_for_its_contacts_too() {
     );
 }
 
-fn register(world: &mut World, name: &str, password: &str) -> String {
-    let iq = format!(
-        "<iq type='set' id='r'><query xmlns='jabber:iq:register'><username>{name}</username>\
-         <password>{password}</password></query></iq>"
-    );
-    let iq = support::canonical(&iq);
-    let question = Question::Register {
-        host: "localhost".into(),
-        address: std::net::Ipv4Addr::LOCALHOST.into(),
-        iq: iq.into(),
-        invite: None,
-    };
-    match world.ask(question) {
-        Some(Answer::Iq(answer)) => String::from_utf8_lossy(&answer).into_owned(),
-        answer => panic!("{answer:?}"),
-    }
-}
-
 #[test]
 fn a_registration_takes_a_place_in_the_throttle_only_if_it_succeeds() {
     let mut world = World::with(&["taken"]);
-    assert!(register(&mut world, "Bill", "Calliope").contains("type=\"result\""));
+    assert!(
+        world
+            .register("Bill", "Calliope")
+            .contains("type=\"result\"")
+    );
     assert_eq!(world.reserved, 0, "committed");
     world.bind("bill", "desk");
-    assert!(register(&mut world, "taken", "Calliope").contains("conflict"));
-    assert!(register(&mut world, "other", "bad\u{85}").contains("not-acceptable"));
+    assert!(world.register("taken", "Calliope").contains("conflict"));
+    assert!(
+        world
+            .register("other", "bad\u{85}")
+            .contains("not-acceptable")
+    );
     assert_eq!(world.reserved, 0, "given back");
     for (name, password) in [("", "x"), ("x", ""), ("a b", "x"), ("a@b", "x")] {
         assert!(
-            register(&mut world, name, password).contains("not-acceptable"),
+            world.register(name, password).contains("not-acceptable"),
             "{name:?}"
         );
     }
@@ -267,7 +261,7 @@ fn a_registration_takes_a_place_in_the_throttle_only_if_it_succeeds() {
 fn without_a_quorum_nobody_registers() {
     let mut world = World::with(&[]);
     world.throttle = Some(no_quorum());
-    let answer = register(&mut world, "bill", "Calliope");
+    let answer = world.register("bill", "Calliope");
     assert!(
         answer.contains("resource-constraint") && answer.contains("type=\"wait\""),
         "{answer}"
@@ -284,7 +278,7 @@ fn while_the_store_is_out_of_reach_clients_are_told_to_wait_and_the_operator_tha
         let mut world = World::with(&["juliet"]);
         let juliet = world.online("juliet", "balcony");
         world.store_fails = Some(error);
-        let answer = register(&mut world, "bill", "Calliope");
+        let answer = world.register("bill", "Calliope");
         assert_eq!(world.reserved, 0, "given back");
         let change = "<iq type='set' id='c' to='localhost'><query xmlns='jabber:iq:register'>\
                       <username>juliet</username><password>new</password></query></iq>";
@@ -339,14 +333,18 @@ fn a_password_change_needs_the_own_name() {
 fn a_registration_whose_place_has_expired_is_undone() {
     let mut world = World::with(&[]);
     world.commits_late = true;
-    let answer = register(&mut world, "bill", "Calliope");
+    let answer = world.register("bill", "Calliope");
     assert!(answer.contains("resource-constraint"), "{answer}");
     assert!(
         matches!(world.bind_answer("bill", "x"), Some(Answer::Refused(_))),
         "it is gone"
     );
     world.commits_late = false;
-    assert!(register(&mut world, "bill", "Calliope").contains("type=\"result\""));
+    assert!(
+        world
+            .register("bill", "Calliope")
+            .contains("type=\"result\"")
+    );
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Accounts as the admin API shows them, with how they stand.
 
 use rookery_proto::admin::{Standing as ApiStanding, User};
+use rookery_store::StoreError;
 use rookery_store::account::AccountRecord;
 use rookery_store::standing::{Remover, Standing};
 use rookery_xmpp::clock::Timestamp;
 use tonic::Status;
+
+use super::status::{of_store, page_size};
 
 /// An account.
 pub(super) fn to_user(record: AccountRecord) -> User {
@@ -27,14 +30,43 @@ pub(super) fn to_user(record: AccountRecord) -> User {
     }
 }
 
-/// A page of accounts, of which one more than `size` was asked for, and where the next begins.
-pub(super) fn page_of(mut records: Vec<AccountRecord>, size: usize) -> (Vec<User>, String) {
-    let more = records.len() > size;
-    records.truncate(size);
-    let last = records.last().filter(|_| more);
-    let next = last.and_then(|record| record.jid.local());
-    let next = next.unwrap_or_default().to_owned();
-    (records.into_iter().map(to_user).collect(), next)
+/// Which page of a host's accounts is wanted.
+pub(super) struct PageAsked<'a> {
+    /// The host.
+    pub(super) host: &'a str,
+    /// Behind which name it begins; none for the first.
+    pub(super) after: Option<&'a str>,
+    size: usize,
+}
+
+impl<'a> PageAsked<'a> {
+    /// As a request has it.
+    pub(super) fn new(host: &'a str, size: u32, token: &'a str) -> Self {
+        Self {
+            host,
+            after: Some(token).filter(|token| !token.is_empty()),
+            size: page_size(size),
+        }
+    }
+
+    /// How many to ask the store for: one more than there is room for tells whether there is another page.
+    pub(super) fn one_more(&self) -> usize {
+        self.size + 1
+    }
+
+    /// The page, of what the store has found, and where the next begins.
+    pub(super) fn answer(
+        &self,
+        found: Result<Vec<AccountRecord>, StoreError>,
+    ) -> Result<(Vec<User>, String), Status> {
+        let mut records = found.map_err(|error| of_store(&error))?;
+        let more = records.len() > self.size;
+        records.truncate(self.size);
+        let last = records.last().filter(|_| more);
+        let next = last.and_then(|record| record.jid.local());
+        let next = next.unwrap_or_default().to_owned();
+        Ok((records.into_iter().map(to_user).collect(), next))
+    }
 }
 
 /// Refuses a reason that is too long for the log.

@@ -19,10 +19,10 @@ use rookery_xmpp::jid::Jid;
 use tonic::{Request, Response, Status};
 
 use super::bans::of_account;
-use super::moderation::{check_reason, page_of, to_user};
+use super::moderation::{PageAsked, check_reason, to_user};
 use super::sessions::to_session;
 use super::shards::{Shards, unexpected};
-use super::status::{account, check_password, host_or_only, keeps_accounts, of_store, page_size};
+use super::status::{account, check_password, host_or_only, keeps_accounts, of_store};
 use crate::awaiting;
 use crate::config::Role;
 use crate::operator::Operator;
@@ -78,8 +78,16 @@ impl UsersService {
         }
     }
 
-    fn host<'a>(&'a self, wanted: &'a str) -> Result<&'a str, Status> {
-        host_or_only(&self.hosts, wanted)
+    /// Which page of which host's accounts a request wants, if this node can read them.
+    fn page_asked<'a>(
+        &'a self,
+        host: &'a str,
+        size: u32,
+        token: &'a str,
+    ) -> Result<PageAsked<'a>, Status> {
+        keeps_accounts(&self.operator)?;
+        let host = host_or_only(&self.hosts, host)?;
+        Ok(PageAsked::new(host, size, token))
     }
 
     async fn set_enabled(&self, text: &str, enabled: bool) -> Result<(), Status> {
@@ -124,7 +132,7 @@ impl Users for UsersService {
             force,
         } = request.into_inner();
         let jid = account(&jid)?;
-        self.host(jid.domain())?;
+        host_or_only(&self.hosts, jid.domain())?;
         self.check_password(&jid, &password, force).await?;
         let prepared = jid.as_str().to_owned();
         self.change(
@@ -222,17 +230,14 @@ impl Users for UsersService {
         &self,
         request: Request<ListUsersRequest>,
     ) -> Result<Response<ListUsersResponse>, Status> {
-        keeps_accounts(&self.operator)?;
-        let ListUsersRequest {
-            host,
-            page_size: size,
-            page_token,
-        } = request.into_inner();
-        let (host, size) = (self.host(&host)?, page_size(size));
-        let after = Some(page_token.as_str()).filter(|token| !token.is_empty());
-        // One more than asked for tells whether there is another page.
-        let records = self.store.list_accounts(host, after, size + 1).await;
-        let (users, next_page_token) = page_of(records.map_err(|error| of_store(&error))?, size);
+        let request = request.into_inner();
+        let (host, after) = (&request.host, &request.page_token);
+        let asked = self.page_asked(host, request.page_size, after)?;
+        let records = self
+            .store
+            .list_accounts(asked.host, asked.after, asked.one_more())
+            .await;
+        let (users, next_page_token) = asked.answer(records)?;
         Ok(Response::new(ListUsersResponse {
             users,
             next_page_token,
@@ -268,16 +273,14 @@ impl Users for UsersService {
         &self,
         request: Request<ListAwaitingRequest>,
     ) -> Result<Response<ListAwaitingResponse>, Status> {
-        keeps_accounts(&self.operator)?;
-        let ListAwaitingRequest {
-            host,
-            page_size: size,
-            page_token,
-        } = request.into_inner();
-        let (host, size) = (self.host(&host)?, page_size(size));
-        let after = Some(page_token.as_str()).filter(|token| !token.is_empty());
-        let records = self.store.awaiting(host, after, size + 1).await;
-        let (users, next_page_token) = page_of(records.map_err(|error| of_store(&error))?, size);
+        let request = request.into_inner();
+        let (host, after) = (&request.host, &request.page_token);
+        let asked = self.page_asked(host, request.page_size, after)?;
+        let records = self
+            .store
+            .awaiting(asked.host, asked.after, asked.one_more())
+            .await;
+        let (users, next_page_token) = asked.answer(records)?;
         Ok(Response::new(ListAwaitingResponse {
             users,
             next_page_token,

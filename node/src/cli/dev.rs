@@ -238,6 +238,8 @@ const FLOODS: &[&str] = &[
     "handshakes_per_prefix",
     "logins_per_address",
     "logins_per_prefix",
+    "registrations_per_address",
+    "registrations_per_prefix",
 ];
 
 /// All clients of a measurement come from one address, as fast as they can, and some wait long for
@@ -248,6 +250,7 @@ const UNLIMITED: &[(&str, &str, i64)] = &[
     ("connection", "connections_per_address_max", 1_000_000),
     ("connection", "connections_per_prefix_max", 1_000_000),
     ("connection", "handshakes_max", 1_000_000),
+    ("connection", "handshakes_per_prefix_max", 1_000_000),
     ("connection", "backlog", 65_535),
     ("session", "login_timeout_ms", 600_000),
     ("session", "registration_timeout_ms", 600_000),

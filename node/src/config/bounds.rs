@@ -168,6 +168,12 @@ pub(super) const BOUNDS: &[Bound] = &[
         why: "nobody could log in",
     },
     Bound {
+        key: "connection.handshakes_per_prefix_max",
+        min: 1,
+        max: 1_000_000_000,
+        why: "nobody could log in",
+    },
+    Bound {
         key: "connection.backlog",
         min: 1,
         max: 2_147_483_647,

@@ -19,12 +19,14 @@ rookery_xmpp::options! {
         /// Proxies whose `X-Forwarded-For` says who the client is, as addresses with a prefix length:
         /// `["127.0.0.1/32"]`. From anybody else that header is passed over.
         pub proxy_trusted: Vec<IpNet> = Vec::new(), "";
-        /// Requests from one address (IPv6: from one /64), so many at once and as many again in each such time. Each
-        /// page about an invitation asks the control group, and nobody reads that many.
+        /// Requests from one address (IPv6: from one /64), so many at once and as many again in each such time, and
+        /// eight times as many from one IPv4 /24 or IPv6 /48. Each page about an invitation asks the control group, and
+        /// nobody reads that many.
         pub requests_per_address: WindowSetting = WindowSetting::fixed(60, 60), "";
         /// Connections at once. Each takes an open file, and a minute at most.
         pub connections_max: u32 = 512, "connections";
-        /// Connections at once from one address (IPv6: from one /64); trusted proxies may have all.
+        /// Connections at once from one address (IPv6: from one /64), and eight times as many from one IPv4 /24 or IPv6
+        /// /48; trusted proxies may have all.
         pub connections_per_address_max: u32 = 16, "connections";
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct SessionActor {
     pub(super) quota: SessionQuota,
     pub(super) timers: Timers,
     pub(super) verification: Option<Verification>,
+    /// The question for the keys of an account that is banned.
+    pub(super) banned: Option<AskId>,
     pub(super) ending: Ending,
 }
 
@@ -81,6 +83,7 @@ impl SessionActor {
             quota: SessionQuota::new(shared.quota.clone(), seat.address()),
             timers: Timers::default(),
             verification: None,
+            banned: None,
             ending: Ending::NotYet,
             shared,
             seat,

@@ -10,6 +10,8 @@ use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::scram::Credentials;
+use rookery_xmpp::stanza::{StanzaType, parse_rec};
+use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use tokio::sync::Semaphore;
 
 use super::actor::SessionActor;
@@ -115,11 +117,34 @@ impl SessionActor {
     fn ask(&mut self, ask: AskId, question: Question, scratch: &mut Scratch, now: Timestamp) {
         match &question {
             Question::Credentials { account } if self.shared.bans_account(account, now) => {
-                // As of an account that is disabled: the login fails, and tells no stranger why.
-                let none = Answer::Credentials(None);
-                self.event(Event::Answered(ask, none), scratch, now);
+                self.banned = Some(ask);
+                self.link.ask(ask, question);
+            }
+            Question::Register { address, iq, .. }
+                if is_a_try(iq) && !self.shared.admits_registration(*address) =>
+            {
+                let later = StanzaError::new(Condition::ResourceConstraint)
+                    .with_type(ErrorType::Wait)
+                    .with_text(
+                        "too many registrations are tried from your network; try again in a minute",
+                    );
+                self.event(Event::Answered(ask, Answer::Refused(later)), scratch, now);
             }
             _ => self.link.ask(ask, question),
+        }
+    }
+
+    /// The answer as the machine may see it. Of an account that is banned it is as of one that is disabled: the login
+    /// fails, and neither that nor the salt tells a stranger why.
+    pub(super) fn withheld(&mut self, ask: AskId, answer: Answer) -> Answer {
+        if self.banned.take_if(|banned| *banned == ask).is_none() {
+            return answer;
+        }
+        match answer {
+            Answer::Credentials(Some(keys)) | Answer::Barred(keys, _) => {
+                Answer::Credentials(Some(Arc::new(keys.locked())))
+            }
+            other => other,
         }
     }
 
@@ -164,6 +189,11 @@ async fn verify(places: Arc<Semaphore>, credentials: Arc<Credentials>, password:
         right
     });
     derived.await.unwrap_or(false)
+}
+
+/// Whether a stranger wants something done, and does not only ask for the form.
+fn is_a_try(iq: &[u8]) -> bool {
+    parse_rec(iq).is_none_or(|rec| rec.stanza_type != StanzaType::Get)
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rookery_control::networks;
 use rookery_session::carrier::{
     AskId, Delivered, Full, Question, Receipt, RoutersRef, ShardId, Sink, ToShard,
 };
@@ -57,12 +59,9 @@ impl ShardLink {
             | Question::Bind { account, .. }
             | Question::Enable { account, .. }
             | Question::Resume { account, .. } => self.shard_of(account),
-            // Whom it concerns is in the IQ, and any shard can look: by session, so that all share
-            // a flood.
-            Question::Register { .. } | Question::Admin(_) => {
-                let shards = u64::from(self.routers.shards().max(1));
-                ShardId((self.inbox.session().serial % shards) as u16)
-            }
+            Question::Register { address, .. } => shard_of_network(*address, self.routers.shards()),
+            // No session asks it; any shard can say so.
+            Question::Admin(_) => ShardId(0),
         };
         self.send(
             shard,
@@ -266,6 +265,13 @@ impl ShardLink {
     }
 }
 
+/// The shard that decides about the strangers of a network. All of them come to the same one, on whatever node and
+/// however many connections, so what it counts of the network (its captchas) holds over the whole cluster.
+fn shard_of_network(address: IpAddr, shards: u16) -> ShardId {
+    let [_, prefix] = networks(address);
+    ShardId::of(&prefix.to_string(), shards)
+}
+
 /// An actor that ends without its machine's word (a panic, a thread that stops) must not leave a
 /// session behind.
 impl Drop for ShardLink {
@@ -278,5 +284,25 @@ impl Drop for ShardLink {
                 tracing::warn!(shard = shard.0, "shard was not told that a session ended");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_strangers_of_one_network_come_to_one_shard_and_networks_are_spread_over_all() {
+        let of = |address: &str| shard_of_network(address.parse().expect("an address"), 1_024);
+        for [one, other] in [
+            ["192.0.2.1", "::ffff:192.0.2.200"],
+            ["2001:db8:1:2::3", "2001:db8:1:ffff::1"],
+        ] {
+            assert_eq!(of(one), of(other), "{one} {other}");
+        }
+        let all: std::collections::BTreeSet<_> = (0..=255)
+            .map(|third| of(&format!("192.0.{third}.1")))
+            .collect();
+        assert!(all.len() > 200, "{} shards of 1,024", all.len());
     }
 }

@@ -45,6 +45,7 @@ impl SessionActor {
                 // Who carries frames between nodes keeps it.
                 ToSession::Remember(_) => {}
                 ToSession::Answer { ask, answer } => {
+                    let answer = self.withheld(ask, answer);
                     self.event(Event::Answered(ask, answer), scratch, now);
                 }
                 ToSession::Close(error) => self.event(Event::Kicked(error), scratch, now),

@@ -29,6 +29,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::guard::networks;
 use super::ledger::Ledger;
 use super::source::{Key, WindowKind, keys};
 use super::{
@@ -238,6 +239,23 @@ impl Registrations {
     /// Reservations that are not settled, of accounts that will await approval.
     pub(super) fn about_to_await(&self) -> usize {
         self.about_to_await
+    }
+
+    /// Those of them that come from this network.
+    pub(super) fn about_to_await_from(&self, network: IpNet) -> usize {
+        let unsettled = self.unsettled.iter().map(|(_, id)| id);
+        let grants = unsettled.filter_map(|id| self.grants.get(id));
+        let awaiting = grants.filter(|grant| grant.awaits.is_some());
+        awaiting
+            .filter(|grant| network.contains(&grant.address.to_canonical()))
+            .count()
+    }
+
+    /// The network that a reservation is for.
+    pub(super) fn network(&self, id: ReservationId) -> Option<IpNet> {
+        let grant = self.grants.get(&id)?;
+        let [_, network] = networks(grant.address);
+        Some(network)
     }
 
     /// Keeps the name that a reservation is for until it is settled.

@@ -1,7 +1,10 @@
 //! The parts of the state that operators watch: what was refused, and what has happened.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::awaiting::Awaiting;
+use super::guard::networks;
 use super::{
     BanTarget, Command, ControlState, EventKind, Events, Listing, NewEvent, Outcome, RefusalCause,
     RegistrationMode, ReservationId, Wanted, WindowKind,
@@ -37,8 +40,8 @@ impl ControlState {
         }
         // Who was invited needs no approval.
         let approval = policy.mode == RegistrationMode::Approval && invite.is_none();
-        let waiting = self.awaiting.len() + self.registrations.about_to_await();
-        if approval && waiting >= policy.awaiting_max() {
+        let is_listed = listing == Listing::Allowed;
+        if approval && self.queue_is_full(*address, is_listed, policy.awaiting_max()) {
             return Outcome::Throttled {
                 window: WindowKind::Awaiting,
                 retry_after_ms: ASK_AGAIN_MS,
@@ -50,7 +53,7 @@ impl ControlState {
             address: *address,
             name,
             invite: *invite,
-            is_listed: listing == Listing::Allowed,
+            is_listed,
         };
         let outcome = self.reserve_place(&wanted, &policy);
         if let (Some(id), Some(forms)) = (outcome.reservation(), forms) {
@@ -66,6 +69,18 @@ impl ControlState {
             }
             outcome => outcome,
         }
+    }
+
+    /// Whether nobody more may come to await approval, or nobody more of that network.
+    fn queue_is_full(&self, address: IpAddr, is_listed: bool, awaiting_max: usize) -> bool {
+        let waiting = self.awaiting.len() + self.registrations.about_to_await();
+        if waiting >= awaiting_max || is_listed {
+            return waiting >= awaiting_max;
+        }
+        let [_, network] = networks(address);
+        let of_network =
+            self.awaiting.from(network) + self.registrations.about_to_await_from(network);
+        of_network >= Awaiting::share(awaiting_max)
     }
 
     fn look_who_fills(&mut self, block_ms: u64) {
@@ -84,6 +99,7 @@ impl ControlState {
 
     pub(super) fn commit(&mut self, reservation: ReservationId) -> Outcome {
         let awaits = self.registrations.awaits(reservation);
+        let from = self.registrations.network(reservation);
         let event = self.registrations.event(reservation).map(|event| {
             let detail = awaits.as_ref().map_or("", |_| "awaits approval");
             NewEvent {
@@ -94,7 +110,7 @@ impl ControlState {
         let outcome = self.registrations.commit(reservation);
         if let Some(account) = awaits.filter(|_| outcome == Outcome::Settled) {
             // It is counted as waiting from now on.
-            self.awaiting.join(account);
+            self.awaiting.join(account, from);
         }
         if let (Outcome::Settled, Some(event)) = (&outcome, event) {
             self.raise(event);

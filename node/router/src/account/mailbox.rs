@@ -6,9 +6,11 @@
 //! ```
 //!
 //! The copy comes from the mailbox, so that nobody learns who reads it, and what its delivery ends in goes to the
-//! mailbox again, where errors end. A message that has been forwarded is not forwarded again, so there are no loops,
-//! and of one mailbox so many are forwarded a minute.
+//! mailbox again, where errors end. A message that has been forwarded is not forwarded again, so there are no loops.
+//! Of one mailbox so many are forwarded a minute, and of one sender so many an hour: whoever wants a complaint to be
+//! lost cannot use up what is forwarded, nor can he fill the operators' screens.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -63,7 +65,7 @@ pub(crate) fn forward(
         return Mailed::Done;
     };
     let now = turn.now;
-    if !turn.out.mailbox_pace.may(now) {
+    if !turn.out.mailbox_pace.may(from, now) {
         return Mailed::TooMany;
     }
     let mailbox = Arc::new(to.to_bare());
@@ -100,16 +102,28 @@ fn copy(message: &Element, from: &Jid, mailbox: &Jid, to: &Jid, body: &str) -> E
 pub(crate) struct MailboxPace {
     minute: u64,
     count: u32,
+    hour: u64,
+    /// Who has written in the hour that runs, and how much of it was forwarded: no more than all minutes let through.
+    senders: BTreeMap<Box<str>, u32>,
 }
 
 impl MailboxPace {
-    fn may(&mut self, now: Timestamp) -> bool {
-        let minute = now.as_millis() / MINUTE_MS;
+    fn may(&mut self, from: &Jid, now: Timestamp) -> bool {
+        let (minute, hour) = (now.as_millis() / MINUTE_MS, now.as_millis() / HOUR_MS);
         if minute != self.minute {
-            *self = Self { minute, count: 0 };
+            (self.minute, self.count) = (minute, 0);
         }
+        if hour != self.hour {
+            self.hour = hour;
+            self.senders.clear();
+        }
+        let sent = self.senders.get(from.bare_str()).copied().unwrap_or(0);
+        if sent >= MESSAGES_OF_SENDER_PER_HOUR || self.count >= MESSAGES_PER_MINUTE {
+            return false;
+        }
+        self.senders.insert(from.bare_str().into(), sent + 1);
         self.count += 1;
-        self.count <= MESSAGES_PER_MINUTE
+        true
     }
 }
 
@@ -119,4 +133,33 @@ const BODY_BYTES_MAX: usize = 65_536;
 /// Messages that a shard forwards in a minute: more than people can read.
 const MESSAGES_PER_MINUTE: u32 = 30;
 
+/// Messages of one account that a shard forwards in an hour: a complaint and what belongs to it, also if it is written
+/// in many short lines.
+const MESSAGES_OF_SENDER_PER_HOUR: u32 = 12;
+
 const MINUTE_MS: u64 = 60_000;
+
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_sender_uses_up_nobodys_share_and_what_is_remembered_is_bounded() {
+        let mut pace = MailboxPace::default();
+        let jid = |name: &str| Jid::parse(&format!("{name}@a.example/x")).expect("a JID");
+        let passed = (0..100).filter(|_| pace.may(&jid("tybalt"), Timestamp(0)));
+        assert_eq!(passed.count(), MESSAGES_OF_SENDER_PER_HOUR as usize);
+        assert!(pace.may(&jid("juliet"), Timestamp(0)), "of somebody else");
+        assert!(!pace.may(&jid("tybalt"), Timestamp(HOUR_MS - 1)));
+        assert!(pace.may(&jid("tybalt"), Timestamp(HOUR_MS)));
+        for minute in 60..120 {
+            for number in 0..100 {
+                let guest = jid(&format!("guest{minute}-{number}"));
+                pace.may(&guest, Timestamp(minute * MINUTE_MS));
+            }
+        }
+        assert!(pace.senders.len() <= 60 * MESSAGES_PER_MINUTE as usize);
+    }
+}

@@ -3,6 +3,7 @@
 //! | | awaits approval | leaves |
 //! |---|---|---|
 //! | login with the right password | refused, and told why | refused, and told why |
+//! | the same where it is disabled too | as for every wrong password | as for every wrong password |
 //! | with a wrong one | as for every wrong password | as for every wrong password |
 //! | message, IQ | `service-unavailable`, nothing is kept | `service-unavailable`, nothing is kept |
 //! | subscriptions of others | as for a name that does not exist | handled, so that rosters agree if it is restored |
@@ -28,11 +29,12 @@ use super::{Account, absent};
 use crate::shard::{Reply, Request, Turn};
 
 impl Account {
-    /// What a login is answered. An account that an operator has disabled looks like none; of one that is not in use
-    /// whoever knows the password is told why.
+    /// What a login is answered. An account that an operator has disabled looks as it did, and takes no password; of
+    /// one that is not in use whoever knows the password is told why.
     pub(super) fn credentials(&self) -> Answer {
         if !self.record.enabled {
-            return Answer::Credentials(None);
+            let locked = self.record.credentials.locked();
+            return Answer::Credentials(Some(Arc::new(locked)));
         }
         let keys = Arc::new(self.record.credentials.clone());
         match self.record.standing {

@@ -8,7 +8,7 @@
 //!
 //! The session keeps the token and sends it along (`rookery_session`, `phase::preauth`), so a shard remembers nothing
 //! of it: whichever is asked next finds it in the question. A use is taken with the place in the throttle and settled
-//! with it. What a user has made is worth nothing once that account is gone, disabled or banned.
+//! with it. What a user has made is worth nothing once that account is removed, disabled or banned.
 
 use std::net::IpAddr;
 
@@ -17,6 +17,7 @@ use rookery_control::{
 };
 use rookery_session::carrier::ShownToken;
 use rookery_store::account::Found;
+use rookery_store::standing::Standing;
 use rookery_xmpp::jid::Jid;
 
 use super::{Info, Module, Status};
@@ -95,7 +96,11 @@ fn with_inviter(turn: &mut Turn<'_>, terms: InviteTerms, then: Then<InviteTerms>
         return then(turn, Ok(terms));
     };
     turn.request_free(Request::Load(by), move |turn, reply| match reply {
-        Reply::Loaded(Found::Account(stored)) if stored.record.enabled => then(turn, Ok(terms)),
+        Reply::Loaded(Found::Account(stored))
+            if stored.record.enabled && stored.record.standing == Standing::Member =>
+        {
+            then(turn, Ok(terms));
+        }
         Reply::Loaded(_) => then(turn, Err(InviteRefused::Unknown.into())),
         _ => then(turn, Err(UNAVAILABLE)),
     });

@@ -13,7 +13,7 @@
 use rookery_control::{EventKind, NewEvent};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
-use rookery_xmpp::jid::Jid;
+use rookery_xmpp::jid::{Jid, is_readable};
 use rookery_xmpp::ns;
 
 use super::{Info, Module, Place, Status};
@@ -90,12 +90,15 @@ fn report(item: &Element) -> Option<Report> {
     })
 }
 
-/// A text on one line, in which nothing moves a terminal's cursor.
+/// A text on one line, in which nothing moves a terminal's cursor or turns the line around.
 fn one_line(text: &str) -> String {
     let words = text.split_whitespace();
     let words: Vec<_> = words.collect();
     let line = words.join(" ");
-    line.chars().filter(|c| !c.is_control()).collect()
+    let shown = line.chars().take(NewEvent::DETAIL_BYTES_MAX);
+    shown
+        .filter(|c| is_readable(c.encode_utf8(&mut [0; 4])))
+        .collect()
 }
 
 /// Tells the operators, as far as the account may.
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_report_says_for_what_and_whom_and_what_the_user_says() {
-        let text = "Never  came\n\u{9b}trouble";
+        let text = "Never  came\n\u{9b}\u{202e}trouble";
         let report = Element::new("report", ns::REPORTING)
             .with_attr("reason", "urn:xmpp:reporting:spam")
             .with_child(Element::new("stanza-id", ns::STANZA_IDS))

@@ -105,7 +105,11 @@ fn asker(has_address: bool) -> &'static str {
 fn count_refused(account: &Jid, error: &StoreError, by: &'static str) {
     if error.is_about_name() {
         counter!(NAMES_REFUSED, "cause" => error.kind(), "by" => by).increment(1);
-        tracing::info!(%account, %error, by, "account refused by its name");
+        // Strangers try names all day.
+        match by {
+            "stranger" => tracing::debug!(%account, %error, by, "account refused by its name"),
+            _ => tracing::info!(%account, %error, by, "account refused by its name"),
+        }
     }
 }
 

@@ -57,6 +57,22 @@ impl World {
         }
     }
 
+    /// What somebody who has just connected is answered to an IQ of this type with these fields.
+    pub(crate) fn registration(&mut self, kind: &str, fields: &str) -> String {
+        let iq = format!(
+            "<iq type='{kind}' id='r'><query xmlns='jabber:iq:register'>{fields}</query></iq>"
+        );
+        let stranger = self.stranger();
+        let answer = self.registers(&stranger, &iq);
+        String::from_utf8_lossy(&answer.to_bytes()).into_owned()
+    }
+
+    /// Makes an account as a stranger.
+    pub(crate) fn register(&mut self, name: &str, password: &str) -> String {
+        let fields = format!("<username>{name}</username><password>{password}</password>");
+        self.registration("set", &fields)
+    }
+
     /// Carries out what is neither the store's nor a session's.
     pub(super) fn perform_registration(&mut self, request: Request) -> Reply {
         match request {

@@ -32,7 +32,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use domain::prepare_domain;
 pub(crate) use precis::prepare_opaque;
-pub use precis::{prepare_local, prepare_resource};
+pub use precis::{is_readable, prepare_local, prepare_resource};
 pub use skeleton::{SKELETON_GROWTH_MAX, SKELETON_VERSION, skeleton, words};
 pub use split::{bare_of, is_prepared};
 

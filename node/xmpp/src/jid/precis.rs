@@ -53,6 +53,12 @@ pub fn prepare_resource(resource: &str) -> Result<Cow<'_, str>, JidError> {
     }
 }
 
+/// Whether people can read all of a text, which is in the FreeformClass of RFC 8264 4.3: no controls, and nothing that
+/// cannot be seen, such as the signs that turn a line's direction around.
+pub fn is_readable(text: &str) -> bool {
+    prepare_opaque(text).is_some()
+}
+
 /// Prepares an OpaqueString (RFC 8265 4.2.3): any space becomes U+0020, NFC, no controls. `None`
 /// when it is empty or holds what is not allowed.
 pub(crate) fn prepare_opaque(text: &str) -> Option<Cow<'_, str>> {

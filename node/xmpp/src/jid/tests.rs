@@ -234,3 +234,21 @@ proptest! {
         prop_assert_eq!(Jid::parse(&text), long);
     }
 }
+
+#[test]
+fn a_text_is_readable_if_nothing_in_it_is_hidden() {
+    for text in ["plain", "ü@exämple.org", "日本語", "שלום", "a b"] {
+        assert!(is_readable(text), "{text}");
+    }
+    for text in [
+        "",
+        "a\u{202e}b",
+        "a\u{2066}",
+        "\u{200b}x",
+        "\u{feff}",
+        "a\nb",
+        "\u{9b}",
+    ] {
+        assert!(!is_readable(text), "{text:?}");
+    }
+}

@@ -137,6 +137,22 @@ impl Credentials {
     pub fn verify_password(&self, password: &str) -> bool {
         self.sha256.verify_password(password)
     }
+
+    /// What is shown of an account that nobody may use: its salts and rounds, as ever, and keys that no password fits.
+    /// A decoy's would be others, and so tell whoever has asked before that something has happened to the account.
+    #[must_use]
+    pub fn locked(&self) -> Self {
+        let lock = |keys: &ScramKeys| ScramKeys {
+            stored_key: keys.hash.hmac(&keys.stored_key, b"locked"),
+            server_key: keys.hash.hmac(&keys.server_key, b"locked"),
+            ..keys.clone()
+        };
+        Self {
+            sha1: lock(&self.sha1),
+            sha256: lock(&self.sha256),
+            sha512: lock(&self.sha512),
+        }
+    }
 }
 
 /// Shows the parameters, never the keys.

@@ -96,3 +96,15 @@ fn debug_output_shows_no_key() {
     );
     assert!(!format!("{credentials:?}").contains("key"));
 }
+
+#[test]
+fn keys_that_are_locked_look_as_before_and_fit_no_password() {
+    let keys = Credentials::derive("pencil", b"salt", 5).unwrap();
+    let locked = keys.locked();
+    for hash in [Hash::Sha1, Hash::Sha256, Hash::Sha512] {
+        let (keys, locked) = (keys.keys(hash), locked.keys(hash));
+        assert_eq!((&locked.salt, locked.iterations), (&keys.salt, 5));
+        assert_eq!(locked.stored_key.len(), keys.stored_key.len());
+        assert!(keys.verify_password("pencil") && !locked.verify_password("pencil"));
+    }
+}

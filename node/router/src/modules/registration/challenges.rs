@@ -7,15 +7,17 @@
 //!    replaces it      └─ wrong, up to three times; then gone, as after its time
 //! ```
 //!
-//! All registrations of a host are decided by one shard, which keeps its challenges in memory: so each is for one
-//! stream and makes one account at most, whatever nodes that stream and its rivals are connected to. Where the shard
-//! moves to another node they are forgotten, with the counts of networks: who was filling in a form is told to ask for
-//! it again.
+//! All registrations of a network (IPv4 /24, IPv6 /48) are decided by one shard, which keeps their challenges in
+//! memory: so each is for one stream and makes one account at most, and what a network was asked and got wrong is
+//! counted over all nodes. Where the shard moves to another node they are forgotten, with the counts: who was filling
+//! in a form is told to ask for it again.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
+use rookery_control::networks;
 use rookery_session::carrier::SessionId;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
@@ -41,9 +43,9 @@ pub(crate) struct Challenges {
     all: BTreeMap<u64, Challenge>,
     /// Which one each stream was asked last.
     of_stream: BTreeMap<SessionId, u64>,
-    networks: BTreeMap<IpAddr, Network>,
+    networks: BTreeMap<IpNet, Network>,
     /// The networks in the order in which they were counted first.
-    counted: VecDeque<IpAddr>,
+    counted: VecDeque<IpNet>,
     last: u64,
 }
 
@@ -135,7 +137,10 @@ impl Challenges {
         now: Timestamp,
         entropy: &mut dyn Entropy,
     ) -> Result<Asked, Unsolved> {
-        self.network(address, now, options)?.asked += 1;
+        let network = self.network(address, now);
+        network.may_answer(options, now)?;
+        network.may_ask(options, now)?;
+        network.asked += 1;
         self.make_room(now);
         if let Some(before) = self.of_stream.get(&stream).copied() {
             self.forget(before);
@@ -178,6 +183,7 @@ impl Challenges {
         now: Timestamp,
     ) -> Result<Solved, Unsolved> {
         let id = answered.id.ok_or(Unsolved::Missing)?;
+        self.network(address, now).may_answer(options, now)?;
         let number = *self.of_stream.get(&stream).ok_or(Unsolved::Unknown)?;
         let challenge = self.all.get_mut(&number).ok_or(Unsolved::Unknown)?;
         if challenge.id != id || challenge.until <= now || challenge.state == State::InUse {
@@ -195,7 +201,7 @@ impl Challenges {
         if challenge.wrong >= WRONG_MAX {
             self.forget(number);
         }
-        self.network(address, now, options)?.wrong += 1;
+        self.network(address, now).wrong += 1;
         Err(Unsolved::Wrong)
     }
 
@@ -236,36 +242,46 @@ impl Challenges {
         }
     }
 
-    /// The counts of an address's network, if it may go on.
-    fn network(
-        &mut self,
-        address: IpAddr,
-        now: Timestamp,
-        options: &CaptchaOptions,
-    ) -> Result<&mut Network, Unsolved> {
-        let key = network_of(address);
+    /// The counts of an address's network.
+    fn network(&mut self, address: IpAddr, now: Timestamp) -> &mut Network {
+        let [_, key] = networks(address);
+        let room = NETWORKS_MAX - usize::from(!self.networks.contains_key(&key));
         while let Some(first) = self.counted.front()
-            && (self.networks[first].since.plus(HOUR) <= now || self.counted.len() >= NETWORKS_MAX)
+            && (self.networks[first].since.plus(HOUR) <= now || self.counted.len() > room)
         {
             self.networks.remove(first);
             self.counted.pop_front();
         }
         let counted = &mut self.counted;
-        let network = self.networks.entry(key).or_insert_with(|| {
+        self.networks.entry(key).or_insert_with(|| {
             counted.push_back(key);
             Network {
                 since: now,
                 asked: 0,
                 wrong: 0,
             }
-        });
-        if network.asked < options.asked_per_hour_max && network.wrong < options.wrong_per_hour_max
-        {
-            return Ok(network);
-        }
-        let left = network.since.plus(HOUR).since(now).as_secs();
+        })
+    }
+}
+
+impl Network {
+    /// Whether it gets another challenge, as far as it was asked.
+    fn may_ask(&self, options: &CaptchaOptions, now: Timestamp) -> Result<(), Unsolved> {
+        self.unless(self.asked >= options.asked_per_hour_max, now)
+    }
+
+    /// Whether another answer is judged: else whoever was asked on many streams could go on guessing.
+    fn may_answer(&self, options: &CaptchaOptions, now: Timestamp) -> Result<(), Unsolved> {
+        self.unless(self.wrong >= options.wrong_per_hour_max, now)
+    }
+
+    fn unless(&self, is_over: bool, now: Timestamp) -> Result<(), Unsolved> {
+        let left = self.since.plus(HOUR).since(now).as_secs();
         let minutes = left.div_ceil(60).max(1);
-        Err(Unsolved::TooMany { minutes })
+        match is_over {
+            true => Err(Unsolved::TooMany { minutes }),
+            false => Ok(()),
+        }
     }
 }
 
@@ -283,14 +299,6 @@ impl Challenge {
                 .is_some_and(|given| question.is_answered_by(given))
         };
         self.text.as_ref().is_some_and(read) || self.question.as_ref().is_some_and(said)
-    }
-}
-
-/// The IPv4 /24 or IPv6 /48, by its first address.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (!0 << 8)).into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 80)).into(),
     }
 }
 
@@ -473,6 +481,29 @@ mod tests {
             world.ask_from(9, [192, 0, 2, 7]),
             Err(Unsolved::TooMany { minutes })
         );
+    }
+
+    #[test]
+    fn who_was_asked_on_many_streams_is_not_wrong_more_often_for_it() {
+        let mut world = World::new();
+        (
+            world.options.asked_per_hour_max,
+            world.options.wrong_per_hour_max,
+        ) = (6, 4);
+        let asked: Vec<_> = (0..6).map(|serial| world.ask(serial)).collect();
+        for serial in 0..4 {
+            let answer = world.say(serial, &asked[serial as usize].id, "6");
+            assert_eq!(
+                answer,
+                Err(Unsolved::Wrong),
+                "also where nothing more is asked"
+            );
+        }
+        let minutes = 60;
+        for answer in ["6", "5"] {
+            let told = world.say(5, &asked[5].id, answer);
+            assert_eq!(told, Err(Unsolved::TooMany { minutes }), "{answer}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
 use rookery_xmpp::element::Element;
-use rookery_xmpp::jid::prepare_domain;
+use rookery_xmpp::jid::{is_readable, prepare_domain};
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
@@ -41,6 +41,10 @@ impl Submission {
         let form = form.transpose().map_err(|error| {
             StanzaError::new(Condition::BadRequest).with_text(error.to_string())
         })?;
+        if form.as_ref().is_some_and(|form| !is_submission(form)) {
+            let error = StanzaError::new(Condition::BadRequest);
+            return Err(error.with_text("this is no submission of a form for registration"));
+        }
         let mut submission = Self {
             username: String::new(),
             password: String::new(),
@@ -102,6 +106,12 @@ impl Submission {
     }
 }
 
+/// Whether a form is filled in (XEP-0004 3.1), and not broken off, and for what this file is about (XEP-0068).
+fn is_submission(form: &DataForm) -> bool {
+    let is_ours = |form_type: &str| form_type.starts_with(ns::REGISTER);
+    form.kind == FormKind::Submit && form.form_type().is_none_or(is_ours)
+}
+
 fn missing(field: &FormField) -> StanzaError {
     unacceptable(&format!("the field \"{}\" is required", field.label()))
 }
@@ -113,7 +123,8 @@ fn accepted(field: &FormField, value: String) -> Result<String, StanzaError> {
     if value.chars().count() > field.max as usize {
         return refuse(&format!("has more than {} characters", field.max));
     }
-    if value.chars().any(char::is_control) {
+    // An operator reads it in a terminal: nothing that cannot be seen, or turns the line around.
+    if !is_readable(&value) {
         return refuse("has characters that cannot be kept");
     }
     match field.kind {
@@ -274,6 +285,38 @@ mod tests {
     }
 
     #[test]
+    fn a_form_that_was_broken_off_or_is_for_something_else_makes_no_account() {
+        let read = |kind, form_type: Option<&str>| {
+            let mut form = DataForm::new(kind);
+            if let Some(form_type) = form_type {
+                form = form.with_form_type(form_type);
+            }
+            let form = form
+                .with_field(Field::submitted("username", "bill"))
+                .with_field(Field::submitted("password", "Calliope"));
+            let query = Element::new("query", ns::REGISTER).with_child(form.to_element());
+            Submission::read(&query).map(drop)
+        };
+        assert_eq!(read(FormKind::Submit, Some(ns::REGISTER)), Ok(()));
+        assert_eq!(
+            read(FormKind::Submit, None),
+            Ok(()),
+            "some clients say none"
+        );
+        for (kind, form_type) in [
+            (FormKind::Cancel, Some(ns::REGISTER)),
+            (FormKind::Form, Some(ns::REGISTER)),
+            (
+                FormKind::Submit,
+                Some("http://jabber.org/protocol/muc#roomconfig"),
+            ),
+        ] {
+            let refused = read(kind, form_type).expect_err("refused");
+            assert_eq!(refused.condition, Condition::BadRequest, "{kind:?}");
+        }
+    }
+
+    #[test]
     fn an_empty_password_is_refused() {
         let query = Element::new("query", ns::REGISTER)
             .with_child(Element::new("username", ns::REGISTER).with_text("bill"))
@@ -358,6 +401,8 @@ mod tests {
             (of(Kind::Boolean), "perhaps"),
             (language, "fr"),
             (of(Kind::Text), "two\nlines"),
+            (of(Kind::Text), "gro.elpmaxe\u{202e}"),
+            (of(Kind::Email), "a\u{2066}@example.org"),
         ];
         for (field, value) in right {
             let answer = told(&with(vec![field]), &[("f", value)]);

@@ -38,7 +38,7 @@ use super::super::{invites, preauth};
 use super::challenges::{Asked, Solved};
 use super::form::{Submission, blank, redirect};
 use super::refusal::{Refusal, UNAVAILABLE, unacceptable};
-use super::{Making, checks, creation, derivation};
+use super::{Making, checks, creation, derivation, removal};
 use crate::account::STANDING;
 use crate::shard::{Reply, Request, Turn};
 
@@ -138,7 +138,7 @@ pub(crate) fn answer(turn: &mut Turn<'_>, from: SinkRef, ask: AskId, question: Q
     let query = element.child("query", ns::REGISTER);
     match (element.attr("type"), query) {
         (Some("get"), Some(_)) => ask_for_fields(turn, applicant, element.attr("id")),
-        (Some("set"), Some(query)) if query.child("remove", ns::REGISTER).is_some() => {
+        (Some("set"), Some(query)) if removal::is_wanted(query) => {
             // XEP-0077 3.2: who is not there cannot be removed.
             let error = StanzaError::new(Condition::UnexpectedRequest);
             applicant.refuse(turn, &Refusal::form(error));
