@@ -163,12 +163,23 @@ impl Worker {
         items: impl IntoIterator<Item = T>,
         mut step: impl FnMut(T) -> F,
     ) -> Vec<F::Output> {
+        self.paced_at(self.connect_rate, items, |item, _| step(item))
+            .await
+    }
+
+    /// The same at another rate, in steps a second; `step` is told when it was due.
+    pub(crate) async fn paced_at<T, F: Future>(
+        &self,
+        rate: f64,
+        items: impl IntoIterator<Item = T>,
+        mut step: impl FnMut(T, Instant) -> F,
+    ) -> Vec<F::Output> {
         let began = Instant::now();
-        let interval = Duration::from_secs_f64(1.0 / self.connect_rate);
+        let interval = Duration::from_secs_f64(1.0 / rate.max(0.1));
         let mut done = 0;
         let waiting = items.into_iter().enumerate().map(|(n, item)| {
             let turn = began + interval.mul_f64(n as f64);
-            let work = step(item);
+            let work = step(item, turn);
             async move {
                 sleep_until(turn).await;
                 (n, work.await)
