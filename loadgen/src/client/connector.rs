@@ -5,6 +5,7 @@
 //!                          └──► stream ─► XEP-0077
 //! ```
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use base64::Engine;
@@ -192,7 +193,15 @@ impl Connector {
 
     /// Connects to a port with STARTTLS, begins a stream, and goes no further.
     pub(crate) async fn knock(&self, ordinal: u32) -> Result<Knocked, ClientError> {
-        let mut tcp = self.connect(ordinal).await?;
+        let mut tcp = match self.connect(ordinal).await {
+            // The server's kernel has let it in and the server has not, before this side looked.
+            Err(ClientError::Connect { reason, .. } | ClientError::Io(reason))
+                if reason.kind() == ErrorKind::ConnectionReset =>
+            {
+                return Ok(Knocked::Refused);
+            }
+            connected => connected?,
+        };
         // Whoever was refused hears of it here, or below.
         if tcp.write_all(self.header().as_bytes()).await.is_err() {
             return Ok(Knocked::Refused);
@@ -210,7 +219,10 @@ impl Connector {
         match self.networks {
             Some(networks) => networks.address(ordinal).into(),
             // To itself, a machine comes from where it goes to.
-            None => self.sources.pick(ordinal, target).unwrap_or(target.ip()),
+            None => self
+                .sources
+                .pick(ordinal, target)
+                .unwrap_or_else(|| target.ip()),
         }
     }
 
