@@ -220,6 +220,30 @@ impl Worker {
             .await
     }
 
+    /// The same, with the first account in the place of every pair's sender: each of its sessions has a resource of its
+    /// own.
+    pub(crate) async fn pairs_of_one_sender(
+        &self,
+        accounts: Vec<u32>,
+    ) -> Result<Vec<Session>, ClientError> {
+        let used = accounts.iter().copied().filter(|account| account % 2 == 1);
+        // More than one worker may make it: to one of them it exists already.
+        self.prepare(std::iter::once(0).chain(used).collect())
+            .await?;
+        let connector = &self.connector;
+        let open = self.paced(accounts, |account| async move {
+            let place = connector.place_in_pair(account);
+            match account % 2 {
+                0 => {
+                    let resource = format!("{RESOURCE}{account}");
+                    connector.login(0, place, &resource).await
+                }
+                _ => connector.login(account, place, RESOURCE).await,
+            }
+        });
+        open.await.into_iter().collect()
+    }
+
     async fn sessions_at(
         &self,
         accounts: Vec<u32>,

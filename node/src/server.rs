@@ -15,6 +15,7 @@ use rookery_connection::StartError as Connection;
 use rookery_proto::admin::Listener;
 use rookery_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use metrics::gauge;
 use tracing::{info, warn};
 
 use crate::admin::{AdminPort, AdminPortError, Shards};
@@ -372,6 +373,8 @@ fn take_measure_of_machine(ceilings: &Ceilings) -> Result<(), StartError> {
     }
     let memory = MachineMemory::read();
     let (expected, there) = (ceilings.expected_bytes(), memory.map(|memory| memory.bytes));
+    gauge!("rookery_connections_max").set(connections_max as f64);
+    gauge!("rookery_memory_expected_bytes").set(expected as f64);
     info!(
         connections_max,
         files = needed,

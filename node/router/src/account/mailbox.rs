@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use metrics::counter;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
@@ -64,8 +65,10 @@ pub(crate) fn forward(
     };
     let now = turn.now;
     if !turn.out.mailbox_pace.may(now) {
+        counter!(MESSAGES, "result" => "too_many").increment(1);
         return Mailed::TooMany;
     }
+    counter!(MESSAGES, "result" => "forwarded").increment(1);
     let mailbox = Arc::new(to.to_bare());
     for recipient in recipients {
         let id = turn.entropy.token();
@@ -120,3 +123,6 @@ const BODY_BYTES_MAX: usize = 65_536;
 const MESSAGES_PER_MINUTE: u32 = 30;
 
 const MINUTE_MS: u64 = 60_000;
+
+/// Messages to mailboxes and hosts.
+const MESSAGES: &str = "rookery_contact_messages_total";
