@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
+use metrics::gauge;
 use rookery_connection::StartError as Connection;
 use rookery_proto::admin::Listener;
 use rookery_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use metrics::gauge;
 use tracing::{info, warn};
 
 use crate::admin::{AdminPort, AdminPortError, Shards};
