@@ -107,9 +107,13 @@ impl<'a> Stage<'a> {
 
     /// `rookery admin registration …` at a node.
     pub(crate) fn registration(&self, name: &str, words: &[&str]) -> Result<()> {
+        self.admin(name, &[&["registration"], words].concat())
+    }
+
+    /// `rookery admin …` at a node.
+    pub(crate) fn admin(&self, name: &str, words: &[&str]) -> Result<()> {
         let node = &self.cluster.nodes[self.cluster.find(name)?];
-        let words = [&["registration"], words].concat();
-        node.admin(&self.cluster.settings, &words).map(drop)
+        node.admin(&self.cluster.settings, words).map(drop)
     }
 
     /// Starts all connection nodes again, with these options as well.
