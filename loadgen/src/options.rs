@@ -8,7 +8,9 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::{Connector, Mechanism, SaltedPasswords, Sources, TlsMode, tls_connector};
+use crate::client::{HOSTS_MAX, NETWORKS_MAX, Networks};
 use crate::measure::process::{behind, exists};
+use crate::workload::{funnel, knock};
 use crate::workload::{idle, login, messages, mix, offline, presence, register, relay, storm};
 
 /// Load generator for any XMPP server. It checks everything it receives: exit status 0 means that
@@ -45,6 +47,10 @@ pub(crate) enum Command {
     Storm(storm::Storm),
     /// `messages` against a bare TLS relay (benches): what the network alone costs.
     Relay(relay::Relay),
+    /// Strangers of many networks register at a rate: exactly as many as the limits allow may succeed.
+    Funnel(funnel::Funnel),
+    /// Somebody connects at a rate and goes no further.
+    Knock(knock::Knock),
 }
 
 impl Command {
@@ -60,6 +66,8 @@ impl Command {
             Self::Offline(it) => &it.common,
             Self::Relay(it) => &it.common,
             Self::Storm(it) => &it.common,
+            Self::Funnel(it) => &it.common,
+            Self::Knock(it) => &it.common,
         }
     }
 
@@ -75,6 +83,8 @@ impl Command {
             Self::Offline(_) => "offline",
             Self::Relay(_) => "relay",
             Self::Storm(_) => "storm",
+            Self::Funnel(_) => "funnel",
+            Self::Knock(_) => "knock",
         }
     }
 }
@@ -136,6 +146,14 @@ pub(crate) struct Common {
     /// Connect from the 254 addresses of this /24 in turn, as in 127.0.9. They must be this machine's own.
     #[arg(long, value_name = "A.B.C", value_parser = prefix_24)]
     source_prefix: Option<[u8; 3]>,
+    /// Say in a PROXY header that clients come from so many IPv4 /24 in turn (10.0.0.0, 10.0.1.0 …), as a load balancer
+    /// does. The server must trust this machine: connection.proxy_trusted.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=i64::from(NETWORKS_MAX)))]
+    networks: Option<u32>,
+    /// Addresses in each of --networks, in turn.
+    #[arg(long, default_value_t = HOSTS_MAX, value_name = "COUNT",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(HOSTS_MAX)))]
+    network_hosts: u32,
     /// Processes to share the sessions; one process may be limited to 20,000 sockets.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) processes: u32,
@@ -177,6 +195,10 @@ impl Common {
                 None if self.sources > 1 => Sources::Loopback(self.sources),
                 None => Sources::Any,
             },
+            networks: self.networks.map(|count| Networks {
+                count,
+                hosts: self.network_hosts,
+            }),
             tls: tls_connector(self.insecure, &self.ca, self.tls == TlsMode::Direct)?,
             salted: SaltedPasswords::default(),
         })

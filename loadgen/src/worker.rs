@@ -163,12 +163,23 @@ impl Worker {
         items: impl IntoIterator<Item = T>,
         mut step: impl FnMut(T) -> F,
     ) -> Vec<F::Output> {
+        self.paced_at(self.connect_rate, items, |item, _| step(item))
+            .await
+    }
+
+    /// The same at another rate, in steps a second; `step` is told when it was due.
+    pub(crate) async fn paced_at<T, F: Future>(
+        &self,
+        rate: f64,
+        items: impl IntoIterator<Item = T>,
+        mut step: impl FnMut(T, Instant) -> F,
+    ) -> Vec<F::Output> {
         let began = Instant::now();
-        let interval = Duration::from_secs_f64(1.0 / self.connect_rate);
+        let interval = Duration::from_secs_f64(1.0 / rate.max(0.1));
         let mut done = 0;
         let waiting = items.into_iter().enumerate().map(|(n, item)| {
             let turn = began + interval.mul_f64(n as f64);
-            let work = step(item);
+            let work = step(item, turn);
             async move {
                 sleep_until(turn).await;
                 (n, work.await)
@@ -207,6 +218,30 @@ impl Worker {
     pub(crate) async fn pairs(&self, accounts: Vec<u32>) -> Result<Vec<Session>, ClientError> {
         self.sessions_at(accounts, |account| self.connector.place_in_pair(account))
             .await
+    }
+
+    /// The same, with the first account in the place of every pair's sender: each of its sessions has a resource of its
+    /// own.
+    pub(crate) async fn pairs_of_one_sender(
+        &self,
+        accounts: Vec<u32>,
+    ) -> Result<Vec<Session>, ClientError> {
+        let used = accounts.iter().copied().filter(|account| account % 2 == 1);
+        // More than one worker may make it: to one of them it exists already.
+        self.prepare(std::iter::once(0).chain(used).collect())
+            .await?;
+        let connector = &self.connector;
+        let open = self.paced(accounts, |account| async move {
+            let place = connector.place_in_pair(account);
+            match account % 2 {
+                0 => {
+                    let resource = format!("{RESOURCE}{account}");
+                    connector.login(0, place, &resource).await
+                }
+                _ => connector.login(account, place, RESOURCE).await,
+            }
+        });
+        open.await.into_iter().collect()
     }
 
     async fn sessions_at(

@@ -1,7 +1,9 @@
 //! The workloads, one file each. A workload sets up, says `ready`, says `begin` and `end` around
 //! what is to be measured, and returns its [`Outcome`].
 
+pub(crate) mod funnel;
 pub(crate) mod idle;
+pub(crate) mod knock;
 pub(crate) mod login;
 pub(crate) mod messages;
 pub(crate) mod mix;
@@ -30,5 +32,7 @@ pub(crate) async fn run(worker: &Rc<Worker>, command: &Command) -> anyhow::Resul
         Command::Offline(it) => it.run(worker).await,
         Command::Relay(it) => it.run(worker).await,
         Command::Storm(it) => it.run(worker).await,
+        Command::Funnel(it) => it.run(worker).await,
+        Command::Knock(it) => it.run(worker).await,
     }
 }

@@ -146,6 +146,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "messages and webhooks that told watchers what happened, by way and whether they arrived",
     ),
     (
+        "rookery_contact_messages_total",
+        "messages to mailboxes as abuse@ and to hosts, by result: forwarded to contact.mailbox_jids, or too many came",
+    ),
+    (
         "rookery_captchas_total",
         "captchas of strangers who register, by event: asked, and solved; a wrong answer is a refused registration",
     ),
@@ -206,6 +210,14 @@ const COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     ("rookery_build_info", "1, with the version as a label"),
     ("rookery_connections", "clients' connections that are open"),
+    (
+        "rookery_connections_max",
+        "clients' connections that this node takes; its files may not suffice for them",
+    ),
+    (
+        "rookery_memory_expected_bytes",
+        "the memory that the node is expected to use once all connections are taken",
+    ),
     ("rookery_bans", "bans, by what they concern"),
     (
         "rookery_guard_blocks",

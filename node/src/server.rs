@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
+use metrics::gauge;
 use rookery_connection::StartError as Connection;
 use rookery_proto::admin::Listener;
 use rookery_store::Store;
@@ -372,6 +373,8 @@ fn take_measure_of_machine(ceilings: &Ceilings) -> Result<(), StartError> {
     }
     let memory = MachineMemory::read();
     let (expected, there) = (ceilings.expected_bytes(), memory.map(|memory| memory.bytes));
+    gauge!("rookery_connections_max").set(connections_max as f64);
+    gauge!("rookery_memory_expected_bytes").set(expected as f64);
     info!(
         connections_max,
         files = needed,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::cluster::{Cluster, Shape, make_empty};
 use super::load::{Load, Report};
 use super::namespace::Network;
-use super::node::{Place, Settings};
+use super::node::{Place, Role, Settings};
 use super::process::Life;
 use crate::cql::ring::Ring;
 
@@ -88,11 +88,16 @@ impl<'a> Stage<'a> {
     pub(crate) fn load(&mut self, words: &[&str]) -> Result<Load> {
         self.loads += 1;
         let folder = self.folder.join(format!("load{}", self.loads));
-        let prefix = format!("load{}-", self.loads);
+        let prefix = self.last_prefix();
         let words = [words, &["--register", "--prefix", &prefix]].concat();
         let mut load = Load::start(self.tools.loadgen, &folder, &self.cluster, &words)?;
         load.wait_until_measuring()?;
         Ok(load)
+    }
+
+    /// What the names of the accounts of the load that began last begin with.
+    pub(crate) fn last_prefix(&self) -> String {
+        format!("load{}-", self.loads)
     }
 
     /// A load from its beginning to its end.
@@ -102,9 +107,32 @@ impl<'a> Stage<'a> {
 
     /// `rookery admin registration …` at a node.
     pub(crate) fn registration(&self, name: &str, words: &[&str]) -> Result<()> {
+        self.admin(name, &[&["registration"], words].concat())
+    }
+
+    /// `rookery admin …` at a node.
+    pub(crate) fn admin(&self, name: &str, words: &[&str]) -> Result<()> {
         let node = &self.cluster.nodes[self.cluster.find(name)?];
-        let words = [&["registration"], words].concat();
-        node.admin(&self.cluster.settings, &words).map(drop)
+        node.admin(&self.cluster.settings, words).map(drop)
+    }
+
+    /// Starts all connection nodes again, with these options as well.
+    pub(crate) fn reconfigure_connections(&mut self, options: &[&str]) -> Result<()> {
+        let options = options.iter().map(ToString::to_string);
+        self.cluster.settings.options.extend(options);
+        let of = self.cluster.of(Role::Connection);
+        let names: Vec<String> = of.map(|node| node.name.clone()).collect();
+        for name in names {
+            self.process(&name)?.stop()?;
+            self.start_again(&name)?;
+        }
+        Ok(())
+    }
+
+    /// One more connection node on loopback.
+    pub(crate) fn add_connection(&mut self) -> Result<()> {
+        self.cluster.add(Role::Connection, Place::loopback())?;
+        self.cluster.wait_until_whole()
     }
 
     /// The network of its own.

@@ -5,11 +5,13 @@
 //!                          └──► stream ─► XEP-0077
 //! ```
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -17,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use super::error::ClientError;
 use super::framer::Framer;
 use super::managed::{NS, h_of};
+use super::networks::Networks;
 use super::scram::{Hash, SaltedPasswords, Scram};
 use super::session::{Resumable, STEP, Session, TlsWire};
 use super::stanza::{self, condition, contains, escape};
@@ -81,6 +84,14 @@ impl Sources {
     }
 }
 
+/// What became of somebody who connected and went no further.
+pub(crate) enum Knocked {
+    /// The server closed the connection without a word.
+    Refused,
+    /// The server answered; the connection stands.
+    Admitted(TcpStream),
+}
+
 /// What all clients of a process share.
 pub(crate) struct Connector {
     /// The addresses of the server's nodes; session n goes to target n modulo their number.
@@ -97,6 +108,8 @@ pub(crate) struct Connector {
     pub(crate) password: String,
     /// Where to connect from.
     pub(crate) sources: Sources,
+    /// Where to say, in a PROXY header, that they come from.
+    pub(crate) networks: Option<Networks>,
     /// TLS.
     pub(crate) tls: TlsConnector,
     /// Results of PBKDF2.
@@ -158,6 +171,59 @@ impl Connector {
         timeout(STEP, Box::pin(self.register_steps(account, ordinal)))
             .await
             .map_err(|_| ClientError::TimedOut("the registration"))?
+    }
+
+    /// A stream on which a stranger may ask for an account.
+    pub(crate) async fn stranger(&self, ordinal: u32) -> Result<TlsWire, ClientError> {
+        let secured = timeout(STEP, Box::pin(self.secured(ordinal))).await;
+        let (wire, _) = secured.map_err(|_| ClientError::TimedOut("a stranger's stream"))??;
+        Ok(wire)
+    }
+
+    /// Asks for an account with this local part; `Ok(false)` when it existed already (`conflict`).
+    pub(crate) async fn ask_for(
+        &self,
+        wire: &mut TlsWire,
+        user: &str,
+    ) -> Result<bool, ClientError> {
+        timeout(STEP, self.ask_for_steps(wire, user))
+            .await
+            .map_err(|_| ClientError::TimedOut("the registration"))?
+    }
+
+    /// Connects to a port with STARTTLS, begins a stream, and goes no further.
+    pub(crate) async fn knock(&self, ordinal: u32) -> Result<Knocked, ClientError> {
+        let mut tcp = match self.connect(ordinal).await {
+            // The server's kernel has let it in and the server has not, before this side looked.
+            Err(ClientError::Connect { reason, .. } | ClientError::Io(reason))
+                if reason.kind() == ErrorKind::ConnectionReset =>
+            {
+                return Ok(Knocked::Refused);
+            }
+            connected => connected?,
+        };
+        // Whoever was refused hears of it here, or below.
+        if tcp.write_all(self.header().as_bytes()).await.is_err() {
+            return Ok(Knocked::Refused);
+        }
+        match tcp.read(&mut [0; 1]).await {
+            Ok(1..) => Ok(Knocked::Admitted(tcp)),
+            // Closed, or reset because the server has not read what was sent.
+            Ok(0) | Err(_) => Ok(Knocked::Refused),
+        }
+    }
+
+    /// Where client number `ordinal` comes from, for the server.
+    pub(crate) fn source(&self, ordinal: u32) -> IpAddr {
+        let target = self.targets[self.target_of(ordinal)];
+        match self.networks {
+            Some(networks) => networks.address(ordinal).into(),
+            // To itself, a machine comes from where it goes to.
+            None => self
+                .sources
+                .pick(ordinal, target)
+                .unwrap_or_else(|| target.ip()),
+        }
     }
 
     /// Only TCP and TLS, for a peer that speaks no XMPP (the bare relay).
@@ -240,10 +306,14 @@ impl Connector {
 
     async fn register_steps(&self, account: u32, ordinal: u32) -> Result<bool, ClientError> {
         let (mut wire, _) = self.secured(ordinal).await?;
+        self.ask_for_steps(&mut wire, &self.user(account)).await
+    }
+
+    async fn ask_for_steps(&self, wire: &mut TlsWire, user: &str) -> Result<bool, ClientError> {
         let request = format!(
             "<iq type='set' id='register'><query xmlns='jabber:iq:register'>\
              <username>{}</username><password>{}</password></query></iq>",
-            escape(&self.user(account)),
+            escape(user),
             escape(&self.password)
         );
         wire.send(request.as_bytes()).await?;
@@ -298,8 +368,12 @@ impl Connector {
         if let Some(source) = self.sources.pick(ordinal, target) {
             socket.bind(SocketAddr::new(source, 0)).map_err(failed)?;
         }
-        let stream = socket.connect(target).await.map_err(failed)?;
+        let mut stream = socket.connect(target).await.map_err(failed)?;
         stream.set_nodelay(true)?;
+        if let Some(networks) = self.networks {
+            let header = networks.header(ordinal, target);
+            stream.write_all(header.as_bytes()).await?;
+        }
         Ok(stream)
     }
 

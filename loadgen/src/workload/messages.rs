@@ -19,6 +19,9 @@ pub(crate) struct Messages {
     /// again what was not acknowledged, which may then come twice.
     #[arg(long)]
     resume: bool,
+    /// All senders are sessions of the first account.
+    #[arg(long, conflicts_with_all = ["resume", "reconnect"])]
+    one_sender: bool,
     /// Common options.
     #[command(flatten)]
     pub(crate) common: Common,
@@ -29,7 +32,11 @@ impl Messages {
     pub(crate) async fn run(&self, worker: &Rc<Worker>) -> anyhow::Result<Outcome> {
         let numbers: Vec<u32> = worker.share.of(self.traffic.pairs).collect();
         let accounts = numbers.iter().flat_map(|n| [2 * n, 2 * n + 1]).collect();
-        let mut sessions = worker.pairs(accounts).await?.into_iter();
+        let sessions = match self.one_sender {
+            false => worker.pairs(accounts).await?,
+            true => worker.pairs_of_one_sender(accounts).await?,
+        };
+        let mut sessions = sessions.into_iter();
         let mut pairs = Vec::new();
         for number in numbers {
             let (Some(sender), Some(recipient)) = (sessions.next(), sessions.next()) else {

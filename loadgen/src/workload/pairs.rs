@@ -93,6 +93,7 @@ pub(crate) async fn drive(
         stop: start + traffic.timing.warmup() + traffic.timing.duration(),
         window: traffic.rate.map_or(traffic.window, |_| 0),
         body: traffic.body as usize,
+        bytes: Cell::new(0),
     });
     let slots: Vec<Rc<Slot>> = pairs.iter().map(|_| Rc::default()).collect();
     let mut tasks = JoinSet::new();
@@ -114,7 +115,10 @@ pub(crate) async fn drive(
     while let Some(joined) = tasks.join_next().await {
         joined?;
     }
-    Ok(shared.outcome.take())
+    let mut outcome = shared.outcome.take();
+    let arrived = "bytes that arrived".to_owned();
+    outcome.counts.insert(arrived, shared.bytes.get());
+    Ok(outcome)
 }
 
 struct Shared {
@@ -125,6 +129,8 @@ struct Shared {
     /// 0 in an open loop.
     window: u32,
     body: usize,
+    /// Of messages that arrived while it was measured, as their senders wrote them.
+    bytes: Cell<u64>,
 }
 
 impl Shared {
@@ -136,12 +142,13 @@ impl Shared {
         }
     }
 
-    fn record(&self, due_ns: u64, now: Instant, target: &str) {
+    fn record(&self, due_ns: u64, now: Instant, target: &str, bytes: usize) {
         let Some(begin) = self.begin.get().filter(|_| now < self.stop) else {
             return;
         };
         let latency = Duration::from_nanos(self.worker.ns_of(now).saturating_sub(due_ns));
         let mut outcome = self.outcome.borrow_mut();
+        self.bytes.set(self.bytes.get() + bytes as u64);
         outcome.record("message", target, now.duration_since(begin), latency);
         if outcome.operations.is_multiple_of(PROGRESS_EVERY) {
             self.worker.progress(outcome.operations);
@@ -201,20 +208,21 @@ impl Running {
     fn absorb_messages(&mut self) -> Result<(), ClientError> {
         let now = Instant::now();
         let (number, from) = (self.pair.number, &self.pair.from);
+        let bytes = written_bytes(&self.pair.head, self.shared.body);
         let (body, run) = (self.shared.body, self.shared.worker.share.run);
         let (tracker, shared) = (&mut self.tracker, &self.shared);
         let [_, target] = &self.pair.targets;
-        self.pair.recipient.absorb(|bytes| {
-            if !stanza::is(bytes, "message") {
+        self.pair.recipient.absorb(|arrived| {
+            if !stanza::is(arrived, "message") {
                 return;
             }
-            match judge(bytes, from, number, body, run) {
+            match judge(arrived, from, number, body, run) {
                 Verdict::Foreign => {}
                 Verdict::WrongSender => tracker.faults.wrong_sender += 1,
                 Verdict::Altered => tracker.faults.altered += 1,
                 Verdict::Ours(stamp) => {
                     if tracker.receive(stamp.serial) {
-                        shared.record(stamp.due_ns, now, target);
+                        shared.record(stamp.due_ns, now, target, bytes);
                     }
                 }
             }
@@ -332,13 +340,23 @@ fn serial_of(message: &[u8]) -> Option<u32> {
 /// Appends a whole message whose start tag is `head` up to the value of its id.
 pub(crate) fn write_message(stamp: Stamp, head: &[u8], body: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(head);
-    for place in (0..8).rev() {
+    for place in (0..SERIAL_DIGITS).rev() {
         out.push(b"0123456789abcdef"[(stamp.serial >> (place * 4)) as usize & 15]);
     }
-    out.extend_from_slice(b"'><body>");
+    out.extend_from_slice(BODY_OPEN);
     stamp.write(body, out);
-    out.extend_from_slice(b"</body></message>");
+    out.extend_from_slice(BODY_CLOSE);
 }
+
+/// How much [`write_message`] appends.
+fn written_bytes(head: &[u8], body: usize) -> usize {
+    head.len() + SERIAL_DIGITS + BODY_OPEN.len() + body + BODY_CLOSE.len()
+}
+
+const BODY_OPEN: &[u8] = b"'><body>";
+const BODY_CLOSE: &[u8] = b"</body></message>";
+/// Hexadecimal digits of a serial number.
+const SERIAL_DIGITS: usize = 8;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
@@ -413,6 +431,13 @@ mod tests {
             judge(&without_from, b"a@x/r", 1, 80, RUN),
             Verdict::WrongSender
         );
+    }
+
+    #[test]
+    fn the_bytes_of_a_message_are_known_before_it_is_written() {
+        let head = b"<message from='a@x/r' to='b@x/r' id='";
+        let written = delivered("a@x/r", stamp(RUN, 1)).len();
+        assert_eq!(written_bytes(head, 80), written);
     }
 
     #[test]

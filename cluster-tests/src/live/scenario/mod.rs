@@ -1,11 +1,14 @@
 //! The scenarios, one kind of trouble a file. Each says what may happen in it; the load generator says what did.
 
+mod bandwidth;
 mod budget;
 mod carbons;
 mod connection;
 mod control;
 mod database;
 mod each;
+mod funnel;
+mod knock;
 mod membership;
 mod partition;
 mod plain;
@@ -58,6 +61,10 @@ pub(crate) const ALL: &[&Scenario] = &[
     &registrations::CALM,
     &registrations::LEADER_KILLED,
     &budget::BUDGET,
+    &budget::OF_ACCOUNT,
+    &bandwidth::BANDWIDTH,
+    &funnel::FUNNEL,
+    &knock::KNOCK,
     &partition::ROUTER,
     &partition::ROUTER_ONE_WAY,
     &partition::LEADER,

@@ -86,7 +86,7 @@ fn judged(report: &Report, made: u64) -> Judge {
 }
 
 /// How many accounts there are.
-fn accounts(stage: &Stage<'_>, asked: &str) -> Result<u64> {
+pub(super) fn accounts(stage: &Stage<'_>, asked: &str) -> Result<u64> {
     let index = stage.cluster.find(asked)?;
     // Nodes of other roles have no accounts.
     let index = match stage.cluster.nodes[index].role {

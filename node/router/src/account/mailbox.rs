@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use metrics::counter;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
@@ -66,8 +67,10 @@ pub(crate) fn forward(
     };
     let now = turn.now;
     if !turn.out.mailbox_pace.may(from, now) {
+        counter!(MESSAGES, "result" => "too_many").increment(1);
         return Mailed::TooMany;
     }
+    counter!(MESSAGES, "result" => "forwarded").increment(1);
     let mailbox = Arc::new(to.to_bare());
     for recipient in recipients {
         let id = turn.entropy.token();
@@ -140,6 +143,9 @@ const MESSAGES_OF_SENDER_PER_HOUR: u32 = 12;
 const MINUTE_MS: u64 = 60_000;
 
 const HOUR_MS: u64 = 60 * MINUTE_MS;
+
+/// Messages to mailboxes and hosts.
+const MESSAGES: &str = "rookery_contact_messages_total";
 
 #[cfg(test)]
 mod tests {
