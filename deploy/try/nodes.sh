@@ -103,10 +103,13 @@ start_nodes() {
     eventually "at_node $NODES registration show" >/dev/null
 }
 
+# Who holds only clients first: it waits until the accounts have what it sent them.
 stop_nodes() {
     local node
-    for ((node = NODES; node > 0; node--)); do at_node "$node" server stop; done
-    wait "${servers[@]}"
+    for ((node = NODES; node > 0; node--)); do
+        at_node "$node" server stop
+        wait "${servers[node - 1]}"
+    done
 }
 
 start_nodes
