@@ -28,9 +28,10 @@ rookery_xmpp::options! {
         /// who knows how people choose passwords, which the limits on failed logins stretch to years. 8 withstands a
         /// stolen database of keys for a while. 0 asks for none.
         pub strength_min: u32 = 6, "powers of ten";
-        /// From which age of a session on its client must give the old password to set a new one (XEP-0077 3.3), so
-        /// that an unlocked device or a stolen session is not enough to take an account over. 0 asks always. Many
-        /// clients cannot do it: they go on working where people log in anew before they change it.
+        /// From which age of a session on its client must give the password to set a new one, or to remove the
+        /// account (XEP-0077 3.2, 3.3), so that an unlocked device or a stolen session is not enough to take an
+        /// account over. 0 asks always. Many clients cannot do it: they go on working where people log in anew
+        /// before they do either.
         pub old_asked_after_s: u32 = 600, "s";
     }
 }

@@ -272,6 +272,49 @@ fn an_old_session_gives_the_old_password_and_three_wrong_ones_end_it() {
 }
 
 #[test]
+fn an_old_session_gives_the_password_to_remove_the_account() {
+    let mut world = World::with(&["juliet"]);
+    let juliet = world.online("juliet", "balcony");
+    let remove = "<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>";
+    let cancel = |name: &str, password: &str| {
+        let field =
+            |name: &str, value: &str| format!("<field var='{name}'><value>{value}</value></field>");
+        let values = [
+            ("FORM_TYPE", "jabber:iq:register:cancel"),
+            ("username", name),
+            ("password", password),
+        ];
+        let fields: String = values.map(|(name, value)| field(name, value)).concat();
+        format!(
+            "<iq type='set' id='c'><query xmlns='jabber:iq:register'>\
+             <x xmlns='jabber:x:data' type='submit'>{fields}</x></query></iq>"
+        )
+    };
+    world.now = world.now.plus(Duration::from_secs(600));
+    world.send(&juliet, remove);
+    let asked = Element::parse(juliet.stanza().as_bytes()).expect("canonical");
+    assert!(error(&asked).starts_with("cancel not-allowed"), "{asked:?}");
+    let query = asked.child("query", ns::REGISTER).expect("a form");
+    let form = DataForm::find(query, "jabber:iq:register:cancel").expect("of that type");
+    assert!(form.field("password").is_some_and(|field| field.required));
+
+    for (name, password, told) in [
+        ("romeo", "secret", "bad-request"),
+        ("juliet", "guess", "not-authorized"),
+        ("juliet", "", "not-acceptable"),
+    ] {
+        world.send(&juliet, &cancel(name, password));
+        let answer = juliet.stanza();
+        assert!(answer.contains(told), "{name}, {password}: {answer}");
+    }
+    assert!(juliet.closed_with().is_none());
+    world.send(&juliet, &cancel("juliet", "secret"));
+    assert!(juliet.stanza().contains("type=\"result\""));
+    let end = juliet.closed_with().expect("it is gone");
+    assert!(end.contains("was removed"), "{end}");
+}
+
+#[test]
 fn a_question_is_asked_and_nobody_gets_past_it_without_the_answer() {
     let mut world = World::with(&[]);
     world.set_captcha(questions());

@@ -4,14 +4,16 @@
 //! a stranger, before authentication                    a bound session
 //! C: <iq type='get'>  S: the fields, as form as well    C: get     S: <registered/> and the own name
 //! C: <iq type='set'>  S: see [`stranger`]               C: set     S: see [`change`]
-//!                                                       C: remove  S: result, not-authorized; gone behind its grace
+//!                                                       C: remove  S: see [`removal`]
 //! ```
 
 mod challenges;
 mod change;
 mod form;
 mod operator;
+mod proof;
 mod refusal;
+mod removal;
 mod stranger;
 
 use std::collections::BTreeMap;
@@ -85,8 +87,8 @@ impl Module for Registration {
         if !iq.is_set() {
             return Outcome::Result(Some(registered(account)));
         }
-        if iq.payload.child("remove", ns::REGISTER).is_some() {
-            return remove(account, turn, &iq.payload);
+        if removal::is_meant(&iq.payload) {
+            return removal::remove(account, turn, iq);
         }
         change::change_password(account, turn, iq)
     }
@@ -99,14 +101,6 @@ fn registered(account: &Account) -> Element {
         .with_child(Element::new("registered", ns::REGISTER))
         .with_child(Element::new("username", ns::REGISTER).with_text(name))
         .with_child(Element::new("password", ns::REGISTER))
-}
-
-/// XEP-0077 3.2.
-fn remove(account: &Account, turn: &Turn<'_>, query: &Element) -> Outcome {
-    if query.elements().count() != 1 {
-        return Outcome::Error(StanzaError::new(Condition::BadRequest));
-    }
-    account.remove_for_owner(turn)
 }
 
 /// An account that is to be made.
