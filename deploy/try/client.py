@@ -7,7 +7,7 @@ usage: client.py --server HOST:PORT [--server …] [--ca FILE] [--from ADDRESS] 
     register JID                 a new account, with --answer to the question, --field NAME=VALUE and --invite TOKEN
     login JID                    in, and out again
     change JID NEW               another password, with --old where the server asks for it
-    remove JID                   the account, as its owner
+    remove JID                   the account, as its owner, with --old for its password where the server asks for it
     send JID TO TEXT             a message, until the server has dealt with it
     read JID TEXT                what comes, until a message has TEXT in it
     contacts JID HOST            whom to write to about a host (XEP-0157)
@@ -152,15 +152,19 @@ async def login(options):
         await client.plugin["xep_0199"].ping(client.boundjid.domain, timeout=STEP_S)
 
 
+def submit(iq, purpose, values):
+    """Fills in a form of XEP-0077 that is known without asking for it."""
+    iq["register"]["form"]["type"] = "submit"
+    for name, value in {"FORM_TYPE": f"jabber:iq:register:{purpose}", **values}.items():
+        iq["register"]["form"].add_field(var=name, value=value)
+
+
 async def change(options):
     async with Client(options, options.jid) as client:
         iq = client.make_iq_set(ito=client.boundjid.domain)
         values = {"username": client.boundjid.user, "password": options.new}
         if options.old:
-            iq["register"]["form"]["type"] = "submit"
-            values = {"FORM_TYPE": "jabber:iq:register:changepassword", "old_password": options.old, **values}
-            for name, value in values.items():
-                iq["register"]["form"].add_field(var=name, value=value)
+            submit(iq, "changepassword", {"old_password": options.old, **values})
         else:
             iq["register"].values = values
         await iq.send(timeout=STEP_S)
@@ -169,7 +173,12 @@ async def change(options):
 
 async def remove(options):
     async with Client(options, options.jid) as client:
-        await client.plugin["xep_0077"].cancel_registration(timeout=STEP_S)
+        iq = client.make_iq_set()
+        if options.old:
+            submit(iq, "cancel", {"username": client.boundjid.user, "password": options.old})
+        else:
+            iq["register"]["remove"] = True
+        await iq.send(timeout=STEP_S)
         print(f"{options.jid} has no account any more")
 
 
@@ -269,7 +278,7 @@ def arguments():
     registration.add_argument("--invite", metavar="TOKEN")
     command(login, "jid")
     command(change, "jid", "new").add_argument("--old")
-    command(remove, "jid")
+    command(remove, "jid").add_argument("--old")
     command(send, "jid", "to", "text")
     command(read, "jid", "text")
     command(contacts, "jid", "host")
