@@ -57,7 +57,8 @@ impl Document {
         ensure!(found >= blocks_min, "{path} has {found} blocks");
         // What a block starts ends with the script, however that ends. What is traced is no part of what is said.
         let script = format!(
-            "set -euo pipefail\nexec 9>&2\nBASH_XTRACEFD=9\ntrap 'jobs -p | xargs -r kill -9 2>/dev/null || true' EXIT\n{}",
+            "set -euo pipefail\nexec 9>&2\nBASH_XTRACEFD=9\n\
+             trap 'jobs -p | xargs -r kill -9 2>/dev/null || true' EXIT\n{}",
             blocks.join("\n")
         );
         Ok(Self { script })

@@ -1,7 +1,7 @@
 //! That whoever holds a session knows the account's password, where the session is old.
 //!
-//! Who does not has three tries at it. Then the session ends, and whoever wants another one meets what stands before each
-//! login: its delays, the counts of all nodes, and the blocks.
+//! Who does not has three tries at it. Then the session ends, and whoever wants another one meets what stands before
+//! each login: its delays, the counts of all nodes, and the blocks.
 
 use rookery_session::carrier::SessionId;
 use rookery_xmpp::jid::Jid;
