@@ -8,6 +8,7 @@ mod clients;
 mod cql;
 mod crash;
 mod forgetful;
+mod guide;
 mod hostile;
 mod live;
 mod load;
@@ -57,6 +58,12 @@ enum Part {
         #[arg(long)]
         npm: PathBuf,
     },
+    /// The operator's guide to a public server, word by word.
+    Guide {
+        /// A Python that has slixmpp.
+        #[arg(long)]
+        python: PathBuf,
+    },
     /// What a stranger may send.
     Hostile,
     /// Stream management, byte for byte.
@@ -86,6 +93,7 @@ fn main() -> ExitCode {
         Part::List => {
             let parts = [
                 clients::NAMES,
+                guide::NAMES,
                 hostile::NAMES,
                 resumption::NAMES,
                 streams::NAMES,
@@ -101,6 +109,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Part::Clients { python, npm } => suite.run(&clients::tests(&python, &npm)),
+        Part::Guide { python } => suite.run(&guide::tests(&python)),
         Part::Hostile => suite.run(&hostile::tests()),
         Part::Streams => suite.run(
             &[streams::tests(), resumption::tests(), phone::tests()]

@@ -209,11 +209,17 @@ impl Operator {
     fn machine(&self) -> Component {
         let ceilings = Ceilings::of(&self.0.running.load());
         let (files, memory) = (OpenFiles::reachable(), MachineMemory::read());
+        let is_short = files.max < ceilings.files
+            || memory.is_some_and(|memory| memory.bytes < ceilings.expected_bytes());
         let memory = memory.map_or_else(String::new, |memory| {
             format!(" of {}", mebibytes(memory.bytes))
         });
+        let advice = match is_short {
+            true => ": too little for all of them, see `rookery check`",
+            false => "",
+        };
         let detail = format!(
-            "with {} clients {} of {} files, {}{memory} of memory",
+            "with {} clients {} of {} files, {}{memory} of memory{advice}",
             ceilings.connections,
             ceilings.files,
             files.max,
