@@ -23,16 +23,7 @@ pub(super) const FUNNEL: Scenario = Scenario {
 
 const ASKED: &str = "router1";
 const TRUSTED: &[&str] = &["connection.proxy_trusted=[\"127.0.0.1/32\"]"];
-/// Strangers do not wait for one another.
-const FUNNEL_WORDS: &[&str] = &[
-    "funnel",
-    "--networks",
-    "500",
-    "--rate",
-    "200",
-    "--connecting",
-    "3000",
-];
+const FUNNEL_WORDS: &[&str] = &["funnel", "--networks", "500", "--rate", "200"];
 const OF_PREFIX: &[&str] = &["--attempts", "3000", "--limit-per-prefix", "3"];
 const IN_ALL: &[&str] = &[
     "--attempts",
