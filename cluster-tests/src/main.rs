@@ -111,22 +111,19 @@ fn main() -> ExitCode {
         Part::Clients { python, npm } => suite.run(&clients::tests(&python, &npm)),
         Part::Guide { python } => suite.run(&guide::tests(&python)),
         Part::Hostile => suite.run(&hostile::tests()),
-        Part::Streams => suite.run(
-            &[streams::tests(), resumption::tests(), phone::tests()]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>(),
-        ),
-        Part::Crash => suite.run(
-            &[crash::tests(), forgetful::tests()]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>(),
-        ),
+        Part::Streams => {
+            let tests = [streams::tests(), resumption::tests(), phone::tests()];
+            suite.run(&joined(tests))
+        }
+        Part::Crash => suite.run(&joined([crash::tests(), forgetful::tests()])),
         Part::Backup => suite.run(&backup::tests()),
         Part::Cql { cache } => suite.run(&cql::tests(&cache)),
         Part::Load => suite.run(&load::tests()),
         Part::Live(command) => command.run(&suite),
         Part::Sim(options) => sim::run(&options),
     }
+}
+
+fn joined<T, const N: usize>(parts: [Vec<T>; N]) -> Vec<T> {
+    parts.into_iter().flatten().collect()
 }

@@ -27,6 +27,7 @@ mod identity;
 mod join;
 mod link;
 mod news;
+mod node_dial;
 mod peer;
 mod port;
 mod proposal;

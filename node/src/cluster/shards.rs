@@ -9,8 +9,6 @@
 //! A node that holds no shards has a lease too: that it lives is what the others follow.
 
 use std::collections::BTreeSet;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +17,7 @@ use rookery_control::{
     Control, Directory, NodeId, NodeRole, Renewal, ShardMap, ShardPolicy, ShardsRefused,
 };
 use rookery_link::{
-    CarrierServer, Dial, DialError, Hall, HallConfig, Owner, Rights, ShardMap as Owners, SharedMap,
-    Ways, WaysConfig, client_settings,
+    CarrierServer, Hall, HallConfig, Owner, Rights, ShardMap as Owners, SharedMap, Ways, WaysConfig,
 };
 use rookery_router::carrier::InProcess;
 use rookery_router::shard::Tenure;
@@ -29,12 +26,11 @@ use rookery_xmpp::clock::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tonic::transport::Channel;
 
 use super::book::Book;
 use super::credentials::Credentials;
-use super::dial::dial_with;
-use super::identity::{Identity, node_name};
+use super::identity::Identity;
+use super::node_dial::NodeDial;
 use super::shard_count::{self, ShardCountDiffers};
 use crate::config::{Config, Role};
 
@@ -56,14 +52,6 @@ pub(super) struct ShardWays {
     count_matters: bool,
     /// Why this node can be of no use, once the map has shown that the cluster has another number of shards.
     misfit: watch::Sender<Option<ShardCountDiffers>>,
-}
-
-/// Reaches other nodes under the cluster's identity.
-struct NodeDial {
-    book: Arc<Book>,
-    credentials: Credentials,
-    cluster: String,
-    options: rookery_link::LinkOptions,
 }
 
 impl ShardWays {
@@ -431,28 +419,6 @@ impl Places {
         let steps = std::mem::take(&mut self.steps);
         self.told = Some(Instant::now());
         tracing::info!(steps, version, "shards have changed places");
-    }
-}
-
-impl Dial for NodeDial {
-    fn dial(
-        &self,
-        node: u32,
-    ) -> Pin<Box<dyn Future<Output = Result<Channel, DialError>> + Send + '_>> {
-        Box::pin(async move {
-            let id = NodeId::new(u64::from(node)).ok_or_else(|| DialError("no node".to_owned()))?;
-            if self.book.is_removed(id) {
-                return Err(DialError("it was removed from the cluster".to_owned()));
-            }
-            let address = self.book.address(id);
-            let address =
-                address.ok_or_else(|| DialError("its address is not known".to_owned()))?;
-            let name = node_name(&self.cluster, id);
-            let tls = Arc::clone(&self.credentials.now().client);
-            let settings = |endpoint| client_settings(endpoint, &self.options);
-            let channel = dial_with(&address, name, tls, settings).await;
-            channel.map_err(|error| DialError(error.to_string()))
-        })
     }
 }
 

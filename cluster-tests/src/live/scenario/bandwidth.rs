@@ -23,8 +23,8 @@ const OPTIONS: &[&str] = &["bandwidth.client_rate=3kb/s", "bandwidth.client_burs
 const ALLOWED_BYTES: f64 = 3_000.0 * (60.0 + 2.0);
 const TOLERANCE: f64 = 0.03;
 
-/// More than it may. The window is small, for what is under way gets through at once and then has to be waited for: it is
-/// how exactly can be measured.
+/// More than it may. The window is small, for what is under way gets through at once and then has to be waited for: it
+/// is how exactly can be measured.
 const HELD: &[&str] = &[
     "messages",
     "--pairs",

@@ -412,8 +412,8 @@ pub(super) fn behind_keeping(unacked: &[Delivered], number: u64) -> Vec<Delivere
     behind.collect()
 }
 
-/// The places in the log of what has these numbers, if all of them are among these: some may have been acknowledged, and
-/// then nothing is known of any.
+/// The places in the log of what has these numbers, if all of them are among these: some may have been acknowledged,
+/// and then nothing is known of any.
 pub(super) fn places<'a>(
     unacked: impl Iterator<Item = &'a Delivered>,
     numbers: RangeInclusive<u64>,
