@@ -78,6 +78,23 @@ fn a_stream_that_waits_in_the_store_does_not_go_on_while_the_store_refuses() {
 }
 
 #[test]
+fn a_stream_that_nobody_serves_goes_on_where_the_store_has_nothing_of_it() {
+    // A disk that is full has nothing for certain; of a store that does not answer nobody knows.
+    for (error, goes_on) in [(StoreError::Full, true), (full(), false)] {
+        let (mut world, romeo, juliet, id) = balcony();
+        say(&mut world, &romeo, 0..2);
+        world.store_fails = Some(error);
+        world.node_dies(&juliet);
+        let answer = world.asks_to_resume("juliet", &id, 1).answer();
+        assert_eq!(
+            matches!(answer, Some(Answer::Resumed(_))),
+            goes_on,
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
 fn what_a_client_says_counts_when_the_store_does_not_say_that_its_stream_waits() {
     let (mut world, romeo, juliet, id) = balcony();
     world.node_dies(&juliet);

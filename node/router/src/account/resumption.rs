@@ -133,7 +133,12 @@ impl Account {
             return self.go_on_by(turn, &resuming);
         }
         if times == 0 {
-            return self.must_wait(turn, &resuming);
+            // By another way what it has not got has two copies again, if nobody serves it now.
+            let is_better = has_all || stream.ends.is_some();
+            return match is_better && !stored.says_it_waits() {
+                true => self.go_on_by(turn, &resuming),
+                false => self.must_wait(turn, &resuming),
+            };
         }
         // What it has got need not be stored.
         mirror.resumes_at(resuming.h);

@@ -13,9 +13,10 @@
 use rookery_session::carrier::SessionId;
 
 use super::resumption::{Resuming, window};
+use super::stored::Written;
 use super::stream::Stream;
 use super::{Account, stranded};
-use crate::shard::{Reply, Turn};
+use crate::shard::Turn;
 
 impl Account {
     /// The document of a stream of this account goes. `then` hears whether it has.
@@ -31,11 +32,11 @@ impl Account {
         let write = stream.stored.begins_to_go();
         let request = stranded::delete(turn.shard, name.clone());
         self.request_beside(turn, request, move |account, turn, reply| {
-            let is_done = matches!(reply, Reply::Deleted(_));
+            let written = Written::from(&reply);
             if let Some(stream) = account.any_stream_named(&name) {
-                stream.stored.is_gone(write, is_done);
+                stream.stored.is_gone(write, written);
             }
-            then(account, turn, is_done);
+            then(account, turn, written == Written::Done);
         });
     }
 

@@ -11,6 +11,9 @@
 //! tell the client of fewer stanzas than it has sent.
 
 use rookery_session::carrier::SessionId;
+use rookery_store::StoreError;
+
+use crate::shard::Reply;
 
 /// What is known of the document of a stream. Writes reach the store in the order in which they were asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +29,8 @@ pub(super) struct Stored {
     write: Write,
     /// The number of the last write.
     number: u32,
+    /// What there may have been before it, which is there still if the store has refused it.
+    before: (bool, bool),
 }
 
 /// How the last write has ended.
@@ -36,6 +41,28 @@ enum Write {
     UnderWay,
     Done,
     Failed,
+}
+
+/// What came of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// It is in the store.
+    Done,
+    /// The store has nothing of it.
+    Refused,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Written {
+    /// By the store's reply.
+    pub(super) fn from(reply: &Reply) -> Self {
+        match reply {
+            Reply::Done | Reply::Deleted(_) => Self::Done,
+            Reply::Failed(StoreError::Full | StoreError::Busy) => Self::Refused,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// A write that was asked for.
@@ -52,6 +79,7 @@ impl Stored {
             through,
             write: Write::Done,
             number: 0,
+            before: (true, goes_on.is_none()),
         }
     }
 
@@ -66,6 +94,7 @@ impl Stored {
 
     /// A document with all up to this number is written: the stream waits, or goes on as this session.
     pub(super) fn begins(&mut self, through: u64, goes_on: Option<SessionId>) -> WriteId {
+        self.remembers();
         self.is_there = true;
         self.says_it_waits |= goes_on.is_none();
         (self.through, self.goes_on) = (through, goes_on);
@@ -73,28 +102,34 @@ impl Stored {
     }
 
     /// A write has ended. Only the last one says what there is.
-    pub(super) fn ended(&mut self, write: WriteId, is_done: bool) {
+    pub(super) fn ended(&mut self, write: WriteId, written: Written) {
         if write != WriteId(self.number) {
             return;
         }
-        self.write = if is_done { Write::Done } else { Write::Failed };
-        if is_done && self.goes_on.is_some() {
-            self.says_it_waits = false;
+        self.write = match written {
+            Written::Done => Write::Done,
+            Written::Refused | Written::Unknown => Write::Failed,
+        };
+        match written {
+            Written::Done if self.goes_on.is_some() => self.says_it_waits = false,
+            Written::Refused => (self.is_there, self.says_it_waits) = self.before,
+            Written::Done | Written::Unknown => {}
         }
     }
 
     /// It is deleted.
     pub(super) fn begins_to_go(&mut self) -> WriteId {
+        self.remembers();
         self.goes_on = None;
         self.next(Write::UnderWay)
     }
 
     /// The deletion has ended.
-    pub(super) fn is_gone(&mut self, write: WriteId, is_done: bool) {
-        if write == WriteId(self.number) && is_done {
-            self.forgotten();
-        } else {
-            self.ended(write, false);
+    pub(super) fn is_gone(&mut self, write: WriteId, written: Written) {
+        match written {
+            Written::Done if write == WriteId(self.number) => self.forgotten(),
+            Written::Done => {}
+            other => self.ended(write, other),
         }
     }
 
@@ -142,6 +177,14 @@ impl Stored {
         self.goes_on
     }
 
+    /// While a write is under way nobody knows what there is.
+    fn remembers(&mut self) {
+        self.before = match self.write {
+            Write::UnderWay => (true, true),
+            _ => (self.is_there, self.says_it_waits()),
+        };
+    }
+
     fn next(&mut self, write: Write) -> WriteId {
         self.number = self.number.wrapping_add(1);
         self.write = write;
@@ -161,17 +204,17 @@ mod tests {
         assert!(!stored.is_there() && stored.is_missing());
         let waits = stored.begins(4, None);
         assert!(stored.says_it_waits() && !stored.has(4) && !stored.is_missing());
-        stored.ended(waits, true);
+        stored.ended(waits, Written::Done);
         assert!(stored.has(4) && !stored.has(5));
         let goes_on = stored.begins(4, Some(BALCONY));
         assert!(stored.says_it_waits());
         // Its way is over meanwhile.
         let waits = stored.begins(5, None);
-        stored.ended(goes_on, true);
+        stored.ended(goes_on, Written::Done);
         assert!(stored.says_it_waits() && !stored.says_it_goes_on(BALCONY, 4));
-        stored.ended(waits, true);
+        stored.ended(waits, Written::Done);
         let goes_on = stored.begins(5, Some(BALCONY));
-        stored.ended(goes_on, true);
+        stored.ended(goes_on, Written::Done);
         assert!(!stored.says_it_waits() && stored.says_it_goes_on(BALCONY, 5));
     }
 
@@ -179,13 +222,29 @@ mod tests {
     fn a_store_that_refuses_leaves_what_was_there() {
         let mut stored = Stored::found(4, None);
         let goes_on = stored.begins(4, Some(BALCONY));
-        stored.ended(goes_on, false);
+        stored.ended(goes_on, Written::Refused);
         assert!(stored.says_it_waits() && stored.is_missing() && stored.is_there());
         let goes = stored.begins_to_go();
-        stored.is_gone(goes, false);
+        stored.is_gone(goes, Written::Unknown);
         assert!(stored.says_it_waits());
         let goes = stored.begins_to_go();
-        stored.is_gone(goes, true);
+        stored.is_gone(goes, Written::Done);
         assert!(!stored.is_there());
+    }
+
+    #[test]
+    fn what_was_refused_for_certain_is_not_there() {
+        for (written, may_be) in [(Written::Refused, false), (Written::Unknown, true)] {
+            let mut stored = Stored::default();
+            let waits = stored.begins(1, None);
+            stored.ended(waits, written);
+            assert_eq!(stored.says_it_waits(), may_be);
+            assert!(stored.is_missing());
+        }
+        let mut stored = Stored::default();
+        let _under_way = stored.begins(1, None);
+        let again = stored.begins(1, None);
+        stored.ended(again, Written::Refused);
+        assert!(stored.says_it_waits(), "of the first nobody knows");
     }
 }

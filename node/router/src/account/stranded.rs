@@ -25,10 +25,10 @@ use rookery_xmpp::stanza::{Batch, parse_rec};
 
 use super::mirror::Mirror;
 use super::mirror_bounds::Bounds;
-use super::stored::Stored;
+use super::stored::{Stored, Written};
 use super::stream::Stream;
 use super::{Account, Session, unsure};
-use crate::shard::{Reply, Request, Then, Turn};
+use crate::shard::{Request, Then, Turn};
 
 /// The namespace of the documents; another form gets another one.
 const NS: &str = "urn:rookery:stream:2";
@@ -290,11 +290,11 @@ impl Account {
         };
         let request = put(turn.shard, &stranded);
         self.request_beside(turn, request, move |account, turn, reply| {
-            let is_done = matches!(reply, Reply::Done);
+            let written = Written::from(&reply);
             if let Some(stream) = account.any_stream_named(&name) {
-                stream.stored.ended(write, is_done);
+                stream.stored.ended(write, written);
             }
-            then(account, turn, is_done);
+            then(account, turn, written == Written::Done);
         });
     }
 
