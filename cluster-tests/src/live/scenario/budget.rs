@@ -85,9 +85,9 @@ fn play(stage: &mut Stage<'_>, budget: &Budget) -> Result<Judge> {
     let load = stage.load(&[FLOOD, budget.load].concat())?;
     let key = (budget.key)(stage);
     wait_for("the readers of all nodes wait", SETTLED_MAX, || {
-        let each = budget.nodes.iter().map(|name| seen(stage, name, &key));
-        let mut waits = each.map(|seen| seen.is_ok_and(|seen| seen.waits > 0));
-        waits.all(|waits| waits).then_some(())
+        let mut each = budget.nodes.iter().map(|name| seen(stage, name, &key));
+        each.all(|seen| seen.is_ok_and(|seen| seen.waits > 0))
+            .then_some(())
     })?;
     let before = (read_by_all(stage, budget, &key)?, now());
     let busy = entries_per_second(stage, MEASURED)?;
