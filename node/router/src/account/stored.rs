@@ -16,21 +16,29 @@ use rookery_store::StoreError;
 use crate::shard::Reply;
 
 /// What is known of the document of a stream. Writes reach the store in the order in which they were asked for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Stored {
-    /// There may be one.
-    is_there: bool,
-    /// There may be one that says that the stream waits.
-    says_it_waits: bool,
+    /// By the writes that have ended.
+    known: Known,
+    /// The writes that have not, the last one last.
+    under_way: Vec<(WriteId, Known)>,
     /// As which session it goes on, as the last one says.
     goes_on: Option<SessionId>,
     /// The number of the last stanza that is in the last one.
     through: u64,
+    /// How the last one has ended.
     write: Write,
-    /// The number of the last write.
+    /// The number of the last one.
     number: u32,
-    /// What there may have been before it, which is there still if the store has refused it.
-    before: (bool, bool),
+}
+
+/// What there may be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// A document.
+    is_there: bool,
+    /// One that says that the stream waits.
+    says_it_waits: bool,
 }
 
 /// How the last write has ended.
@@ -73,63 +81,70 @@ impl Stored {
     /// As it was found, with all up to this number.
     pub(super) fn found(through: u64, goes_on: Option<SessionId>) -> Self {
         Self {
-            is_there: true,
-            says_it_waits: goes_on.is_none(),
+            known: Known::document(goes_on),
             goes_on,
             through,
             write: Write::Done,
-            number: 0,
-            before: (true, goes_on.is_none()),
+            ..Self::default()
         }
     }
 
     /// The same of a stream that is another session's now: nobody hears of a write that is under way.
-    pub(super) fn handed_on(self) -> Self {
+    pub(super) fn handed_on(&self) -> Self {
         let write = match self.write {
             Write::UnderWay => Write::Failed,
             other => other,
         };
-        Self { write, ..self }
+        Self {
+            known: Known {
+                is_there: self.is_there(),
+                says_it_waits: self.says_it_waits(),
+            },
+            under_way: Vec::new(),
+            write,
+            ..*self
+        }
     }
 
     /// A document with all up to this number is written: the stream waits, or goes on as this session.
     pub(super) fn begins(&mut self, through: u64, goes_on: Option<SessionId>) -> WriteId {
-        self.remembers();
-        self.is_there = true;
-        self.says_it_waits |= goes_on.is_none();
         (self.through, self.goes_on) = (through, goes_on);
-        self.next(Write::UnderWay)
-    }
-
-    /// A write has ended. Only the last one says what there is.
-    pub(super) fn ended(&mut self, write: WriteId, written: Written) {
-        if write != WriteId(self.number) {
-            return;
-        }
-        self.write = match written {
-            Written::Done => Write::Done,
-            Written::Refused | Written::Unknown => Write::Failed,
-        };
-        match written {
-            Written::Done if self.goes_on.is_some() => self.says_it_waits = false,
-            Written::Refused => (self.is_there, self.says_it_waits) = self.before,
-            Written::Done | Written::Unknown => {}
-        }
+        self.next(Known::document(goes_on))
     }
 
     /// It is deleted.
     pub(super) fn begins_to_go(&mut self) -> WriteId {
-        self.remembers();
         self.goes_on = None;
-        self.next(Write::UnderWay)
+        self.next(Known::default())
     }
 
-    /// The deletion has ended.
-    pub(super) fn is_gone(&mut self, write: WriteId, written: Written) {
+    /// A write has ended. What was done stands, whatever was asked for before it.
+    pub(super) fn ended(&mut self, write: WriteId, written: Written) {
+        let mut writes = self.under_way.iter();
+        let Some(at) = writes.position(|(known, _)| *known == write) else {
+            return;
+        };
+        let (_, made) = self.under_way[at];
         match written {
-            Written::Done if write == WriteId(self.number) => self.forgotten(),
-            Written::Done => {}
-            other => self.ended(write, other),
+            Written::Done => {
+                self.known = made;
+                self.under_way.drain(..=at);
+            }
+            Written::Refused => {
+                self.under_way.remove(at);
+            }
+            Written::Unknown => {
+                self.known.is_there |= made.is_there;
+                self.known.says_it_waits |= made.says_it_waits;
+                self.under_way.remove(at);
+            }
+        }
+        if write == WriteId(self.number) {
+            self.write = match written {
+                Written::Done if made.is_there => Write::Done,
+                Written::Done => Write::None,
+                Written::Refused | Written::Unknown => Write::Failed,
+            };
         }
     }
 
@@ -144,12 +159,14 @@ impl Stored {
 
     /// Whether there may be one.
     pub(super) fn is_there(&self) -> bool {
-        self.is_there
+        let under_way = self.under_way.iter();
+        self.known.is_there || under_way.map(|(_, made)| made).any(|made| made.is_there)
     }
 
     /// Whether there may be one that says that the stream waits.
     pub(super) fn says_it_waits(&self) -> bool {
-        self.is_there && self.says_it_waits
+        let mut under_way = self.under_way.iter();
+        self.known.says_it_waits || under_way.any(|(_, made)| made.says_it_waits)
     }
 
     /// Whether there is one that says that the stream goes on as this session, with all up to this number.
@@ -159,7 +176,7 @@ impl Stored {
 
     /// Whether there is one with all up to this number.
     pub(super) fn has(&self, through: u64) -> bool {
-        self.is_there && self.write == Write::Done && self.through >= through
+        self.write == Write::Done && self.through >= through
     }
 
     /// Whether its client has got all that is in it, if it has got so many.
@@ -177,18 +194,22 @@ impl Stored {
         self.goes_on
     }
 
-    /// While a write is under way nobody knows what there is.
-    fn remembers(&mut self) {
-        self.before = match self.write {
-            Write::UnderWay => (true, true),
-            _ => (self.is_there, self.says_it_waits()),
-        };
-    }
-
-    fn next(&mut self, write: Write) -> WriteId {
+    fn next(&mut self, made: Known) -> WriteId {
         self.number = self.number.wrapping_add(1);
-        self.write = write;
-        WriteId(self.number)
+        self.write = Write::UnderWay;
+        let write = WriteId(self.number);
+        self.under_way.push((write, made));
+        write
+    }
+}
+
+impl Known {
+    /// A document that says that the stream waits, or goes on.
+    fn document(goes_on: Option<SessionId>) -> Self {
+        Self {
+            is_there: true,
+            says_it_waits: goes_on.is_none(),
+        }
     }
 }
 
@@ -225,10 +246,10 @@ mod tests {
         stored.ended(goes_on, Written::Refused);
         assert!(stored.says_it_waits() && stored.is_missing() && stored.is_there());
         let goes = stored.begins_to_go();
-        stored.is_gone(goes, Written::Unknown);
+        stored.ended(goes, Written::Unknown);
         assert!(stored.says_it_waits());
         let goes = stored.begins_to_go();
-        stored.is_gone(goes, Written::Done);
+        stored.ended(goes, Written::Done);
         assert!(!stored.is_there());
     }
 
@@ -242,9 +263,11 @@ mod tests {
             assert!(stored.is_missing());
         }
         let mut stored = Stored::default();
-        let _under_way = stored.begins(1, None);
+        let first = stored.begins(1, None);
         let again = stored.begins(1, None);
         stored.ended(again, Written::Refused);
         assert!(stored.says_it_waits(), "of the first nobody knows");
+        stored.ended(first, Written::Refused);
+        assert!(!stored.says_it_waits() && !stored.is_there());
     }
 }
