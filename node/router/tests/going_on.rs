@@ -171,3 +171,35 @@ fn what_a_node_did_not_give_back_of_a_session_that_is_over_was_got() {
     world.node_dies(&juliet);
     assert!(bodies(&door.stanzas()).is_empty());
 }
+
+#[test]
+fn what_a_node_kept_of_a_session_whose_place_is_taken_finds_other_ways_once() {
+    for gives_back in [true, false] {
+        let (mut world, romeo, juliet, id) = balcony();
+        say(&mut world, &romeo, 0..2);
+        let unacked = juliet.delivered();
+        world.restart();
+        world.announce(&romeo);
+        // Her node cannot be reached, and she does not wait for it.
+        let door = world.online("juliet", "balcony");
+        let kept = Kept {
+            id,
+            unacked: unacked.clone(),
+            ..Kept::default()
+        };
+        world.announce_kept(&juliet, kept);
+        assert!(
+            juliet
+                .closed_with()
+                .is_some_and(|it| it.contains("conflict"))
+        );
+        if gives_back {
+            unacked
+                .into_iter()
+                .for_each(|it| world.leaves_behind(&juliet, it));
+            world.leave(&juliet);
+        }
+        world.node_dies(&juliet);
+        assert_eq!(bodies(&door.stanzas()), ["n0", "n1"], "{gives_back}");
+    }
+}

@@ -130,6 +130,10 @@ impl Account {
                     .with_text("another session took this resource"),
                 false => StreamError::new(StreamCondition::NotAuthorized),
             };
+            if let Some(kept) = kept {
+                // A node that sends its clients away has nothing of it any more that would give this back.
+                self.departing.begins(sink.clone(), kept.unacked.clone());
+            }
             return turn.close(&sink, error);
         }
         let mut session = Session::new(jid, sink, address, turn.now);
