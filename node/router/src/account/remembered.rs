@@ -125,16 +125,7 @@ impl Account {
             .resource()
             .is_some_and(|resource| self.sessions.by_resource(resource).is_some());
         if taken || !self.record.may_log_in() {
-            let error = match taken {
-                true => StreamError::new(StreamCondition::Conflict)
-                    .with_text("another session took this resource"),
-                false => StreamError::new(StreamCondition::NotAuthorized),
-            };
-            if let Some(kept) = kept {
-                // A node that sends its clients away has nothing of it any more that would give this back.
-                self.departing.begins(sink.clone(), kept.unacked.clone());
-            }
-            return turn.close(&sink, error);
+            return self.has_no_place(turn, sink, taken, kept);
         }
         let mut session = Session::new(jid, sink, address, turn.now);
         let mut clashing = None;
@@ -161,6 +152,26 @@ impl Account {
         }
         self.is_served(turn, id);
         self.drain_offline(turn);
+    }
+
+    /// A session is announced that cannot be again.
+    fn has_no_place(
+        &mut self,
+        turn: &mut Turn<'_>,
+        sink: SinkRef,
+        is_taken: bool,
+        kept: Option<&Kept>,
+    ) {
+        let error = match is_taken {
+            true => StreamError::new(StreamCondition::Conflict)
+                .with_text("another session took this resource"),
+            false => StreamError::new(StreamCondition::NotAuthorized),
+        };
+        turn.close(&sink, error);
+        if let Some(kept) = kept {
+            // A node that sends its clients away has nothing of it any more that would give this back.
+            self.departing.begins(sink, kept.unacked.clone());
+        }
     }
 
     /// A session is announced whose stream has gone on as another one, perhaps from what the store had of it: its node
