@@ -133,9 +133,11 @@ impl Account {
             return self.go_on_by(turn, &resuming);
         }
         if times == 0 {
-            // By another way what it has not got has two copies again, if nobody serves it now.
-            let is_better = has_all || stream.ends.is_some();
-            return match is_better && !stored.says_it_waits() {
+            // By another way what it has not got has two copies again, if nobody serves it now. And of a stream that is
+            // given more all the time the store never has all.
+            let is_stored = stored.says_it_goes_on(way, 0);
+            let may_go_on = has_all || is_stored || stream.ends.is_some();
+            return match may_go_on && !stored.says_it_waits() {
                 true => self.go_on_by(turn, &resuming),
                 false => self.must_wait(turn, &resuming),
             };

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::claim::{Claim, Claimed};
 use super::cql::Cql;
+use super::names::Name;
 use super::owner::{AccountColumns, Change, OwnerRow, Patience};
 use crate::account::{AccountRecord, Found, Loaded, NewAccount};
 use crate::codec::{corrupt, from_json, millis, timestamp, to_json};
@@ -42,17 +43,24 @@ impl Cql {
         let _look = self.looks.turn(claim.lane()).await;
         let _turn = self.lanes.turn(jid.as_str()).await;
         let mut patience = self.patience();
+        let mut tried = Vec::new();
         loop {
             // Read before the claim: whoever doubts the claim changes the row, and what was read holds no more.
             let before = self.owner(&jid).await?;
             if before.account.is_some() {
-                return Err(StoreError::AlreadyExists);
+                return match tried.contains(&before.incarnation) {
+                    true => self.create_after_all(&jid, &before).await,
+                    false => Err(StoreError::AlreadyExists),
+                };
             }
             let held = before.gone.filter(|gone| gone.holds(created));
             if let Some(Tombstone { until, .. }) = held.filter(|_| checks.tombstones) {
                 return Err(StoreError::Gone { until });
             }
-            let creation = self.try_create(&jid, &claim, &before, columns.clone(), &patience);
+            let name = self.name(&jid, Uuid::new_v4());
+            tried.push(name.incarnation);
+            let creation =
+                self.try_create((&jid, &name), &claim, &before, columns.clone(), &patience);
             match creation.await? {
                 Change::Done => return Ok(()),
                 Change::NotDone(reason) => patience.wait_after(reason).await?,
@@ -60,21 +68,32 @@ impl Cql {
         }
     }
 
+    /// A deciding write whose time was up, and which was not there when it was looked for, has come through after that.
+    async fn create_after_all(&self, jid: &Jid, row: &OwnerRow) -> Result<(), StoreError> {
+        let name = self.name(jid, row.incarnation);
+        let columns = row.account.as_ref();
+        let standing = columns.map_or(Ok(Standing::Member), AccountColumns::standing)?;
+        tokio::try_join!(
+            self.announce_name(&name),
+            self.announce_standing(jid, name.incarnation, standing),
+        )?;
+        self.confirm_name(&name).await
+    }
+
     /// What is said before the deciding write may be left behind by a crash; each of it is only a hint.
     async fn try_create(
         &self,
-        jid: &Jid,
+        (jid, name): (&Jid, &Name),
         claim: &Claim,
         before: &OwnerRow,
         columns: AccountColumns,
         patience: &Patience,
     ) -> Result<Change, StoreError> {
-        let name = self.name(jid, Uuid::new_v4());
         let former = before.of(jid);
         let standing = columns.standing()?;
         let (claimed, (), (), ()) = tokio::try_join!(
             self.claim(claim, name.incarnation, patience),
-            self.announce_name(&name),
+            self.announce_name(name),
             self.announce_standing(jid, name.incarnation, standing),
             self.doom(&former)
         )?;
@@ -90,14 +109,14 @@ impl Cql {
             Claimed::NotDone(reason) => Change::NotDone(reason.clone()),
             Claimed::Taken { with } => {
                 // Left in doubt, it would only be looked up in vain.
-                let _ = self.forget_name(&name).await;
+                let _ = self.forget_name(name).await;
                 let with = with.as_str().into();
                 return Err(StoreError::Confusable { with });
             }
         };
         let settled = match changed {
-            Change::Done => self.confirm_name(&name).await,
-            Change::NotDone(_) => self.forget_name(&name).await,
+            Change::Done => self.confirm_name(name).await,
+            Change::NotDone(_) => self.forget_name(name).await,
         };
         if let Err(error) = settled {
             tracing::debug!(%error, account = %jid, "name of an account stays in doubt");
