@@ -171,7 +171,8 @@ impl Lovers {
     }
 }
 
-/// Asks an archive until it is as it must be: what is delivered may be on its way into it.
+/// Asks an archive until it is as it must be: what is delivered may be on its way into it, and so may what another
+/// session has retracted. An id that it does not know yet is answered with an error.
 fn ask_until(wire: &mut Wire, rest: &str, wanted: impl Fn(&str) -> bool) -> Result<String> {
     let mut page = String::new();
     for _ in 0..ASKED_MAX {
@@ -179,8 +180,8 @@ fn ask_until(wire: &mut Wire, rest: &str, wanted: impl Fn(&str) -> bool) -> Resu
         wire.send(&format!(
             "<iq type='set' id='q'><query xmlns='urn:xmpp:mam:2'>{rest}</query></iq>"
         ))?;
-        page = wire.read_until("</fin></iq>")?;
-        if wanted(&page) {
+        page = wire.read_until("</iq>")?;
+        if page.contains("</fin></iq>") && wanted(&page) {
             return Ok(page);
         }
     }
