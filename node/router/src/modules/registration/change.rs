@@ -11,10 +11,7 @@
 //!
 //! What becomes of a wrong one is in [`super::proof`].
 
-use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
-use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::ns;
 use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
@@ -102,24 +99,13 @@ fn store(account: &Account, keys: Box<Credentials>) -> Outcome {
 
 /// The old password is to be given, in this form.
 fn asks_for_old(account: &Account) -> StanzaError {
-    let field = |field_type, var: &str, label: &str| {
-        Field::new(field_type, var).with_label(label).required()
-    };
-    let username = field(FieldType::TextSingle, "username", "Username");
-    let form = DataForm::new(FormKind::Form)
-        .with_form_type(CHANGE_FORM)
+    let form = proof::form(account, CHANGE_FORM)
         .with_title("Changing the password")
         .with_instructions("You logged in a while ago. Give the old password too, or log in again.")
-        .with_field(username.with_value(account.jid().local().unwrap_or_default()))
-        .with_field(field(
-            FieldType::TextPrivate,
-            "old_password",
-            "Old password",
-        ))
-        .with_field(field(FieldType::TextPrivate, "password", "New password"));
-    let query = Element::new("query", ns::REGISTER).with_child(form.to_element());
+        .with_field(proof::secret("old_password", "Old password"))
+        .with_field(proof::secret("password", "New password"));
     StanzaError::new(Condition::NotAuthorized)
         .with_type(ErrorType::Modify)
         .with_text("this session is old: give the old password too, or log in again")
-        .with_beside(query)
+        .with_beside(proof::query(&form))
 }

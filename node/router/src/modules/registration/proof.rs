@@ -5,7 +5,10 @@
 //! each login: its delays, the counts of all nodes, and the blocks.
 
 use rookery_session::carrier::SessionId;
+use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
+use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
+use rookery_xmpp::ns;
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
@@ -31,6 +34,26 @@ pub(super) fn is_old(account: &Account, turn: &Turn<'_>, iq: &Iq) -> bool {
     };
     let asked_after = turn.env.passwords.load().old_asked_after_s;
     turn.now.since(session.bound).as_secs() >= u64::from(asked_after)
+}
+
+/// The beginning of a form of XEP-0077 in which the account's owner proves it: the own name.
+pub(super) fn form(account: &Account, form_type: &str) -> DataForm {
+    let username = Field::new(FieldType::TextSingle, "username").with_label("Username");
+    let own = account.jid().local().unwrap_or_default();
+    DataForm::new(FormKind::Form)
+        .with_form_type(form_type)
+        .with_field(username.required().with_value(own))
+}
+
+/// A password in such a form.
+pub(super) fn secret(var: &str, label: &str) -> Field {
+    let field = Field::new(FieldType::TextPrivate, var);
+    field.with_label(label).required()
+}
+
+/// Such a form, as it goes beside an error.
+pub(super) fn query(form: &DataForm) -> Element {
+    Element::new("query", ns::REGISTER).with_child(form.to_element())
 }
 
 /// Goes on if this is the account's password.

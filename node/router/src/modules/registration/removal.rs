@@ -7,7 +7,7 @@
 //!                                                                               └ wrong: see [`super::proof`]
 //! ```
 
-use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
+use rookery_xmpp::dataform::DataForm;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
@@ -56,17 +56,11 @@ fn remove_by_form(account: &Account, query: &Element) -> Outcome {
 
 /// Name and password are to be given, in this form.
 fn asks_for_password(account: &Account) -> StanzaError {
-    let field = |field_type, var: &str, label: &str| {
-        Field::new(field_type, var).with_label(label).required()
-    };
-    let username = field(FieldType::TextSingle, "username", "Username");
-    let form = DataForm::new(FormKind::Form)
-        .with_form_type(CANCEL_FORM)
+    let form = proof::form(account, CANCEL_FORM)
         .with_title("Removing the account")
         .with_instructions("You logged in a while ago. Give the password too, or log in again.")
-        .with_field(username.with_value(account.jid().local().unwrap_or_default()))
-        .with_field(field(FieldType::TextPrivate, "password", "Password"));
+        .with_field(proof::secret("password", "Password"));
     StanzaError::new(Condition::NotAllowed)
         .with_text("this session is old: give the password too, or log in again")
-        .with_beside(Element::new("query", ns::REGISTER).with_child(form.to_element()))
+        .with_beside(proof::query(&form))
 }
