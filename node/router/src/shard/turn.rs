@@ -75,6 +75,19 @@ impl Cause {
     }
 }
 
+/// What follows from two frames goes one way: this receipt, of the first, holds that of the second. False if there is
+/// none that could.
+fn holds_as_well(first: Option<&Receipt>, second: Option<&Receipt>) -> bool {
+    match (first, second) {
+        (Some(first), Some(second)) => {
+            first.carry(second.clone());
+            true
+        }
+        (None, Some(_)) => false,
+        (_, None) => true,
+    }
+}
+
 /// Whether stanzas of the one origin can travel behind so many of the other.
 fn continues(before: Option<Origin>, stanzas: usize, next: Option<Origin>) -> bool {
     match (before, next) {
@@ -139,6 +152,7 @@ impl Turn<'_> {
             && delivered
                 .logged
                 .continues(delivered.batch.recs.len(), logged)
+            && holds_as_well(delivered.receipt.as_ref(), self.receipt.as_ref())
         {
             delivered.batch.recs.push(rec);
             return;
@@ -239,6 +253,7 @@ impl Turn<'_> {
             && Arc::ptr_eq(&last.to, to)
             && last.batch.buf.as_ptr() == buf.as_ptr()
             && continues(last.origin, last.batch.recs.len(), origin)
+            && holds_as_well(last.receipt.as_ref(), self.receipt.as_ref())
         {
             last.batch.recs.push(rec);
             return;
