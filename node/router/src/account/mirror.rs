@@ -274,7 +274,7 @@ impl State {
             return Err(delivered);
         }
         self.drop_unacked(&mut delivered);
-        self.seen.drop_repeats(&mut delivered);
+        self.drop_repeats(&mut delivered);
         if delivered.batch.recs.is_empty() {
             return Ok(());
         }
@@ -307,6 +307,21 @@ impl State {
             return;
         }
         delivered.retain(&news);
+    }
+
+    /// Takes out what has come before. A former owner of the shard may have logged that elsewhere: where it lies now is
+    /// where it is looked for if its client never gets it.
+    fn drop_repeats(&mut self, delivered: &mut Delivered) {
+        let stanzas = delivered.batch.recs.len();
+        let (origins, logged) = (delivered.origins.clone(), delivered.logged.clone());
+        self.seen.drop_repeats(delivered);
+        if delivered.batch.recs.len() < stanzas {
+            for at in 0..stanzas {
+                if let (Some(origin), Some(place)) = (origins.at(at), logged.at(at)) {
+                    self.unacked.lies_at(origin, place);
+                }
+            }
+        }
     }
 
     fn give(&mut self, mut delivered: Delivered) {

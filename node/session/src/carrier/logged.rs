@@ -40,6 +40,16 @@ impl Logged {
         }
     }
 
+    /// The same where one of so many stanzas lies at this place.
+    #[must_use]
+    pub fn with(&self, index: usize, place: NonZeroU64, stanzas: usize) -> Self {
+        let known = (0..stanzas).map(|at| match at == index {
+            true => place.get(),
+            false => self.at(at).map_or(0, NonZeroU64::get),
+        });
+        Self::Each(known.collect())
+    }
+
     /// The same with those stanzas that stay.
     #[must_use]
     pub fn filtered(&self, stays: impl IntoIterator<Item = bool>) -> Self {

@@ -1,11 +1,12 @@
 //! What the client was sent, and has not acknowledged.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 
 use bytes::Bytes;
 use rookery_xmpp::stanza::Batch;
 
-use crate::carrier::Delivered;
+use crate::carrier::{Delivered, Origin};
 
 /// A queue of sent stanzas. Bounded by its user, who asks for its size.
 #[derive(Debug, Default)]
@@ -46,6 +47,20 @@ impl Unacked {
             logged: delivered.logged.clone(),
         }));
         batch
+    }
+
+    /// The stanza of this origin, if it is here, lies in the log at this place.
+    pub fn lies_at(&mut self, origin: Origin, place: NonZeroU64) {
+        for sent in &mut self.queue {
+            let Sent::Delivered(delivered) = sent else {
+                continue;
+            };
+            let stanzas = delivered.batch.recs.len();
+            let found = (0..stanzas).find(|at| delivered.origins.at(*at) == Some(origin));
+            if let Some(at) = found {
+                delivered.logged = delivered.logged.with(at, place, stanzas);
+            }
+        }
     }
 
     /// Keeps the place of a stanza of the stream's own.
