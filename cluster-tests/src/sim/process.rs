@@ -23,7 +23,7 @@ use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Input, Reply, RequestId};
 use rookery_router::{ArchiveOptions, Lease, Ownership, PasswordOptions, RouterOptions};
-use rookery_session::carrier::ShardId;
+use rookery_session::carrier::{Bell, ShardId};
 use rookery_xmpp::entropy::Seeded;
 use tokio::runtime::{EnterGuard, Handle};
 use tokio::sync::watch;
@@ -85,6 +85,8 @@ pub(crate) struct Process {
     map: SharedMap,
     movers: BTreeMap<ShardId, ShardMover>,
     late_stops: Vec<(Micros, ShardId)>,
+    /// Those that wait, until that time, for the end of what clients have sent.
+    retiring: BTreeMap<ShardId, (Bell, Micros)>,
     /// What was written for the next owners of shards, and until when these are kept waiting for it.
     left_to_next: BTreeMap<ShardId, (usize, Micros)>,
     replies: Replies,
@@ -160,6 +162,7 @@ impl Process {
             map,
             movers: BTreeMap::new(),
             late_stops: Vec::new(),
+            retiring: BTreeMap::new(),
             left_to_next: BTreeMap::new(),
             replies: Replies::default(),
             entropy: Seeded::new(settings.seed ^ u64::from(id) << 32 ^ u64::from(life)),
@@ -257,6 +260,7 @@ impl Process {
             worked = true;
             self.with_mover(shard, now, |mover, around| mover.run(input, around));
         }
+        self.retire_settled(now);
         self.carry_out_requests();
         worked
     }

@@ -14,7 +14,7 @@ use rookery_router::shard::{
     Admission, Effect, Gate, Input, Reply, Request, RequestId, Shard, Standing,
 };
 use rookery_session::carrier::{
-    Answer, Delivered, Delivery, Full, Peers, SessionId, ShardId, SinkRef, Tenure, ToSession,
+    Answer, Bell, Delivered, Delivery, Full, Peers, SessionId, ShardId, SinkRef, Tenure, ToSession,
     ToShard,
 };
 use rookery_xmpp::clock::Timestamp;
@@ -160,12 +160,13 @@ impl ShardMover {
         }
     }
 
-    /// The shard is served no more, behind what it was given before. The next owner goes on with the sessions, and
-    /// is sent all that was not dealt with.
-    pub(crate) fn retire(mut self, left: VecDeque<Input>, around: &mut Surroundings<'_>) {
-        for input in left {
-            self.run(input, around);
-        }
+    /// What the end of its service waits for.
+    pub(crate) fn is_settled(&self) -> Bell {
+        self.shard.is_settled()
+    }
+
+    /// The shard is served no more. The next owner goes on with the sessions, and is sent all that was not dealt with.
+    pub(crate) fn retire(self, around: &mut Surroundings<'_>) {
         // Who has lost its lease has nothing to leave: there may be another owner already.
         if self.standing.may_act() {
             let (shard, epoch) = (self.shard.id(), self.epoch);

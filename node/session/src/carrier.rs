@@ -458,6 +458,19 @@ pub struct Kept {
 }
 
 impl Kept {
+    /// Of a stream that is over at its node, which says its last words of it: only how many its client has acknowledged.
+    pub fn over(acked: u64) -> Self {
+        Self {
+            acked,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is [`Kept::over`]: every other stream has a name.
+    pub fn is_over(&self) -> bool {
+        self.id.is_empty()
+    }
+
     /// The number of the last numbered stanza that is known.
     pub fn sent(&self) -> u64 {
         let last = self.unacked.last();

@@ -1,11 +1,15 @@
 //! Which shards a process serves: the product's [`Ownership`](rookery_router::Ownership), moved by hand.
 
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use rookery_control::NodeId;
 use rookery_link::{Owner, ShardMap};
 use rookery_router::OwnershipStep;
+use rookery_router::shard::Shard;
 use rookery_session::carrier::ShardId;
 
 use super::Process;
@@ -87,6 +91,10 @@ impl Process {
         let _guard = handle.enter();
         for step in steps {
             if let OwnershipStep::Start(shard, epoch) = *step {
+                // The group may have given it back meanwhile.
+                if self.retiring.contains_key(&shard) {
+                    self.retire(shard, now);
+                }
                 let tenure = (epoch, awaited.clone());
                 let mover = ShardMover::new(shard, tenure, &self.env, &self.lease);
                 self.movers.insert(shard, mover);
@@ -106,8 +114,35 @@ impl Process {
 
     fn stop(&mut self, shard: ShardId, now: Micros) {
         let left = self.mailboxes.close(shard);
-        if let Some(mover) = self.movers.remove(&shard) {
-            self.surrounded(now, |around| mover.retire(left, around));
+        let mut settled = None;
+        self.with_mover(shard, now, |mover, around| {
+            left.into_iter().for_each(|input| mover.run(input, around));
+            settled = Some(mover.is_settled());
+        });
+        if let Some(settled) = settled {
+            let until = now + Shard::SETTLED_WITHIN.as_micros() as Micros;
+            self.retiring.insert(shard, (settled, until));
+            self.retire_settled(now);
+        }
+    }
+
+    /// Who has nothing left to settle, or has waited for it long enough, serves no more.
+    pub(super) fn retire_settled(&mut self, now: Micros) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let retiring = self.retiring.iter_mut();
+        let done = retiring.filter_map(|(shard, (settled, until))| {
+            let is_settled = Pin::new(settled).poll(&mut cx).is_ready();
+            (is_settled || *until <= now).then_some(*shard)
+        });
+        for shard in done.collect::<Vec<_>>() {
+            self.retire(shard, now);
+        }
+    }
+
+    fn retire(&mut self, shard: ShardId, now: Micros) {
+        let is_retiring = self.retiring.remove(&shard).is_some();
+        if let Some(mover) = self.movers.remove(&shard).filter(|_| is_retiring) {
+            self.surrounded(now, |around| mover.retire(around));
             let is_left = |word: &&Word| match word {
                 Word::Request(of, _, id, _) => *of == shard && *id == LEFT_TO_NEXT,
                 _ => false,
@@ -131,6 +166,9 @@ impl Process {
     fn tell_hand_overs(&self, now: Micros) {
         let node = NodeId::new(u64::from(self.id)).expect("nodes are numbered from 1");
         for (shard, epoch) in self.ownership.handed_over() {
+            if self.retiring.contains_key(&shard) {
+                continue;
+            }
             let left = self.left_to_next.get(&shard);
             if left.is_some_and(|(left, until)| *left > 0 && now < *until) {
                 continue;

@@ -57,6 +57,9 @@ impl Inner {
         let Some(place) = self.place(up.shard) else {
             return Err((up, Lack::Owner));
         };
+        if let UpBody::Session(ToShard::Acked { session, acked, .. }) = &up.body {
+            self.seats.acknowledged(*session, *acked);
+        }
         self.hear_local();
         let owner = self.config.map.load().owner(up.shard);
         // Declared first, so that it is dropped when the way is not locked any more.

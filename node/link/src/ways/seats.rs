@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use rookery_session::carrier::{
-    Answer, Full, SessionId, ShardId, Sink, SinkRef, ToSession, ToShard,
+    Answer, Full, Kept, SessionId, ShardId, Sink, SinkRef, ToSession, ToShard,
 };
 use rookery_xmpp::jid::Jid;
 
@@ -34,9 +34,19 @@ struct Seat {
     /// What an owner of the shard wanted remembered.
     state: Bytes,
     node: u32,
+    /// How many stanzas of a stream its client has acknowledged.
+    acked: u64,
     /// The round whose deliveries are taken; earlier ones were sent before the shard heard that one
     /// was not, or by an earlier owner.
     round: u32,
+}
+
+impl Seat {
+    /// What is kept of its stream. One that is over here may have been announced to nobody yet.
+    fn kept(&self) -> Option<Kept> {
+        let kept = self.sink.upgrade().and_then(|sink| sink.kept());
+        kept.or_else(|| (self.acked > 0).then(|| Kept::over(self.acked)))
+    }
 }
 
 /// A question that waits for its answer.
@@ -147,11 +157,19 @@ impl Seats {
             address: asked.address,
             state: Bytes::new(),
             node,
+            acked: 0,
             round: 0,
         };
         let mut table = self.table();
         table.by_shard.entry(asked.shard).or_default().push(session);
         table.seats.insert(session, seat);
+    }
+
+    /// The client of a session has got so many of what was numbered.
+    pub(super) fn acknowledged(&self, session: SessionId, acked: u64) {
+        if let Some(seat) = self.table().seats.get_mut(&session) {
+            seat.acked = seat.acked.max(acked);
+        }
     }
 
     /// What an owner of its shard wants remembered of a session.
@@ -204,11 +222,7 @@ impl Seats {
                 jid: seat.jid.clone(),
                 address: seat.address,
                 state: seat.state.clone(),
-                kept: seat
-                    .sink
-                    .upgrade()
-                    .and_then(|sink| sink.kept())
-                    .map(Box::new),
+                kept: seat.kept().map(Box::new),
             });
             Some(Up {
                 shard,

@@ -99,10 +99,16 @@ impl Account {
         address: IpAddr,
         (state, kept): (&[u8], Option<&Kept>),
     ) {
+        let acked = kept.map_or(0, |kept| kept.acked);
+        let kept = kept.filter(|kept| !kept.is_over());
         if let Some(known) = self.sessions.get_mut(sink.session()) {
             match &mut known.stream {
                 // The store has it as it was once, and its node knows what came since.
                 Some(stream) if stream.is_from_store && kept.is_some() => {}
+                // It is over there. What its client has not got its node gives back, or was never given.
+                Some(stream) if stream.is_over_at(sink.session()) => {
+                    return stream.mirror.acknowledged(acked);
+                }
                 Some(stream) => {
                     let id = sink.session();
                     stream.reattach(sink);

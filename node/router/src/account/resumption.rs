@@ -12,11 +12,12 @@
 //! one is of no use to anybody else.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rookery_session::carrier::{
-    Answer, AskId, Bell, Delivered, Logged, ReceiptRef, Resumed, SessionId, SinkRef,
+    Answer, AskId, Bell, Delivered, Logged, Resumed, SessionId, SinkRef,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
@@ -93,14 +94,14 @@ impl Account {
         let Some((next_stanza, stream)) = self.stream_named(&resuming.id) else {
             return self.does_not_go_on(turn, &resuming, None);
         };
-        if stream.ends.is_none() && next_stanza < stream.again.0 && turn.now < stream.again_until {
+        if stream.is_to_come(next_stanza, turn.now) {
             return match stream.early.len() < EARLY_MAX {
                 true => stream.early.push(resuming),
                 false => turn.answer(&resuming.from, resuming.ask, Answer::Unavailable),
             };
         }
         resuming.is_awaited = stream.mirror.may_have(resuming.h);
-        let open: Vec<_> = stream.open.iter().filter_map(ReceiptRef::upgrade).collect();
+        let open: Vec<_> = stream.unsettled().collect();
         if resuming.is_awaited {
             self.deciding.begins(&resuming.id);
         }
@@ -173,7 +174,7 @@ impl Account {
         }
         let had = stream.h(next_stanza);
         let Some(acked) = stream.mirror.resumes_at(resuming.h) else {
-            let is_known = stream.open.iter().all(ReceiptRef::is_settled);
+            let is_known = stream.unsettled().next().is_none();
             return self.does_not_go_on(turn, resuming, is_known.then_some(had));
         };
         let from = &resuming.from;
@@ -235,9 +236,14 @@ impl Account {
         named.next()
     }
 
-    /// Whether what a session sends counts: not if its client goes on by another way, or has, for it says it again
+    /// Whether what a session sends, with these numbers, counts: not if its client goes on by another way, or has, for it says it again
     /// there. What the turn holds a receipt of is under way then.
-    pub(super) fn takes_from(&mut self, turn: &Turn<'_>, id: SessionId) -> bool {
+    pub(super) fn takes_from(
+        &mut self,
+        turn: &Turn<'_>,
+        id: SessionId,
+        numbers: Range<u64>,
+    ) -> bool {
         let Some(session) = self.sessions.get_mut(id) else {
             let mut streams = self.sessions.iter_mut().filter_map(|it| it.stream.as_mut());
             if let Some(stream) = streams.find(|stream| stream.former.contains(id)) {
@@ -249,12 +255,12 @@ impl Account {
         let Some(stream) = &mut session.stream else {
             return true;
         };
-        if stream.ends.is_some() {
+        if stream.ends.is_some() && !stream.is_to_come(session.next_stanza, turn.now) {
             return false;
         }
         stream.void.is_heard();
         if let Some(receipt) = &turn.receipt {
-            stream.opens(receipt);
+            stream.opens(numbers, session.next_stanza, receipt);
         }
         true
     }
@@ -316,7 +322,8 @@ impl Account {
         if stream.is_ending {
             return self.session_ended(turn, id);
         }
-        stream.ends = Some(ends);
+        // That was the last word of its node.
+        (stream.ends, stream.again) = (Some(ends), (0, 0));
         self.resumes_early(turn, id);
         self.store_stream(turn, id);
     }
@@ -374,7 +381,7 @@ impl Account {
         match self.sessions.get(id) {
             Some(session) => {
                 let stream = session.stream.as_ref();
-                stream.is_some_and(|it| it.ends.is_some())
+                stream.is_some_and(|it| it.ends.is_some() && !it.is_over_at(id))
             }
             None => {
                 let mut streams = self.sessions.iter().filter_map(|it| it.stream.as_ref());

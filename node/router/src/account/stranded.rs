@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rookery_session::Seen;
 use rookery_session::carrier::{
-    Bell, Delivered, Kept, Origin, Origins, SessionId, ShardId, SinkRef,
+    Bell, Delivered, Kept, Origin, Origins, Receipt, SessionId, ShardId, SinkRef,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
@@ -99,6 +99,12 @@ impl Stranded {
             .with_attr("next", kept.next_stanza.to_string())
             .with_attr("h", kept.h.to_string())
             .with_attr("acked", kept.acked.to_string());
+        if kept.again > 0 {
+            let (again, submitted) = (kept.again.to_string(), kept.submitted.to_string());
+            stream = stream
+                .with_attr("again", again)
+                .with_attr("submitted", submitted);
+        }
         if self.goes_on {
             stream = stream.with_attr("goes-on", "true");
         }
@@ -133,8 +139,8 @@ impl Stranded {
         let kept = Kept {
             id: stream.attr("id")?.to_owned(),
             next_stanza: number("next")?,
-            again: 0,
-            submitted: 0,
+            again: number("again").unwrap_or(0),
+            submitted: number("submitted").unwrap_or(0),
             h: number("h")? as u32,
             acked: number("acked")?,
             unacked: unacked.filter_map(read_unacked).collect(),
@@ -228,7 +234,7 @@ impl Account {
     pub(crate) fn stranded(&self) -> impl Iterator<Item = Stranded> {
         let waits = |session: &Session| {
             let stream = session.stream.as_ref()?;
-            let kept = stream.kept(session.next_stanza);
+            let kept = stream.left(session.next_stanza);
             let stranded = Stranded::of(session, kept, stream.ends?);
             Some(match stream.stored.goes_on() {
                 Some(id) if stream.is_from_store => stranded.going_on_as(id),
@@ -236,6 +242,14 @@ impl Account {
             })
         };
         self.sessions.iter().filter_map(waits)
+    }
+
+    /// The receipts of what the clients of these streams have sent and has not been dealt with: nobody sends that to the
+    /// next owner of the shard.
+    pub(crate) fn unsettled(&self) -> impl Iterator<Item = Receipt> {
+        let streams = self.sessions.iter().filter_map(|it| it.stream.as_ref());
+        let waiting = streams.filter(|stream| stream.ends.is_some());
+        waiting.flat_map(Stream::unsettled)
     }
 
     /// No node serves the session: its stream goes into the store, for this node may be the next that is lost.
@@ -453,8 +467,8 @@ mod tests {
             kept: Kept {
                 id: "name".to_owned(),
                 next_stanza: 40,
-                again: 0,
-                submitted: 0,
+                again: 42,
+                submitted: 43,
                 h: u32::MAX,
                 acked: 7,
                 unacked: vec![delivered()],
@@ -467,6 +481,7 @@ mod tests {
         assert!(back.goes_on);
         assert_eq!(back.state, stranded.state);
         assert_eq!((back.kept.h, back.kept.acked), (u32::MAX, 7));
+        assert_eq!((back.kept.again, back.kept.submitted), (42, 43));
         assert_eq!(back.kept.seen, stranded.kept.seen);
         let (before, unacked) = (delivered(), &back.kept.unacked);
         assert_eq!(unacked.len(), 2);

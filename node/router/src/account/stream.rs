@@ -1,5 +1,6 @@
 //! A stream that can be resumed (XEP-0198 5), as its shard knows it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +35,8 @@ pub(super) struct Stream {
     pub(super) again: (u64, u64),
     /// When it is waited for no more.
     pub(super) again_until: Timestamp,
-    /// What its client has sent and may not have been dealt with.
-    pub(super) open: Vec<ReceiptRef>,
+    /// What its client has sent and may not have been dealt with, with the numbers of it.
+    open: Vec<(Range<u64>, ReceiptRef)>,
     /// Its document.
     pub(super) stored: Stored,
     /// Its client is not heard until the store has it as one that goes on, and the store has refused that.
@@ -95,7 +96,37 @@ impl Stream {
             stored: stranded.stored(),
             inherited: kept.sent(),
             is_from_store: true,
+            again: (kept.again, kept.submitted),
+            again_until: now.plus(AGAIN_WITHIN),
             ..Self::new(kept.id.clone(), mirror, kept.next_stanza, kept.h)
+        }
+    }
+
+    /// What is to be known of it by the next owner of the shard when this one gives it up. What has not been dealt with
+    /// by then does not count: its node sends it again, if there is one.
+    pub(super) fn left(&self, next_stanza: u64) -> Kept {
+        let open = self
+            .open
+            .iter()
+            .filter(|(_, receipt)| !receipt.is_settled());
+        let (mut first, mut again, mut submitted) = (next_stanza, 0, next_stanza);
+        if next_stanza < self.again.0 {
+            (again, submitted) = self.again;
+        }
+        for (numbers, _) in open {
+            first = first.min(numbers.start);
+            again = again.max(numbers.end);
+        }
+        let kept = self.kept(next_stanza);
+        match again {
+            0 => kept,
+            again => Kept {
+                next_stanza: first,
+                again,
+                submitted: submitted.max(again),
+                h: self.h(first),
+                ..kept
+            },
         }
     }
 
@@ -117,6 +148,12 @@ impl Stream {
     /// Whether its node has begun to say what its client has not got.
     pub(super) fn is_ending(&self) -> bool {
         self.is_ending
+    }
+
+    /// Whether it was found in the store as one that goes on as this session, and its node has said no more of it: what
+    /// that says at its end still counts.
+    pub(super) fn is_over_at(&self, session: SessionId) -> bool {
+        self.is_from_store && self.stored.goes_on() == Some(session)
     }
 
     /// Whether the store says that it waits, while a node serves it.
@@ -172,9 +209,28 @@ impl Stream {
         self.is_from_store = false;
     }
 
-    pub(super) fn opens(&mut self, receipt: &Receipt) {
-        make_room(&mut self.open, ReceiptRef::is_settled);
-        self.open.push(receipt.downgrade());
+    /// Stanzas with these numbers are dealt with when their receipt is settled; the next one would be that. What comes
+    /// again, for a link was broken, is done only when it is done as it came first.
+    pub(super) fn opens(&mut self, numbers: Range<u64>, next_stanza: u64, receipt: &Receipt) {
+        if numbers.start < next_stanza {
+            self.unsettled().for_each(|it| it.carry(receipt.clone()));
+        }
+        make_room(&mut self.open, |(_, receipt)| receipt.is_settled());
+        self.open.push((numbers, receipt.downgrade()));
+    }
+
+    /// The receipts of what its client has sent and has not been dealt with.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = Receipt> {
+        self.open
+            .iter()
+            .filter_map(|(_, receipt)| receipt.upgrade())
+    }
+
+    /// Whether what it waits for, without a node that serves it, still comes from the last one: that had sent it to the
+    /// former owner of the shard.
+    pub(super) fn is_to_come(&self, next_stanza: u64, now: Timestamp) -> bool {
+        let may_come = self.ends.is_none() || self.is_from_store;
+        may_come && next_stanza < self.again.0 && now < self.again_until
     }
 
     pub(super) fn holds_void(&mut self, turn: &Turn<'_>, session: SessionId) {

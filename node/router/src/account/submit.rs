@@ -22,10 +22,18 @@ impl Account {
     /// Handles a batch of one session's stanzas. If one of them makes the account wait, the rest
     /// waits too.
     pub(super) fn submit(&mut self, turn: &mut Turn<'_>, mut work: Work) {
-        let Work::Submit { session: id, .. } = work else {
+        let Work::Submit {
+            session: id,
+            sequence,
+            next,
+            ref batch,
+            ..
+        } = work
+        else {
             return;
         };
-        if !self.takes_from(turn, id) {
+        let numbers = sequence + next as u64..sequence + batch.recs.len() as u64;
+        if !self.takes_from(turn, id, numbers) {
             return;
         }
         while let Work::Submit {

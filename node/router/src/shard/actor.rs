@@ -279,6 +279,16 @@ impl Handler<Retire> for ShardActor {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, _: Retire, _: &mut Self::Context) -> Self::Result {
+        // Nothing new comes to it any more.
+        let settled = tokio::time::timeout(Shard::SETTLED_WITHIN, self.shard.is_settled());
+        let retire = |_, actor: &mut Self, _: &mut Context<Self>| actor.retire();
+        Box::pin(settled.into_actor(self).then(retire))
+    }
+}
+
+impl ShardActor {
+    /// The shard is served no more, and the next owner is left what it needs.
+    fn retire(&mut self) -> ResponseActFuture<Self, ()> {
         // Who has lost its lease has nothing to leave: there may be another owner already.
         let left = match self.standing.may_act() {
             true => self.shard.left_to_next(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use rookery_session::carrier::{AskId, Question, ShardId, SinkRef, ToShard};
+use rookery_session::carrier::{AskId, Bell, Question, ShardId, SinkRef, ToShard};
 use rookery_store::StoreError;
 use rookery_store::account::Found;
 use rookery_xmpp::clock::Timestamp;
@@ -69,6 +69,10 @@ impl Shard {
         self.accounts.len()
     }
 
+    /// How long what clients have sent may keep the next owner waiting ([`Shard::is_settled`]): some round trips, and no
+    /// longer than a move may pause.
+    pub const SETTLED_WITHIN: Duration = Duration::from_millis(500);
+
     /// The ways to all sessions of the shard, for the end of a shard that cannot go on.
     pub fn into_sinks(self) -> Vec<SinkRef> {
         let ready = self.accounts.into_values().filter_map(|slot| match slot {
@@ -81,17 +85,26 @@ impl Shard {
             .collect()
     }
 
+    /// Rings when all has been dealt with that clients have sent who are away and whom no node serves: who gives the
+    /// shard up waits for that, for a while, for nobody would send it to the next owner.
+    pub fn is_settled(&self) -> Bell {
+        Bell::behind(self.ready().flat_map(Account::unsettled))
+    }
+
     /// What the next owner of the shard must find in the store before it begins: to be carried out when this one
     /// handles nothing any more.
     pub fn left_to_next(&self) -> Vec<Request> {
-        let ready = self.accounts.values().filter_map(|slot| match slot {
-            Slot::Ready(account) => Some(account),
-            Slot::Loading(_) => None,
-        });
-        let stranded = ready.flat_map(|account| account.stranded());
+        let stranded = self.ready().flat_map(Account::stranded);
         stranded
             .map(|stranded| stranded::put(self.id, &stranded))
             .collect()
+    }
+
+    fn ready(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.values().filter_map(|slot| match slot {
+            Slot::Ready(account) => Some(&**account),
+            Slot::Loading(_) => None,
+        })
     }
 
     /// Handles one input; what must be done is appended to `effects`.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rookery_session::carrier::{
-    Answer, Delivered, Full, Receipt, Receipts, SessionId, ShardId, Sink, Stands, Tenure,
+    Answer, Delivered, Full, Receipt, Receipts, Resumed, SessionId, ShardId, Sink, Stands, Tenure,
     ToSession, Word,
 };
 use rookery_xmpp::jid::Jid;
@@ -97,6 +97,14 @@ impl Asking {
     /// The answer, if it has come.
     pub(crate) fn answer(&self) -> Option<Answer> {
         self.0.take_answer()
+    }
+
+    /// The stream that it goes on with, if it has heard that.
+    pub(crate) fn resumed(&self) -> Option<Resumed> {
+        match self.answer()? {
+            Answer::Resumed(resumed) => Some(resumed),
+            _ => None,
+        }
     }
 }
 

@@ -376,6 +376,31 @@ impl World {
         settled.is_settled()
     }
 
+    /// Two messages of another shard's session that were sent together come one behind the other. Who tell whether
+    /// each is done.
+    pub(crate) fn arrive_together(
+        &mut self,
+        origins: [Origin; 2],
+        to: &str,
+    ) -> [impl Fn() -> bool + use<>; 2] {
+        let sender = Arc::new(jid("tybalt@localhost/street"));
+        let mut out = Vec::new();
+        let stanza = format!("<message to='{to}' type='chat'><body>both</body></message>");
+        let recs = [(); 2].map(|()| stamped(&stanza, &sender, &mut out));
+        let buf: bytes::Bytes = out.into();
+        [0, 1].map(|at| {
+            let recs = vec![recs[at]];
+            let buf = buf.clone();
+            let batch = Batch { buf, recs };
+            let mut frame = PeerFrame::new(sender.clone(), Arc::new(jid(to)), batch);
+            frame.origin = Some(origins[at]);
+            let settled = Arc::new(Settled::default());
+            frame.receipt = Some(settled.receipt());
+            self.step(Input::Peer(frame));
+            move || settled.is_settled()
+        })
+    }
+
     /// A client sends a stanza.
     pub(crate) fn send(&mut self, client: &Client, stanza: &str) {
         self.send_all(client, &[stanza]);

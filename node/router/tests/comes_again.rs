@@ -1,0 +1,142 @@
+//! What comes to a shard twice, or by two ways, is done when all of it is: XEP-0198 4 over broken links and owners of
+//! shards that follow each other.
+
+mod support;
+
+use rookery_router::RouterOptions;
+use rookery_session::carrier::{Kept, Origin, SessionId};
+use support::streams::{bodies, say};
+use support::{Client, World};
+
+/// Romeo, and Juliet with a stream that can be resumed.
+fn balcony() -> (World, Client, Client, String) {
+    let mut world = World::with_options(&["juliet", "romeo"], RouterOptions::default());
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    let id = world.enable(&juliet);
+    (world, romeo, juliet, id)
+}
+
+fn origin(sequence: u64) -> Origin {
+    let session = SessionId {
+        node: 9,
+        serial: 44,
+    };
+    Origin { session, sequence }
+}
+
+/// A message to romeo.
+fn message(text: &str) -> String {
+    format!("<message to='romeo@localhost' type='chat'><body>{text}.</body></message>")
+}
+
+#[test]
+fn what_a_link_sends_again_is_not_done_before_it_is_as_it_came_first() {
+    let (mut world, romeo, juliet, _) = balcony();
+    world.leave(&romeo);
+    world.appends = Some(vec![]);
+    let first = world.send_counted(&juliet, 40);
+    let again = world.send_counted(&juliet, 40);
+    assert!(!first() && !again(), "it is not in the log");
+    world.append_newest();
+    assert!(first() && again());
+}
+
+#[test]
+fn two_stanzas_that_go_on_together_are_both_done_when_they_are() {
+    let (mut world, _, juliet, _) = balcony();
+    // They come while her account is loaded, and go on in one turn.
+    world.restart();
+    world.hold_loads = true;
+    world.announce_kept(
+        &juliet,
+        Kept {
+            id: "name".to_owned(),
+            ..Kept::default()
+        },
+    );
+    let settled = world.arrive_together([origin(4), origin(5)], "juliet@localhost/balcony");
+    juliet.set_full(true);
+    world.hold_undelivered = true;
+    world.hold_loads = false;
+    world.release_next();
+    assert_eq!(settled.map(|is| is()), [false, false]);
+}
+
+#[test]
+fn what_a_node_was_never_given_of_a_stream_that_is_over_there_finds_other_ways() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..4);
+    world.node_dies(&juliet);
+    let (back, _) = world.resume("juliet", &id, 1).expect("it is resumed");
+    // Her shard dies before it could give her the other three; she has got one, and says goodbye.
+    world.restart();
+    world.announce(&romeo);
+    world.announce_kept(&back, Kept::over(2));
+    back.stanzas();
+    world.leave(&back);
+    assert_eq!(
+        bodies(&world.online_with_log("juliet", "door")),
+        ["n2", "n3"]
+    );
+}
+
+#[test]
+fn who_gives_a_shard_up_leaves_word_of_what_is_not_done_and_the_node_sends_it_again() {
+    let (mut world, romeo, juliet, id) = balcony();
+    world.leave(&romeo);
+    juliet.stanzas();
+    world.send_as(&juliet, 4, &message("m0"));
+    world.appends = Some(vec![]);
+    world.send_as(&juliet, 5, &message("m1"));
+    world.node_dies(&juliet);
+    world.hand_over();
+    world.appends = None;
+    // She comes back before it has come again.
+    let early = world.asks_to_resume("juliet", &id, 0);
+    assert!(early.answer().is_none());
+    world.send_as(&juliet, 5, &message("m1"));
+    let resumed = early.resumed().expect("it is resumed");
+    assert_eq!(resumed.h, 2);
+    let given = world.online_with_log("romeo", "orchard");
+    assert_eq!(bodies(&given), ["m0", "m1"]);
+}
+
+#[test]
+fn what_does_not_come_again_is_waited_for_some_seconds_and_does_not_count() {
+    let (mut world, romeo, juliet, id) = balcony();
+    world.leave(&romeo);
+    juliet.stanzas();
+    world.send_as(&juliet, 4, &message("m0"));
+    world.appends = Some(vec![]);
+    world.send_as(&juliet, 5, &message("m1"));
+    world.node_dies(&juliet);
+    world.hand_over();
+    world.appends = None;
+    let early = world.asks_to_resume("juliet", &id, 0);
+    for _ in 0..5 {
+        world.tick();
+    }
+    let resumed = early.resumed().expect("it is resumed");
+    assert_eq!(resumed.h, 1);
+}
+
+#[test]
+fn what_two_owners_have_logged_is_looked_for_where_the_second_has_put_it() {
+    let mut world = World::archiving(&["juliet", "romeo"]);
+    let juliet = world.online("juliet", "balcony");
+    let id = world.enable(&juliet);
+    world.node_dies(&juliet);
+    // The append is lost with the owner, and the stream that has the message is in the store.
+    world.appends = Some(vec![]);
+    world.arrive(origin(4), "juliet@localhost", "one");
+    world.hand_over();
+    world.appends = None;
+    assert!(world.arrive(origin(4), "juliet@localhost", "one"));
+    for _ in 0..=RouterOptions::default().resume_s {
+        world.tick();
+    }
+    assert_eq!(world.resume("juliet", &id, 0).err(), Some(None));
+    let given = world.online_with_log("juliet", "door");
+    assert_eq!(given.iter().filter(|it| it.contains(">one<")).count(), 1);
+}
