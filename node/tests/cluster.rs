@@ -87,9 +87,12 @@ fn three_processes_agree_and_outlive_their_leader_and_a_removed_node_is_refused(
 /// The node that leads is removed, and comes again.
 fn removed(cluster: &mut Cluster, gone: usize, by: usize) {
     let id = (gone + 1).to_string();
-    cluster.nodes[by]
-        .admin(&["nodes", "remove", &id])
-        .expect_success();
+    let remove = ["nodes", "remove", &id, "--force"];
+    let told = cluster.nodes[by].admin(&remove[..3]).expect_failure(1);
+    for part in ["is alive", &format!("`nodes drain {id}`"), "`--force`"] {
+        assert!(told.contains(part), "{told}");
+    }
+    cluster.nodes[by].admin(&remove).expect_success();
     until(PATIENCE, "two voters", || {
         cluster.nodes[by].voters().len() == 2
     });
@@ -113,7 +116,7 @@ fn remove_while_one_stands_still(cluster: &Cluster, gone: usize, still: usize, b
             members.iter().all(|member| member["active"] == true)
         });
         cluster.nodes[still].signal(Signal::STOP);
-        let removed = cluster.nodes[by].admin(&["nodes", "remove", &id]);
+        let removed = cluster.nodes[by].admin(&["nodes", "remove", &id, "--force"]);
         if !removed.succeeded() {
             cluster.nodes[still].signal(Signal::CONT);
         }
@@ -302,7 +305,7 @@ fn a_node_renews_its_certificate_while_it_runs_and_a_removed_one_does_not() {
     set(&cluster, 1, "6/1h");
 
     cluster.nodes[0]
-        .admin(&["nodes", "remove", "2"])
+        .admin(&["nodes", "remove", "2", "--force"])
         .expect_success();
     let before = read(&cluster, 1);
     let told = cluster.nodes[1].renew(&[]).expect_failure(1);

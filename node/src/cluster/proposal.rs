@@ -268,7 +268,10 @@ mod tests {
                     token,
                     address: "a:1".to_owned(),
                 },
-                Command::RemoveNode { node: node(1) },
+                Command::RemoveNode {
+                    node: node(1),
+                    unless_alive: false,
+                },
                 Command::Advance { ms: 1 },
                 Command::Enlist {
                     node: node(1),

@@ -110,6 +110,9 @@ pub enum Command {
     RemoveNode {
         /// Which node.
         node: NodeId,
+        /// Whether it stays if its lease holds. Builds before format 5 ask for no lease.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unless_alive: bool,
     },
     /// An administrator wants a node empty, or used again.
     DrainNode {

@@ -1,6 +1,7 @@
 //! The whole state: exactly once, in order, the same everywhere.
 
 mod approval;
+mod removal;
 
 use super::*;
 use crate::window::WindowSetting;
@@ -88,7 +89,8 @@ fn removals_in_a_row_leave_the_control_group_its_majority() {
     }
     let remove = |group: &mut Group, number| {
         let node = id(number);
-        group.ask(0, Command::RemoveNode { node })
+        let unless_alive = true;
+        group.ask(0, Command::RemoveNode { node, unless_alive })
     };
     group.state.set_members(Members::new(&[1, 2, 3], &[4]));
     assert_eq!(remove(&mut group, 3), Outcome::NodesChanged);
