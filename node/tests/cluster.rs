@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// What a joining node and an election may take here, where others use the cores as well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How soon a node ends that has nothing to finish.
+const SOON: Duration = Duration::from_secs(5);
+
 const ALL: &str = "control,connection";
 
 fn three(name: &str) -> Cluster {
@@ -188,20 +191,21 @@ fn a_cluster_of_two_versions_agrees_while_it_is_upgraded_node_by_node() {
     );
 
     // What is new to the version before is refused until nobody speaks it any more.
-    let told = cluster.nodes[0]
-        .admin(&["events", "list"])
-        .expect_failure(69);
-    assert!(
-        told.contains("being upgraded: member 2 speaks format"),
-        "{told}"
-    );
+    let remove = ["nodes", "remove", "2"];
+    let told = cluster.nodes[0].admin(&remove).expect_failure(69);
+    for part in ["being upgraded: member 2 speaks format", "`--force`"] {
+        assert!(told.contains(part), "{told}");
+    }
     assert!(!logged.contains("is newer than this build's"), "{logged}");
 
     cluster.nodes[1].kill();
     cluster.nodes[1].more.clear();
     cluster.nodes[1].start();
     until(PATIENCE, "the upgrade is over", || {
-        cluster.nodes[0].admin(&["events", "list"]).succeeded()
+        cluster.nodes[0]
+            .admin(&remove)
+            .errors()
+            .contains("node 2 is alive")
     });
     set(&cluster, 1, "23/1h");
     known(&cluster, "23/1h");
@@ -334,6 +338,11 @@ fn a_node_is_ready_when_it_knows_who_serves_the_shards() {
     let waits = part(&cluster, 1).expect("a part");
     assert_eq!(waits["healthy"], false, "{waits}");
     assert_eq!(shown(&cluster, 1)["ready"], false);
+    cluster.nodes[1].signal(Signal::TERM);
+    let told = Instant::now();
+    assert!(cluster.nodes[1].ended().success());
+    assert!(told.elapsed() < SOON, "it waits for the first map");
+    cluster.nodes[1].start();
 
     cluster.nodes[0].kill();
     cluster.nodes[0].more.clear();
