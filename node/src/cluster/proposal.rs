@@ -188,6 +188,9 @@ mod tests {
                 },
             },
             Command::RaiseEpochs { above: 1 },
+            Command::RestoreSecret {
+                secret: ClusterSecret::new([7; 32]),
+            },
             Command::HandedOver {
                 node: node(1),
                 shard: 1,

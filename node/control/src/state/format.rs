@@ -53,5 +53,6 @@ pub(super) const FORMAT: u8 = 5;
 const TOLD: u8 = 3;
 
 /// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no events and invitations,
-/// 4 has no removal on a condition.
+/// 4 has no removal on a condition and no
+/// restored secret.
 const OLDEST: u8 = 1;

@@ -53,6 +53,7 @@ impl Command {
             | Self::ProposeSecret { .. } => 4,
             // Who does not know the condition would remove the node whatever its lease says.
             Self::RemoveNode { unless_alive, .. } if *unless_alive => 5,
+            Self::RestoreSecret { .. } => 5,
             _ => 3,
         }
     }
@@ -150,9 +151,6 @@ mod tests {
         };
         let new = Command::ResetLists;
         assert_eq!((old.format(), new.format()), (3, 4));
-        assert_eq!(
-            (remove(false).format(), remove(true).format()),
-            (3, FORMAT)
-        );
+        assert_eq!((remove(false).format(), remove(true).format()), (3, FORMAT));
     }
 }

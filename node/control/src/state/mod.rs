@@ -261,6 +261,7 @@ impl ControlState {
             Command::ProposeSecret { secret } => {
                 Outcome::Secret(*self.secret.get_or_insert(*secret))
             }
+            Command::RestoreSecret { secret } => Outcome::Secret(*self.secret.insert(*secret)),
             Command::ShowAwaiting => Outcome::Awaiting(self.awaiting.accounts()),
             Command::TendAwaiting { joined, left } => self.awaiting.tend(joined, left),
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),

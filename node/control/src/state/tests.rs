@@ -464,6 +464,20 @@ fn the_first_secret_is_everybodys_for_ever() {
 }
 
 #[test]
+fn a_secret_that_was_restored_takes_the_place_of_the_first() {
+    let mut group = Group::new(RegistrationMode::On);
+    let secret = |byte| ClusterSecret::new([byte; 32]);
+    let propose = |byte| Command::ProposeSecret {
+        secret: secret(byte),
+    };
+    group.ask(0, propose(1));
+    let restore = Command::RestoreSecret { secret: secret(2) };
+    let restored = Outcome::Secret(secret(2));
+    assert_eq!(group.ask(0, restore), restored);
+    assert_eq!(group.ask(0, propose(3)), restored);
+}
+
+#[test]
 fn a_network_that_fills_the_throttle_is_out_for_a_while() {
     let mut group = Group::new(RegistrationMode::On);
     let policy = RegistrationPolicy {
