@@ -152,7 +152,8 @@ impl Nodes for NodesService {
         let control = self.operator.control();
         let shards = owned(&control.shards(), id);
         let status = as_the_leader_sees_it(&self.operator).await.ok();
-        let alive = life(status.as_ref(), id).0 == NodeLife::Alive;
+        // Without force the log has found that it was not, whatever was seen just before.
+        let alive = force && life(status.as_ref(), id).0 == NodeLife::Alive;
         let removed = control.remove_node(id, force).await;
         removed.map_err(|why| stays(&self.operator, id, &why))?;
         tracing::info!(node = id.get(), shards, alive, force, "node removed");
