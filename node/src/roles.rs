@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::admin::Shards;
 use crate::backup::in_use;
-use crate::backup::restore::{Restored, highest_epoch, is_marked, restored_secret};
+use crate::backup::restore::{Restored, is_marked};
 use crate::bans;
 use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::{Config, Role};
@@ -147,10 +147,7 @@ impl Roles {
             }
             return Err(RolesError::HalfRestored);
         }
-        let restored = Restored {
-            epoch: highest_epoch(&*store).await?,
-            secret: restored_secret(&*store).await?,
-        };
+        let restored = Restored::of(&*store).await?;
         let Founded {
             control,
             node,
@@ -175,20 +172,8 @@ impl Roles {
         let own = folder.secret(SECRET)?;
         let policy = control.policy();
         let sessions = SessionSettings::new(config, &hosts, &environment, own, &policy);
-        if let Some(secret) = restored.secret {
-            sessions.set_decoy_secret(secret.bytes());
-            // A node of a cluster tells it before it takes a shard.
-            if cluster.is_none() {
-                secret::restore(&control, secret).await;
-            }
-        }
-        let (own, asked) = ((folder.join(SECRET), own), sessions.clone());
-        tokio::spawn(secret::agree(
-            control.clone(),
-            asked,
-            own,
-            cluster.is_some(),
-        ));
+        let (own, in_cluster) = ((folder.join(SECRET), own), cluster.is_some());
+        secret::begin(&control, &sessions, own, (restored.secret, in_cluster)).await;
         let quota = QuotaKeeper::new(config, &control, node, cluster.is_some());
         let (watchers, _) = watch::channel(Arc::new(config.watchers.clone()));
         Ok(Foundation {
@@ -328,8 +313,8 @@ impl Roles {
         self.foundation.control.stop().await;
     }
 
-    /// Whether the shard is somebody's. What waits for one that is nobody's, before the first router for instance, waits
-    /// longer than a node that stops.
+    /// Whether the shard is somebody's. What waits for one that is nobody's, before the first router for instance,
+    /// waits longer than a node that stops.
     fn may_answer(&self, shard: ShardId) -> bool {
         let owner = |shard: ShardId| self.foundation.control.shards().get(shard.0)?.owner;
         self.foundation.cluster.is_none() || owner(shard).is_some()

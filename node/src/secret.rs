@@ -16,9 +16,26 @@ use rookery_control::{ClusterSecret, Control, Unavailable};
 use crate::operation::keep_secret;
 use crate::session_settings::SessionSettings;
 
+/// Has this node's sessions use the secret that was restored with its store, and [`agree`] on the cluster's meanwhile. A
+/// process alone has the group take it over at once, a node of a cluster before it takes a shard.
+pub(crate) async fn begin(
+    control: &Control,
+    sessions: &SessionSettings,
+    own: (PathBuf, [u8; 32]),
+    (restored, in_cluster): (Option<ClusterSecret>, bool),
+) {
+    if let Some(secret) = restored {
+        sessions.set_decoy_secret(secret.bytes());
+        if !in_cluster {
+            restore(control, secret).await;
+        }
+    }
+    tokio::spawn(agree(control.clone(), sessions.clone(), own, in_cluster));
+}
+
 /// Has this node's sessions use the secret of the cluster, however long it takes to hear of it; until then they use the
 /// node's own, which is the cluster's if it was ever told.
-pub(crate) async fn agree(
+async fn agree(
     control: Control,
     sessions: SessionSettings,
     (path, own): (PathBuf, [u8; 32]),

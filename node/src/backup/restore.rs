@@ -77,6 +77,16 @@ pub struct Restored {
     pub secret: Option<ClusterSecret>,
 }
 
+impl Restored {
+    /// What this store brings.
+    pub async fn of(store: &dyn Store) -> Result<Self, StoreError> {
+        Ok(Self {
+            epoch: highest_epoch(store).await?,
+            secret: restored_secret(store).await?,
+        })
+    }
+}
+
 /// The highest epoch of the positions that were restored into the store; 0 if there were none.
 ///
 /// Positions begin with the epoch of whoever appends. A server that has begun anew, with a low one, would append among
@@ -93,8 +103,8 @@ pub async fn highest_epoch(store: &dyn Store) -> Result<u32, StoreError> {
 
 /// The secret that was restored with the store; none where nothing was, or by a backup that did not hold it.
 ///
-/// Names without an account get their salts from it. Whoever asked for a name before the restore must not see by the salt
-/// that it has no account: so what serves the store has to use this secret.
+/// Names without an account get their salts from it. Whoever asked for a name before the restore must not see by the
+/// salt that it has no account: so what serves the store has to use this secret.
 pub async fn restored_secret(store: &dyn Store) -> Result<Option<ClusterSecret>, StoreError> {
     let found = store.document(&mark(), COLLECTION, SECRET).await?;
     let Some(found) = found else { return Ok(None) };

@@ -320,8 +320,8 @@ pub enum Command {
         /// What it would be.
         secret: ClusterSecret,
     },
-    /// A router's store was restored from a backup, with the secret of the cluster that it was made of: it holds from now
-    /// on. Proposed before the first shard of that store is served, and again with each start of a router.
+    /// A router's store was restored from a backup, with the secret of the cluster that it was made of: it holds from
+    /// now on. Proposed before the first shard of that store is served, and again with each start of a router.
     RestoreSecret {
         /// What it was.
         secret: ClusterSecret,

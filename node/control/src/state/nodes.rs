@@ -6,8 +6,8 @@
 //!                    └─ expires                                                  RemoveNode ──► removed, for ever
 //! ```
 //!
-//! A node whose lease holds is removed only by force: its accounts would wait until the lease has ended, and its clients
-//! be cut off. One that was drained and has stopped has none.
+//! A node whose lease holds is removed only by force: its accounts would wait until the lease has ended, and its
+//! clients be cut off. One that was drained and has stopped has none.
 //!
 //! A node whose certificate the operator made by other means needs no token: it enlists, unless its id was removed.
 //! Ids are given out in ascending order and never again.

@@ -2,8 +2,8 @@
 //!
 //! Each node that starts proposes one, its own from before if it has it; the first proposal wins, for ever, and is the
 //! answer to all. So what depends on it, such as the salts that a name without an account pretends to have, is the same
-//! wherever a stranger asks. A router whose store was restored from a backup brings the secret from there, which takes the
-//! place of any other: so names look as they did before.
+//! wherever a stranger asks. A router whose store was restored from a backup brings the secret from there, which takes
+//! the place of any other: so names look as they did before.
 
 use std::fmt;
 

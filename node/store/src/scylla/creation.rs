@@ -7,10 +7,10 @@
 //!      └──────────────────── another try ◄── not done, or not found done
 //! ```
 //!
-//! A conditional write may come through after its time was up and the row was read again: a coordinator that was slow has
-//! gone on with it. What the next try then finds is its own account. So every incarnation that was tried is remembered,
-//! and only an account of another one is somebody else's. Each write holds on the condition that the row is still the one
-//! which was read, so at most one of them comes through, however late.
+//! A conditional write may come through after its time was up and the row was read again: a coordinator that was slow
+//! has gone on with it. What the next try then finds is its own account. So every incarnation that was tried is
+//! remembered, and only an account of another one is somebody else's. Each write holds on the condition that the row is
+//! still the one which was read, so at most one of them comes through, however late.
 
 use rookery_xmpp::clock::Timestamp;
 use uuid::Uuid;

@@ -211,8 +211,8 @@ impl Cql {
     }
 }
 
-/// What became of a change from one row to another that was not confirmed, by the row that was found behind it. A write that
-/// `failed` without an answer may still come through where it was not found.
+/// What became of a change from one row to another that was not confirmed, by the row that was found behind it. A write
+/// that `failed` without an answer may still come through where it was not found.
 pub(super) fn judge(
     (before, after): (&OwnerRow, &OwnerRow),
     found: &OwnerRow,
