@@ -149,6 +149,11 @@ impl Operator {
         self.0.running.load().bandwidth.clone()
     }
 
+    /// The secret by which names without an account pretend to have salts here.
+    pub fn decoy_secret(&self) -> [u8; 32] {
+        self.0.parts.sessions.shared().load().decoy_secret
+    }
+
     /// The node's part of the traffic budgets.
     pub fn quota(&self) -> &QuotaKeeper {
         &self.0.parts.quota

@@ -12,7 +12,7 @@ use actix::{Arbiter, ArbiterHandle};
 use rookery_connection::{
     ConnectionConfig, ConnectionOptions, ConnectionRole, TlsHosts, TlsLoadError,
 };
-use rookery_control::{Control, NodeId};
+use rookery_control::{ClusterSecret, Control, NodeId};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::admin::Shards;
 use crate::backup::in_use;
-use crate::backup::restore::{highest_epoch, is_marked};
+use crate::backup::restore::{Restored, is_marked};
 use crate::bans;
 use crate::cluster::{self, Cluster, ClusterError, Founded};
 use crate::config::{Config, Role};
@@ -47,8 +47,8 @@ pub struct Foundation {
     pub store: Arc<dyn Store>,
     /// As which router this node tells that it uses the store; none where nobody else can reach it.
     pub store_user: Option<u32>,
-    /// The epoch up to which a restored store holds what was appended; 0 for another one.
-    pub epoch: u32,
+    /// What the store brings that was restored.
+    pub restored: Restored,
     /// The control group.
     pub control: Control,
     /// The node's number.
@@ -147,7 +147,7 @@ impl Roles {
             }
             return Err(RolesError::HalfRestored);
         }
-        let epoch = highest_epoch(&*store).await?;
+        let restored = Restored::of(&*store).await?;
         let Founded {
             control,
             node,
@@ -172,15 +172,15 @@ impl Roles {
         let own = folder.secret(SECRET)?;
         let policy = control.policy();
         let sessions = SessionSettings::new(config, &hosts, &environment, own, &policy);
-        let own = (folder.join(SECRET), own);
-        tokio::spawn(secret::agree(control.clone(), sessions.clone(), own));
+        let (own, in_cluster) = ((folder.join(SECRET), own), cluster.is_some());
+        secret::begin(&control, &sessions, own, (restored.secret, in_cluster)).await;
         let quota = QuotaKeeper::new(config, &control, node, cluster.is_some());
         let (watchers, _) = watch::channel(Arc::new(config.watchers.clone()));
         Ok(Foundation {
             watchers,
             store,
             store_user,
-            epoch,
+            restored,
             control,
             node: u32::try_from(node.get()).map_err(|_| ClusterError::Number(node))?,
             cluster,
@@ -204,14 +204,17 @@ impl Roles {
             node,
             cluster,
             quota,
-            epoch,
+            restored,
             store_user,
             watchers: _,
         } = &foundation;
         let derivations = config.router.derivations_max;
         let services = Services::new(store.clone(), control.clone(), derivations);
         let router = match cluster {
-            None => RouterRole::start_above(environment.clone(), &services, &handles, *epoch)?,
+            None => {
+                let above = restored.epoch;
+                RouterRole::start_above(environment.clone(), &services, &handles, above)?
+            }
             Some(cluster) => {
                 let surroundings = cluster.surroundings();
                 RouterRole::join(environment.clone(), &services, &handles, surroundings)?
@@ -240,7 +243,7 @@ impl Roles {
             tokio::spawn(guard::follow(control.watch_guard(), connection.clone()));
         }
         if let Some(cluster) = cluster {
-            cluster.take_part(control, &router, *epoch);
+            cluster.take_part(control, &router, *restored);
             let (control, role) = (control.clone(), connection.clone());
             let emptied = drain::follow(control, cluster.node(), role, config.cluster.clone());
             tokio::spawn(emptied);
@@ -285,7 +288,7 @@ impl Roles {
     /// go.
     pub async fn stop(self, shards: &Shards) {
         for _ in 0..SETTLING_ROUNDS {
-            shards.settle().await;
+            shards.settle(|shard| self.may_answer(shard)).await;
             self.written().await;
         }
         // Sessions without a node are left to whoever has their shards next, this process perhaps.
@@ -308,6 +311,13 @@ impl Roles {
             tracing::error!("a thread of the roles has panicked");
         }
         self.foundation.control.stop().await;
+    }
+
+    /// Whether the shard is somebody's. What waits for one that is nobody's, before the first router for instance,
+    /// waits longer than a node that stops.
+    fn may_answer(&self, shard: ShardId) -> bool {
+        let owner = |shard: ShardId| self.foundation.control.shards().get(shard.0)?.owner;
+        self.foundation.cluster.is_none() || owner(shard).is_some()
     }
 
     /// Lets a restore have the store at once.
@@ -448,6 +458,12 @@ fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, Ro
         .accounts
         .store(Arc::new(config.accounts.clone()));
     Ok(environment)
+}
+
+/// The secret that a node keeps in its data folder, if there is one: the cluster's if it was ever told.
+pub(crate) fn kept_secret(dir: &Path) -> Option<ClusterSecret> {
+    let bytes = std::fs::read(dir.join(SECRET)).ok()?;
+    bytes.try_into().ok().map(ClusterSecret::new)
 }
 
 /// The file of the secret that all nodes share.

@@ -20,21 +20,24 @@ fn awaiting(node: &Node) -> Vec<String> {
 
 #[test]
 fn nobody_uses_an_account_before_a_moderator_has_approved_it_and_only_so_many_wait() {
-    let more = [
-        "registration.awaiting_max=2",
-        "registration.per_address=off",
-    ];
+    let more = ["registration.per_address=off"];
     let mut cluster = Cluster::init_with("nest", &more);
     cluster.join("connection");
     cluster.join("connection");
     let (router, near, far) = (&cluster.nodes[0], &cluster.nodes[1], &cluster.nodes[2]);
-    near.admin(&["registration", "set", "--mode", "approval", "--force"])
-        .expect_success();
+    let set = ["registration", "set", "--awaiting-max"];
+    let told = near.admin(&[&set[..], &["0"]].concat()).expect_failure(1);
+    assert!(told.contains("`awaiting_max` cannot be 0"), "{told}");
+    let most = ["2", "--awaiting-days", "3", "--mode", "approval", "--force"];
+    near.admin(&[&set[..], &most].concat()).expect_success();
     let shown = far.shown(&["registration", "show"]);
     assert_eq!(
         (&shown["mode"], &shown["awaiting_max"]),
         (&"approval".into(), &2.into())
     );
+    assert_eq!(shown["awaiting_days"], 3);
+    let told = far.admin(&["registration", "show"]).expect_success();
+    assert!(told.contains("awaiting       2 accounts at most"), "{told}");
     // The stream's feature, and the form, follow the policy.
     until(PATIENCE, "the mode is known", || {
         near.register("olga", PASSWORD).contains("type=\"result\"")

@@ -116,9 +116,15 @@ fn a_banned_account_cannot_log_in_and_is_not_told_why() {
         told.contains("<failure") && !told.contains("banned"),
         "{told}"
     );
+    let show = ["users", "show", "juliet@localhost"];
+    let told = node.admin(&show).expect_success();
+    let shown = "banned            for ever, as juliet@localhost: spam";
+    assert!(told.contains(shown), "{told}");
+    assert_eq!(node.shown(&show)["ban"]["target"], "juliet@localhost");
     node.admin(&["bans", "remove", "juliet@localhost"])
         .expect_success();
     until(PATIENCE, "she may again", || {
         login(node).contains("<success")
     });
+    assert!(node.shown(&show)["ban"].is_null());
 }

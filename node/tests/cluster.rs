@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// What a joining node and an election may take here, where others use the cores as well.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How soon a node ends that has nothing to finish.
+const SOON: Duration = Duration::from_secs(5);
+
 const ALL: &str = "control,connection";
 
 fn three(name: &str) -> Cluster {
@@ -87,9 +90,12 @@ fn three_processes_agree_and_outlive_their_leader_and_a_removed_node_is_refused(
 /// The node that leads is removed, and comes again.
 fn removed(cluster: &mut Cluster, gone: usize, by: usize) {
     let id = (gone + 1).to_string();
-    cluster.nodes[by]
-        .admin(&["nodes", "remove", &id])
-        .expect_success();
+    let remove = ["nodes", "remove", &id, "--force"];
+    let told = cluster.nodes[by].admin(&remove[..3]).expect_failure(1);
+    for part in ["is alive", &format!("`nodes drain {id}`"), "`--force`"] {
+        assert!(told.contains(part), "{told}");
+    }
+    cluster.nodes[by].admin(&remove).expect_success();
     until(PATIENCE, "two voters", || {
         cluster.nodes[by].voters().len() == 2
     });
@@ -113,7 +119,7 @@ fn remove_while_one_stands_still(cluster: &Cluster, gone: usize, still: usize, b
             members.iter().all(|member| member["active"] == true)
         });
         cluster.nodes[still].signal(Signal::STOP);
-        let removed = cluster.nodes[by].admin(&["nodes", "remove", &id]);
+        let removed = cluster.nodes[by].admin(&["nodes", "remove", &id, "--force"]);
         if !removed.succeeded() {
             cluster.nodes[still].signal(Signal::CONT);
         }
@@ -185,20 +191,21 @@ fn a_cluster_of_two_versions_agrees_while_it_is_upgraded_node_by_node() {
     );
 
     // What is new to the version before is refused until nobody speaks it any more.
-    let told = cluster.nodes[0]
-        .admin(&["events", "list"])
-        .expect_failure(69);
-    assert!(
-        told.contains("being upgraded: member 2 speaks format"),
-        "{told}"
-    );
+    let remove = ["nodes", "remove", "2"];
+    let told = cluster.nodes[0].admin(&remove).expect_failure(69);
+    for part in ["being upgraded: member 2 speaks format", "`--force`"] {
+        assert!(told.contains(part), "{told}");
+    }
     assert!(!logged.contains("is newer than this build's"), "{logged}");
 
     cluster.nodes[1].kill();
     cluster.nodes[1].more.clear();
     cluster.nodes[1].start();
     until(PATIENCE, "the upgrade is over", || {
-        cluster.nodes[0].admin(&["events", "list"]).succeeded()
+        cluster.nodes[0]
+            .admin(&remove)
+            .errors()
+            .contains("node 2 is alive")
     });
     set(&cluster, 1, "23/1h");
     known(&cluster, "23/1h");
@@ -302,7 +309,7 @@ fn a_node_renews_its_certificate_while_it_runs_and_a_removed_one_does_not() {
     set(&cluster, 1, "6/1h");
 
     cluster.nodes[0]
-        .admin(&["nodes", "remove", "2"])
+        .admin(&["nodes", "remove", "2", "--force"])
         .expect_success();
     let before = read(&cluster, 1);
     let told = cluster.nodes[1].renew(&[]).expect_failure(1);
@@ -331,6 +338,11 @@ fn a_node_is_ready_when_it_knows_who_serves_the_shards() {
     let waits = part(&cluster, 1).expect("a part");
     assert_eq!(waits["healthy"], false, "{waits}");
     assert_eq!(shown(&cluster, 1)["ready"], false);
+    cluster.nodes[1].signal(Signal::TERM);
+    let told = Instant::now();
+    assert!(cluster.nodes[1].ended().success());
+    assert!(told.elapsed() < SOON, "it waits for the first map");
+    cluster.nodes[1].start();
 
     cluster.nodes[0].kill();
     cluster.nodes[0].more.clear();

@@ -92,7 +92,7 @@ fn connection_nodes_share_out_floors_as_they_come_and_go() {
     });
     cluster.nodes[1].kill();
     cluster.nodes[0]
-        .admin(&["nodes", "remove", "2"])
+        .admin(&["nodes", "remove", "2", "--force"])
         .expect_success();
     until(PATIENCE, "one floor", || {
         floors(&cluster.nodes[0]) == [500_000_000]

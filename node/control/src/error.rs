@@ -137,6 +137,13 @@ pub enum NodesRefused {
          (`control members` lists who has a vote), or add a control node first"
     )]
     GroupTooSmall,
+    /// The node lives, or has died within the time of a lease. The operator's to solve: by a drain and a stop, by
+    /// waiting, or by force.
+    #[error("node is alive: its lease holds for {left_ms} ms unless it is renewed")]
+    Alive {
+        /// Until the lease ends if it is not renewed, in milliseconds.
+        left_ms: u64,
+    },
     /// It is unknown whether the change was made.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),

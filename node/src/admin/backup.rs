@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rookery_control::ClusterSecret;
 use rookery_proto::admin::backup_server::Backup;
 use rookery_proto::admin::{ControlMoment, ExportRequest, ExportResponse, Page};
 use rookery_store::{Store, StoreError};
@@ -113,6 +114,7 @@ async fn serve(
     };
     let begun = ExportResponse {
         control: moment(operator).await,
+        decoy_secret: secret(operator).await.bytes().to_vec().into(),
         ..ExportResponse::default()
     };
     if pieces.send(Ok(begun)).await.is_err() {
@@ -167,6 +169,7 @@ fn response(piece: Piece, control: Option<ControlMoment>) -> ExportResponse {
         records: piece.records,
         page,
         control,
+        ..ExportResponse::default()
     }
 }
 
@@ -201,6 +204,12 @@ async fn moment(operator: &Operator) -> Option<ControlMoment> {
         registration_overridden: policy.registration_overridden,
         registration: registration.unwrap_or_else(|_| "null".to_owned()),
     })
+}
+
+/// The secret of the cluster: what this node uses, where the group does not answer.
+async fn secret(operator: &Operator) -> ClusterSecret {
+    let used = ClusterSecret::new(operator.decoy_secret());
+    operator.control().secret(used).await.unwrap_or(used)
 }
 
 fn status(error: BackupError) -> Status {

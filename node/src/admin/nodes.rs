@@ -145,16 +145,18 @@ impl Nodes for NodesService {
         &self,
         request: Request<RemoveNodeRequest>,
     ) -> Result<Response<RemoveNodeResponse>, Status> {
-        let id = node_id(request.into_inner().id)?;
+        let RemoveNodeRequest { id, force } = request.into_inner();
+        let id = node_id(id)?;
         member_only(&self.operator)?;
         self.check_quorum(id).await?;
         let control = self.operator.control();
         let shards = owned(&control.shards(), id);
         let status = as_the_leader_sees_it(&self.operator).await.ok();
-        let alive = life(status.as_ref(), id).0 == NodeLife::Alive;
-        let removed = control.remove_node(id).await;
-        removed.map_err(|why| refused(&self.operator, id, &why))?;
-        tracing::info!(node = id.get(), shards, alive, "node removed");
+        // Without force the log has found that it was not, whatever was seen just before.
+        let alive = force && life(status.as_ref(), id).0 == NodeLife::Alive;
+        let removed = control.remove_node(id, force).await;
+        removed.map_err(|why| stays(&self.operator, id, &why))?;
+        tracing::info!(node = id.get(), shards, alive, force, "node removed");
         Ok(Response::new(RemoveNodeResponse { shards, alive }))
     }
 
@@ -266,6 +268,23 @@ fn refused(operator: &Operator, node: NodeId, refused: &NodesRefused) -> Status 
     match operator.control().directory().removed.contains(&node) {
         true => removed(node),
         false => nodes_refused(refused),
+    }
+}
+
+/// Why a node was not removed, and what helps.
+fn stays(operator: &Operator, node: NodeId, why: &NodesRefused) -> Status {
+    match why {
+        NodesRefused::Alive { left_ms } => Status::failed_precondition(format!(
+            "node {node} is alive: `nodes drain {node}`, wait until it is empty, stop its process, then remove it. If \
+             it has just died, its lease ends in {left_ms} ms. `--force` removes it now: its clients are cut off, and \
+             its shards wait until the lease has ended"
+        )),
+        NodesRefused::Unavailable(upgrading @ Unavailable::Upgrading { .. }) => {
+            Status::unavailable(format!(
+                "{upgrading}, so that node {node} can be removed only by `--force`, whether it is alive or not"
+            ))
+        }
+        other => refused(operator, node, other),
     }
 }
 

@@ -64,6 +64,14 @@ impl Shards {
             Some(jid) => vec![ShardId::of(jid.bare_str(), shards)],
             None => (0..shards).map(ShardId).collect(),
         };
+        self.sessions_at(asked, account).await
+    }
+
+    async fn sessions_at(
+        &self,
+        asked: Vec<ShardId>,
+        account: Option<&Jid>,
+    ) -> Result<Vec<SessionSummary>, Status> {
         let silent: BTreeSet<u16> = asked.iter().map(|shard| shard.0).collect();
         let silent = Mutex::new(silent);
         let questions = asked.into_iter().map(|shard| {
@@ -133,9 +141,11 @@ impl Shards {
         }
     }
 
-    /// Completes when every shard has handled what it was given before, or time is up.
-    pub async fn settle(&self) {
-        if let Err(status) = self.sessions(None).await {
+    /// Completes when every one of these shards has handled what it was given before, or time is up.
+    pub async fn settle(&self, is_meant: impl Fn(ShardId) -> bool) {
+        let all = (0..self.routers.shards()).map(ShardId);
+        let asked = all.filter(|shard| is_meant(*shard)).collect();
+        if let Err(status) = self.sessions_at(asked, None).await {
             tracing::warn!(reason = status.message(), "shards did not settle");
         }
     }

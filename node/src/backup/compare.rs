@@ -17,9 +17,12 @@ pub struct Contents {
     pub amount: Amount,
 }
 
-/// An owner that is not the same on both sides.
+/// What is not the same on both sides: an owner, or what is everybody's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Difference {
+    /// The first knows the secret from which names without an account get their salts, and the second has another, or
+    /// none.
+    Secret,
     /// Both have it, and something of it is not the same.
     Differs(String),
     /// Only the first has it.
@@ -99,6 +102,10 @@ pub async fn compare(
         other.owners.clear();
     }
     other.close(owner, &mut judge);
+    let secret = again.secret();
+    if secret.is_some() && secret != second.secret() {
+        differences.push(Difference::Secret);
+    }
     if !first.owners.is_empty() {
         name_missing(&first, again, &mut differences).await?;
     }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rookery_control::ClusterSecret;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -40,6 +41,9 @@ pub struct Begin {
     pub begun_ms: u64,
     /// The control group at the beginning; absent in a copy of a store at rest.
     pub control: Option<Control>,
+    /// The secret from which names without an account get their salts; absent in backups of earlier builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoy_secret: Option<ClusterSecret>,
 }
 
 /// The line of a chunk.

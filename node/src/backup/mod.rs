@@ -40,19 +40,19 @@
 //! later; leases and the shard map, which only living routers have; nodes, whose certificates would not fit another
 //! cluster. A restored cluster is a new one.
 //!
-//! Nor is the secret that the nodes share (`node/src/secret.rs`): the group takes the first that is proposed, and a new
-//! group has had one before any store can be restored. Each node keeps it in its data folder, so an operator who saves
-//! that file with the authority's key, and puts it into the first node's folder before its first start, has the same
-//! again. With another one the salts of names without an account change, and those of accounts do not: who has asked
-//! for a name before and after a restore can tell whether it had an account. Nothing else depends on it.
+//! *The secret that the nodes share* (`node/src/secret.rs`) is in the first line. With another one the salts of names
+//! without an account would change and those of accounts would not: who has asked for a name before and after a restore
+//! could tell whether it had an account. It is worth less than the SCRAM keys beside it. A backup of an earlier build
+//! has none; then a new cluster keeps its own.
 //!
 //! # Restoring
 //!
 //! [`restore`] takes an empty store, or one that the same backup was being restored into: a document of
 //! `restore.invalid` marks it until it is done, and a server does not start on a store with that mark
 //! ([`restore::is_marked`]). The epochs of the restored positions are remembered, so that servers go on above them
-//! ([`restore::highest_epoch`]). Nor is a store taken that a router uses, or has lately ([`in_use`]). A message that
-//! two logs shared is stored in each of them.
+//! ([`restore::highest_epoch`]), and so is the secret, which a router has the control group take over before it serves
+//! any shard ([`restore::restored_secret`]). Nor is a store taken that a router uses, or has lately ([`in_use`]). A
+//! message that two logs shared is stored in each of them.
 
 mod chunk;
 mod compare;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use prost::Message;
+use rookery_control::ClusterSecret;
 use rookery_proto::backup::record::Kind;
 use rookery_proto::backup::{Owner, Record};
 use rookery_store::log::Append;
@@ -53,12 +54,37 @@ pub async fn restore(
         parts.add(record)?;
     }
     parts.write(store).await?;
+    if let Some(secret) = reader.begin().decoy_secret {
+        let secret = String::from(secret);
+        store
+            .put_document(&mark, COLLECTION, SECRET, secret.into())
+            .await?;
+    }
     let epoch = parts.epoch.to_string();
     store
         .put_document(&mark, COLLECTION, EPOCH, epoch.into())
         .await?;
     store.delete_document(&mark, COLLECTION, KEY).await?;
     Ok(parts.amount)
+}
+
+/// What a store that was restored brings for the control group, which has to know it before anybody serves the store.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Restored {
+    /// [`highest_epoch`].
+    pub epoch: u32,
+    /// [`restored_secret`].
+    pub secret: Option<ClusterSecret>,
+}
+
+impl Restored {
+    /// What this store brings.
+    pub async fn of(store: &dyn Store) -> Result<Self, StoreError> {
+        Ok(Self {
+            epoch: highest_epoch(store).await?,
+            secret: restored_secret(store).await?,
+        })
+    }
 }
 
 /// The highest epoch of the positions that were restored into the store; 0 if there were none.
@@ -73,6 +99,21 @@ pub async fn highest_epoch(store: &dyn Store) -> Result<u32, StoreError> {
         .ok()
         .and_then(|text| text.parse().ok());
     number.ok_or_else(|| StoreError::Corrupt("the epoch of what was restored is no number".into()))
+}
+
+/// The secret that was restored with the store; none where nothing was, or by a backup that did not hold it.
+///
+/// Names without an account get their salts from it. Whoever asked for a name before the restore must not see by the
+/// salt that it has no account: so what serves the store has to use this secret.
+pub async fn restored_secret(store: &dyn Store) -> Result<Option<ClusterSecret>, StoreError> {
+    let found = store.document(&mark(), COLLECTION, SECRET).await?;
+    let Some(found) = found else { return Ok(None) };
+    let text = String::from_utf8(found.to_vec());
+    let secret = text
+        .ok()
+        .and_then(|text| ClusterSecret::try_from(text).ok());
+    let damaged = || StoreError::Corrupt("the secret that was restored is none".into());
+    secret.ok_or_else(damaged).map(Some)
 }
 
 /// Whether somebody is none of those whose things are backed up, but restoring's own.
@@ -249,6 +290,7 @@ pub(super) fn mark() -> Jid {
 const COLLECTION: &str = "restore";
 const KEY: &str = "backup";
 const EPOCH: &str = "epoch";
+const SECRET: &str = "secret";
 
 /// Owners, and bytes of records, that are put into the store at once.
 const OWNERS: usize = 64;

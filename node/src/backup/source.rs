@@ -1,5 +1,6 @@
 //! Where records come from: a folder, a store, a server. All in pieces.
 
+use rookery_control::ClusterSecret;
 use rookery_proto::admin::ExportResponse;
 use rookery_proto::backup::Record;
 use tokio::sync::mpsc::Receiver;
@@ -22,13 +23,20 @@ pub enum Source {
     /// A backup.
     Folder(Box<Reader>),
     /// A store that is [exported](super::export) in this process.
-    Store(Receiver<Result<Piece, BackupError>>),
+    Store {
+        /// What the walk finds.
+        pieces: Receiver<Result<Piece, BackupError>>,
+        /// The secret that belongs to it, if that is known.
+        secret: Option<ClusterSecret>,
+    },
     /// A server.
     Server {
         /// What it streams.
         stream: Box<Streaming<ExportResponse>>,
         /// What it last said of the control group.
         control: Option<Control>,
+        /// The secret of its cluster, once it has said it.
+        secret: Option<ClusterSecret>,
     },
 }
 
@@ -37,13 +45,20 @@ impl Source {
     pub async fn next(&mut self) -> Result<Option<Piece>, BackupError> {
         match self {
             Self::Folder(reader) => next_of(reader),
-            Self::Store(pieces) => pieces.recv().await.transpose(),
-            Self::Server { stream, control } => {
+            Self::Store { pieces, .. } => pieces.recv().await.transpose(),
+            Self::Server {
+                stream,
+                control,
+                secret,
+            } => {
                 let Some(response) = stream.message().await? else {
                     return Ok(None);
                 };
                 if let Some(moment) = response.control {
                     *control = Some(moment.try_into()?);
+                }
+                if let Ok(bytes) = <[u8; 32]>::try_from(&response.decoy_secret[..]) {
+                    *secret = Some(ClusterSecret::new(bytes));
                 }
                 let page = response
                     .page
@@ -60,8 +75,17 @@ impl Source {
     pub fn control(&self) -> Option<&Control> {
         match self {
             Self::Folder(reader) => reader.end().control.as_ref(),
-            Self::Store(_) => None,
+            Self::Store { .. } => None,
             Self::Server { control, .. } => control.as_ref(),
+        }
+    }
+
+    /// The secret from which names without an account get their salts, if it is known: of a server once the first piece
+    /// has come.
+    pub fn secret(&self) -> Option<ClusterSecret> {
+        match self {
+            Self::Folder(reader) => reader.begin().decoy_secret,
+            Self::Store { secret, .. } | Self::Server { secret, .. } => *secret,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A backup there and back, and every way in which one can be wrong.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use prost::Message;
+use rookery_control::ClusterSecret;
 use rookery_proto::backup::LogEntry;
 use rookery_store::account::NewAccount;
 use rookery_store::log::{Append, LogQuery, LogRange, Marks, Origin, Position};
@@ -35,6 +37,9 @@ fn origin(sequence: u64) -> Origin {
         sequence,
     }
 }
+
+/// The secret of whoever is backed up.
+const SECRET: ClusterSecret = ClusterSecret::new([7; 32]);
 
 /// How the first accounts of the store stand.
 const STANDINGS: [Standing; 3] = [
@@ -137,7 +142,7 @@ async fn back_up(store: &Arc<dyn Store>, dir: &Path, pages: usize) -> Result<(),
     let from = writer.next().map(str::to_owned);
     let mut source = exported(store, from);
     let mut passed = 0;
-    writer.begin(Some(Control::default()))?;
+    writer.begin(Some(Control::default()), Some(SECRET))?;
     while let Some(piece) = source.next().await? {
         for record in &piece.records {
             writer.put(record)?;
@@ -156,7 +161,11 @@ async fn back_up(store: &Arc<dyn Store>, dir: &Path, pages: usize) -> Result<(),
 fn exported(store: &Arc<dyn Store>, from: Option<String>) -> Source {
     let (pieces, source) = channel(1);
     tokio::spawn(export(Arc::clone(store), from, pieces));
-    Source::Store(source)
+    let secret = Some(SECRET);
+    Source::Store {
+        pieces: source,
+        secret,
+    }
 }
 
 async fn differences(dir: &Path, store: &Arc<dyn Store>) -> Vec<Difference> {
@@ -222,6 +231,43 @@ async fn what_is_restored_is_what_was_there_on_another_backend_too() {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
     restored(&second, &memory).await.unwrap();
     assert_eq!(differences(&backup, &memory).await, []);
+}
+
+#[tokio::test]
+async fn the_secret_of_names_without_an_account_is_restored_and_one_that_differs_is_found() {
+    let dir = backup().await;
+    let backup = dir.path().join("backup");
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    assert_eq!(restore::restored_secret(&*store).await, Ok(None));
+    restored(&backup, &store).await.unwrap();
+    assert_eq!(restore::restored_secret(&*store).await, Ok(Some(SECRET)));
+    for other in [None, Some(ClusterSecret::new([8; 32]))] {
+        let open = || Source::Folder(Box::new(Reader::open(&backup).unwrap()));
+        let contents = Contents::of(&mut open()).await.unwrap();
+        let mut second = exported(&store, None);
+        if let Source::Store { secret, .. } = &mut second {
+            *secret = other;
+        }
+        let compared = compare(contents, &mut open(), &mut second).await.unwrap();
+        assert_eq!(compared.0, [Difference::Secret]);
+    }
+    let mode = std::fs::metadata(backup.join("manifest.jsonl")).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600, "it has a secret");
+}
+
+#[tokio::test]
+async fn a_backup_of_an_earlier_build_has_no_secret_and_is_restored_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let begin = r#"{"format":"rookery-backup","version":1,"id":"00","begun_ms":5,"control":null}"#;
+    std::fs::write(dir.path().join("manifest.jsonl"), format!("{begin}\n")).unwrap();
+    let source: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    add_account(&*source, "juliet@capulet.example").await;
+    // It goes on behind its first line.
+    back_up(&source, dir.path(), usize::MAX).await.unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    restored(dir.path(), &store).await.unwrap();
+    assert_eq!(restore::restored_secret(&*store).await, Ok(None));
+    assert_eq!(differences(dir.path(), &store).await, []);
 }
 
 #[test]

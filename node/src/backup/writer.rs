@@ -4,6 +4,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use rookery_control::ClusterSecret;
 use rookery_proto::backup::Record;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::{Entropy, OsEntropy};
@@ -121,7 +122,11 @@ impl Writer {
     }
 
     /// Writes the first line, unless the backup goes on.
-    pub fn begin(&mut self, control: Option<Control>) -> Result<(), BackupError> {
+    pub fn begin(
+        &mut self,
+        control: Option<Control>,
+        decoy_secret: Option<ClusterSecret>,
+    ) -> Result<(), BackupError> {
         if self.manifest.is_some() {
             return Ok(());
         }
@@ -133,6 +138,7 @@ impl Writer {
             id: hex(&id),
             begun_ms: Timestamp::now().as_millis(),
             control,
+            decoy_secret,
         };
         self.manifest = Some(ManifestFile::create(&self.dir, &begin)?);
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rookery_control::ClusterSecret;
 use rookery_proto::admin::ExportRequest;
 use rookery_proto::admin::backup_client::BackupClient;
 use rookery_store::{Backend, Store};
@@ -15,13 +16,14 @@ use tokio::time::Instant;
 use super::admin::Target;
 use super::terminal::counted;
 use super::{Failure, block_on, complain, say};
+use crate::backup::restore::restored_secret;
 use crate::backup::{
     Amount, BackupError, Contents, Control, Difference, Reader, Source, Writer, compare, export,
     restore,
 };
 use crate::config::{self, Config};
 use crate::operation::Folder;
-use crate::roles::open_store;
+use crate::roles::{kept_secret, open_store};
 
 /// Copy everything that a server's store holds into a folder, while it serves. A copy that was
 /// interrupted goes on when the command is given again.
@@ -86,9 +88,10 @@ struct AtRestArgs {
     set: Vec<String>,
 }
 
-/// The opened store, and the lock of its folder.
+/// The opened store, the secret that belongs to it, and the lock of its folder.
 struct AtRest {
     store: Arc<dyn Store>,
+    secret: Option<ClusterSecret>,
     _folder: Option<Folder>,
 }
 
@@ -133,7 +136,8 @@ async fn fill(writer: &mut Writer, source: &mut Source, rate: u32) -> Result<(),
     let (begun, before) = (Instant::now(), writer.amount().bytes);
     let mut progress = Progress::new();
     while let Some(piece) = source.next().await.map_err(failure)? {
-        writer.begin(source.control().cloned()).map_err(failure)?;
+        let (control, secret) = (source.control().cloned(), source.secret());
+        writer.begin(control, secret).map_err(failure)?;
         for record in &piece.records {
             writer.put(record).map_err(failure)?;
         }
@@ -236,6 +240,9 @@ impl VerifyArgs {
 
     fn report(&self, differences: &[Difference], amount: Amount) -> Result<(), Failure> {
         let lines = differences.iter().map(|difference| match difference {
+            Difference::Secret => {
+                "the secret of names without an account is not the same".to_owned()
+            }
             Difference::Differs(jid) => format!("{jid} is not the same"),
             Difference::Missing(jid) => format!("{jid} is only in {}", self.dir.display()),
             Difference::Extra(jid) => format!("{jid} is not in {}", self.dir.display()),
@@ -248,8 +255,8 @@ impl VerifyArgs {
         show(self.json, &text, amount, json!({"differences": lines}));
         match lines.len() {
             0 => Ok(()),
-            1 => Err(Failure::refused("1 owner differs")),
-            count => Err(Failure::refused(format!("{count} owners differ"))),
+            1 => Err(Failure::refused("1 thing differs")),
+            count => Err(Failure::refused(format!("{count} things differ"))),
         }
     }
 }
@@ -269,7 +276,10 @@ async fn open(
     if let Some(at_rest) = at_rest {
         let (pieces, source) = channel(4);
         tokio::spawn(export(at_rest.store.clone(), from, pieces));
-        return Ok(Source::Store(source));
+        return Ok(Source::Store {
+            pieces: source,
+            secret: at_rest.secret,
+        });
     }
     let channel = target.connect().await?;
     let mut client = BackupClient::new(channel).max_decoding_message_size(PIECE_BYTES_MAX);
@@ -279,6 +289,7 @@ async fn open(
     Ok(Source::Server {
         stream: Box::new(stream.into_inner()),
         control: None,
+        secret: None,
     })
 }
 
@@ -330,8 +341,12 @@ async fn at_rest(config: &Config) -> Result<AtRest, Failure> {
     };
     let folder = folder.transpose().map_err(|error| software(&error))?;
     let store = open_store(config, &config.server.data_dir).await;
+    let store = store.map_err(|error| software(&error))?;
+    let restored = restored_secret(&*store).await;
+    let restored = restored.map_err(|error| software(&error))?;
     Ok(AtRest {
-        store: store.map_err(|error| software(&error))?,
+        secret: restored.or_else(|| kept_secret(&config.server.data_dir)),
+        store,
         _folder: folder,
     })
 }

@@ -210,7 +210,9 @@ pub(crate) fn nodes_refused(refused: &NodesRefused) -> Status {
         NodesRefused::Token | NodesRefused::Removed => Status::permission_denied(told),
         NodesRefused::NoSuchNode => Status::not_found(told),
         NodesRefused::Full => Status::resource_exhausted(told),
-        NodesRefused::GroupTooSmall => Status::failed_precondition(told),
+        NodesRefused::GroupTooSmall | NodesRefused::Alive { .. } => {
+            Status::failed_precondition(told)
+        }
         NodesRefused::Unavailable(_) => Status::unavailable(told),
     }
 }

@@ -188,6 +188,9 @@ mod tests {
                 },
             },
             Command::RaiseEpochs { above: 1 },
+            Command::RestoreSecret {
+                secret: ClusterSecret::new([7; 32]),
+            },
             Command::HandedOver {
                 node: node(1),
                 shard: 1,
@@ -268,7 +271,10 @@ mod tests {
                     token,
                     address: "a:1".to_owned(),
                 },
-                Command::RemoveNode { node: node(1) },
+                Command::RemoveNode {
+                    node: node(1),
+                    unless_alive: false,
+                },
                 Command::Advance { ms: 1 },
                 Command::Enlist {
                     node: node(1),

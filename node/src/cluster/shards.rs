@@ -32,7 +32,9 @@ use super::credentials::Credentials;
 use super::identity::Identity;
 use super::node_dial::NodeDial;
 use super::shard_count::{self, ShardCountDiffers};
+use crate::backup::restore::Restored;
 use crate::config::{Config, Role};
+use crate::secret;
 
 /// The ways to the shards, and the right to serve some. Cheap to clone.
 #[derive(Clone)]
@@ -135,9 +137,14 @@ impl ShardWays {
         }
     }
 
-    /// Takes part from now on. The store holds what was appended up to the epoch `above`.
-    pub(super) fn take_part(&self, control: &Control, router: &Arc<RouterRole>, above: u32) {
-        tokio::spawn(self.clone().renew(control.clone(), above));
+    /// Takes part from now on, over a store that may have been restored.
+    pub(super) fn take_part(
+        &self,
+        control: &Control,
+        router: &Arc<RouterRole>,
+        restored: Restored,
+    ) {
+        tokio::spawn(self.clone().renew(control.clone(), restored));
         tokio::spawn(self.clone().follow_leases(control.clone()));
         tokio::spawn(self.clone().follow(control.clone(), router.clone()));
     }
@@ -191,9 +198,9 @@ impl ShardWays {
 
     /// Renews the lease in time, for ever. It counts from before it was asked for, and only once the
     /// shards are served by the map that it was granted under: a node that slept has lost some.
-    async fn renew(self, control: Control, above: u32) {
-        if self.renewal.routes && above > 0 {
-            self.raise_epochs(&control, above).await;
+    async fn renew(self, control: Control, restored: Restored) {
+        if self.renewal.routes {
+            self.tell_restored(&control, restored).await;
         }
         let (mut configured, mut lag) = (false, Lag::default());
         let mut directory = control.watch_directory();
@@ -251,6 +258,16 @@ impl ShardWays {
             left_ms = left.as_millis() as u64,
             "lease granted under a version of the map that this node does not serve by yet: not extended"
         );
+    }
+
+    /// Tells the group what was restored with the store, before this node can be given a shard.
+    async fn tell_restored(&self, control: &Control, restored: Restored) {
+        if restored.epoch > 0 {
+            self.raise_epochs(control, restored.epoch).await;
+        }
+        if let Some(secret) = restored.secret {
+            secret::restore(control, secret).await;
+        }
     }
 
     /// Tells the group what epochs the store has, before this node can be given a shard. Tries for ever.

@@ -36,6 +36,7 @@ use super::token::Token;
 use super::transport::{GrpcTransport, Way};
 use super::version;
 use super::watches::Watches;
+use crate::backup::restore::Restored;
 use crate::config::{Config, Role};
 use crate::operation::Folder;
 
@@ -370,8 +371,8 @@ impl Cluster {
     /// Renews this node's lease and serves the shards that it is given, from now on.
     ///
     /// The store holds what was appended up to the epoch `above`.
-    pub fn take_part(&self, control: &Control, router: &Arc<RouterRole>, above: u32) {
-        self.0.shards.take_part(control, router, above);
+    pub fn take_part(&self, control: &Control, router: &Arc<RouterRole>, restored: Restored) {
+        self.0.shards.take_part(control, router, restored);
     }
 
     /// Whether this node knows the way to every shard and serves those that it was given, and how it stands.

@@ -22,6 +22,11 @@ impl Server {
     /// Starts it and waits until it is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(dir, arguments)
+    }
+
+    /// The same in a folder that may hold something.
+    pub(crate) fn start_in(dir: tempfile::TempDir, arguments: &[&str]) -> Self {
         let offset = free_offset();
         let child = launch(dir.path(), offset, arguments);
         Self { child, dir, offset }

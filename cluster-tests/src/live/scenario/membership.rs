@@ -141,7 +141,10 @@ fn remove(stage: &mut Stage<'_>) -> Result<Judge> {
     let gone = stage.cluster.find("router3")?;
     let id = stage.cluster.nodes[gone].id.to_string();
     let first = &stage.cluster.nodes[0];
-    first.admin(&stage.cluster.settings, &["nodes", "remove", &id])?;
+    first.admin(
+        &stage.cluster.settings,
+        &["nodes", "remove", &id, "--force"],
+    )?;
     let report = load.finish()?;
     stage.process("router3")?.kill()?;
     stage.cluster.nodes.remove(gone);

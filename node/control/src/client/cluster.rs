@@ -74,9 +74,14 @@ impl Control {
         .await
     }
 
-    /// Removes a node for ever. It is refused by every node as soon as that node hears of it.
-    pub async fn remove_node(&self, node: NodeId) -> Result<(), NodesRefused> {
-        self.change_nodes(Command::RemoveNode { node }).await
+    /// Removes a node for ever; one whose lease holds only by force. It is refused by every node as soon as that node
+    /// hears of it.
+    pub async fn remove_node(&self, node: NodeId, force: bool) -> Result<(), NodesRefused> {
+        self.change_nodes(Command::RemoveNode {
+            node,
+            unless_alive: !force,
+        })
+        .await
     }
 
     /// Wants a node empty, or used again: its shards move to others and its clients are sent away.
@@ -157,6 +162,7 @@ fn refused(outcome: &Outcome) -> NodesRefused {
         Outcome::NodeRemoved => NodesRefused::Removed,
         Outcome::NodesFull => NodesRefused::Full,
         Outcome::GroupTooSmall => NodesRefused::GroupTooSmall,
+        Outcome::NodeAlive { left_ms } => NodesRefused::Alive { left_ms: *left_ms },
         other => unexpected(other).into(),
     }
 }

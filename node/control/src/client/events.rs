@@ -80,6 +80,15 @@ impl Control {
         }
     }
 
+    /// The secret of the cluster is from now on this one, from the backup that the store was restored from.
+    pub async fn restore_secret(&self, secret: ClusterSecret) -> Result<(), Unavailable> {
+        let command = Command::RestoreSecret { secret };
+        match self.propose(command, Timestamp::now()).await? {
+            Outcome::Secret(_) => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// The secret of the cluster: `proposed`, if nobody has proposed one before.
     pub async fn secret(&self, proposed: ClusterSecret) -> Result<ClusterSecret, Unavailable> {
         let command = Command::ProposeSecret { secret: proposed };

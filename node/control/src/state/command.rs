@@ -110,6 +110,9 @@ pub enum Command {
     RemoveNode {
         /// Which node.
         node: NodeId,
+        /// Whether it stays if its lease holds. Builds before format 5 ask for no lease.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unless_alive: bool,
     },
     /// An administrator wants a node empty, or used again.
     DrainNode {
@@ -317,6 +320,12 @@ pub enum Command {
         /// What it would be.
         secret: ClusterSecret,
     },
+    /// A router's store was restored from a backup, with the secret of the cluster that it was made of: it holds from
+    /// now on. Proposed before the first shard of that store is served, and again with each start of a router.
+    RestoreSecret {
+        /// What it was.
+        secret: ClusterSecret,
+    },
 }
 
 /// Who may ask for a command by a proposal.
@@ -365,7 +374,8 @@ impl Command {
             | Self::Release { .. }
             | Self::ConfigureShards { .. }
             | Self::ConfigureNames { .. }
-            | Self::RaiseEpochs { .. } => Asker::Role(Router),
+            | Self::RaiseEpochs { .. }
+            | Self::RestoreSecret { .. } => Asker::Role(Router),
             Self::ConfigureQuota { .. } => Asker::Role(Connection),
             Self::ConfigureRegistration { .. }
             | Self::SetRegistration { .. }
@@ -454,6 +464,7 @@ impl Command {
             Self::ShowEvents { .. } => "show_events",
             Self::TellEvents { .. } => "tell_events",
             Self::ProposeSecret { .. } => "propose_secret",
+            Self::RestoreSecret { .. } => "restore_secret",
         }
     }
 }

@@ -9,7 +9,7 @@
 //! proposer: command.format() > the lowest of them ──► "the control group is being upgraded: member 2 speaks format 3"
 //! ```
 //!
-//! What members and nodes are told besides is marked with the format before, whose readers pass over fields that they
+//! What members and nodes are told besides is marked with an older format, whose readers pass over fields that they
 //! do not know. A snapshot is marked with the lowest format of the members: by then nothing newer was applied.
 
 use super::format::FORMAT;
@@ -51,6 +51,9 @@ impl Command {
             | Self::CheckInvite { .. }
             | Self::ListInvites { .. }
             | Self::ProposeSecret { .. } => 4,
+            // Who does not know the condition would remove the node whatever its lease says.
+            Self::RemoveNode { unless_alive, .. } if *unless_alive => 5,
+            Self::RestoreSecret { .. } => 5,
             _ => 3,
         }
     }
@@ -142,7 +145,12 @@ mod tests {
     #[test]
     fn what_an_earlier_build_can_read_is_marked_so_that_it_does() {
         let old = Command::ResetRegistration;
+        let remove = |unless_alive| Command::RemoveNode {
+            node: id(2),
+            unless_alive,
+        };
         let new = Command::ResetLists;
-        assert_eq!((old.format(), new.format()), (3, FORMAT));
+        assert_eq!((old.format(), new.format()), (3, 4));
+        assert_eq!((remove(false).format(), remove(true).format()), (3, FORMAT));
     }
 }

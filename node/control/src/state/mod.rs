@@ -261,6 +261,7 @@ impl ControlState {
             Command::ProposeSecret { secret } => {
                 Outcome::Secret(*self.secret.get_or_insert(*secret))
             }
+            Command::RestoreSecret { secret } => Outcome::Secret(*self.secret.insert(*secret)),
             Command::ShowAwaiting => Outcome::Awaiting(self.awaiting.accounts()),
             Command::TendAwaiting { joined, left } => self.awaiting.tend(joined, left),
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
@@ -325,18 +326,33 @@ impl ControlState {
     }
 
     fn change_nodes(&mut self, index: u64, command: &Command) -> Outcome {
+        if let Some(left_ms) = self.spared_for(command) {
+            return Outcome::NodeAlive { left_ms };
+        }
         let before = self.nodes.known().clone();
         let outcome = self.nodes.execute(self.time, &self.members, command);
         if *self.nodes.known() != before {
             self.nodes_version = index;
         }
-        if let Command::RemoveNode { node } = command
+        if let Command::RemoveNode { node, .. } = command
             && outcome == Outcome::NodesChanged
         {
             self.quotas.leave(*node);
             self.reporters.forget(*node);
         }
         outcome
+    }
+
+    /// How long the lease holds of a node that is to be removed unless it lives, in milliseconds. The lease of one that
+    /// was removed already means nothing.
+    fn spared_for(&self, command: &Command) -> Option<u64> {
+        match command {
+            Command::RemoveNode { node, unless_alive } if *unless_alive => {
+                let left_ms = self.shards.lease_left_ms(*node);
+                left_ms.filter(|_| !self.nodes.is_removed(*node))
+            }
+            _ => None,
+        }
     }
 
     /// Who serves which shard, and the leases.

@@ -6,6 +6,9 @@
 //!                    └─ expires                                                  RemoveNode ──► removed, for ever
 //! ```
 //!
+//! A node whose lease holds is removed only by force: its accounts would wait until the lease has ended, and its
+//! clients be cut off. One that was drained and has stopped has none.
+//!
 //! A node whose certificate the operator made by other means needs no token: it enlists, unless its id was removed.
 //! Ids are given out in ascending order and never again.
 
@@ -181,7 +184,7 @@ impl Nodes {
                 roles,
                 format,
             } => self.enlist(*node, address, roles, *format),
-            Command::RemoveNode { node } => self.remove(*node, members),
+            Command::RemoveNode { node, .. } => self.remove(*node, members),
             Command::DrainNode { node, draining } => self.drain(*node, *draining),
             _ => Outcome::NoSuchNode,
         }
@@ -274,6 +277,11 @@ impl Nodes {
         self.known.removed.insert(id);
         self.known.formats.remove(&id);
         Outcome::NodesChanged
+    }
+
+    /// Whether the node was removed.
+    pub(super) fn is_removed(&self, id: NodeId) -> bool {
+        self.known.removed.contains(&id)
     }
 
     /// Whether those who stay without this node are a majority of those who vote now. A node votes until the change
@@ -395,7 +403,10 @@ mod tests {
         create(&mut nodes, "a");
         create(&mut nodes, "b");
         admit(&mut nodes, NOW, "a");
-        let remove = Command::RemoveNode { node: id(2) };
+        let remove = Command::RemoveNode {
+            node: id(2),
+            unless_alive: false,
+        };
         assert_eq!(run(&mut nodes, NOW, remove.clone()), Outcome::NodesChanged);
         assert_eq!(run(&mut nodes, NOW, remove), Outcome::NoSuchNode);
         let enlist = Command::Enlist {

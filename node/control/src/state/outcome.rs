@@ -64,6 +64,11 @@ pub enum Outcome {
     NodesFull,
     /// The node stays: without it the control group could not decide.
     GroupTooSmall,
+    /// The node stays: it lives, or has died so lately that nobody can know.
+    NodeAlive {
+        /// Until its lease ends if it is not renewed, in milliseconds.
+        left_ms: u64,
+    },
     /// What the node may use of the traffic budgets.
     Quota(QuotaGrant),
     /// Every node that uses the budget will fill its buckets.

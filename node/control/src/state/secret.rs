@@ -2,7 +2,8 @@
 //!
 //! Each node that starts proposes one, its own from before if it has it; the first proposal wins, for ever, and is the
 //! answer to all. So what depends on it, such as the salts that a name without an account pretends to have, is the same
-//! wherever a stranger asks.
+//! wherever a stranger asks. A router whose store was restored from a backup brings the secret from there, which takes
+//! the place of any other: so names look as they did before.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ pub struct ClusterSecret([u8; 32]);
 
 impl ClusterSecret {
     /// A secret of these bytes.
-    pub fn new(bytes: [u8; 32]) -> Self {
+    pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

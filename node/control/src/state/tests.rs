@@ -1,6 +1,7 @@
 //! The whole state: exactly once, in order, the same everywhere.
 
 mod approval;
+mod removal;
 
 use super::*;
 use crate::window::WindowSetting;
@@ -88,7 +89,8 @@ fn removals_in_a_row_leave_the_control_group_its_majority() {
     }
     let remove = |group: &mut Group, number| {
         let node = id(number);
-        group.ask(0, Command::RemoveNode { node })
+        let unless_alive = true;
+        group.ask(0, Command::RemoveNode { node, unless_alive })
     };
     group.state.set_members(Members::new(&[1, 2, 3], &[4]));
     assert_eq!(remove(&mut group, 3), Outcome::NodesChanged);
@@ -459,6 +461,20 @@ fn the_first_secret_is_everybodys_for_ever() {
     assert_eq!(group.ask(0, propose(2)), first);
     group.state = ControlState::restore(&group.state.snapshot()).unwrap();
     assert_eq!(group.ask(0, propose(3)), first);
+}
+
+#[test]
+fn a_secret_that_was_restored_takes_the_place_of_the_first() {
+    let mut group = Group::new(RegistrationMode::On);
+    let secret = |byte| ClusterSecret::new([byte; 32]);
+    let propose = |byte| Command::ProposeSecret {
+        secret: secret(byte),
+    };
+    group.ask(0, propose(1));
+    let restore = Command::RestoreSecret { secret: secret(2) };
+    let restored = Outcome::Secret(secret(2));
+    assert_eq!(group.ask(0, restore), restored);
+    assert_eq!(group.ask(0, propose(3)), restored);
 }
 
 #[test]

@@ -28,10 +28,13 @@ pub(super) enum NodesCommand {
         /// Its id, as `nodes list` shows it.
         id: u64,
     },
-    /// Remove a node for ever: every other node refuses it from then on.
+    /// Remove a node for ever: every other node refuses it from then on. One that lives is drained and stopped before.
     Remove {
         /// Its id, as `nodes list` shows it.
         id: u64,
+        /// Also if it is alive: its clients are cut off, and its shards wait until its lease has ended.
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -52,8 +55,8 @@ impl NodesCommand {
                 let text = format!("node {id} is in use again");
                 Ok(Shown::done(text, json!({"id": id})))
             }
-            Self::Remove { id } => {
-                let removed = client.remove_node(RemoveNodeRequest { id }).await?;
+            Self::Remove { id, force } => {
+                let removed = client.remove_node(RemoveNodeRequest { id, force }).await?;
                 let (shards, alive) = (removed.get_ref().shards, removed.get_ref().alive);
                 let mut text = format!("node {id} is removed; stop its process");
                 if alive && shards > 0 {

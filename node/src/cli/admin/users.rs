@@ -176,35 +176,75 @@ async fn list(
     (limit, after): (Option<u32>, String),
     leaving: bool,
 ) -> Result<Shown, Status> {
-    let (mut users, mut page_token) = (Vec::new(), after);
-    let pages = if leaving { PAGES_LOOKED_AT } else { usize::MAX };
-    for _ in 0..pages {
-        let wanted = limit.map_or(PAGE, |limit| PAGE.min(limit - users.len() as u32));
+    let mut pages = Pages::new(limit, leaving);
+    let mut page_token = after;
+    while let Some(page_size) = pages.wanted() {
         let request = ListUsersRequest {
             host: host.clone(),
-            page_size: wanted,
+            page_size,
             page_token,
         };
         let page = client.list_users(request).await?.into_inner();
-        let wanted = |user: &User| !leaving || user.standing() == Standing::Leaving;
-        users.extend(page.users.into_iter().filter(wanted));
+        pages.take(page.users);
         page_token = page.next_page_token;
-        if page_token.is_empty() || limit.is_some_and(|limit| users.len() >= limit as usize) {
+        if page_token.is_empty() {
             break;
         }
     }
-    let rows: Vec<_> = users.iter().map(row).collect();
-    let mut text = match rows.is_empty() {
-        true => "no accounts".to_owned(),
-        false => table(&["ACCOUNT", "CREATED", "STATE"], &rows),
-    };
-    if !page_token.is_empty() {
-        text.push_str(&format!("\n… and more: --after {page_token} goes on"));
+    Ok(pages.shown(&page_token))
+}
+
+/// The accounts of a list while its pages come in.
+struct Pages {
+    /// At most so many accounts.
+    limit: Option<u32>,
+    /// Only those that are leaving.
+    leaving: bool,
+    users: Vec<User>,
+    /// Pages that may still be asked for.
+    left: usize,
+}
+
+impl Pages {
+    fn new(limit: Option<u32>, leaving: bool) -> Self {
+        Self {
+            limit,
+            leaving,
+            users: Vec::new(),
+            left: if leaving { PAGES_LOOKED_AT } else { usize::MAX },
+        }
     }
-    Ok(Shown {
-        text,
-        json: users.iter().map(user_json).collect(),
-    })
+
+    /// How many accounts the next page is to have; none if enough was looked at.
+    fn wanted(&self) -> Option<u32> {
+        let missing = self
+            .limit
+            .map_or(PAGE, |limit| limit.saturating_sub(self.users.len() as u32));
+        (missing > 0 && self.left > 0).then_some(missing.min(PAGE))
+    }
+
+    fn take(&mut self, page: Vec<User>) {
+        self.left = self.left.saturating_sub(1);
+        let leaving = self.leaving;
+        let wanted = |user: &User| !leaving || user.standing() == Standing::Leaving;
+        self.users.extend(page.into_iter().filter(wanted));
+    }
+
+    /// The list, and where it goes on if there is more.
+    fn shown(&self, next: &str) -> Shown {
+        let rows: Vec<_> = self.users.iter().map(row).collect();
+        let mut text = match rows.is_empty() {
+            true => "no accounts".to_owned(),
+            false => table(&["ACCOUNT", "CREATED", "STATE"], &rows),
+        };
+        if !next.is_empty() {
+            text.push_str(&format!("\n… and more: --after {next} goes on"));
+        }
+        Shown {
+            text,
+            json: self.users.iter().map(user_json).collect(),
+        }
+    }
 }
 
 fn show(response: ShowUserResponse) -> Shown {
@@ -281,3 +321,52 @@ const PAGE: u32 = 500;
 
 /// Pages that one command looks through for accounts of which there may be none.
 const PAGES_LOOKED_AT: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(of: u32, standing: Standing) -> Vec<User> {
+        let user = |number| User {
+            jid: format!("user{number}@localhost"),
+            standing: standing.into(),
+            ..User::default()
+        };
+        (0..of).map(user).collect()
+    }
+
+    #[test]
+    fn who_looks_for_the_leaving_looks_at_a_hundred_pages_and_is_told_where_to_go_on() {
+        let mut pages = Pages::new(None, true);
+        let mut looked = 0;
+        while let Some(size) = pages.wanted() {
+            assert_eq!(size, PAGE);
+            let standing = match looked {
+                7 => Standing::Leaving,
+                _ => Standing::Member,
+            };
+            pages.take(page(1, standing));
+            looked += 1;
+        }
+        assert_eq!(looked, 100);
+        let Shown { text, json } = pages.shown("zoe");
+        assert!(text.ends_with("… and more: --after zoe goes on"), "{text}");
+        assert_eq!(json.as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn a_list_of_all_ends_with_its_limit_and_not_with_the_pages() {
+        let mut pages = Pages::new(None, false);
+        for _ in 0..200 {
+            assert_eq!(pages.wanted(), Some(PAGE));
+            pages.take(page(1, Standing::Member));
+        }
+        let mut pages = Pages::new(Some(PAGE + 2), false);
+        assert_eq!(pages.wanted(), Some(PAGE));
+        pages.take(page(PAGE, Standing::Member));
+        assert_eq!(pages.wanted(), Some(2));
+        pages.take(page(2, Standing::Member));
+        assert_eq!(pages.wanted(), None);
+        assert!(!pages.shown("").text.contains("--after"));
+    }
+}

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::claim::{Claim, Claimed};
 use super::cql::Cql;
+use super::creation::{Creation, Looked};
 use super::names::Name;
 use super::owner::{AccountColumns, Change, OwnerRow, Patience};
 use crate::account::{AccountRecord, Found, Loaded, NewAccount};
@@ -43,22 +44,14 @@ impl Cql {
         let _look = self.looks.turn(claim.lane()).await;
         let _turn = self.lanes.turn(jid.as_str()).await;
         let mut patience = self.patience();
-        let mut tried = Vec::new();
+        let mut creation = Creation::new(created, checks.tombstones);
         loop {
             // Read before the claim: whoever doubts the claim changes the row, and what was read holds no more.
             let before = self.owner(&jid).await?;
-            if before.account.is_some() {
-                return match tried.contains(&before.incarnation) {
-                    true => self.create_after_all(&jid, &before).await,
-                    false => Err(StoreError::AlreadyExists),
-                };
+            if creation.look(&before)? == Looked::CameThrough {
+                return self.create_after_all(&jid, &before).await;
             }
-            let held = before.gone.filter(|gone| gone.holds(created));
-            if let Some(Tombstone { until, .. }) = held.filter(|_| checks.tombstones) {
-                return Err(StoreError::Gone { until });
-            }
-            let name = self.name(&jid, Uuid::new_v4());
-            tried.push(name.incarnation);
+            let name = self.name(&jid, creation.begin(Uuid::new_v4()));
             let creation =
                 self.try_create((&jid, &name), &claim, &before, columns.clone(), &patience);
             match creation.await? {

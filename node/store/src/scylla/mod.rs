@@ -14,6 +14,7 @@ mod account;
 mod claim;
 mod connect;
 mod cql;
+mod creation;
 mod cursor;
 mod document;
 mod error;

@@ -124,13 +124,7 @@ impl Cql {
         if found.change == before.change {
             found = self.owner_serial(owner).await?;
         }
-        if found.change == after.change {
-            return Ok(Change::Done);
-        }
-        Ok(Change::NotDone(match failed {
-            Some(error) if found.change == before.change => error,
-            _ => unavailable(&"others change the same account all the time"),
-        }))
+        Ok(judge((before, &after), &found, failed))
     }
 
     async fn try_change(
@@ -215,6 +209,22 @@ impl Cql {
             tries: 0,
         }
     }
+}
+
+/// What became of a change from one row to another that was not confirmed, by the row that was found behind it. A write
+/// that `failed` without an answer may still come through where it was not found.
+pub(super) fn judge(
+    (before, after): (&OwnerRow, &OwnerRow),
+    found: &OwnerRow,
+    failed: Option<StoreError>,
+) -> Change {
+    if found.change == after.change {
+        return Change::Done;
+    }
+    Change::NotDone(match failed {
+        Some(error) if found.change == before.change => error,
+        _ => unavailable(&"others change the same account all the time"),
+    })
 }
 
 /// Bounds how often and how long something is tried again.

@@ -100,7 +100,7 @@ async fn a_group_of_one_grows_to_three_by_enlistment_and_removes_even_its_leader
         3,
         "the leader knows how far all are"
     );
-    first.remove_node(other).await.unwrap();
+    first.remove_node(other, true).await.unwrap();
     has_voters(&second, &[1, 2]).await;
     let snapshot = second.take_snapshot().await.unwrap();
     assert!(snapshot.log_entries <= snapshot.applied);

@@ -253,6 +253,12 @@ impl Shards {
         self.leases.standings(self.clock_ms)
     }
 
+    /// How long a node's lease holds if it is not renewed, in milliseconds. Nothing if it has none, or it has ended.
+    pub(in crate::state) fn lease_left_ms(&self, node: NodeId) -> Option<u64> {
+        let lease = self.leases.get(node)?;
+        lease.until_ms.checked_sub(self.clock_ms)
+    }
+
     /// The operator's numbers, once the group has them.
     pub fn policy(&self) -> Option<ShardPolicy> {
         self.policy
