@@ -220,7 +220,8 @@ impl Server {
         let http = HttpPort::start(&config.http.listen, metrics, operator.clone())
             .await
             .map_err(|(address, cause)| StartError::Http { address, cause })?;
-        let web = WebPort::start(&config.web, operator.control().clone(), environment, tls).await?;
+        let asked = (operator.control().clone(), shards.clone());
+        let web = WebPort::start(&config.web, asked, environment, tls).await?;
         let ports = [http.addresses(), web.addresses()];
         let listeners = listeners(&roles, &operator, &admin, ports);
         listeners.iter().for_each(say_where);

@@ -69,9 +69,9 @@ fn an_account_that_is_guessed_at_on_all_nodes_is_open_to_its_owner_only() {
         login(three, HOME, "something long").contains("<success")
     });
     let seen = count(one, "juliet@localhost");
-    // They have begun to decay, and guesses that a node let through before it had heard count as well.
+    // Guesses that a node let through before it had heard count as well.
     assert!(
-        seen["failures"].as_u64() >= Some(5) && seen["known"] == 1,
+        seen["failures"].as_u64() >= Some(6) && seen["known"] == 1,
         "{seen}"
     );
 

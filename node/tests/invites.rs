@@ -153,6 +153,7 @@ fn with_pages() -> (Cluster, u16) {
         "registration.mode=invite",
         &listen,
         "web.base_url=https://localhost/",
+        "invites.by_users=contacts",
         "web.proxy_trusted=[\"127.0.0.1/32\"]",
         "web.requests_per_address=20/1m",
         "contact.security=[\"mailto:security@example.org\"]",
@@ -197,6 +198,47 @@ fn a_page_tells_what_an_invitation_is_worth_and_takes_nothing() {
     assert!(!over.contains(token), "{over}");
     let log = node.logged();
     assert!(!log.contains(token), "{log}");
+}
+
+#[test]
+fn a_page_says_what_registration_says_once_the_inviter_is_gone() {
+    let (cluster, port) = with_pages();
+    let node = &cluster.nodes[0];
+    node.create_account("romeo@localhost", "something long");
+    let mut romeo = node.client();
+    romeo.log_in("romeo", "something long");
+    let command =
+        "<command xmlns='http://jabber.org/protocol/commands' node='urn:xmpp:invite#invite'/>";
+    romeo.send(&format!(
+        "<iq type='set' id='i' to='localhost'>{command}</iq>"
+    ));
+    let made = romeo.heard("</iq>");
+    let (_, token) = made.split_once("preauth=").expect("an invitation");
+    let path = format!("/invite/{}", &token[..26]);
+    let page = |status: &str| {
+        let page = get(node, port, &path, "192.0.2.3");
+        assert!(page.starts_with(&format!("HTTP/1.1 {status}")), "{page}");
+        let shown = show(&mut node.client(), &token[..26]);
+        assert_eq!(good(&shown), status == "200", "{shown}");
+    };
+    page("200");
+    node.admin(&["users", "disable", "romeo@localhost"])
+        .expect_success();
+    page("404");
+    node.admin(&["users", "enable", "romeo@localhost"])
+        .expect_success();
+    page("200");
+    node.admin(&["registration", "set", "--mode", "closed"])
+        .expect_success();
+    page("403");
+    node.admin(&["registration", "set", "--mode", "invite"])
+        .expect_success();
+    node.admin(&["users", "delete", "romeo@localhost"])
+        .expect_success();
+    page("404");
+    node.admin(&["users", "restore", "romeo@localhost"])
+        .expect_success();
+    page("200");
 }
 
 #[test]

@@ -1,5 +1,15 @@
 //! Who may hold a connection: a place for each, counted in all, by address and by prefix, and among those
 //! that have not proved who they are.
+//!
+//! Of the strangers' places one prefix gets so many at most; and when more than half of all are taken, no more than a
+//! quarter of those that are free. So each prefix that holds on to its share makes the next one's smaller, and there
+//! is always room for one that has none: some networks together lock nobody out.
+//!
+//! ```text
+//! 4,000 places   prefixes that take all they may      1     8    25   100
+//! 500 a prefix   each has, once shares have settled  500   333   137    38
+//!                free for everybody else            3500  1336   575   200
+//! ```
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -119,7 +129,7 @@ impl Admission {
             if here(&prefix).connections >= self.per_prefix_max {
                 return Err(Refusal::Prefix);
             }
-            if here(&prefix).strangers >= self.handshakes_per_prefix_max {
+            if here(&prefix).strangers >= self.share_of_a_prefix() {
                 return Err(Refusal::PrefixHandshakes);
             }
             for network in [address, prefix] {
@@ -131,6 +141,16 @@ impl Admission {
         self.connections += 1;
         self.handshakes += 1;
         Ok(())
+    }
+
+    /// How many strangers a prefix may have now, if it wants one more.
+    fn share_of_a_prefix(&self) -> u32 {
+        let free = self.handshakes_max.saturating_sub(self.handshakes);
+        if free > self.handshakes {
+            return self.handshakes_per_prefix_max;
+        }
+        let share = u32::try_from(free / FREE_PER_SHARE).unwrap_or(u32::MAX);
+        self.handshakes_per_prefix_max.min(share.max(1))
     }
 
     /// A connection proved who it is.
@@ -169,6 +189,9 @@ impl Admission {
         self.connections
     }
 }
+
+/// Of so many free places one may be a prefix's, when few are free.
+const FREE_PER_SHARE: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -256,7 +279,7 @@ mod tests {
     #[test]
     fn the_strangers_of_one_prefix_leave_places_to_those_of_others() {
         let mut admission = Admission::new(&ConnectionOptions {
-            handshakes_max: 4,
+            handshakes_max: 16,
             handshakes_per_prefix_max: 2,
             ..ConnectionOptions::default()
         });
@@ -276,6 +299,52 @@ mod tests {
         );
         admission.leave(at("2001:db8:0:2::1"), true);
         assert_eq!(admission.enter(at("2001:db8:0:4::1")), Ok(()));
+    }
+
+    /// An address of a prefix; each prefix has addresses enough for the limit of one address not to matter.
+    fn of_prefix(prefix: u32, host: u32) -> Origin {
+        Origin {
+            address: std::net::Ipv4Addr::from(0x0a00_0000 + (prefix << 8) + host % 250).into(),
+            is_proxy: false,
+        }
+    }
+
+    /// As many as can be of that prefix, and who they are.
+    fn fill(admission: &mut Admission, prefix: u32) -> u32 {
+        (0..)
+            .take_while(|host| admission.enter(of_prefix(prefix, *host)).is_ok())
+            .count() as u32
+    }
+
+    #[test]
+    fn some_prefixes_that_take_all_they_may_leave_room_for_everybody_else() {
+        // How many prefixes, what they leave when they come one after the other, and once they have come again.
+        for (prefixes, at_first, settled) in [
+            (1, 3_500, 3_500),
+            (8, 819, 1_336),
+            (25, 19, 575),
+            (100, 0, 200),
+        ] {
+            let mut admission = Admission::new(&ConnectionOptions::default());
+            let mut held: Vec<u32> = (0..prefixes).map(|it| fill(&mut admission, it)).collect();
+            let free = |admission: &Admission| 4_000 - admission.handshakes;
+            assert_eq!(free(&admission), at_first, "{prefixes}");
+            // Their time to log in is over, for one connection of each after the other, and all come again.
+            for _ in 0..500 {
+                for prefix in 0..prefixes {
+                    let held = &mut held[prefix as usize];
+                    if *held > 0 {
+                        *held -= 1;
+                        admission.leave(of_prefix(prefix, *held), true);
+                    }
+                    let more = (0..2).filter(|_| admission.enter(of_prefix(prefix, *held)).is_ok());
+                    *held += more.count() as u32;
+                }
+            }
+            let off = free(&admission).abs_diff(settled);
+            assert!(off <= prefixes as usize, "{prefixes}: {off} off, {held:?}");
+            assert!(fill(&mut admission, 5_000) > 0, "somebody else comes in");
+        }
     }
 
     #[test]

@@ -33,7 +33,8 @@ rookery_xmpp::options! {
         /// that those who only knock never take the places of users.
         pub handshakes_max: usize = 4_000, "connections";
         /// Those of them that one IPv4 /24 or IPv6 /48 may have. Whoever registers may take minutes for the form:
-        /// without this a network or two could hold all these places, and nobody would log in.
+        /// without this a network or two could hold all these places, and nobody would log in. When more than half are
+        /// taken, a network may have a quarter of those that are free at most, so that many networks could not either.
         pub handshakes_per_prefix_max: u32 = 500, "connections";
         /// Connections that may wait in the kernel to be accepted.
         pub backlog: u32 = 1_024, "connections";

@@ -208,7 +208,8 @@ options! {
         /// Failed logins of one account, from anywhere, before it is blocked for prefixes that have not logged in to it
         /// lately; 0 blocks none. It bounds how often many machines together may guess at one password.
         pub account_failures_max: u32 = 100, "failures";
-        /// Time in which a count falls to its half.
+        /// Time in which a count falls to its half, in steps from its first failure: failures within one such time are
+        /// exactly so many.
         pub half_life: Span = Span::from_ms(3_600_000), "";
         /// How long a block lasts. In each, at most as many more guesses are let through as its limit says.
         pub block_time: Span = Span::from_ms(3_600_000), "";

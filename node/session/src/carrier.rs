@@ -18,6 +18,7 @@
 //! session stops reading its socket; a full session gives the frame back, and the shard decides what becomes of it.
 
 mod logged;
+mod proving;
 mod questions;
 
 use std::future::Future;
@@ -33,6 +34,7 @@ use rookery_xmpp::stream_error::StreamError;
 use crate::seen::Seen;
 
 pub use self::logged::Logged;
+pub use self::proving::{WRONG_PASSWORDS_MAX, wrong_too_often};
 pub use self::questions::{
     AccountSummary, AdminAnswer, AdminQuestion, Answer, Barred, Moderation, Question, Resumed,
     SessionSummary, ShownToken,

@@ -8,7 +8,7 @@
 //!
 //! Failures are counted for each address (IPv6 by /64) and for each pair of account and address, a
 //! pair's already when it tries, so that guesses on many connections at once are slowed like guesses
-//! one after the other. Both counts decay: they halve every `half_life_s`. A pair is slowed with every
+//! one after the other. Both counts decay: they halve every `half_life_s` ([`Decaying`]). A pair is slowed with every
 //! failure; an address that fails often, at whatever names, is refused. An account is never counted by
 //! its name alone, so nobody can lock its owner out from elsewhere. A guess from many addresses costs
 //! the attacker an address for every few guesses.
@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::decaying::Decaying;
 use rookery_xmpp::jid::Jid;
 
 use crate::event::Admission;
@@ -32,7 +33,7 @@ rookery_xmpp::options! {
         pub delay_ms_max: u64 = 15_000, "ms";
         /// Failures of one address, at any names, before it is refused.
         pub address_failures_max: u32 = 50, "failures";
-        /// Time in which a count falls to its half.
+        /// Time in which a count falls to its half, in steps from its first failure.
         pub half_life_s: u32 = 600, "s";
         /// Addresses and pairs that are remembered; the ones that failed longest ago are forgotten first.
         pub entries_max: u32 = 100_000, "entries";
@@ -58,10 +59,11 @@ struct Key {
     account: Option<Jid>,
 }
 
-/// Failures in thousandths, so that they decay smoothly in whole numbers.
+/// The failures of one key.
 #[derive(Clone, Copy, Debug)]
 struct Count {
-    thousandths: u64,
+    failures: Decaying,
+    /// When it last changed, and the number of that change.
     at: Timestamp,
     serial: u64,
 }
@@ -124,9 +126,9 @@ impl LoginGuard {
         let Some(count) = self.counts.get(&key).copied().filter(|_| account.is_some()) else {
             return;
         };
-        match self.decayed(count, now).checked_sub(1000) {
-            None | Some(0) => self.forget(&key),
-            Some(thousandths) => self.set(key, thousandths, now),
+        match count.failures.minus_one(self.half_life_ms(), now) {
+            None => self.forget(&key),
+            Some(failures) => self.set(key, failures, now),
         }
     }
 
@@ -141,18 +143,14 @@ impl LoginGuard {
     }
 
     fn failures(&self, key: &Key, now: Timestamp) -> u64 {
-        self.counts
-            .get(key)
-            .map_or(0, |count| self.decayed(*count, now) / 1000)
+        let count = self.counts.get(key);
+        count.map_or(0, |count| {
+            count.failures.count(self.half_life_ms(), now).into()
+        })
     }
 
-    /// Halves for each half-life that went by, and in a straight line within one.
-    fn decayed(&self, count: Count, now: Timestamp) -> u64 {
-        let half_life = u64::from(self.options.half_life_s.max(1)) * 1000;
-        let passed = now.as_millis().saturating_sub(count.at.as_millis());
-        let halvings = (passed / half_life).min(63);
-        let halved = count.thousandths >> halvings;
-        halved - halved * (passed % half_life) / (2 * half_life)
+    fn half_life_ms(&self) -> u64 {
+        u64::from(self.options.half_life_s) * 1_000
     }
 
     fn count(&mut self, key: Key, now: Timestamp) {
@@ -160,16 +158,16 @@ impl LoginGuard {
         if before.is_none() && self.counts.len() >= self.options.entries_max.max(1) as usize {
             self.forget_oldest();
         }
-        let thousandths = before.map_or(0, |count| self.decayed(count, now)) + 1000;
-        self.set(key, thousandths, now);
+        let before = before.map_or_else(Decaying::default, |count| count.failures);
+        self.set(key, before.plus(1, self.half_life_ms(), now), now);
     }
 
-    fn set(&mut self, key: Key, thousandths: u64, now: Timestamp) {
+    fn set(&mut self, key: Key, failures: Decaying, now: Timestamp) {
         self.serial += 1;
         let serial = self.serial;
         self.oldest.insert((now, serial), key.clone());
         let count = Count {
-            thousandths,
+            failures,
             at: now,
             serial,
         };
@@ -255,6 +253,21 @@ mod tests {
         assert_eq!(look(&mut guard, HOME), Admission::Now);
         guard.report(HOME, None, false, START);
         assert_eq!(look(&mut guard, HOME), Admission::Refused);
+    }
+
+    #[test]
+    fn so_many_failures_are_so_many_however_fast_they_come() {
+        let mut guard = LoginGuard::new(LoginGuardOptions {
+            address_failures_max: 3,
+            ..LoginGuardOptions::default()
+        });
+        for second in 0..3 {
+            let now = Timestamp(START.0 + second * 199_999);
+            assert_eq!(guard.admit(HOME, None, now), Admission::Now, "{second}");
+            guard.report(HOME, None, false, now);
+        }
+        let now = Timestamp(START.0 + 399_998);
+        assert_eq!(guard.admit(HOME, None, now), Admission::Refused);
     }
 
     #[test]

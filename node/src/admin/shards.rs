@@ -150,11 +150,44 @@ impl Shards {
         }
     }
 
+    /// Whether the owner of an account could log in to it now: it is there, is not disabled, waits for nobody's
+    /// approval and does not leave.
+    pub(crate) async fn is_in_use(&self, account: &Jid) -> Result<bool, Status> {
+        let show = AdminQuestion::ShowAccount {
+            account: account.clone(),
+        };
+        match self.ask(account, show).await? {
+            AdminAnswer::Account(summary) if summary.enabled => {}
+            AdminAnswer::Account(_) | AdminAnswer::NotFound => return Ok(false),
+            other => return Err(unexpected(&other)),
+        }
+        let shard = ShardId::of(account.bare_str(), self.routers.shards());
+        let login = Question::Credentials {
+            account: account.clone(),
+        };
+        let answered = tokio::time::timeout(self.within, self.ask_any(shard, login)).await;
+        match answered.unwrap_or_else(|_| Err(self.late(&[shard.0].into())))? {
+            Answer::Credentials(keys) => Ok(keys.is_some()),
+            Answer::Barred(..) => Ok(false),
+            _ => Err(Status::unavailable("the shard cannot say")),
+        }
+    }
+
     async fn ask_shard(
         &self,
         shard: ShardId,
         question: AdminQuestion,
     ) -> Result<AdminAnswer, Status> {
+        match self.ask_any(shard, Question::Admin(question)).await? {
+            Answer::Admin(answer) => Ok(answer),
+            Answer::Unavailable => Err(Status::unavailable(
+                "the store or the control group is out of reach: see `rookery admin server status`",
+            )),
+            _ => Err(Status::internal("the shard answered another question")),
+        }
+    }
+
+    async fn ask_any(&self, shard: ShardId, question: Question) -> Result<Answer, Status> {
         let (sender, receiver) = oneshot::channel();
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         // Node 0 is no node: what asks here is not a session.
@@ -166,20 +199,14 @@ impl Shards {
         let mut frame = ToShard::Ask {
             from,
             ask: AskId(0),
-            question: Question::Admin(question),
+            question,
         };
         while let Err(Full(refused)) = self.routers.send(shard, frame) {
             frame = refused;
             tokio::time::sleep(RETRY_WHEN_FULL).await;
         }
-        match receiver.await {
-            Ok(Answer::Admin(answer)) => Ok(answer),
-            Ok(Answer::Unavailable) => Err(Status::unavailable(
-                "the store or the control group is out of reach: see `rookery admin server status`",
-            )),
-            Ok(_) => Err(Status::internal("the shard answered another question")),
-            Err(_) => Err(Status::unavailable("the shard stopped before it answered")),
-        }
+        let stopped = |_| Status::unavailable("the shard stopped before it answered");
+        receiver.await.map_err(stopped)
     }
 }
 

@@ -11,22 +11,28 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 use metrics::counter;
-use rookery_control::{Control, InviteId, InviteRefused, WindowSetting};
+use rookery_control::{
+    Control, InviteId, InviteRefused, InviteTerms, RegistrationMode, WindowSetting,
+};
 use rookery_router::environment::Environment;
 use rookery_router::shard::of_somebody_who_may;
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::datetime;
+use rookery_xmpp::jid::Jid;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::guests::{Guests, Limits};
 use super::options::WebOptions;
 use super::{client, page};
+use crate::admin::Shards;
 use page::Standing;
 
 /// What all connections share.
 pub(super) struct Shared {
     control: Control,
+    /// Know whether those who invite still have their accounts.
+    shards: Shards,
     /// Has the addresses for `security.txt`.
     environment: Arc<Environment>,
     options: WebOptions,
@@ -45,7 +51,7 @@ pub(super) struct Peer(pub(super) IpAddr);
 impl Shared {
     pub(super) fn new(
         options: WebOptions,
-        control: Control,
+        (control, shards): (Control, Shards),
         environment: Arc<Environment>,
     ) -> Arc<Self> {
         let guests = Guests::new(Limits {
@@ -59,6 +65,7 @@ impl Shared {
         Arc::new(Self {
             asking: Mutex::new(asking),
             control,
+            shards,
             environment,
             options,
             guests: Mutex::new(guests),
@@ -120,9 +127,27 @@ impl Shared {
         }
         let checked = self.control.check_invite(None, InviteId::of(token)).await;
         match checked.map(|terms| terms.and_then(|it| of_somebody_who_may(&self.control, it))) {
-            Ok(Ok(terms)) => Standing::Good(terms),
+            Ok(Ok(terms)) => self.by_its_maker(terms).await,
             Ok(Err(InviteRefused::Unknown)) => Standing::Unknown,
             Ok(Err(_)) => Standing::Over,
+            Err(_) => Standing::NotNow,
+        }
+    }
+}
+
+impl Shared {
+    /// As registration judges an invitation that nothing else speaks against: it is worth nothing once the account of
+    /// whoever has made it is removed or disabled, and nobody gets an account where registration is closed.
+    async fn by_its_maker(&self, terms: InviteTerms) -> Standing {
+        if self.control.policy().registration.mode == RegistrationMode::Closed {
+            return Standing::Closed;
+        }
+        let Some(Ok(by)) = terms.by.as_deref().map(Jid::parse) else {
+            return Standing::Good(terms);
+        };
+        match self.shards.is_in_use(&by).await {
+            Ok(true) => Standing::Good(terms),
+            Ok(false) => Standing::Unknown,
             Err(_) => Standing::NotNow,
         }
     }
@@ -185,6 +210,7 @@ async fn show_invitation(State(shared): State<Arc<Shared>>, Path(token): Path<St
         Standing::Good(_) => (StatusCode::OK, "good"),
         Standing::Over => (StatusCode::GONE, "over"),
         Standing::Unknown => (StatusCode::NOT_FOUND, "unknown"),
+        Standing::Closed => (StatusCode::FORBIDDEN, "closed"),
         Standing::NotNow => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
     counter!("rookery_invites_shown_total", "by" => "page", "result" => result).increment(1);

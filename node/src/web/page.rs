@@ -15,6 +15,8 @@ pub(super) enum Standing {
     Over,
     /// There is none, or there was one long ago.
     Unknown,
+    /// It may be good, but nobody can register now.
+    Closed,
     /// Nobody can say at the moment.
     NotNow,
 }
@@ -30,6 +32,10 @@ pub(super) fn invitation(standing: &Standing, token: &str) -> String {
         Standing::Unknown => note(
             "There is no such invitation",
             "Look whether the address is complete, or ask whoever gave it to you.",
+        ),
+        Standing::Closed => note(
+            "No accounts are made here now",
+            "Ask whoever gave you this invitation when that changes.",
         ),
         Standing::NotNow => note(
             "Please come back in a minute",
@@ -235,6 +241,7 @@ mod tests {
             Standing::Good(terms(InviteKind::Account, None, None)),
             Standing::Over,
             Standing::Unknown,
+            Standing::Closed,
             Standing::NotNow,
         ] {
             let page = invitation(&standing, "abc");

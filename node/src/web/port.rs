@@ -20,6 +20,7 @@ use tracing::warn;
 
 use super::answer::{Peer, Shared, routes};
 use super::options::WebOptions;
+use crate::admin::Shards;
 
 /// The running pages. They are served until the runtime ends.
 pub struct WebPort {
@@ -50,11 +51,11 @@ impl WebPort {
     /// Binds every address, then serves.
     pub async fn start(
         options: &WebOptions,
-        control: Control,
+        asked: (Control, Shards),
         environment: Arc<Environment>,
         tls: Arc<TlsHosts>,
     ) -> Result<Self, WebError> {
-        let shared = Shared::new(options.clone(), control, environment);
+        let shared = Shared::new(options.clone(), asked, environment);
         let service = Service {
             routes: routes(shared.clone()),
             shared,

@@ -14,6 +14,7 @@
 //! * [`scram`]: SCRAM keys, the only form in which credentials exist.
 //! * [`invitation`]: how invitations are handed out.
 //! * [`units`]: rates and lengths of time as operators write them.
+//! * [`decaying`]: counts of what happened lately.
 //! * [`clock`], [`entropy`]: time and randomness, as values that movers pass in.
 //!
 //! Nothing here does IO, reads a clock, or draws randomness of its own.
@@ -21,6 +22,7 @@
 pub mod clock;
 pub mod dataform;
 pub mod datetime;
+pub mod decaying;
 pub mod element;
 pub mod entropy;
 pub mod escape;

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::decaying::Decaying;
 use serde::{Deserialize, Serialize};
 
 pub use list::{GuardBlock, GuardList, GuardUpdate};
@@ -33,17 +34,20 @@ use super::{BanTarget, NodeId, Outcome};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guard {
     limits: GuardLimits,
-    counts: BTreeMap<BanTarget, Count>,
+    counts: BTreeMap<BanTarget, Counted>,
     /// The last report of each node: the run of its process, and the number within it.
     reporters: BTreeMap<NodeId, (u64, u64)>,
     list: Arc<GuardList>,
 }
 
-/// Failures in thousandths, so that they decay smoothly in whole numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Count {
-    thousandths: u64,
-    at: Timestamp,
+/// Who has failed lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Counted {
+    #[serde(flatten)]
+    failures: Decaying,
+    /// When the last failure was told.
+    #[serde(default)]
+    last: Timestamp,
 }
 
 impl Guard {
@@ -108,7 +112,7 @@ impl Guard {
         let mut counts: Vec<_> = counted
             .map(|(target, count)| GuardCount {
                 target: target.clone(),
-                failures: whole(self.limits.decayed(*count, now)),
+                failures: count.failures.count(self.limits.half_life_ms, now),
                 blocked_until: self.list.block(target, now).map(|block| block.until),
                 known: self
                     .list
@@ -131,21 +135,20 @@ impl Guard {
         if before.is_none() && self.counts.len() >= Self::COUNTS_MAX {
             self.forget_half();
         }
-        let before = before.map_or(0, |count| self.limits.decayed(count, now));
-        let thousandths = before.saturating_add(u64::from(failures) * 1_000);
-        self.counts.insert(
-            target.clone(),
-            Count {
-                thousandths,
-                at: now,
-            },
-        );
-        if max > 0 && whole(thousandths) >= max && self.list.block(&target, now).is_none() {
+        let half_life_ms = self.limits.half_life_ms;
+        let before = before.unwrap_or_default().failures;
+        let counted = Counted {
+            failures: before.plus(failures, half_life_ms, now),
+            last: now,
+        };
+        self.counts.insert(target.clone(), counted);
+        let failures = counted.failures.count(half_life_ms, now);
+        if max > 0 && failures >= max && self.list.block(&target, now).is_none() {
             let block = GuardBlock {
                 target,
                 since: now,
                 until: Timestamp(now.as_millis().saturating_add(self.limits.block_ms)),
-                failures: whole(thousandths),
+                failures,
                 known: Vec::new(),
             };
             Arc::make_mut(&mut self.list).block_until(block, now);
@@ -166,21 +169,10 @@ impl Guard {
     }
 
     fn forget_half(&mut self) {
-        let mut times: Vec<_> = self.counts.values().map(|count| count.at).collect();
+        let mut times: Vec<_> = self.counts.values().map(|count| count.last).collect();
         times.sort_unstable();
         let middle = times[times.len() / 2];
-        self.counts.retain(|_, count| count.at > middle);
-    }
-}
-
-impl GuardLimits {
-    /// Halves for each half-life that went by, and in a straight line within one.
-    fn decayed(&self, count: Count, now: Timestamp) -> u64 {
-        let half_life = self.half_life_ms.max(1);
-        let passed = now.as_millis().saturating_sub(count.at.as_millis());
-        let halved = count.thousandths >> (passed / half_life).min(63);
-        let rest = u128::from(halved) * u128::from(passed % half_life) / u128::from(2 * half_life);
-        halved - u64::try_from(rest).unwrap_or(halved)
+        self.counts.retain(|_, count| count.last > middle);
     }
 }
 
@@ -198,11 +190,6 @@ pub fn networks(address: IpAddr) -> [IpNet; 2] {
     };
     // The lengths are within the bounds of their families.
     lengths.map(|length| cut(address, length).unwrap_or_else(|_| address.into()))
-}
-
-/// Whole failures.
-fn whole(thousandths: u64) -> u32 {
-    u32::try_from(thousandths / 1_000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub struct GuardLimits {
     pub prefix_failures_max: u32,
     /// Failures of one account, from wherever; 0 blocks none.
     pub account_failures_max: u32,
-    /// Time in which a count falls to its half, in milliseconds.
+    /// Time in which a count falls to its half, in steps, in milliseconds.
     pub half_life_ms: u64,
     /// How long a block lasts, in milliseconds.
     pub block_ms: u64,

@@ -134,6 +134,33 @@ fn a_report_that_is_told_again_counts_once_and_a_new_run_counts_anew() {
 }
 
 #[test]
+fn a_limit_of_so_many_is_met_by_the_last_of_them_within_a_half_life() {
+    let mut guard = Guard::default();
+    for second in 0..10 {
+        assert!(!blocked(&guard, "192.0.2.7", second * 111_111), "{second}");
+        let once = failures(second + 1, "192.0.2.7", "a@h", 1);
+        guard.report(node(1 + second % 3), &once, Timestamp(second * 111_111));
+    }
+    let block = guard.list().get(&target("192.0.2.7")).cloned();
+    assert_eq!(
+        block.map(|it| (it.failures, it.since.0)),
+        Some((10, 999_999))
+    );
+}
+
+#[test]
+fn what_an_earlier_build_has_counted_counts_on() {
+    let saved = r#"{"thousandths":2990,"at":700}"#;
+    let counted: Counted = serde_json::from_str(saved).unwrap();
+    assert_eq!(counted.failures.count(1_000, Timestamp(701)), 2);
+    let told = serde_json::to_value(counted).unwrap();
+    assert_eq!(
+        told["thousandths"], 2_990,
+        "and an earlier build reads this"
+    );
+}
+
+#[test]
 fn counts_decay_and_an_operator_can_forget_them() {
     let mut guard = Guard::default();
     guard.report(node(1), &failures(1, "192.0.2.7", "a@h", 8), Timestamp(0));

@@ -2,22 +2,19 @@
 //! from its owner, by another password or by its removal.
 //!
 //! Who does not know it has three tries. Then the session ends, and whoever wants another one meets what stands before
-//! each login: its delays, the counts of all nodes, and the blocks.
+//! each login: its delays, the counts of all nodes, and the blocks. The session's node counts the wrong ones as failed
+//! logins ([`wrong_too_often`]).
 
-use rookery_session::carrier::SessionId;
+use rookery_session::carrier::{SessionId, WRONG_PASSWORDS_MAX, wrong_too_often};
 use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
 use rookery_xmpp::element::Element;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
-use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use crate::account::Account;
 use crate::modules::{Iq, Outcome};
 use crate::shard::{Reply, Request, Turn};
-
-/// How often one session may be wrong about the password.
-const WRONG_MAX: u8 = 3;
 
 /// Whether a name is the account's: its localpart or, as in XEP-0077's examples, its bare JID.
 pub(super) fn names_own(account: &Account, name: &str) -> bool {
@@ -86,12 +83,10 @@ fn wrong(account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
     let error = StanzaError::new(Condition::NotAuthorized)
         .with_type(ErrorType::Modify)
         .with_text("the password is wrong");
-    if tries < WRONG_MAX {
+    if tries < WRONG_PASSWORDS_MAX {
         return Outcome::Error(error);
     }
     account.conclude(turn, iq.clone(), Outcome::Error(error));
-    let end = StreamError::new(StreamCondition::NotAuthorized)
-        .with_text("the password was wrong too often; log in again");
-    account.end_session(turn, id, end);
+    account.end_session(turn, id, wrong_too_often());
     Outcome::Silence
 }
