@@ -10,9 +10,9 @@
 //! nothing to do meanwhile. The same loadgen drives both in turn, so that a busy quarter of an hour hits both alike;
 //! the CPU is that of all server processes together.
 //!
-//! The same work: a process that is a whole server would also write each message into its log before its client has it,
-//! for one kill would take all that is known of it. In a cluster two processes know it, and none writes. So that is left
-//! out of the one, which is otherwise several times as dear at window 10.
+//! The same work: a process that is a whole server would also write each message into its log before its client has
+//! it, for one kill would take all that is known of it. In a cluster two processes know it, and none writes. So that is
+//! left out of the one, which is otherwise several times as dear at window 10.
 //!
 //! Answer, on two shared cores: see the table in `deploy/SIZING.md`.
 
