@@ -18,6 +18,8 @@ use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
+use super::read_ahead::ReadAhead;
+
 /// Why a node was not reached.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
@@ -74,7 +76,7 @@ struct Connector {
 }
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<TlsStream<TcpStream>>;
+    type Response = TokioIo<TlsStream<ReadAhead>>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, io::Error>> + Send>>;
 
@@ -87,6 +89,7 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let stream = TcpStream::connect(&address).await?;
             stream.set_nodelay(true)?;
+            let stream = ReadAhead::new(stream);
             let stream = TlsConnector::from(tls).connect(name, stream).await?;
             Ok(TokioIo::new(stream))
         })

@@ -32,6 +32,7 @@ mod peer;
 mod port;
 mod proposal;
 mod raft_service;
+mod read_ahead;
 mod renew;
 mod rest;
 mod shard_count;

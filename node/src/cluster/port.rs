@@ -21,6 +21,7 @@ use super::authorization::AuthorizationLayer;
 use super::credentials::Credentials;
 use super::guests::{Guests, Seated};
 use super::identity::Identity;
+use super::read_ahead::ReadAhead;
 use super::sparing::Sparing;
 
 /// An address of the port that is bound and not served yet.
@@ -60,7 +61,7 @@ impl Bound {
     }
 }
 
-type Shaken = mpsc::Sender<io::Result<Seated<TlsStream<TcpStream>>>>;
+type Shaken = mpsc::Sender<io::Result<Seated<TlsStream<ReadAhead>>>>;
 
 /// What all handshakes share.
 #[derive(Clone)]
@@ -101,7 +102,7 @@ async fn shake(
 ) {
     let handshake = async {
         stream.set_nodelay(true)?;
-        acceptor.accept(stream).await
+        acceptor.accept(ReadAhead::new(stream)).await
     };
     let stream = match tokio::time::timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => stream,
@@ -125,7 +126,7 @@ impl Door {
 }
 
 /// Whose certificate was verified; `None` for a stranger.
-fn node_of(stream: &TlsStream<TcpStream>) -> Option<NodeId> {
+fn node_of(stream: &TlsStream<ReadAhead>) -> Option<NodeId> {
     let certificates = stream.get_ref().1.peer_certificates()?;
     let identity = Identity::of_certificate(certificates.first()?).ok()?;
     Some(identity.node)

@@ -22,6 +22,7 @@ pub fn client_settings(endpoint: Endpoint, options: &LinkOptions) -> Endpoint {
         .connect_timeout(options.connect_max())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_SIZE)
         .http2_keep_alive_interval(Duration::from_millis(options.keep_alive_ms))
         .keep_alive_timeout(Duration::from_millis(options.keep_alive_timeout_ms))
         .keep_alive_while_idle(true)

@@ -96,7 +96,8 @@ impl Peers for InProcess {
 
 impl Shards for InProcess {
     fn offer(&self, shard: ShardId, input: ShardInput) -> Result<(), Full<ShardInput>> {
-        let Some(shard) = self.shard(shard) else {
+        let shards = self.shards.load();
+        let Some(Some(shard)) = shards.get(usize::from(shard.0)) else {
             return Err(Full(input));
         };
         match shard.try_send(FromOutside(input)) {
