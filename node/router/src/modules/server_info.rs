@@ -153,7 +153,7 @@ fn meta_data() -> DataForm {
 /// Whether the item is wanted, of a request that may be served: else it is asked for others, of which there are none.
 fn read(pubsub: &Element, is_set: bool) -> Result<bool, StanzaError> {
     let mut parts = pubsub.elements().filter(|it| it.ns() == pubsub.ns());
-    let part = parts.next().ok_or(bad_request())?;
+    let part = parts.next().ok_or_else(bad_request)?;
     let is_owners = pubsub.ns() == ns::PUBSUB_OWNER;
     if is_owners || is_set || part.name() != "items" {
         return Err(not_done(part, is_owners, is_set));
