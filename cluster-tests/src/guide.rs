@@ -27,13 +27,13 @@ pub(crate) fn tests(python: &Path) -> Vec<Test<'_>> {
 }
 
 fn public_server(suite: &Suite, python: &Path, nodes: u16) -> Result<()> {
-    let guide = Document::read("deploy/PUBLIC-SERVER.md", 12)?;
+    let guide = Document::read("deploy/PUBLIC-SERVER.md", 16)?;
     let home = tempfile::tempdir()?;
     let nest = home.path().join("nest");
     let environment = [
         ("NODES", nodes.to_string()),
         ("NEST", nest.display().to_string()),
-        ("PORT", free_ports(31)?.to_string()),
+        ("PORT", free_ports(44)?.to_string()),
         ("PYTHON", python.display().to_string()),
     ];
     let here = std::env::current_dir()?;

@@ -3,14 +3,19 @@ server let it and 1 if not.
 
 usage: client.py --server HOST:PORT [--server …] [--ca FILE] [--from ADDRESS] COMMAND …
 
-    form HOST                    the form that strangers are given
+    form HOST                    the form that strangers are given, and with --picture FILE the picture in it
+    limits HOST                  how much a stream may send before login (XEP-0478)
     register JID                 a new account, with --answer to the question, --field NAME=VALUE and --invite TOKEN
     login JID                    in, and out again
     change JID NEW               another password, with --old where the server asks for it
     remove JID                   the account, as its owner, with --old for its password where the server asks for it
     send JID TO TEXT             a message, until the server has dealt with it
     read JID TEXT                what comes, until a message has TEXT in it
+    invite JID                   an invitation to the server, by one who is there (XEP-0401)
+    roster JID                   who the contacts are
+    report JID WHOM TEXT         blocks somebody, and says why (XEP-0377)
     contacts JID HOST            whom to write to about a host (XEP-0157)
+    serverinfo JID HOST          what a host tells of itself (XEP-0485)
     flood JID KILOBYTES          as fast as the server reads, over --streams streams
     knock COUNT                  so many connections at once
 
@@ -19,6 +24,7 @@ The password is that of --password, or in ROOKERY_PASSWORD as for `rookery admin
 
 import argparse
 import asyncio
+import base64
 import functools
 import itertools
 import logging
@@ -29,11 +35,15 @@ import xml.etree.ElementTree as ElementTree
 
 import slixmpp
 from slixmpp.exceptions import IqError, IqTimeout
+from slixmpp.stanza.error import Error
 
 STEP_S = 30
 # Some kilobytes may pass in a burst; then the server reads at its rate.
 FLOOD_S = 120
-CONTACT = "http://jabber.org/network/serverinfo"
+NETWORK_FORM = "http://jabber.org/network/serverinfo"
+SERVER_INFO = "urn:xmpp:serverinfo:0"
+# slixmpp 1.17 does not know this one (RFC 6120 8.3.3.12), and waits for ever for an answer that has it.
+Error.conditions.add("policy-violation")
 
 
 class Refused(Exception):
@@ -53,8 +63,8 @@ class Client(slixmpp.ClientXMPP):
         self.address = server or options.server[0]
         self.ready = asyncio.get_running_loop().create_future()
         self.messages = asyncio.Queue()
-        for plugin in ("xep_0004", "xep_0030", "xep_0066", "xep_0077", "xep_0198", "xep_0199"):
-            self.register_plugin(plugin)
+        for number in ("0004", "0030", "0050", "0060", "0066", "0077", "0191", "0198", "0199", "0377"):
+            self.register_plugin(f"xep_{number}")
         self.plugin["xep_0198"].allow_resume = False
         # One try: with every mechanism it knows it would fail several times.
         self.plugin["feature_mechanisms"].use_mech = "SCRAM-SHA-256"
@@ -98,14 +108,18 @@ class Stranger(Client):
         super().__init__(options, jid)
         # slixmpp keeps back what is sent before login.
         self._always_send_everything = True
+        self.features_shown = None
+        self.pictures = []
         self.register_feature("mechanisms", self.on_offer, restart=True, order=0)
 
-    def on_offer(self, _):
+    def on_offer(self, features):
+        self.features_shown = features.xml
         self.is_ready()
         return True
 
     async def form(self):
         iq = await self.plugin["xep_0077"].get_registration(timeout=STEP_S)
+        self.pictures = [data.text for data in iq.xml.iter("{urn:xmpp:bob}data")]
         return iq["register"]
 
     async def show_invitation(self, token):
@@ -129,9 +143,22 @@ async def form(options):
     async with Stranger(options, options.host) as stranger:
         shown = await stranger.form()
         print(shown["form"]["instructions"] or shown["instructions"])
+        for link in shown.xml.iter("{jabber:x:oob}url"):
+            print(link.text)
+        if options.picture and not stranger.pictures:
+            raise Refused("there is no picture")
+        if options.picture:
+            with open(options.picture, "wb") as file:
+                file.write(base64.b64decode(stranger.pictures[0]))
         for name, field in shown["form"].get_fields(use_dict=True).items():
             if field["type"] != "hidden":
                 print(f"{name}: {field['label']}")
+
+
+async def limits(options):
+    async with Stranger(options, options.host) as stranger:
+        for limit in stranger.features_shown.iterfind("{urn:xmpp:stream-limits:0}limits/*"):
+            print(f"{limit.tag.partition('}')[2]}: {limit.text}")
 
 
 async def register(options):
@@ -210,14 +237,65 @@ async def read(options):
                 return
 
 
+async def invite(options):
+    async with Client(options, options.jid) as client:
+        commands = client.plugin["xep_0050"]
+        iq = await commands.send_command(client.boundjid.domain, "urn:xmpp:invite#invite", timeout=STEP_S)
+        form = next(iq.xml.iter("{jabber:x:data}x"))
+        for name, values in fields(form).items():
+            print(f"{name}: {values[0]}")
+
+
+async def roster(options):
+    async with Client(options, options.jid) as client:
+        await client.get_roster(timeout=STEP_S)
+        for jid in client.client_roster:
+            print(f"{jid}: {client.client_roster[jid]['subscription']}")
+
+
+async def report(options):
+    async with Client(options, options.jid) as client:
+        iq = client.make_iq_set()
+        item = ElementTree.SubElement(iq["block"].xml, "{urn:xmpp:blocking}item", jid=options.whom)
+        why_blocked = ElementTree.SubElement(item, "{urn:xmpp:reporting:1}report",
+                                             reason="urn:xmpp:reporting:spam")
+        ElementTree.SubElement(why_blocked, "{urn:xmpp:reporting:1}text").text = options.text
+        await iq.send(timeout=STEP_S)
+        print(f"{options.whom} is blocked and reported")
+
+
+def fields(form):
+    """The names and values of a form."""
+    return {field.get("var"): [value.text for value in field.iterfind("{jabber:x:data}value")]
+            for field in form.iterfind("{jabber:x:data}field")}
+
+
+async def network_form(client, host):
+    """What a host can do, and the form by which it says how to reach it."""
+    info = await client.plugin["xep_0030"].get_info(jid=host, timeout=STEP_S)
+    forms = [fields(form) for form in info["disco_info"].xml.iter("{jabber:x:data}x")]
+    shown = [form for form in forms if form.pop("FORM_TYPE", None) == [NETWORK_FORM]]
+    return info["disco_info"]["features"], shown[0] if shown else {}
+
+
 async def contacts(options):
     async with Client(options, options.jid) as client:
-        info = await client.plugin["xep_0030"].get_info(jid=options.host, timeout=STEP_S)
-        for shown in info["disco_info"].xml.iter("{jabber:x:data}x"):
-            fields = {field.get("var"): [value.text for value in field] for field in shown}
-            if fields.pop("FORM_TYPE", None) == [CONTACT]:
-                for name, addresses in fields.items():
-                    print(f"{name}: {' '.join(addresses)}")
+        _, shown = await network_form(client, options.host)
+        for name, addresses in shown.items():
+            print(f"{name}: {' '.join(addresses)}")
+
+
+async def serverinfo(options):
+    async with Client(options, options.jid) as client:
+        features, shown = await network_form(client, options.host)
+        if SERVER_INFO not in features:
+            raise Refused(f"{options.host} tells nothing of itself")
+        uri = shown["serverinfo-pubsub-node"][0]
+        service, node = uri.removeprefix("xmpp:").split("?;node=")
+        items = await client.plugin["xep_0060"].get_items(service, node, timeout=STEP_S)
+        for domain in items.xml.iter(f"{{{SERVER_INFO}}}domain"):
+            peers = len(list(domain.iter(f"{{{SERVER_INFO}}}remote-domain")))
+            print(f"{uri}: {domain.get('name')} is there, connected with {peers} other domains")
 
 
 async def pour(client, count):
@@ -271,7 +349,8 @@ def arguments():
             made.add_argument(word, type=int if word in ("kilobytes", "count") else str)
         return made
 
-    command(form, "host")
+    command(form, "host").add_argument("--picture", metavar="FILE")
+    command(limits, "host")
     registration = command(register, "jid")
     registration.add_argument("--answer")
     registration.add_argument("--field", action="append", default=[], metavar="NAME=VALUE")
@@ -281,7 +360,11 @@ def arguments():
     command(remove, "jid").add_argument("--old")
     command(send, "jid", "to", "text")
     command(read, "jid", "text")
+    command(invite, "jid")
+    command(roster, "jid")
+    command(report, "jid", "whom", "text")
     command(contacts, "jid", "host")
+    command(serverinfo, "jid", "host")
     command(flood, "jid", "kilobytes").add_argument("--streams", type=int, default=1)
     command(knock, "host", "count")
     return parser.parse_args()

@@ -3,12 +3,12 @@
 # server, or with NODES=3 a cluster of three, with deploy/config/public.toml as it is but for certificates and ports,
 # which are loopback's. `admin` and `client` go to another node each time. `stop_nodes` ends it; all of it is in $NEST.
 #
-# Needs `rookery` and `openssl`, and for `client` a $PYTHON that has slixmpp (`pip install slixmpp`).
+# Needs `rookery`, `openssl` and `curl`, and for `client` a $PYTHON that has slixmpp (`pip install slixmpp`).
 
 NODES=${NODES:-1}
 NEST=${NEST:-$PWD/nest}
 PYTHON=${PYTHON:-python3}
-# Each node takes one port from here, one from 10 and one from 20 above.
+# Each node takes one port from here, one from 10, one from 20 and one from 40 above.
 PORT=${PORT:-5300}
 servers=()
 
@@ -36,6 +36,13 @@ client() {
         at+=(--server "127.0.0.1:$((PORT + 10 + (first + step - 1) % NODES + 1))")
     done
     "$PYTHON" deploy/try/client.py "${at[@]}" --ca "$NEST/tls.pem" "$@"
+}
+
+# A public page, of the next node.
+page() {
+    local port=$((PORT + 40 + $(next_node)))
+    curl --silent --show-error --fail --cacert "$NEST/tls.pem" --resolve "example.org:$port:127.0.0.1" \
+        "https://example.org:$port$1"
 }
 
 # Runs what must be refused, and shows what it says.
@@ -83,7 +90,8 @@ start_node() {
     fi
     rookery serve --config "$NEST/rookery.toml" --set server.data_dir="$NEST/node$node" --set "server.roles=[$roles]" \
         --set "connection.starttls=[\"127.0.0.1:$((PORT + 10 + node))\"]" --set connection.direct_tls=[] \
-        --set "http.listen=[\"127.0.0.1:$((PORT + 20 + node))\"]" "${options[@]}" >"$NEST/node$node.log" 2>&1 &
+        --set "http.listen=[\"127.0.0.1:$((PORT + 20 + node))\"]" \
+        --set "web.listen=[\"127.0.0.1:$((PORT + 40 + node))\"]" "${options[@]}" >"$NEST/node$node.log" 2>&1 &
     servers+=($!)
     eventually "at_node $node server status --json | grep '\"ready\": true'" >/dev/null
 }

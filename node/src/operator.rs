@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use rookery_connection::{ConnectionRole, TlsHosts, TlsLoadError};
 use rookery_control::{Control, NameOptions, NameRuleError, NamesRefused, Unavailable};
 use rookery_proto::admin::{Component, HostStatus, Listener, ShowStatusResponse};
-use rookery_router::Contact;
 use rookery_router::environment::Environment;
+use rookery_router::{Contact, ServerInfo};
 use rookery_session::BandwidthOptions;
 use rookery_store::Store;
 use rookery_xmpp::clock::Timestamp;
@@ -373,6 +373,8 @@ impl Operator {
         parts.environment.invites.store(invites);
         let contact = Contact::new(next.contact.clone());
         parts.environment.contact.store(Arc::new(contact));
+        let server_info = ServerInfo::new(&next.server_info);
+        parts.environment.server_info.store(Arc::new(server_info));
         parts.watchers.send_replace(Arc::new(next.watchers.clone()));
         parts.sessions.reconfigure(next, &parts.environment);
         set_registration(&parts.environment, next);
@@ -494,6 +496,7 @@ const LIVE: &[&str] = &[
     "invites.",
     "web.base_url",
     "contact.",
+    "server_info.",
     "watchers.",
     "accounts.",
     "quota.",

@@ -16,7 +16,7 @@ use rookery_control::{ClusterSecret, Control, NodeId};
 use rookery_router::environment::Environment;
 use rookery_router::modules::{Registry, all};
 use rookery_router::shard::Services;
-use rookery_router::{Contact, RouterRole, StartError as RouterError};
+use rookery_router::{Contact, RouterRole, ServerInfo, StartError as RouterError};
 use rookery_session::carrier::{RoutersRef, ShardId};
 use rookery_store::{Backend, ScyllaStore, SqliteStore, Store, StoreError};
 use rookery_xmpp::clock::Timestamp;
@@ -453,6 +453,8 @@ fn environment(config: &Config, hosts: &[String]) -> Result<Arc<Environment>, Ro
         .store(Arc::new(config.invite_settings()));
     let contact = Contact::new(config.contact.clone());
     environment.contact.store(Arc::new(contact));
+    let server_info = ServerInfo::new(&config.server_info);
+    environment.server_info.store(Arc::new(server_info));
     set_registration(&environment, config);
     environment
         .accounts

@@ -8,7 +8,6 @@ use rookery_control::{Policy, RegistrationMode};
 use rookery_router::environment::Environment;
 use rookery_router::modules::caps;
 use rookery_session::{HostConfig, SessionConfig, SessionOptions};
-use rookery_xmpp::element::Element;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -26,12 +25,11 @@ impl SessionSettings {
         decoy_secret: [u8; 32],
         policy: &Policy,
     ) -> Self {
-        let caps = server_caps(environment);
         let registration = is_open(policy);
         let host = |domain: &String| HostConfig {
             domain: domain.clone(),
             registration,
-            caps: Some(caps.clone()),
+            caps: Some(caps::feature(environment, domain)),
         };
         Self(Arc::new(ArcSwap::from_pointee(SessionConfig {
             hosts: hosts.iter().map(host).collect(),
@@ -48,12 +46,12 @@ impl SessionSettings {
 
     /// Takes over the options of a configuration that was read again.
     pub fn reconfigure(&self, config: &Config, environment: &Environment) {
-        let (options, caps) = (options(config), server_caps(environment));
+        let options = options(config);
         self.0.rcu(|old| {
             let mut next = SessionConfig::clone(old);
             next.options = options.clone();
             for host in &mut next.hosts {
-                host.caps = Some(caps.clone());
+                host.caps = Some(caps::feature(environment, &host.domain));
             }
             next
         });
@@ -87,11 +85,6 @@ impl SessionSettings {
             next
         });
     }
-}
-
-/// What the server can do, which its contact addresses are part of.
-fn server_caps(environment: &Environment) -> Element {
-    caps::feature(&environment.modules, &environment.contact.load().options)
 }
 
 fn is_open(policy: &Policy) -> bool {

@@ -144,6 +144,11 @@ const WRONG: &[Wrong] = &[
         4,
         &["`web.base_url`", "https://example.org"],
     ),
+    (
+        "[server]\nhosts = [\"a.example\"]\n[server_info]\nhosts = [\"A.example\", \"b.example\"]\n",
+        4,
+        &["`b.example` in `server_info.hosts`", "`server.hosts`"],
+    ),
 ];
 
 #[test]

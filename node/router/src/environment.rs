@@ -17,7 +17,7 @@ use crate::modules::Registry;
 use crate::noticed::Noticed;
 use crate::{
     AccountOptions, ArchiveOptions, CaptchaOptions, InviteSettings, PasswordOptions,
-    RegistrationFormOptions, RouterOptions,
+    RegistrationFormOptions, RouterOptions, ServerInfo,
 };
 
 /// The surroundings of a shard: its hosts, its options, its modules.
@@ -36,6 +36,8 @@ pub struct Environment {
     pub invites: ArcSwap<InviteSettings>,
     /// How people reach whoever runs the server; replaced like the options.
     pub contact: ArcSwap<Contact>,
+    /// Which hosts tell of themselves; replaced like the options.
+    pub server_info: ArcSwap<ServerInfo>,
     /// What the control group is to hear of: refused registrations, and events.
     pub noticed: Noticed,
     /// Which passwords accounts may have; replaced like the options.
@@ -74,6 +76,7 @@ impl Environment {
             names: ArcSwap::default(),
             invites: ArcSwap::default(),
             contact: ArcSwap::default(),
+            server_info: ArcSwap::default(),
             noticed: Noticed::default(),
             passwords: ArcSwap::default(),
             form: ArcSwap::default(),

@@ -37,7 +37,7 @@ pub use lease::Lease;
 pub use noticed::Noticed;
 pub use options::{
     AccountOptions, ArchiveDefault, ArchiveOptions, InviteOptions, InviteSettings, InvitesBy,
-    PASSWORD_BYTES_MAX, RouterOptions,
+    PASSWORD_BYTES_MAX, RouterOptions, ServerInfo, ServerInfoOptions,
 };
 pub use ownership::{Ownership, OwnershipStep};
 pub use password::{PasswordFlaw, PasswordOptions};

@@ -2,9 +2,11 @@
 
 mod accounts;
 mod invites;
+mod server_info;
 
 pub use accounts::AccountOptions;
 pub use invites::{InviteOptions, InviteSettings, InvitesBy};
+pub use server_info::{ServerInfo, ServerInfoOptions};
 
 rookery_xmpp::options! {
     /// What one account may hold and do, and what a shard keeps in memory.

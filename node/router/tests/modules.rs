@@ -2,7 +2,6 @@
 
 mod support;
 
-use rookery_router::ContactOptions;
 use support::World;
 
 #[test]
@@ -49,8 +48,7 @@ fn the_server_says_what_it_is() {
 fn the_server_s_capabilities_can_be_asked_for_by_their_hash() {
     let mut world = World::with(&["juliet"]);
     let juliet = world.online("juliet", "balcony");
-    let registry = rookery_router::modules::Registry::new(rookery_router::modules::all());
-    let feature = rookery_router::modules::caps::feature(&registry, &ContactOptions::default());
+    let feature = world.caps();
     let node = format!(
         "{}#{}",
         feature.attr("node").expect("node"),

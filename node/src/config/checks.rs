@@ -1,5 +1,6 @@
 //! Values that cannot be, and values that contradict one another: all rules in one place.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rookery_control::{NameKind, NameRule, RegistrationLists, RegistrationMode};
@@ -39,6 +40,7 @@ pub(super) fn run(config: &Config, place: impl Fn(&str) -> Location) -> Vec<Prob
     problems.extend(registration(config, &place));
     problems.extend(watchers(config, &place));
     problems.extend(contact(config, &place));
+    problems.extend(server_info(config, &place));
     problems.extend(registration_form(config, &place));
     problems.extend(captcha(config, &place));
     problems.extend(log(config, &place));
@@ -337,11 +339,7 @@ fn accounts(
     key: &str,
     place: &impl Fn(&str) -> Location,
 ) -> Vec<Problem> {
-    let hosts: BTreeSet<_> = config.server.hosts.iter().collect();
-    let hosts: BTreeSet<_> = hosts
-        .iter()
-        .filter_map(|host| prepare_domain(host).ok())
-        .collect();
+    let hosts = hosts(config);
     let is_ours = |text: &str| match text.parse::<Jid>() {
         Ok(jid) => jid.is_bare() && jid.local().is_some() && hosts.contains(jid.domain()),
         Err(_) => false,
@@ -351,6 +349,23 @@ fn accounts(
         let reason = format!("`{jid}` in `{key}` is not the address of an account of this server");
         let hint = "such as \"juliet@example.org\", where example.org is one of `server.hosts`";
         Problem::new(place(key), reason).with_hint(hint)
+    };
+    wrong.map(problem).collect()
+}
+
+/// The hosts served here, prepared.
+fn hosts(config: &Config) -> BTreeSet<Cow<'_, str>> {
+    let hosts = config.server.hosts.iter();
+    hosts.filter_map(|host| prepare_domain(host).ok()).collect()
+}
+
+fn server_info(config: &Config, place: &impl Fn(&str) -> Location) -> Vec<Problem> {
+    let (key, hosts) = ("server_info.hosts", hosts(config));
+    let named = config.server_info.hosts.iter();
+    let wrong = named.filter(|host| !prepare_domain(host).is_ok_and(|host| hosts.contains(&host)));
+    let problem = |host: &String| {
+        let reason = format!("`{host}` in `{key}` is not one of `server.hosts`");
+        Problem::new(place(key), reason).with_hint("only of a host that is served here can be told")
     };
     wrong.map(problem).collect()
 }

@@ -95,6 +95,8 @@ sections! {
     invites: rookery_router::InviteOptions;
     /// How people reach whoever runs the server, and who gets what is written to it.
     contact: rookery_router::ContactOptions;
+    /// Which hosts tell of themselves to those who draw maps of the network.
+    server_info: rookery_router::ServerInfoOptions;
     /// Who is told when something happens that an operator should know.
     watchers: crate::watchers::WatcherOptions;
     /// What becomes of accounts that are removed.

@@ -7,6 +7,8 @@
 //! https://example.org/invite/TOKEN                     the page about any of them
 //! ```
 
+use crate::uri::encoded;
+
 /// An invitation with its token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Invitation<'a> {
@@ -61,18 +63,6 @@ impl<'a> Invitation<'a> {
             encoded(self.token)
         )
     }
-}
-
-/// Everything but what RFC 3986 2.3 leaves alone is written as `%XX`, so that no part of an address reads as another.
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! * [`element`]: a small tree for modules.
 //! * [`stanza_error`], [`stream_error`]: the error vocabularies of RFC 6120.
 //! * [`scram`]: SCRAM keys, the only form in which credentials exist.
-//! * [`invitation`]: how invitations are handed out.
+//! * [`invitation`], [`uri`]: how invitations are handed out, and other addresses as URIs.
 //! * [`units`]: rates and lengths of time as operators write them.
 //! * [`decaying`]: counts of what happened lately.
 //! * [`clock`], [`entropy`]: time and randomness, as values that movers pass in.
@@ -35,4 +35,5 @@ pub mod stanza;
 pub mod stanza_error;
 pub mod stream_error;
 pub mod units;
+pub mod uri;
 pub mod xml;

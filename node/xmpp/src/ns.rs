@@ -117,7 +117,7 @@ namespaces! {
     VCARD_UPDATE = "vcard-temp:x:update";
     /// XEP-0122: Data Forms Validation.
     DATA_VALIDATE = "http://jabber.org/protocol/xdata-validate";
-    /// XEP-0157: Contact Addresses, the form type.
+    /// XEP-0157: Contact Addresses, the form type, which XEP-0485 shares.
     SERVER_INFO = "http://jabber.org/network/serverinfo";
     /// XEP-0184: Message Delivery Receipts.
     RECEIPTS = "urn:xmpp:receipts";
@@ -161,6 +161,8 @@ namespaces! {
     RETRACTION = "urn:xmpp:message-retract:1";
     /// XEP-0425: Moderated Message Retraction.
     MODERATION = "urn:xmpp:message-moderate:1";
+    /// XEP-0485: PubSub Server Information.
+    PUBSUB_SERVER_INFO = "urn:xmpp:serverinfo:0";
     /// OMEMO as most clients still speak it.
     OMEMO_LEGACY = "eu.siacs.conversations.axolotl";
 }

@@ -14,8 +14,8 @@ use rookery_xmpp::element::Element;
 use rookery_xmpp::ns;
 use sha1::{Digest, Sha1};
 
-use super::{Info, Module, Place, Registry, Status, disco};
-use crate::contact::ContactOptions;
+use super::{Info, Module, Place, Status, disco};
+use crate::environment::Environment;
 
 /// XEP-0115.
 pub const INFO: Info = Info {
@@ -46,20 +46,17 @@ impl Module for Caps {
     }
 }
 
-/// The stream feature (XEP-0115 6.3).
-pub fn feature(modules: &Registry, contact: &ContactOptions) -> Element {
+/// The stream feature of a host (XEP-0115 6.3).
+pub fn feature(env: &Environment, host: &str) -> Element {
     Element::new("c", ns::CAPS)
         .with_attr("hash", "sha-1")
         .with_attr("node", NODE)
-        .with_attr("ver", hash(&disco::info(modules, contact, Place::Host)))
+        .with_attr("ver", hash(&disco::info(env, Place::Host, host)))
 }
 
-/// The node under which the capabilities can be asked for.
-pub(super) fn node(modules: &Registry, contact: &ContactOptions) -> String {
-    format!(
-        "{NODE}#{}",
-        hash(&disco::info(modules, contact, Place::Host))
-    )
+/// The node under which the capabilities of a host can be asked for.
+pub(super) fn node(env: &Environment, host: &str) -> String {
+    format!("{NODE}#{}", hash(&disco::info(env, Place::Host, host)))
 }
 
 /// The verification string's hash (XEP-0115 5.1).

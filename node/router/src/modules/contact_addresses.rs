@@ -8,11 +8,9 @@
 //!     </x>
 //! ```
 //!
-//! Kinds without an address are left out, and so is the form when there is none at all.
+//! Kinds without an address are left out, and so is the form when it has no field.
 
-use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
-use rookery_xmpp::element::Element;
-use rookery_xmpp::ns;
+use rookery_xmpp::dataform::{Field, FieldType};
 
 use super::{Info, Module, Status};
 use crate::contact::ContactOptions;
@@ -35,19 +33,11 @@ impl Module for ContactAddresses {
     }
 }
 
-/// The form for a host's `disco#info`.
-pub(super) fn form(contact: &ContactOptions) -> Option<Element> {
-    let kinds = contact.kinds();
-    let kinds = kinds.iter().filter(|(_, addresses)| !addresses.is_empty());
-    let fields: Vec<_> = kinds
-        .map(|(name, addresses)| Field::new(FieldType::ListMulti, *name).with_values(*addresses))
-        .collect();
-    if fields.is_empty() {
-        return None;
-    }
-    let form = DataForm::new(FormKind::Result).with_form_type(ns::SERVER_INFO);
-    let form = fields.into_iter().fold(form, DataForm::with_field);
-    Some(form.to_element())
+/// The fields for the form in a host's `disco#info`.
+pub(super) fn fields(contact: &ContactOptions) -> impl Iterator<Item = Field> {
+    let kinds = contact.kinds().into_iter();
+    let kinds = kinds.filter(|(_, addresses)| !addresses.is_empty());
+    kinds.map(|(name, addresses)| Field::new(FieldType::ListMulti, name).with_values(addresses))
 }
 
 #[cfg(test)]
@@ -56,7 +46,7 @@ mod tests {
 
     #[test]
     fn kinds_without_an_address_are_left_out() {
-        assert_eq!(form(&ContactOptions::default()), None);
+        assert_eq!(fields(&ContactOptions::default()).count(), 0);
         let contact = ContactOptions {
             abuse: vec![
                 "mailto:abuse@a.example".into(),
@@ -65,9 +55,9 @@ mod tests {
             status: vec!["https://status.a.example".into()],
             ..ContactOptions::default()
         };
-        let form = DataForm::from_element(&form(&contact).unwrap()).unwrap();
-        let named: Vec<_> = form.fields.iter().map(|field| field.var.as_str()).collect();
-        assert_eq!(named, ["FORM_TYPE", "abuse-addresses", "status-addresses"]);
-        assert_eq!(form.fields[1].values.len(), 2);
+        let shown: Vec<_> = fields(&contact).collect();
+        let named: Vec<_> = shown.iter().map(|field| field.var.as_str()).collect();
+        assert_eq!(named, ["abuse-addresses", "status-addresses"]);
+        assert_eq!(shown[0].values.len(), 2);
     }
 }

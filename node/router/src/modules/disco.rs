@@ -14,10 +14,10 @@ use rookery_xmpp::stanza::StanzaType;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
 use super::{
-    Info, Iq, IqRoute, Module, Outcome, Place, Registry, Status, caps, commands, extended_disco,
+    Info, Iq, IqRoute, Module, Outcome, Place, Status, caps, commands, extended_disco, server_info,
 };
 use crate::account::Account;
-use crate::contact::ContactOptions;
+use crate::environment::Environment;
 use crate::shard::Turn;
 
 /// XEP-0030.
@@ -68,23 +68,22 @@ impl Module for Disco {
         let node = iq.payload.attr("node").filter(|node| !node.is_empty());
         if let (Place::Host, Some(node)) = (iq.place, node)
             && let Some(answer) = commands::disco(account, turn, iq, node)
+                .or_else(|| server_info::disco(turn.env, iq, node))
         {
             return Outcome::Result(Some(answer));
         }
         if iq.payload.ns() == ns::DISCO_ITEMS {
             return match node {
-                None => Outcome::Result(Some(Element::new("query", ns::DISCO_ITEMS))),
+                None => Outcome::Result(Some(items(turn.env, iq))),
                 Some(_) => Outcome::Error(StanzaError::new(Condition::ItemNotFound)),
             };
         }
-        let contact = turn.env.contact.load();
-        let (modules, contact) = (&turn.env.modules, &contact.options);
-        let info = info(modules, contact, iq.place);
+        let info = info(turn.env, iq.place, iq.host());
         match node {
             None => Outcome::Result(Some(info)),
             // XEP-0115 6.2: our own capabilities, under the node that presence and stream features
             // show.
-            Some(node) if iq.place == Place::Host && node == caps::node(modules, contact) => {
+            Some(node) if iq.place == Place::Host && node == caps::node(turn.env, iq.host()) => {
                 Outcome::Result(Some(info.with_attr("node", node)))
             }
             Some(_) => Outcome::Error(StanzaError::new(Condition::ItemNotFound)),
@@ -92,24 +91,34 @@ impl Module for Disco {
     }
 }
 
-/// The `disco#info` of a place, with identities, features and forms in their canonical order.
-pub(super) fn info(modules: &Registry, contact: &ContactOptions, place: Place) -> Element {
+/// The `disco#items` of a place: what a host publishes.
+fn items(env: &Environment, iq: &Iq) -> Element {
+    let items = match iq.place {
+        Place::Host => server_info::item(env, iq.host()),
+        Place::Own | Place::Account => None,
+    };
+    Element::new("query", ns::DISCO_ITEMS).with_children(items)
+}
+
+/// The `disco#info` of a place at this host, with identities, features and forms in their canonical order.
+pub(super) fn info(env: &Environment, place: Place, host: &str) -> Element {
     let (category, kind, name) = match place {
         Place::Host => ("server", "im", Some(super::version::NAME)),
         Place::Own | Place::Account => ("account", "registered", None),
     };
-    let mut identity = Element::new("identity", ns::DISCO_INFO)
+    let identity = Element::new("identity", ns::DISCO_INFO)
         .with_attr("category", category)
-        .with_attr("type", kind);
-    if let Some(name) = name {
-        identity.set_attr("name", name);
+        .with_attr("type", kind)
+        .with_optional_attr("name", name);
+    let (mut identities, mut features) = (vec![identity], env.modules.features(place));
+    if place == Place::Host && env.server_info.load().is_published(host) {
+        identities.insert(0, server_info::identity("service"));
+        features.extend(server_info::FEATURES);
+        features.sort_unstable();
     }
-    let mut query = Element::new("query", ns::DISCO_INFO).with_child(identity);
-    for feature in modules.features(place) {
-        query.push_child(Element::new("feature", ns::DISCO_INFO).with_attr("var", feature));
-    }
-    for form in extended_disco::forms(place, contact) {
-        query.push_child(form);
-    }
-    query
+    let feature = |var| Element::new("feature", ns::DISCO_INFO).with_attr("var", var);
+    Element::new("query", ns::DISCO_INFO)
+        .with_children(identities)
+        .with_children(features.into_iter().map(feature))
+        .with_children(extended_disco::forms(env, place, host))
 }

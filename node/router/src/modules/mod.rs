@@ -35,6 +35,7 @@ mod registry;
 mod reporting;
 mod result_sets;
 pub(crate) mod retraction;
+mod server_info;
 mod stanza_ids;
 mod time;
 mod vcard;

@@ -35,6 +35,7 @@ pub fn all() -> Vec<Box<dyn Module>> {
         Box::new(super::reporting::Reporting),
         Box::new(super::result_sets::ResultSets),
         Box::new(super::retraction::MessageRetraction),
+        Box::new(super::server_info::PubsubServerInfo),
         Box::new(super::stanza_ids::StanzaIds),
         Box::new(super::time::Time),
         Box::new(super::vcard::VCard),

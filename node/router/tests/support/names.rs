@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use rookery_control::{NameOptions, RouterReport};
-use rookery_router::{Contact, ContactOptions};
+use rookery_router::modules::caps;
+use rookery_router::{Contact, ContactOptions, ServerInfo, ServerInfoOptions};
 use rookery_store::Store;
 use rookery_store::name::Tombstone;
+use rookery_xmpp::element::Element;
 
 use super::{World, jid};
 
@@ -14,6 +16,17 @@ impl World {
     /// Whom people reach when they write to the server, from now on.
     pub(crate) fn set_contact(&self, contact: ContactOptions) {
         self.env.contact.store(Arc::new(Contact::new(contact)));
+    }
+
+    /// Hosts tell of themselves from now on as this says.
+    pub(crate) fn set_server_info(&self, options: &ServerInfoOptions) {
+        let server_info = ServerInfo::new(options);
+        self.env.server_info.store(Arc::new(server_info));
+    }
+
+    /// The stream feature by which the host shows what it can do.
+    pub(crate) fn caps(&self) -> Element {
+        caps::feature(&self.env, "localhost")
     }
 
     /// What the control group would be told now, once.
