@@ -288,7 +288,7 @@ impl Handler<Retire> for ShardActor {
 
 impl ShardActor {
     /// The shard is served no more, and the next owner is left what it needs.
-    fn retire(&mut self) -> ResponseActFuture<Self, ()> {
+    fn retire(&self) -> ResponseActFuture<Self, ()> {
         // Who has lost its lease has nothing to leave: there may be another owner already.
         let left = match self.standing.may_act() {
             true => self.shard.left_to_next(),
