@@ -108,8 +108,11 @@ impl Mirror {
     /// The first place in the log of what its client has not got.
     pub(super) fn first_logged(&self) -> Option<NonZeroU64> {
         let state = self.state();
-        let mut logged = state.unacked.iter().map(|delivered| delivered.logged.at(0));
-        logged.find_map(|place| place)
+        let places = state.unacked.iter().flat_map(|delivered| {
+            let stanzas = delivered.batch.recs.len();
+            (0..stanzas).filter_map(|at| delivered.logged.at(at))
+        });
+        places.min()
     }
 
     /// The client has got so many. Gives on what its node was not given.
