@@ -16,8 +16,8 @@ use rookery_control::{ClusterSecret, Control, Unavailable};
 use crate::operation::keep_secret;
 use crate::session_settings::SessionSettings;
 
-/// Has this node's sessions use the secret that was restored with its store, and [`agree`] on the cluster's meanwhile. A
-/// process alone has the group take it over at once, a node of a cluster before it takes a shard.
+/// Has this node's sessions use the secret that was restored with its store, and [`agree`] on the cluster's meanwhile.
+/// A process alone has the group take it over at once, a node of a cluster before it takes a shard.
 pub(crate) async fn begin(
     control: &Control,
     sessions: &SessionSettings,

@@ -460,7 +460,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Of a stream that is over at its node, which says its last words of it: only how many its client has acknowledged.
+    /// Of a stream that is over at its node, which says its last words of it: only how many stanzas its client has
+    /// acknowledged.
     pub fn over(acked: u64) -> Self {
         Self {
             acked,

@@ -236,8 +236,8 @@ impl Account {
         named.next()
     }
 
-    /// Whether what a session sends, with these numbers, counts: not if its client goes on by another way, or has, for it says it again
-    /// there. What the turn holds a receipt of is under way then.
+    /// Whether what a session sends, with these numbers, counts: not if its client goes on by another way, or has, for
+    /// it says it again there. What the turn holds a receipt of is under way then.
     pub(super) fn takes_from(
         &mut self,
         turn: &Turn<'_>,

@@ -69,8 +69,8 @@ impl Shard {
         self.accounts.len()
     }
 
-    /// How long what clients have sent may keep the next owner waiting ([`Shard::is_settled`]): some round trips, and no
-    /// longer than a move may pause.
+    /// How long what clients have sent may keep the next owner waiting ([`Shard::is_settled`]): some round trips, and
+    /// less than a move may pause.
     pub const SETTLED_WITHIN: Duration = Duration::from_millis(500);
 
     /// The ways to all sessions of the shard, for the end of a shard that cannot go on.

@@ -12,7 +12,7 @@ use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 /// How often the client of one session may be wrong; then the session ends, and as many failed logins are counted.
 pub const WRONG_PASSWORDS_MAX: u8 = 3;
 
-/// How such a session ends. Its node knows it by this, whichever build it is: an older one counts nothing.
+/// How such a session ends. Its node knows it by this; one of an older build counts nothing.
 pub fn wrong_too_often() -> StreamError {
     StreamError::new(StreamCondition::NotAuthorized)
         .with_text("the password was wrong too often; log in again")
