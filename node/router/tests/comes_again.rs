@@ -5,17 +5,8 @@ mod support;
 
 use rookery_router::RouterOptions;
 use rookery_session::carrier::{Kept, Origin, SessionId};
-use support::streams::{bodies, say};
-use support::{Client, World};
-
-/// Romeo, and Juliet with a stream that can be resumed.
-fn balcony() -> (World, Client, Client, String) {
-    let mut world = World::with_options(&["juliet", "romeo"], RouterOptions::default());
-    let romeo = world.online("romeo", "orchard");
-    let juliet = world.online("juliet", "balcony");
-    let id = world.enable(&juliet);
-    (world, romeo, juliet, id)
-}
+use support::World;
+use support::streams::{Balcony, balcony, bodies, say};
 
 fn origin(sequence: u64) -> Origin {
     let session = SessionId {
@@ -28,6 +19,21 @@ fn origin(sequence: u64) -> Origin {
 /// A message to romeo.
 fn message(text: &str) -> String {
     format!("<message to='romeo@localhost' type='chat'><body>{text}.</body></message>")
+}
+
+/// Juliet's shard is handed over when the second of her two messages to romeo, who is away, is not in his log yet, and
+/// her node is gone.
+fn handed_over() -> Balcony {
+    let (mut world, romeo, juliet, id) = balcony();
+    world.leave(&romeo);
+    juliet.stanzas();
+    world.send_as(&juliet, 4, &message("m0"));
+    world.appends = Some(vec![]);
+    world.send_as(&juliet, 5, &message("m1"));
+    world.node_dies(&juliet);
+    world.hand_over();
+    world.appends = None;
+    (world, romeo, juliet, id)
 }
 
 #[test]
@@ -83,15 +89,7 @@ fn what_a_node_was_never_given_of_a_stream_that_is_over_there_finds_other_ways()
 
 #[test]
 fn who_gives_a_shard_up_leaves_word_of_what_is_not_done_and_the_node_sends_it_again() {
-    let (mut world, romeo, juliet, id) = balcony();
-    world.leave(&romeo);
-    juliet.stanzas();
-    world.send_as(&juliet, 4, &message("m0"));
-    world.appends = Some(vec![]);
-    world.send_as(&juliet, 5, &message("m1"));
-    world.node_dies(&juliet);
-    world.hand_over();
-    world.appends = None;
+    let (mut world, _, juliet, id) = handed_over();
     // She comes back before it has come again.
     let early = world.asks_to_resume("juliet", &id, 0);
     assert!(early.answer().is_none());
@@ -104,15 +102,7 @@ fn who_gives_a_shard_up_leaves_word_of_what_is_not_done_and_the_node_sends_it_ag
 
 #[test]
 fn what_does_not_come_again_is_waited_for_some_seconds_and_does_not_count() {
-    let (mut world, romeo, juliet, id) = balcony();
-    world.leave(&romeo);
-    juliet.stanzas();
-    world.send_as(&juliet, 4, &message("m0"));
-    world.appends = Some(vec![]);
-    world.send_as(&juliet, 5, &message("m1"));
-    world.node_dies(&juliet);
-    world.hand_over();
-    world.appends = None;
+    let (mut world, _, _, id) = handed_over();
     let early = world.asks_to_resume("juliet", &id, 0);
     for _ in 0..5 {
         world.tick();

@@ -6,17 +6,7 @@ mod support;
 use rookery_router::RouterOptions;
 use rookery_session::carrier::{Answer, Kept};
 use rookery_store::StoreError;
-use support::streams::{bodies, say};
-use support::{Client, World};
-
-/// Romeo, and Juliet with a stream that can be resumed.
-fn balcony() -> (World, Client, Client, String) {
-    let mut world = World::with_options(&["juliet", "romeo"], RouterOptions::default());
-    let romeo = world.online("romeo", "orchard");
-    let juliet = world.online("juliet", "balcony");
-    let id = world.enable(&juliet);
-    (world, romeo, juliet, id)
-}
+use support::streams::{balcony, bodies, say};
 
 fn full() -> StoreError {
     StoreError::Unavailable("the disk is full".into())

@@ -102,33 +102,23 @@ impl World {
                 self.departed.unnoticed.push((noticed, session));
                 continue;
             };
-            let mut heard = Vec::new();
+            let (mut heard, mut unread) = (Vec::new(), Vec::new());
             let guard = process.enter();
             session.poll(process);
             session.look_around(process, self.now, &mut heard);
             for _ in 0..FRAMES_AT_ONCE {
+                let known = heard.len();
                 session.hear(process, self.now, &mut heard);
+                unread.extend(unkept(&session, &heard[known..]).flatten());
             }
             drop(guard);
             let is_over = |heard: &Heard| matches!(heard, Heard::Close | Heard::Refused);
             let ends = heard.iter().any(is_over) || self.now >= noticed;
-            self.nobody_reads(&session, heard);
+            self.oracle.unread(&unread);
             match ends {
                 true => self.depart(session),
                 false => self.departed.unnoticed.push((noticed, session)),
             }
-        }
-    }
-
-    /// What was written to a client that is gone is lost where nobody keeps it.
-    pub(super) fn nobody_reads(&mut self, session: &Session, heard: Vec<Heard>) {
-        let number = |heard| match heard {
-            Heard::Stanza(Received::Message(number, ..), 0) => Some(number),
-            _ => None,
-        };
-        if !session.keeps_written() {
-            let unread: Vec<_> = heard.into_iter().filter_map(number).collect();
-            self.oracle.unread(&unread);
         }
     }
 
@@ -211,4 +201,14 @@ impl World {
             self.oracle.alone(&kept, self.now);
         }
     }
+}
+
+/// Which of this is a message that is lost if its client is gone, for nobody keeps it: what comes before a stream is
+/// managed is as if it were never.
+pub(super) fn unkept(session: &Session, heard: &[Heard]) -> impl Iterator<Item = Option<u64>> {
+    let is_kept = session.keeps_written();
+    heard.iter().map(move |heard| match heard {
+        Heard::Stanza(Received::Message(number, ..), 0) if !is_kept => Some(*number),
+        _ => None,
+    })
 }

@@ -4,6 +4,7 @@ use rookery_session::carrier::SessionId;
 use rookery_xmpp::jid::Jid;
 
 use super::clients::FRAMES_AT_ONCE;
+use super::departed::unkept;
 use super::{CALM_AT, World};
 use crate::sim::clock::{MS, SECOND};
 use crate::sim::ledger::{Address, Ledger, Written};
@@ -223,18 +224,18 @@ impl World {
         let Some(process) = self.processes.get(&session.id.node) else {
             return;
         };
-        let mut heard = Vec::new();
+        let (mut heard, mut lost) = (Vec::new(), Vec::new());
         let guard = process.enter();
         for _ in 0..frames {
+            let known = heard.len();
             session.hear(process, self.now, &mut heard);
+            lost.extend(unkept(session, &heard[known..]));
         }
         drop(guard);
         let read = self.dice.below(heard.len() as u64 + 1) as usize;
-        let unread = heard.split_off(read);
-        if let Some(session) = client.session.take() {
-            self.nobody_reads(&session, unread);
-            self.clients[at].session = Some(session);
-        }
+        heard.truncate(read);
+        let unread: Vec<_> = lost.into_iter().skip(read).flatten().collect();
+        self.oracle.unread(&unread);
         self.hears(at, heard);
     }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use rookery_router::RouterOptions;
 use rookery_router::shard::Input;
 use rookery_router::shard::Reply;
 use rookery_session::carrier::{
@@ -11,6 +12,18 @@ use rookery_session::carrier::{
 
 use super::client::Asking;
 use super::{Client, World, jid};
+
+/// The world, Romeo, Juliet, and the name of her stream.
+pub(crate) type Balcony = (World, Client, Client, String);
+
+/// Romeo, and Juliet with a stream that can be resumed.
+pub(crate) fn balcony() -> Balcony {
+    let mut world = World::with_options(&["juliet", "romeo"], RouterOptions::default());
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    let id = world.enable(&juliet);
+    (world, romeo, juliet, id)
+}
 
 impl World {
     /// The stream of a client can be resumed from now on, under the name that comes back.
