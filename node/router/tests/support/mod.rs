@@ -27,8 +27,7 @@ use rookery_router::modules::{Registry, all};
 use rookery_router::shard::{Effect, Input, Reply, Request, RequestId, Shard};
 use rookery_router::{ArchiveDefault, ArchiveOptions, RouterOptions};
 use rookery_session::carrier::{
-    Answer, AskId, Bell, Full, Origin, PeerFrame, Question, SessionId, ShardId, SinkRef, ToSession,
-    ToShard,
+    Answer, AskId, Bell, Full, Question, SessionId, ShardId, SinkRef, ToSession, ToShard,
 };
 use rookery_store::account::NewAccount;
 use rookery_store::log::{DELIVERED, LogEntry, LogQuery, Position};
