@@ -244,8 +244,8 @@ impl Account {
         self.sessions.iter().filter_map(waits)
     }
 
-    /// The receipts of what the clients of these streams have sent and has not been dealt with: where their node is gone,
-    /// nobody sends that to the next owner of the shard.
+    /// The receipts of what the clients of these streams have sent and has not been dealt with: where their node is
+    /// gone, nobody sends that to the next owner of the shard.
     pub(crate) fn unsettled(&self) -> impl Iterator<Item = Receipt> {
         let streams = self.sessions.iter().filter_map(|it| it.stream.as_ref());
         let waiting = streams.filter(|stream| stream.ends.is_some());
