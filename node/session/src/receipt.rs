@@ -107,7 +107,14 @@ impl Receipt {
         // One that carried itself would never be dropped.
         if !Arc::ptr_eq(&self.0, &later.0) {
             let carried = self.0.carried.lock();
-            carried.unwrap_or_else(PoisonError::into_inner).push(later);
+            let mut carried = carried.unwrap_or_else(PoisonError::into_inner);
+            // Each stanza of a frame asks for that.
+            if carried
+                .last()
+                .is_none_or(|last| !Arc::ptr_eq(&last.0, &later.0))
+            {
+                carried.push(later);
+            }
         }
     }
 

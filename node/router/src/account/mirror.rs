@@ -315,6 +315,9 @@ impl State {
     /// Takes out what has come before. A former owner of the shard may have logged that elsewhere: where it lies now is
     /// where it is looked for if its client never gets it.
     fn drop_repeats(&mut self, delivered: &mut Delivered) {
+        if delivered.logged == Logged::NOT {
+            return self.seen.drop_repeats(delivered);
+        }
         let stanzas = delivered.batch.recs.len();
         let (origins, logged) = (delivered.origins.clone(), delivered.logged.clone());
         self.seen.drop_repeats(delivered);
