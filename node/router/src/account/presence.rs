@@ -50,7 +50,7 @@ impl Account {
             return;
         };
         let (first, read) = (session.availability.is_none(), session.takes_messages());
-        session.availability = Some(availability);
+        session.availability = Some(Box::new(availability));
         turn.remember(session);
         if !read {
             self.sessions.begins_to_read(id);

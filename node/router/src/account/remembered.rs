@@ -71,7 +71,8 @@ impl Session {
         self.carbons = state.attr("carbons") == Some("true");
         self.availability = state
             .child("presence", ns::CLIENT)
-            .and_then(|presence| Availability::read(&presence.to_bytes()));
+            .and_then(|presence| Availability::read(&presence.to_bytes()))
+            .map(Box::new);
         let directed = state.elements().filter(|child| child.is("directed", NS));
         self.directed = directed
             .filter_map(|child| Jid::parse(&child.text()).ok().map(Arc::new))

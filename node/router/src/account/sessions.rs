@@ -33,8 +33,9 @@ pub struct Session {
     pub address: IpAddr,
     /// When it was bound.
     pub bound: Timestamp,
-    /// Its last broadcast presence; `None` until the first, and again after `unavailable`.
-    pub availability: Option<Availability>,
+    /// Its last broadcast presence; `None` until the first, and again after `unavailable`. In a place of its own: a
+    /// session is a part of its account, and half a kilobyte is where the allocator's next larger size begins.
+    pub availability: Option<Box<Availability>>,
     /// Whether it asked for the roster: only such sessions get pushes (RFC 6121 2.1.6).
     pub wants_roster: bool,
     /// Whether it asked for the block list, and gets its pushes (XEP-0191 3.3).
@@ -261,5 +262,17 @@ impl Sessions {
     /// What an operator sees.
     pub fn summaries(&self) -> Vec<SessionSummary> {
         self.all.iter().map(Session::summary).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thousands may wait for their clients (XEP-0198 5), and the allocator's next size is 640.
+    #[test]
+    fn a_session_takes_no_more_than_half_a_kilobyte_in_its_account() {
+        let bytes = size_of::<Session>();
+        assert!(bytes <= 512, "{bytes} bytes");
     }
 }
