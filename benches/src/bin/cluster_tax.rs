@@ -6,13 +6,14 @@
 //! target/release/cluster_tax --routers 1
 //! ```
 //!
-//! Both are started here, and stopped again: `rookery dev` and `cluster-tests up`, with an Apache Cassandra that has
-//! nothing to do meanwhile. The same loadgen drives both in turn, so that a busy quarter of an hour hits both alike;
+//! All are started here, and stopped again: `rookery dev` and `cluster-tests up`, with an Apache Cassandra that has
+//! nothing to do meanwhile. The same loadgen drives all in turn, so that a busy quarter of an hour hits all alike;
 //! the CPU is that of all server processes together.
 //!
-//! The same work: a process that is a whole server would also write each message into its log before its client has
-//! it, for one kill would take all that is known of it. In a cluster two processes know it, and none writes. So that is
-//! left out of the one, which is otherwise several times as dear at window 10.
+//! What is the same? A process that is a whole server writes each message into its log before its sender hears of it,
+//! for one kill would take all that is known of it. In a cluster two processes know it, and none writes. So the cluster
+//! is compared with both: with the one that keeps the same promise, and with one that is told not to
+//! (`router.deliver_durably`), which does the same work.
 //!
 //! Answer, on two shared cores: see the table in `deploy/SIZING.md`.
 
@@ -63,25 +64,27 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn measure(options: &Options, folder: &Path) -> anyhow::Result<()> {
-    let (one, _running) = one_process(&folder.join("one"))?;
+    let (durable, _durable) = one_process(&folder.join("durable"), true)?;
+    let (plain, _plain) = one_process(&folder.join("plain"), false)?;
     let many = many_processes(options, &folder.join("cluster"))?;
     for round in 1..=options.rounds {
         for window in [10, 1] {
-            let alone = cpu_us(options, folder, &one, window)?;
             let together = cpu_us(options, folder, &many, window)?;
-            say(&format!(
-                "round {round}, window {window:2}: {} {alone:.2} µs, {} {together:.2} µs, {:.2} times",
-                one.name,
-                many.name,
-                together / alone
-            ))?;
+            for one in [&durable, &plain] {
+                let alone = cpu_us(options, folder, one, window)?;
+                let times = together / alone;
+                say(&format!(
+                    "round {round}, window {window:2}: {} {together:.2} µs, {} {alone:.2} µs, {times:.2} times",
+                    many.name, one.name,
+                ))?;
+            }
         }
     }
     Ok(())
 }
 
 /// A whole server in one process, which is stopped when it is dropped.
-fn one_process(folder: &Path) -> anyhow::Result<(Peer, Server)> {
+fn one_process(folder: &Path, durable: bool) -> anyhow::Result<(Peer, Server)> {
     let port = free_port()?;
     let mut command = Command::new(sibling("rookery")?);
     command.args(["dev", "--unlimited", "--dir"]).arg(folder);
@@ -90,7 +93,7 @@ fn one_process(folder: &Path) -> anyhow::Result<(Peer, Server)> {
         ("connection.starttls", at(port)),
         ("connection.direct_tls", "[]".to_owned()),
         ("http.listen", "[]".to_owned()),
-        ("router.deliver_durably", "false".to_owned()),
+        ("router.deliver_durably", durable.to_string()),
     ] {
         command.args(["--set", &format!("{option}={value}")]);
     }
@@ -102,7 +105,10 @@ fn one_process(folder: &Path) -> anyhow::Result<(Peer, Server)> {
     ];
     Ok((
         Peer {
-            name: "one process",
+            name: match durable {
+                true => "one process",
+                false => "one process that writes nothing",
+            },
             words,
         },
         server,
