@@ -29,7 +29,7 @@ use crate::suite::Suite;
 
 /// What to test, and with which binaries.
 #[derive(Parser)]
-#[command(about = "tests of the release binary from outside")]
+#[command(version, about = "tests of the release binary from outside")]
 struct Arguments {
     /// The server's binary.
     #[arg(long, default_value = "target/release/rookery")]

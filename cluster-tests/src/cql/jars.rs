@@ -7,12 +7,22 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+/// Whether the jars are below `cache` already.
+pub(crate) fn are_in(cache: &Path) -> Result<bool> {
+    Ok(folder(cache)?.is_dir())
+}
+
+/// Where the jars are below `cache`, or will be.
+fn folder(cache: &Path) -> Result<PathBuf> {
+    let mut hasher = DefaultHasher::new();
+    LIST.hash(&mut hasher);
+    Ok(std::path::absolute(cache)?.join(format!("{:016x}", hasher.finish())))
+}
+
 /// The folder with the jars, below `cache`.
 pub(super) fn fetch(cache: &Path) -> Result<PathBuf> {
     let cache = std::path::absolute(cache)?;
-    let mut hasher = DefaultHasher::new();
-    LIST.hash(&mut hasher);
-    let jars = cache.join(format!("{:016x}", hasher.finish()));
+    let jars = folder(&cache)?;
     if jars.is_dir() {
         return Ok(jars);
     }

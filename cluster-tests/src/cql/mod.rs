@@ -3,7 +3,8 @@
 
 mod conformance;
 mod faults;
-mod jars;
+pub(crate) mod jars;
+pub(crate) mod java;
 mod node;
 mod races;
 pub(crate) mod ring;

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::java;
 use crate::live::process::Life;
 
 /// A node; dropped, it is killed, unless it was [released](Self::release).
@@ -164,7 +165,7 @@ fn launch(jars: &Path, folder: &Path, life: Life) -> Result<Child> {
     if life == Life::OnItsOwn {
         command.process_group(0);
     }
-    command.arg(java()).args(INSIDE.split_whitespace());
+    command.arg(java::path()).args(INSIDE.split_whitespace());
     command
         .arg(format!("-javaagent:{}", agent.display()))
         .args(MACHINE.split_whitespace());
@@ -187,16 +188,6 @@ fn launch(jars: &Path, folder: &Path, life: Life) -> Result<Child> {
         .stderr(log)
         .spawn()
         .context("the database cannot be started")
-}
-
-/// Java 17, which the database needs, also where another one is the machine's own.
-fn java() -> PathBuf {
-    let debian = PathBuf::from("/usr/lib/jvm/java-17-openjdk-amd64/bin/java");
-    match std::env::var_os("JAVA_HOME") {
-        Some(home) => PathBuf::from(home).join("bin/java"),
-        None if debian.exists() => debian,
-        None => PathBuf::from("java"),
-    }
 }
 
 const SETTINGS: &str = include_str!("../../cassandra/cassandra.yaml");

@@ -40,6 +40,18 @@ impl Ring {
         addresses: Vec<IpAddr>,
         life: Life,
     ) -> Result<Self> {
+        let mut ring = Self::launch_in(cache, folder, addresses, life)?;
+        ring.wait_until_ready()?;
+        Ok(ring)
+    }
+
+    /// The same, but the nodes have only begun to start.
+    pub(crate) fn launch_in(
+        cache: &Path,
+        folder: &Path,
+        addresses: Vec<IpAddr>,
+        life: Life,
+    ) -> Result<Self> {
         let jars = jars::fetch(cache)?;
         let port = free_port(&addresses)?;
         let launch = |index| {
@@ -49,14 +61,12 @@ impl Ring {
         let nodes = (0..addresses.len())
             .map(launch)
             .collect::<Result<Vec<_>>>()?;
-        let mut ring = Self {
+        Ok(Self {
             nodes,
             addresses,
             port,
             _home: None,
-        };
-        ring.wait_until_ready()?;
-        Ok(ring)
+        })
     }
 
     /// Where the nodes answer.
@@ -109,7 +119,8 @@ impl Ring {
         self.nodes.get_mut(index).context("a node of the ring")
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
+    /// Waits until all nodes answer and see one another; fails as soon as one ends.
+    pub(crate) fn wait_until_ready(&mut self) -> Result<()> {
         for (index, node) in self.nodes.iter_mut().enumerate() {
             let others = self.addresses.iter().enumerate();
             let others: Vec<String> = others

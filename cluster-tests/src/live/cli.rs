@@ -6,8 +6,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use super::cluster::{self, Shape};
+use super::cluster::Shape;
 use super::demo::Demo;
+use super::node::Settings;
+use super::process::Life;
+use super::standing;
 use super::{Plan, play};
 use crate::suite::{Suite, say};
 
@@ -31,14 +34,14 @@ pub(crate) struct Up {
     #[arg(long)]
     dir: PathBuf,
     /// Connection nodes.
-    #[arg(long, default_value_t = 2)]
-    connections: usize,
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    connections: u8,
     /// Routers.
-    #[arg(long, default_value_t = 3)]
-    routers: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    routers: u8,
     /// Members of the control group.
-    #[arg(long, default_value_t = 3)]
-    controls: usize,
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    controls: u8,
     /// Lift rate limits and registration throttles, for measuring.
     #[arg(long)]
     unlimited: bool,
@@ -91,13 +94,20 @@ impl Command {
         match self {
             Self::Up(it) => {
                 let shape = Shape {
-                    controls: it.controls,
-                    routers: it.routers,
-                    connections: it.connections,
+                    controls: it.controls.into(),
+                    routers: it.routers.into(),
+                    connections: it.connections.into(),
                 };
-                cluster::up(&suite.rookery, &it.dir, &it.cache, shape, it.unlimited)
+                let settings = Settings {
+                    tells: true,
+                    rookery: suite.rookery.clone(),
+                    unlimited: it.unlimited,
+                    options: Vec::new(),
+                    life: Life::OnItsOwn,
+                };
+                standing::up(settings, &it.dir, &it.cache, shape)
             }
-            Self::Down(it) => cluster::down(&it.dir),
+            Self::Down(it) => standing::down(&it.dir),
             Self::Demo(it) => it.run(suite),
             Self::Live(it) => play(
                 suite,

@@ -1,6 +1,5 @@
 //! A cluster of real processes over a real database, made with the commands of an operator.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,10 +7,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::node::{Node, Place, Role, Settings};
-use super::process::{Identity, Life};
+use super::process::Identity;
 use super::record::{Entry, Ports, Record};
 use crate::cql::ring::Ring;
-use crate::suite::{now, say, wait_for};
+use crate::suite::wait_for;
 
 /// How many nodes of each role a cluster has.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +150,7 @@ impl Cluster {
             wait_for("the node is ready", WHOLE_MAX, || {
                 node.is_ready().ok().filter(|ready| *ready)
             })
-            .context(node.name.clone())?;
+            .with_context(|| node.trouble())?;
         }
         match self.of(Role::Router).count() {
             0 => Ok(()),
@@ -206,7 +205,7 @@ impl Cluster {
 
     /// The certificates that clients must trust: of all connection nodes, in one file.
     pub(crate) fn authorities(&self) -> PathBuf {
-        self.folder.join("ca.pem")
+        Record::authorities(&self.folder)
     }
 
     /// Writes `cluster.json` and the certificates.
@@ -216,40 +215,17 @@ impl Cluster {
             // It is there as soon as the node has started.
             authorities.extend(std::fs::read(node.authority()).unwrap_or_default());
         }
-        std::fs::File::create(self.authorities())?.write_all(&authorities)?;
-        let mut processes = self.databases()?;
+        std::fs::write(self.authorities(), authorities)?;
+        let mut processes = databases(&self.ring)?;
         for node in &self.nodes {
             processes.push(entry(node)?);
         }
         let record = Record {
-            domain: "localhost".to_owned(),
-            ca: self.authorities(),
             targets: self.targets(),
             processes,
+            ..Record::new(&self.folder)
         };
         record.write(&self.folder)
-    }
-
-    fn databases(&self) -> Result<Vec<Entry>> {
-        let processes = self.ring.processes()?.into_iter();
-        let addresses = self.ring.addresses();
-        let entry = |((identity, log), (index, at)): (_, (usize, &String))| Entry {
-            name: format!("database{}", index + 1),
-            roles: vec!["database".to_owned()],
-            node: None,
-            identity,
-            address: at.split(':').next().unwrap_or_default().to_owned(),
-            ports: Ports {
-                cql: Some(self.ring.port()),
-                ..Ports::default()
-            },
-            log,
-            admin: None,
-        };
-        Ok(processes
-            .zip(addresses.iter().enumerate())
-            .map(entry)
-            .collect())
     }
 
     /// Lets all processes live on when this is dropped.
@@ -261,6 +237,29 @@ impl Cluster {
         self.ring.release();
         Ok(())
     }
+}
+
+/// The nodes of the database, as `cluster.json` has them.
+pub(super) fn databases(ring: &Ring) -> Result<Vec<Entry>> {
+    let entry = |((identity, log), (index, at)): (_, (usize, &String))| Entry {
+        name: format!("database{}", index + 1),
+        roles: vec!["database".to_owned()],
+        node: None,
+        identity,
+        address: at.split(':').next().unwrap_or_default().to_owned(),
+        ports: Ports {
+            cql: Some(ring.port()),
+            ..Ports::default()
+        },
+        log,
+        admin: None,
+    };
+    let processes = ring.processes()?.into_iter();
+    let addresses = ring.addresses();
+    Ok(processes
+        .zip(addresses.iter().enumerate())
+        .map(entry)
+        .collect())
 }
 
 fn entry(node: &Node) -> Result<Entry> {
@@ -276,53 +275,16 @@ fn entry(node: &Node) -> Result<Entry> {
     })
 }
 
-/// `cluster-tests up`: a cluster on loopback that is left running.
-pub(crate) fn up(
-    rookery: &Path,
-    folder: &Path,
-    cache: &Path,
-    shape: Shape,
-    unlimited: bool,
-) -> Result<()> {
-    let folder = std::path::absolute(folder)?;
-    anyhow::ensure!(
-        !Record::file(&folder).exists(),
-        "{} has a cluster already: `cluster-tests down` stops it",
-        folder.display()
-    );
-    make_empty(&folder)?;
-    let address = Place::loopback().address;
-    let begun = now();
-    say("starts the database: half a minute, and longer where Maven has to fetch it first");
-    let ring = Ring::start_in(cache, &folder, vec![address], Life::OnItsOwn)?;
-    let settings = Settings {
-        tells: true,
-        rookery: rookery.to_owned(),
-        unlimited,
-        options: Vec::new(),
-        life: Life::OnItsOwn,
-    };
-    Cluster::start(&folder, settings, shape, ring, |_| Ok(Place::loopback()))?.release()?;
-    say(&format!(
-        "up after {} s, as {} says",
-        begun.elapsed().as_secs(),
-        Record::file(&folder).display()
-    ));
-    Ok(())
-}
-
 /// Makes a folder, in which there must not be anything: a new cluster must not find what belongs to another.
 pub(crate) fn make_empty(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let empty = std::fs::read_dir(folder)?.next().is_none();
-    anyhow::ensure!(empty, "{} is not empty", folder.display());
+    anyhow::ensure!(
+        empty,
+        "{} is not empty: a new cluster takes a new folder",
+        folder.display()
+    );
     Ok(())
-}
-
-/// `cluster-tests down`: stops what `up` started; its folder stays, without `cluster.json`.
-pub(crate) fn down(folder: &Path) -> Result<()> {
-    Record::read(folder)?.end()?;
-    Ok(std::fs::remove_file(Record::file(folder))?)
 }
 
 /// Elections, joint changes and the first leases, on a machine that does other things too.

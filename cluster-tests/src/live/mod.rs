@@ -6,12 +6,14 @@ mod demo;
 mod judge;
 mod load;
 mod namespace;
+mod needs;
 mod node;
 mod ports;
 pub(crate) mod process;
 mod record;
 mod scenario;
 mod stage;
+mod standing;
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -57,6 +59,7 @@ pub(crate) fn play(suite: &Suite, plan: &Plan<'_>) -> Result<()> {
         cache: plan.cache,
         folder: &folder,
     };
+    tools.check()?;
     let mut verdicts = Vec::new();
     let mut stage = None;
     for (number, scenario) in chosen.into_iter().enumerate() {

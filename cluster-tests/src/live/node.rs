@@ -266,6 +266,13 @@ impl Node {
         self.folder.join("admin.sock")
     }
 
+    /// Its name, and what it logged last.
+    pub(crate) fn trouble(&self) -> String {
+        let process = self.process.as_ref();
+        let log = process.map(Process::tail).unwrap_or_default();
+        format!("{}, which logged last:\n{log}\n", self.name)
+    }
+
     /// Whether it says that all it needs is there.
     pub(crate) fn is_ready(&self) -> Result<bool> {
         let port = self.ports.http.context("each node has an http port")?;

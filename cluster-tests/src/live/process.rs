@@ -79,7 +79,8 @@ impl Process {
                 return Some(Ok(()));
             }
             child.try_wait().ok().flatten().map(Err)
-        })?;
+        });
+        let said = said.with_context(|| self.tail())?;
         said.or_else(|status| bail!("ended with {status}: {}", self.tail()))
     }
 
@@ -124,7 +125,7 @@ impl Process {
     }
 
     /// The last lines of its log.
-    fn tail(&self) -> String {
+    pub(crate) fn tail(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let mut lines: Vec<&str> = log.lines().rev().take(15).collect();
         lines.reverse();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::process::Identity;
@@ -65,6 +65,21 @@ pub(crate) struct Ports {
 }
 
 impl Record {
+    /// Of a cluster in this folder, of which nothing runs yet.
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            domain: "localhost".to_owned(),
+            ca: Self::authorities(folder),
+            targets: Vec::new(),
+            processes: Vec::new(),
+        }
+    }
+
+    /// Where the certificates are that clients must trust.
+    pub(crate) fn authorities(folder: &Path) -> PathBuf {
+        folder.join("ca.pem")
+    }
+
     /// The file in a cluster's folder.
     pub(crate) fn file(folder: &Path) -> PathBuf {
         folder.join("cluster.json")
@@ -85,16 +100,25 @@ impl Record {
         serde_json::from_str(&text).with_context(|| file.display().to_string())
     }
 
-    /// Ends all processes that still are those of the record, the last one first.
+    /// Ends all processes that still are those of the record, the last one first. One that cannot be ended keeps none
+    /// of the others from it.
     pub(crate) fn end(&self) -> Result<()> {
+        let mut left = Vec::new();
         for entry in self.processes.iter().rev() {
-            let ended = entry.identity.end(END_MAX).context(entry.name.clone())?;
-            let what = if ended { "stopped" } else { "was gone" };
+            let what = match entry.identity.end(END_MAX) {
+                Ok(true) => "stopped".to_owned(),
+                Ok(false) => "was gone".to_owned(),
+                Err(error) => {
+                    left.push(entry.name.as_str());
+                    format!("cannot be stopped: {error:#}")
+                }
+            };
             say(&format!(
                 "{} (pid {}) {what}",
                 entry.name, entry.identity.pid
             ));
         }
+        ensure!(left.is_empty(), "still run: {}", left.join(", "));
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::cluster::{Cluster, Shape, make_empty};
 use super::load::{Load, Report};
 use super::namespace::Network;
+use super::needs;
 use super::node::{Place, Role, Settings};
 use super::process::Life;
 use crate::cql::ring::Ring;
@@ -32,6 +33,15 @@ pub(crate) struct Tools<'a> {
     pub(crate) cache: &'a Path,
     /// Everything that is written goes below.
     pub(crate) folder: &'a Path,
+}
+
+impl Tools<'_> {
+    /// Fails unless all of it is there: a stage takes a minute to set, and would be for nothing.
+    pub(crate) fn check(&self) -> Result<()> {
+        needs::program(self.rookery)?;
+        needs::program(self.loadgen)?;
+        needs::database(self.cache)
+    }
 }
 
 /// A cluster on its ground.

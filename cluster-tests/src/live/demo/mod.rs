@@ -61,6 +61,7 @@ impl Demo {
             cache: &self.cache,
             folder: &folder,
         };
+        tools.check()?;
         say("starts a database and eight processes, which takes about a minute");
         let mut stage = Stage::set(&tools, Ground::Loopback, 0)?;
         let scene = Arc::new(Scene::begin());
