@@ -178,6 +178,46 @@ const COUNTERS: &[(&str, &str)] = &[
         "shards that were started anew after a bug",
     ),
     (
+        "rookery_router_leases_lapsed_total",
+        "times a shard waited because this node's lease had ended",
+    ),
+    (
+        "rookery_router_repeats_dropped_total",
+        "stanzas that came a second time, as after the death of a node, and were dropped",
+    ),
+    (
+        "rookery_shard_moves_total",
+        "shards that came to this node from another one: handed over by it, or taken when its lease had ended",
+    ),
+    (
+        "rookery_link_parcels_sent_total",
+        "parcels to other nodes; each carries what was queued",
+    ),
+    (
+        "rookery_link_frames_sent_total",
+        "frames to shards and sessions of other nodes",
+    ),
+    (
+        "rookery_link_parcels_received_total",
+        "parcels from other nodes",
+    ),
+    (
+        "rookery_link_frames_received_total",
+        "frames from other nodes, without those that had come before",
+    ),
+    (
+        "rookery_link_frames_refused_total",
+        "frames that came back because nobody took them in time",
+    ),
+    (
+        "rookery_link_deliveries_refused_total",
+        "deliveries to sessions of other nodes that came back to their shards",
+    ),
+    (
+        "rookery_link_sessions_announced_total",
+        "sessions of this node that the next owners of their shards were told of",
+    ),
+    (
         "rookery_control_proposals_total",
         "proposals of this node by how they ended",
     ),
@@ -281,12 +321,34 @@ const GAUGES: &[(&str, &str)] = &[
         "when the node's certificate for the cluster expires, in seconds since 1970",
     ),
     (
+        "rookery_lease_left_seconds",
+        "for how long this node may serve its shards if its lease is not renewed; 0 without a lease",
+    ),
+    ("rookery_shards_served", "shards that this node serves"),
+    (
+        "rookery_sessions_waiting",
+        "streams of this node whose clients are gone and may resume them",
+    ),
+    (
+        "rookery_link_queue_bytes",
+        "what waits to be taken by another node, for its shards or for sessions there",
+    ),
+    (
+        "rookery_link_frames_kept",
+        "frames that were sent to shards, here or elsewhere, which have not dealt with them yet",
+    ),
+    (
         "rookery_cluster_peer_queue",
         "messages that wait to be sent to another member of the control group",
     ),
 ];
 
 const HISTOGRAMS: &[(&str, &str)] = &[
+    (
+        "rookery_shard_pause_seconds",
+        "for how long a shard that came to this node answered nobody: handed over since its owner was told to stop, taken \
+         since its owner's lease had ended",
+    ),
     (
         "rookery_control_commit_seconds",
         "from a proposal to the control group until its answer",

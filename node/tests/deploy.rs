@@ -69,6 +69,36 @@ fn each_metric_of_a_dashboard_is_one_that_the_program_has() {
 }
 
 #[test]
+fn each_metric_says_what_it_means() {
+    let mut said = String::new();
+    for folder in [
+        "node/src/metrics.rs",
+        "node/store/src/scylla/metrics.rs",
+        "node/store/src/sqlite/metrics.rs",
+    ] {
+        said += &std::fs::read_to_string(repository().join(folder)).expect("a source");
+    }
+    let mut silent = BTreeSet::new();
+    for file in files(&repository().join("node"), "rs") {
+        let source = std::fs::read_to_string(file).expect("a source");
+        let packed: String = source.split_whitespace().collect();
+        for before in ["counter!(\"", "gauge!(\"", "histogram!(\"", ":&str=\""] {
+            let named = packed
+                .split(before)
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next());
+            let metrics = named.filter(|name| name.starts_with("rookery_"));
+            silent.extend(
+                metrics
+                    .filter(|name| !said.contains(&format!("\"{name}\"")))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    assert_eq!(silent, BTreeSet::new());
+}
+
+#[test]
 fn each_unit_is_not_started_again_after_what_no_restart_mends() {
     let units = files(&repository().join("deploy/systemd"), "service");
     assert_eq!(units.len(), 4, "{units:?}");

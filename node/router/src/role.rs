@@ -107,6 +107,7 @@ impl RouterRole {
             shard: ShardId(shard),
             epoch,
             awaited: BTreeSet::new(),
+            arrival: None,
         }));
     }
 

@@ -8,7 +8,7 @@
 //!
 //! A node that holds no shards has a lease too: that it lives is what the others follow.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ use rookery_link::{
     CarrierServer, Hall, HallConfig, Owner, Rights, ShardMap as Owners, SharedMap, Ways, WaysConfig,
 };
 use rookery_router::carrier::InProcess;
-use rookery_router::shard::Tenure;
+use rookery_router::shard::{Arrival, Tenure};
 use rookery_router::{Lease, Ownership, OwnershipStep, RouterRole, Surroundings};
+use rookery_session::carrier::ShardId;
 use rookery_xmpp::clock::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -30,7 +31,9 @@ use tokio::time::Instant;
 use super::book::Book;
 use super::credentials::Credentials;
 use super::identity::Identity;
+use super::moves::Moves;
 use super::node_dial::NodeDial;
+use super::queues;
 use super::shard_count::{self, ShardCountDiffers};
 use crate::backup::restore::Restored;
 use crate::config::{Config, Role};
@@ -146,6 +149,7 @@ impl ShardWays {
     ) {
         tokio::spawn(self.clone().renew(control.clone(), restored));
         tokio::spawn(self.clone().follow_leases(control.clone()));
+        tokio::spawn(queues::tell(self.ways.clone(), self.hall.clone()));
         tokio::spawn(self.clone().follow(control.clone(), router.clone()));
     }
 
@@ -300,6 +304,7 @@ impl ShardWays {
     async fn follow(self, control: Control, router: Arc<RouterRole>) {
         let mut maps = control.watch_shards();
         let mut ownership = Ownership::new(self.node);
+        let mut moves = Moves::new(self.node);
         let mut before = Arc::<ShardMap>::default();
         let mut places = Places::default();
         loop {
@@ -309,13 +314,23 @@ impl ShardWays {
             }
             let seen = before.version();
             tell_called_off(&before, &map, self.node);
-            let mut steps = Vec::new();
+            let (mut steps, mut arrivals) = (Vec::new(), BTreeMap::new());
             for change in map.since(seen) {
+                let arrival = moves.follow(before.get(change.shard), change, Instant::now());
+                arrivals.extend(arrival.map(|it| (change.shard, it)));
                 ownership.follow(change, &mut steps);
             }
+            arrivals.values().for_each(Arrival::count);
             before = Arc::clone(&map);
             let seen = map.version();
-            self.carry_out(&steps, &map, &router, &control).await;
+            let awaited = self.awaited(&control);
+            let tenure = |shard: ShardId, epoch| Tenure {
+                shard,
+                epoch,
+                awaited: awaited.clone(),
+                arrival: arrivals.get(&shard.0).copied(),
+            };
+            self.carry_out(&steps, &map, &router, tenure).await;
             places.changed(steps.len(), seen);
             let removed =
                 |node| NodeId::new(u64::from(node)).is_some_and(|id| self.book.is_removed(id));
@@ -353,20 +368,15 @@ impl ShardWays {
         steps: &[OwnershipStep],
         map: &ShardMap,
         router: &RouterRole,
-        control: &Control,
+        tenure: impl Fn(ShardId, u32) -> Tenure,
     ) {
         let stops = steps.iter().filter_map(|step| match step {
             OwnershipStep::Stop(shard) => Some(*shard),
             _ => None,
         });
         router.retire(stops).await;
-        let awaited = self.awaited(control);
         let starts = steps.iter().filter_map(|step| match step {
-            OwnershipStep::Start(shard, epoch) => Some(Tenure {
-                shard: *shard,
-                epoch: *epoch,
-                awaited: awaited.clone(),
-            }),
+            OwnershipStep::Start(shard, epoch) => Some(tenure(*shard, *epoch)),
             _ => None,
         });
         router.serve(starts);

@@ -21,7 +21,8 @@ use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::perform::perform;
 use super::{
-    Admission, Effect, Gate, Input, PeerFrame, Reply, Request, RequestId, Services, Shard, Standing,
+    Admission, Arrival, Effect, Gate, Input, PeerFrame, Reply, Request, RequestId, Services, Shard,
+    Standing,
 };
 use crate::carrier::Peers;
 use crate::environment::Environment;
@@ -57,6 +58,8 @@ pub struct Tenure {
     /// The nodes that will announce their sessions. Stanzas of other shards wait for that, or they
     /// would find nobody.
     pub awaited: BTreeSet<u32>,
+    /// How it came, if another node served it before.
+    pub arrival: Option<Arrival>,
 }
 
 /// One shard's actor.
@@ -64,6 +67,8 @@ pub struct ShardActor {
     shard: Shard,
     standing: Arc<Standing>,
     gate: Gate,
+    /// Until it answers all.
+    arrival: Option<Arrival>,
     env: Arc<Environment>,
     services: Arc<Services>,
     peers: Arc<dyn Peers>,
@@ -86,6 +91,7 @@ impl ShardActor {
             shard: Shard::new(tenure.shard, tenure.epoch, env.clone()),
             standing: Arc::new(Standing::new(lease)),
             gate: Gate::new(tenure.awaited),
+            arrival: tenure.arrival,
             env,
             services,
             peers,
@@ -120,6 +126,16 @@ impl ShardActor {
                 // Who asked may be gone.
                 let _ = from.send(ToSession::Answer { ask, answer });
             }
+        }
+        if self.arrival.is_some() {
+            self.look_whether_open();
+        }
+    }
+
+    /// Tells how long the shard answered nobody, once it answers all.
+    fn look_whether_open(&mut self) {
+        if self.gate.awaited().is_empty() && self.standing.may_act() {
+            self.arrival.take().inspect(Arrival::open);
         }
     }
 
@@ -245,6 +261,7 @@ impl Actor for ShardActor {
                 }
             });
         }
+        self.look_whether_open();
         ctx.run_interval(Duration::from_secs(1), |actor, ctx| {
             actor.run(Input::Tick, ctx)
         });

@@ -1,6 +1,7 @@
 //! One shard: the machine that owns its accounts, and the actor that moves for it.
 
 mod actor;
+mod arrival;
 mod effect;
 mod gate;
 mod invites;
@@ -13,6 +14,7 @@ mod streams;
 mod turn;
 
 pub use actor::{FromOutside, FromPeer, FromSession, Retire, ShardActor, Tenure};
+pub use arrival::{Arrival, Came};
 pub use effect::{Effect, Input, Reply, Request, RequestId};
 pub use gate::{Admission, Gate};
 pub use invites::{InviteReply, InviteRequest, ask_about_invites, of_somebody_who_may};
