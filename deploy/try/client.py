@@ -1,25 +1,27 @@
 """A client for trying a server out: each command does one thing, says in a line what came of it, and exits 0 if the
 server let it and 1 if not.
 
-usage: client.py --server HOST:PORT [--server …] [--ca FILE] [--from ADDRESS] COMMAND …
+usage: client.py --server HOST:PORT [--server …] [--ca FILE] [--from ADDRESS] [--behind ADDRESS] COMMAND …
 
     form HOST                    the form that strangers are given, and with --picture FILE the picture in it
-    limits HOST                  how much a stream may send before login (XEP-0478)
+    limits HOST                  how much a stream may send before login (XEP-0478); with a JID, after it
     register JID                 a new account, with --answer to the question, --field NAME=VALUE and --invite TOKEN
     login JID                    in, and out again
     change JID NEW               another password, with --old where the server asks for it
     remove JID                   the account, as its owner, with --old for its password where the server asks for it
     send JID TO TEXT             a message, until the server has dealt with it
     read JID TEXT                what comes, until a message has TEXT in it
-    invite JID                   an invitation to the server, by one who is there (XEP-0401)
+    invite JID                   an invitation to the server, by one who is there (XEP-0401); with --name for that name
     roster JID                   who the contacts are
+    subscribe JID WHOM           asks to see somebody's presence, and waits for the answer
     report JID WHOM TEXT         blocks somebody, and says why (XEP-0377)
     contacts JID HOST            whom to write to about a host (XEP-0157)
     serverinfo JID HOST          what a host tells of itself (XEP-0485)
-    flood JID KILOBYTES          as fast as the server reads, over --streams streams
+    flood JID KILOBYTES          as fast as the server reads, over --streams streams; with --stanzas so many of these
     knock COUNT                  so many connections at once
 
-The password is that of --password, or in ROOKERY_PASSWORD as for `rookery admin`. Needs slixmpp 1.17 or newer.
+The password is that of --password, or in ROOKERY_PASSWORD as for `rookery admin`. With --behind it is a load balancer
+that says for whom it connects, in a PROXY header. Needs slixmpp 1.17 or newer.
 """
 
 import argparse
@@ -29,6 +31,7 @@ import functools
 import itertools
 import logging
 import os
+import socket
 import ssl
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -36,6 +39,8 @@ import xml.etree.ElementTree as ElementTree
 import slixmpp
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza.error import Error
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
 
 STEP_S = 30
 # Some kilobytes may pass in a burst; then the server reads at its rate.
@@ -55,6 +60,24 @@ def why(error):
     return ": ".join(part for part in (error["condition"], error["text"]) if part)
 
 
+async def connection(options, create_connection, factory, host, port, **more):
+    """A connection from the address that is wanted, with a header in front of it if it is somebody else's."""
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    made.setblocking(False)
+    if options.source:
+        made.bind((options.source, 0))
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(made, (host, port))
+    if options.behind:
+        await loop.sock_sendall(made, proxy_header(options.behind, port))
+    return await create_connection(factory, sock=made, **more)
+
+
+def proxy_header(source, port):
+    family, to = ("TCP6", "::1") if ":" in source else ("TCP4", "127.0.0.1")
+    return f"PROXY {family} {source} {to} {port} {port}\r\n".encode()
+
+
 class Client(slixmpp.ClientXMPP):
     """A stream that is opened once, and whose end before its time is a refusal."""
 
@@ -63,6 +86,10 @@ class Client(slixmpp.ClientXMPP):
         self.address = server or options.server[0]
         self.ready = asyncio.get_running_loop().create_future()
         self.messages = asyncio.Queue()
+        # The last ones.
+        self.features_shown = None
+        self.register_handler(Callback("features", MatchXPath("{http://etherx.jabber.org/streams}features"),
+                                       self.on_features))
         for number in ("0004", "0030", "0050", "0060", "0066", "0077", "0191", "0198", "0199", "0377"):
             self.register_plugin(f"xep_{number}")
         self.plugin["xep_0198"].allow_resume = False
@@ -70,9 +97,10 @@ class Client(slixmpp.ClientXMPP):
         self.plugin["feature_mechanisms"].use_mech = "SCRAM-SHA-256"
         self.ssl_context = ssl.create_default_context(cafile=options.ca)
         self.enable_direct_tls = self.enable_plaintext = False
-        if options.source:
-            self.loop.create_connection = functools.partial(self.loop.create_connection,
-                                                            local_addr=(options.source, 0))
+        if options.source or options.behind:
+            # Of the class, for this loop may have another client's already.
+            plain = functools.partial(type(self.loop).create_connection, self.loop)
+            self.loop.create_connection = functools.partial(connection, options, plain)
         # With stream management (XEP-0198) the server says what it has dealt with.
         self.add_event_handler("sm_enabled", lambda _: self.is_ready())
         self.add_event_handler("message", self.messages.put_nowait)
@@ -81,6 +109,9 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("stream_error", lambda error: self.fail(why(error)))
         self.add_event_handler("connection_failed", lambda _: self.fail("no connection"))
         self.add_event_handler("disconnected", lambda _: self.fail("the connection was closed"))
+
+    def on_features(self, features):
+        self.features_shown = features.xml
 
     def is_ready(self):
         if not self.ready.done():
@@ -108,12 +139,10 @@ class Stranger(Client):
         super().__init__(options, jid)
         # slixmpp keeps back what is sent before login.
         self._always_send_everything = True
-        self.features_shown = None
         self.pictures = []
         self.register_feature("mechanisms", self.on_offer, restart=True, order=0)
 
     def on_offer(self, features):
-        self.features_shown = features.xml
         self.is_ready()
         return True
 
@@ -156,8 +185,9 @@ async def form(options):
 
 
 async def limits(options):
-    async with Stranger(options, options.host) as stranger:
-        for limit in stranger.features_shown.iterfind("{urn:xmpp:stream-limits:0}limits/*"):
+    kind = Client if "@" in options.host else Stranger
+    async with kind(options, options.host) as client:
+        for limit in client.features_shown.iterfind("{urn:xmpp:stream-limits:0}limits/*"):
             print(f"{limit.tag.partition('}')[2]}: {limit.text}")
 
 
@@ -239,8 +269,15 @@ async def read(options):
 
 async def invite(options):
     async with Client(options, options.jid) as client:
-        commands = client.plugin["xep_0050"]
-        iq = await commands.send_command(client.boundjid.domain, "urn:xmpp:invite#invite", timeout=STEP_S)
+        command = functools.partial(client.plugin["xep_0050"].send_command, client.boundjid.domain, timeout=STEP_S)
+        if options.name:
+            node = "urn:xmpp:invite#create-account"
+            asked = (await command(node))["command"]
+            form = client.plugin["xep_0004"].make_form(ftype="submit")
+            form.add_field(var="username", value=options.name)
+            iq = await command(node, action="complete", payload=form, sessionid=asked["sessionid"])
+        else:
+            iq = await command("urn:xmpp:invite#invite")
         form = next(iq.xml.iter("{jabber:x:data}x"))
         for name, values in fields(form).items():
             print(f"{name}: {values[0]}")
@@ -251,6 +288,19 @@ async def roster(options):
         await client.get_roster(timeout=STEP_S)
         for jid in client.client_roster:
             print(f"{jid}: {client.client_roster[jid]['subscription']}")
+
+
+async def subscribe(options):
+    async with Client(options, options.jid) as client:
+        answers = asyncio.Queue()
+        for answer in ("subscribed", "unsubscribed"):
+            client.add_event_handler(f"presence_{answer}", answers.put_nowait)
+        client.send_presence()
+        client.send_presence_subscription(options.whom)
+        answer = await asyncio.wait_for(answers.get(), STEP_S)
+        if answer["type"] == "unsubscribed":
+            raise Refused(f"{answer['from']} answers: unsubscribed")
+        print(f"{options.jid} sees {answer['from']}")
 
 
 async def report(options):
@@ -298,20 +348,22 @@ async def serverinfo(options):
             print(f"{uri}: {domain.get('name')} is there, connected with {peers} other domains")
 
 
-async def pour(client, count):
-    """Sends spaces, which a server reads and forgets; the answer to what comes behind them says that it has."""
+async def pour(client, count, stanzas):
+    """Sends spaces or pings; the answer to what comes behind them says that the server has read them."""
     async with client:
-        for _ in range(count):
-            client.send_raw(" " * 1000)
+        for number in range(count):
+            ping = f"<iq type='get' id='n{number}'><ping xmlns='urn:xmpp:ping'/></iq>"
+            client.send_raw(ping if stanzas else " " * 1000)
         await client.plugin["xep_0199"].ping(client.boundjid.domain, timeout=FLOOD_S)
 
 
 async def flood(options):
     servers = itertools.islice(itertools.cycle(options.server), options.streams)
     begun = asyncio.get_running_loop().time()
-    await asyncio.gather(*(pour(Client(options, options.jid, server), options.kilobytes) for server in servers))
+    clients = [Client(options, options.jid, server) for server in servers]
+    await asyncio.gather(*(pour(client, options.kilobytes, options.stanzas) for client in clients))
     took = asyncio.get_running_loop().time() - begun
-    print(f"{options.streams * options.kilobytes} kB in {took:.1f} s")
+    print(f"{options.streams * options.kilobytes} {'stanzas' if options.stanzas else 'kB'} in {took:.1f} s")
 
 
 async def knock(options):
@@ -339,6 +391,7 @@ def arguments():
     parser.add_argument("--server", action="append", required=True, type=address)
     parser.add_argument("--ca", metavar="FILE", help="certificates to trust, if not those of the system")
     parser.add_argument("--from", dest="source", metavar="ADDRESS", help="the address to connect from")
+    parser.add_argument("--behind", metavar="ADDRESS", help="for whom it connects, as a load balancer")
     parser.add_argument("--password", default=os.environ.get("ROOKERY_PASSWORD", ""))
     commands = parser.add_subparsers(required=True)
 
@@ -360,12 +413,15 @@ def arguments():
     command(remove, "jid").add_argument("--old")
     command(send, "jid", "to", "text")
     command(read, "jid", "text")
-    command(invite, "jid")
+    command(invite, "jid").add_argument("--name")
     command(roster, "jid")
+    command(subscribe, "jid", "whom")
     command(report, "jid", "whom", "text")
     command(contacts, "jid", "host")
     command(serverinfo, "jid", "host")
-    command(flood, "jid", "kilobytes").add_argument("--streams", type=int, default=1)
+    pouring = command(flood, "jid", "kilobytes")
+    pouring.add_argument("--streams", type=int, default=1)
+    pouring.add_argument("--stanzas", action="store_true")
     command(knock, "host", "count")
     return parser.parse_args()
 

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # The words of the blocks in deploy/PUBLIC-SERVER.md, for bash. Sourced at the root of the repository, it starts one
 # server, or with NODES=3 a cluster of three, with deploy/config/public.toml as it is but for certificates and ports,
-# which are loopback's. `admin` and `client` go to another node each time. `stop_nodes` ends it; all of it is in $NEST.
+# which are loopback's, and a load balancer at 127.0.99.1. `admin` and `client` go to another node each time.
+# `stop_nodes` ends it; all of it is in $NEST.
 #
 # Needs `rookery`, `openssl` and `curl`, and for `client` a $PYTHON that has slixmpp (`pip install slixmpp`).
 
@@ -44,6 +45,17 @@ page() {
     curl --silent --show-error --fail --cacert "$NEST/tls.pem" --resolve "example.org:$port:127.0.0.1" \
         "https://example.org:$port$1"
 }
+
+# A metric, of all nodes. Fails where none has it.
+metric() {
+    local node
+    for node in $(seq "$NODES"); do
+        curl --silent --show-error --fail "http://127.0.0.1:$((PORT + 20 + node))/metrics"
+    done | grep -E "^$1(\{| )"
+}
+
+# The lines of the nodes' logs that have a text in them. Fails where none has.
+logged() { grep -hF "$1" "$NEST"/node*.log; }
 
 # Runs what must be refused, and shows what it says.
 refused() {
@@ -91,7 +103,8 @@ start_node() {
     rookery serve --config "$NEST/rookery.toml" --set server.data_dir="$NEST/node$node" --set "server.roles=[$roles]" \
         --set "connection.starttls=[\"127.0.0.1:$((PORT + 10 + node))\"]" --set connection.direct_tls=[] \
         --set "http.listen=[\"127.0.0.1:$((PORT + 20 + node))\"]" \
-        --set "web.listen=[\"127.0.0.1:$((PORT + 40 + node))\"]" "${options[@]}" >"$NEST/node$node.log" 2>&1 &
+        --set "web.listen=[\"127.0.0.1:$((PORT + 40 + node))\"]" --set "connection.proxy_trusted=[\"127.0.99.1/32\"]" \
+        "${options[@]}" >"$NEST/node$node.log" 2>&1 &
     servers+=($!)
     eventually "at_node $node server status --json | grep '\"ready\": true'" >/dev/null
 }

@@ -55,8 +55,12 @@ options! {
         pub block: Vec<Network> = Vec::new(), "";
         /// Whether only the networks in `allow` register, for a server that is open to its own house.
         pub allow_only: bool = false, "";
-        /// What happens while the throttle remembers as many registrations as it may (50,000): `refuse` lets nobody in,
-        /// `allow_listed` still lets in the networks in `allow`.
+        /// Registrations that the throttle remembers at once, those that some window still counts and those under way:
+        /// half a kilobyte each on every member of the control group. It is full then, and rather than forget one it
+        /// refuses the next, as the two options below say. A sum of the windows that it cannot hold is never reached.
+        pub remembered_max: u32 = Window::LIMIT_MAX, "registrations";
+        /// What happens while the throttle is full: `refuse` lets nobody in, `allow_listed` still lets in the networks
+        /// in `allow`.
         pub overload: OverloadRule = OverloadRule::AllowListed, "";
         /// For how long nobody registers from the IPv4 /24 or IPv6 /48 that fills the throttle more than any other, if
         /// it holds a hundredth of it; `0s` for not at all. Who behind that network is innocent waits as well.
@@ -125,6 +129,7 @@ impl RegistrationOptions {
             overload: self.overload,
             overload_block_ms: self.overload_block.as_ms().into(),
             limited_often: self.limited_often,
+            remembered_max: self.remembered_max,
         }
     }
 

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use rookery_control::{
     AWAITING_MAX, Control, OverloadRule, Policy, RegistrationMode, RegistrationPolicy, Unavailable,
-    WindowSetting,
+    Window, WindowSetting,
 };
 use rookery_proto::admin::registration_server::Registration;
 use rookery_proto::admin::{
     RegistrationMode as ApiMode, RegistrationPolicy as ApiPolicy, RegistrationRules,
     ResetRegistrationRequest, ResetRegistrationResponse, SetRegistrationRequest,
-    SetRegistrationResponse, ShowRegistrationRequest, ShowRegistrationResponse, Window,
+    SetRegistrationResponse, ShowRegistrationRequest, ShowRegistrationResponse, Window as ApiWindow,
 };
 use rookery_router::captcha::CaptchaKind;
 use rookery_router::environment::Environment;
@@ -98,12 +98,19 @@ impl Registration for RegistrationService {
         let block_ms = request.overload_block_ms;
         wanted.overload_block_ms = block_ms.unwrap_or(wanted.overload_block_ms);
         wanted.limited_often = request.limited_often.unwrap_or(wanted.limited_often);
+        set_remembered(&mut wanted, request.remembered_max)?;
         set_awaiting(&mut wanted, request.awaiting_max, request.awaiting_days)?;
         let version = self
             .control
             .set_registration(wanted.clone())
             .await
             .map_err(unavailable)?;
+        tracing::info!(
+            mode = wanted.mode.as_str(),
+            windows = ?request.windows,
+            version,
+            "registration policy set"
+        );
         let policy = Some(to_api(&Policy {
             registration: wanted.into(),
             ..before
@@ -121,8 +128,23 @@ impl Registration for RegistrationService {
             .map_err(unavailable)?;
         let policy = self.policy().await?;
         let (version, policy) = (policy.version, Some(to_api(&policy)));
+        tracing::info!(version, "registration policy is the configuration's");
         Ok(Response::new(ResetRegistrationResponse { policy, version }))
     }
+}
+
+/// How many registrations are remembered; without a word as many as before.
+fn set_remembered(policy: &mut RegistrationPolicy, most: Option<u32>) -> Result<(), Status> {
+    let most = most.unwrap_or(policy.remembered_max);
+    if !(1..=Window::LIMIT_MAX).contains(&most) {
+        let why = format!(
+            "`remembered_max` cannot be {most}: from 1 to {}",
+            Window::LIMIT_MAX
+        );
+        return Err(Status::invalid_argument(why));
+    }
+    policy.remembered_max = most;
+    Ok(())
 }
 
 /// What is told of accounts that await approval; what is not told stays.
@@ -190,6 +212,7 @@ fn to_api(policy: &Policy) -> ApiPolicy {
         overload: policy.overload.as_str().to_owned(),
         overload_block_ms: policy.overload_block_ms,
         limited_often: policy.limited_often,
+        remembered_max: policy.remembered_max,
         networks_allowed: count(lists.allow.len()),
         networks_blocked: count(lists.block.len()),
         allow_only: lists.allow_only,
@@ -222,8 +245,8 @@ fn rules(environment: &Environment) -> RegistrationRules {
     }
 }
 
-fn to_window(setting: WindowSetting) -> Option<Window> {
-    setting.0.map(|window| Window {
+fn to_window(setting: WindowSetting) -> Option<ApiWindow> {
+    setting.0.map(|window| ApiWindow {
         limit: window.limit(),
         seconds: window.per_ms() / 1000,
     })

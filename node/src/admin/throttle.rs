@@ -7,7 +7,7 @@ use rookery_control::{
 use rookery_proto::admin::throttle_server::Throttle;
 use rookery_proto::admin::{
     ChangeNetworksRequest, ChangeNetworksResponse, ListNetworksRequest, ListNetworksResponse,
-    RefusalHour, Refusals, ResetNetworksRequest, ResetNetworksResponse, ResetThrottleRequest,
+    OverloadBlock, RefusalHour, Refusals, ResetNetworksRequest, ResetNetworksResponse, ResetThrottleRequest,
     ResetThrottleResponse, ShowRefusalsRequest, ShowRefusalsResponse, ShowThrottleRequest,
     ShowThrottleResponse, ThrottleWindow,
 };
@@ -45,6 +45,8 @@ impl Throttle for ThrottleService {
         Ok(Response::new(ShowThrottleResponse {
             windows: shown.collect(),
             keys: report.keys,
+            out: report.out.iter().map(out).collect(),
+            remembered: report.remembered,
         }))
     }
 
@@ -170,6 +172,13 @@ fn refusals(counted: &Counted, now: Timestamp) -> ShowRefusalsResponse {
 }
 
 const HOUR_MS: u64 = 3_600_000;
+
+fn out((network, until): &(ipnet::IpNet, Timestamp)) -> OverloadBlock {
+    OverloadBlock {
+        network: Network(*network).to_string(),
+        until_ms: until.as_millis(),
+    }
+}
 
 fn parse(text: &str) -> Result<ThrottleKey, Status> {
     let parsed = text.parse::<ThrottleKey>();

@@ -99,7 +99,9 @@ impl UsersService {
                 enabled,
             },
         )
-        .await
+        .await?;
+        tracing::info!(account = %jid, enabled, "account enabled or disabled");
+        Ok(())
     }
 }
 
@@ -144,6 +146,7 @@ impl Users for UsersService {
             },
         )
         .await?;
+        tracing::info!(account = %jid, force, "account created");
         Ok(Response::new(CreateUserResponse { jid: prepared }))
     }
 
@@ -185,6 +188,7 @@ impl Users for UsersService {
             },
         )
         .await?;
+        tracing::info!(account = %jid, force, "password set");
         Ok(Response::new(SetPasswordResponse {}))
     }
 

@@ -21,10 +21,10 @@ pub(super) fn hold_back(to: u32) {
 }
 
 /// The newest format of the control group's commands that this node speaks. One that is held back takes part like the
-/// build before, so that nothing gets into the log that this could not read.
+/// builds of that protocol, so that nothing gets into the log that they could not read.
 pub(super) fn format() -> u8 {
     match newest() < PROTOCOL {
-        true => FormatError::KNOWN - 1,
+        true => FORMAT_OF_PROTOCOL_1,
         false => FormatError::KNOWN,
     }
 }
@@ -77,6 +77,9 @@ impl Spoken {
         }
     }
 }
+
+/// The newest format of commands that builds knew before there was protocol 2.
+const FORMAT_OF_PROTOCOL_1: u8 = 3;
 
 #[cfg(test)]
 mod tests {

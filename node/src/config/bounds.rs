@@ -1,6 +1,6 @@
 //! Numbers that must lie within bounds.
 
-use rookery_control::AWAITING_MAX;
+use rookery_control::{AWAITING_MAX, Window};
 use rookery_proto::{PROTOCOL, PROTOCOL_OLDEST};
 
 /// A number that must lie within bounds.
@@ -22,6 +22,12 @@ pub(super) const BOUNDS: &[Bound] = &[
         min: 1,
         max: AWAITING_MAX as i64,
         why: "the control group counts no more, and with none nobody could register",
+    },
+    Bound {
+        key: "registration.remembered_max",
+        min: 1,
+        max: Window::LIMIT_MAX as i64,
+        why: "the control group keeps all of them in memory, and with none nobody could register",
     },
     Bound {
         key: "server.node",

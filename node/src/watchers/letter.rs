@@ -132,7 +132,10 @@ fn sentence(event: &Event) -> String {
     match what.kind {
         EventKind::Registered => {
             let from = what.address.map(|it| format!(" from {it}"));
-            format!("{who} registered{}", from.unwrap_or_default())
+            // Such as that it awaits approval.
+            let comma = if detail.is_empty() { "" } else { ", " };
+            let from = from.unwrap_or_default();
+            format!("{who} registered{from}{comma}{detail}")
         }
         EventKind::Removed => format!("{who} was removed"),
         EventKind::Banned => format!("banned: {detail}"),
@@ -232,6 +235,12 @@ mod tests {
             "#7 {registered: juliet at capulet.example, 192.0.2.7 !"
         );
         assert!(fill("{time}").starts_with("1970-01-01"));
+        let mut waits = event();
+        waits.what.detail = "awaits approval".to_owned();
+        assert_eq!(
+            "{what}".parse::<Template>().unwrap().fill(&waits),
+            "juliet@capulet.example registered from 192.0.2.7, awaits approval"
+        );
     }
 
     #[test]

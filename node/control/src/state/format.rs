@@ -46,13 +46,12 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, FormatError
 
 /// The newest format that this build writes. Raised whenever an older build could misread what a newer one writes, by a
 /// new command for instance: which needs it, says [`Command::format`](super::Command::format).
-pub(super) const FORMAT: u8 = 5;
+pub(super) const FORMAT: u8 = 6;
 
 /// What other members and nodes are told is marked with this format: its readers pass over fields that they do not
 /// know. Raised when one that still is in use could misread it.
 const TOLD: u8 = 3;
 
 /// The oldest format that this build reads: 1 has no nodes and tokens, 2 has no names, 3 has no events and invitations,
-/// 4 has no removal on a condition and no
-/// restored secret.
+/// 4 has no removal on a condition and no restored secret, 5 remembers as many registrations as may be.
 const OLDEST: u8 = 1;

@@ -13,7 +13,7 @@
 //! do not know. A snapshot is marked with the lowest format of the members: by then nothing newer was applied.
 
 use super::format::FORMAT;
-use super::{Command, ControlState, Directory, NodeId, RegistrationMode};
+use super::{Command, ControlState, Directory, NodeId, RegistrationMode, RegistrationPolicy};
 
 /// A member that keeps the group from what is new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,12 @@ impl Command {
     pub fn format(&self) -> u8 {
         match self {
             Self::Reserve { invite, .. } if invite.is_some() => 4,
+            // Who does not know the bound would remember more.
+            Self::ConfigureRegistration { policy } | Self::SetRegistration { policy }
+                if policy.remembered_max != RegistrationPolicy::default().remembered_max =>
+            {
+                6
+            }
             Self::ConfigureRegistration { policy } | Self::SetRegistration { policy }
                 if matches!(
                     policy.mode,
@@ -151,6 +157,14 @@ mod tests {
         };
         let new = Command::ResetLists;
         assert_eq!((old.format(), new.format()), (3, 4));
-        assert_eq!((remove(false).format(), remove(true).format()), (3, FORMAT));
+        assert_eq!((remove(false).format(), remove(true).format()), (3, 5));
+        let remembers = |remembered_max| Command::SetRegistration {
+            policy: RegistrationPolicy {
+                remembered_max,
+                ..RegistrationPolicy::default()
+            },
+        };
+        let formats = (remembers(50_000).format(), remembers(1).format());
+        assert_eq!(formats, (3, FORMAT));
     }
 }

@@ -244,11 +244,7 @@ impl ControlState {
             | Command::ReserveNames { .. }
             | Command::ReleaseNames { .. }
             | Command::CheckName { .. } => self.change_names(command),
-            Command::ShowThrottle { key } => {
-                let policy = self.policy.registration();
-                let report = self.registrations.report(key.as_ref(), self.time, &policy);
-                Outcome::ThrottleReport(report)
-            }
+            Command::ShowThrottle { key } => self.show_throttle(key.as_ref()),
             Command::ResetThrottle { key } => self.registrations.reset(key),
             Command::ResetAllThrottle => self.reset_throttle(),
             Command::ShowRefusals => Outcome::Refusals(self.refusals.report(self.time)),
@@ -266,6 +262,13 @@ impl ControlState {
             Command::TendAwaiting { joined, left } => self.awaiting.tend(joined, left),
             Command::ShowQuota { key } => Outcome::QuotaReport(self.quotas.report(key.as_ref())),
         }
+    }
+
+    fn show_throttle(&self, key: Option<&ThrottleKey>) -> Outcome {
+        let policy = self.policy.registration();
+        let report = self.registrations.report(key, self.time, &policy);
+        let out = self.overload.in_force(self.time).collect();
+        Outcome::ThrottleReport(ThrottleReport { out, ..report })
     }
 
     fn reset_throttle(&mut self) -> Outcome {

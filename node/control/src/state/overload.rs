@@ -48,6 +48,12 @@ impl OverloadBlocks {
         blocks.any(|(network, until)| now < *until && network.contains(&address))
     }
 
+    /// The networks that are out, and until when.
+    pub(super) fn in_force(&self, now: Timestamp) -> impl Iterator<Item = (IpNet, Timestamp)> {
+        let blocks = self.blocks.iter().map(|(network, until)| (*network, *until));
+        blocks.filter(move |(_, until)| now < *until)
+    }
+
     /// Whether it is time to look who fills the throttle: that is a walk over all of it, so it is not done for each who
     /// is refused.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
@@ -92,6 +98,10 @@ mod tests {
         assert!(blocks.is_due(Timestamp(60_000)));
         let address = "::ffff:192.0.2.9".parse().unwrap();
         assert!(blocks.holds(address, Timestamp(599_999)));
+        let until = Timestamp(600_000);
+        let network = "192.0.2.0/24".parse().unwrap();
+        assert!(blocks.in_force(Timestamp(599_999)).eq([(network, until)]));
+        assert_eq!(blocks.in_force(until).count(), 0);
         assert!(!blocks.holds(address, Timestamp(600_000)));
         assert!(!blocks.holds("198.51.100.1".parse().unwrap(), Timestamp(1)));
         blocks.looked(None, 0, Timestamp(600_000));

@@ -11,7 +11,7 @@ use rookery_xmpp::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{FormatError, ListChange, OverloadRule, QuotaPolicy, RegistrationLists};
-use crate::window::WindowSetting;
+use crate::window::{Window, WindowSetting};
 
 /// Whether accounts can be made over XMPP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,9 @@ pub struct RegistrationPolicy {
     /// How often a limit is met within an hour before that is an event; 0 for never.
     #[serde(default)]
     pub limited_often: u32,
+    /// Registrations that are remembered at once, of those that a window counts; [`Window::LIMIT_MAX`] at most.
+    #[serde(default = "remembered_max")]
+    pub remembered_max: u32,
     /// Accounts that may await approval at once; [`AWAITING_MAX`](super::AWAITING_MAX) at most.
     #[serde(default = "awaiting_max")]
     pub awaiting_max: u32,
@@ -102,6 +105,11 @@ impl RegistrationPolicy {
             ("per_host", self.per_host),
             ("in_all", self.in_all),
         ]
+    }
+
+    /// Registrations that are remembered at once.
+    pub(super) fn remembered_max(&self) -> usize {
+        self.remembered_max.clamp(1, Window::LIMIT_MAX) as usize
     }
 
     /// Accounts that may await approval at once.
@@ -140,10 +148,16 @@ impl Default for RegistrationPolicy {
             overload: OverloadRule::default(),
             overload_block_ms: 0,
             limited_often: 0,
+            remembered_max: remembered_max(),
             awaiting_max: awaiting_max(),
             awaiting_days: 0,
         }
     }
+}
+
+/// What a policy remembers that does not say it: all that may be.
+fn remembered_max() -> u32 {
+    Window::LIMIT_MAX
 }
 
 /// What a policy from before there was approval lets wait.

@@ -15,9 +15,9 @@
 //! Who is let through by the lists, or because there is no throttle, is exempt: no window counts it, and it is
 //! remembered only until it is settled.
 //!
-//! Memory is bounded by [`GRANTS_MAX`] and, of those that are exempt, [`EXEMPT_MAX`]: when that many registrations are
-//! remembered, further ones are refused with [`WindowKind::Overload`]. Forgetting one instead would let somebody
-//! pass. A grant has at most five keys, and a key is held only while it has a grant.
+//! Memory is bounded by [`RegistrationPolicy::remembered_max`] and, of those that are exempt, [`EXEMPT_MAX`]: when that
+//! many registrations are remembered, further ones are refused with [`WindowKind::Overload`]. Forgetting one instead
+//! would let somebody pass. A grant has at most five keys, and a key is held only while it has a grant.
 //!
 //! A policy that lengthens a window sees back only as far as the policy before it.
 
@@ -148,14 +148,15 @@ impl Registrations {
                 retry_after_ms,
             });
         }
-        self.is_full().then(|| self.overloaded(now, policy))
+        self.is_full(policy)
+            .then(|| self.overloaded(now, policy))
     }
 
     /// That too much is remembered.
     fn refuse_exempt(&self, now: Timestamp, policy: &RegistrationPolicy) -> Option<Outcome> {
         let shares =
             policy.mode != RegistrationMode::Off && policy.overload == OverloadRule::Refuse;
-        let refused = self.exempt >= EXEMPT_MAX || shares && self.is_full();
+        let refused = self.exempt >= EXEMPT_MAX || shares && self.is_full(policy);
         refused.then(|| self.overloaded(now, policy))
     }
 
@@ -167,12 +168,14 @@ impl Registrations {
     }
 
     /// Whether no more is remembered of those who are counted.
-    fn is_full(&self) -> bool {
-        self.grants.len() - self.exempt >= GRANTS_MAX
+    fn is_full(&self, policy: &RegistrationPolicy) -> bool {
+        self.grants.len() - self.exempt >= policy.remembered_max()
     }
 
-    /// The IPv4 /24 or IPv6 /48 that fills more of the throttle than any other, if it is so much that it matters.
-    pub(super) fn fullest_prefix(&self) -> Option<IpNet> {
+    /// The IPv4 /24 or IPv6 /48 that fills more of the throttle than any other, if it is so much that it matters: one
+    /// of a hundred that are remembered at most. A botnet that is spread more thinly has no prefix whose users would
+    /// not be shut out for others.
+    pub(super) fn fullest_prefix(&self, policy: &RegistrationPolicy) -> Option<IpNet> {
         let prefixes = self.ledger.keys().filter_map(|key| {
             let network = match *key {
                 Key::Prefix(WindowKind::Prefix24, IpAddr::V4(first)) => {
@@ -186,7 +189,7 @@ impl Registrations {
             Some((self.ledger.held(key), network))
         });
         let (held, network) = prefixes.max()?;
-        (held >= FILLING_MIN).then_some(network)
+        (held * FILLING_PARTS >= policy.remembered_max()).then_some(network)
     }
 
     /// What is to be told of a reservation that is about to be settled for the first time.
@@ -318,7 +321,12 @@ impl Registrations {
         });
         let keys = uses.len() as u64;
         uses.truncate(ThrottleReport::REPORT_MAX);
-        ThrottleReport { uses, keys }
+        ThrottleReport {
+            uses,
+            keys,
+            out: Vec::new(),
+            remembered: self.len() as u64,
+        }
     }
 
     /// Empties one key's window. What it counted still counts in the others.
@@ -460,15 +468,11 @@ pub(super) struct Grant {
     awaits: Option<Box<str>>,
 }
 
-/// Registrations remembered at once, over all windows: some 30 MB, and no window can need more.
-const GRANTS_MAX: usize = Window::LIMIT_MAX as usize;
-
 /// Registrations under way that no window counts.
 const EXEMPT_MAX: usize = 10_000;
 
-/// Registrations of one prefix that fill the throttle: one of a hundred. A botnet that is spread more thinly has no
-/// prefix whose users would not be shut out for others.
-const FILLING_MIN: usize = GRANTS_MAX / 100;
+/// The part of the throttle that one prefix fills before it is out for that: one of so many.
+const FILLING_PARTS: usize = 100;
 
 /// Registrations under way that are named in one answer: more reserve one name only in an attack.
 const UNDER_WAY_MAX: usize = 100;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use ipnet::IpNet;
+use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::prepare_domain;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,12 @@ pub struct ThrottleReport {
     pub uses: Vec<ThrottleUse>,
     /// Keys that count anything, also those that are not shown.
     pub keys: u64,
+    /// Networks that are out for having filled the throttle, and until when, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub out: Vec<(IpNet, Timestamp)>,
+    /// Registrations that are remembered, settled or not.
+    #[serde(default)]
+    pub remembered: u64,
 }
 
 impl ThrottleReport {

@@ -87,7 +87,8 @@ impl ControlState {
         if block_ms == 0 || !self.overload.is_due(self.time) {
             return;
         }
-        let fullest = self.registrations.fullest_prefix();
+        let policy = self.policy.registration();
+        let fullest = self.registrations.fullest_prefix(&policy);
         self.overload.looked(fullest, block_ms, self.time);
         if let Some(network) = fullest {
             let seconds = block_ms / 1_000;

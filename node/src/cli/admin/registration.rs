@@ -23,7 +23,8 @@ pub(super) enum RegistrationCommand {
     Show,
     /// Change the policy, in the whole cluster, until it is reset.
     #[command(group(ArgGroup::new("change").required(true).multiple(true).args([
-        "mode", "window", "overload", "overload_block", "limited_often", "awaiting_max", "awaiting_days",
+        "mode", "window", "remembered_max", "overload", "overload_block", "limited_often", "awaiting_max",
+        "awaiting_days",
     ])))]
     Set {
         /// Who may register.
@@ -32,6 +33,9 @@ pub(super) enum RegistrationCommand {
         /// A window, as in `per_address=3/1h` or `per_host=off`. May be given many times.
         #[arg(long, value_name = "NAME=LIMIT/LENGTH")]
         window: Vec<String>,
+        /// How many registrations the throttle remembers; beyond it is an overload.
+        #[arg(long, value_name = "N")]
+        remembered_max: Option<u32>,
         /// What becomes of an overload: `refuse` or `allow_listed`.
         #[arg(long, value_name = "WHAT")]
         overload: Option<String>,
@@ -88,6 +92,7 @@ impl RegistrationCommand {
             Self::Set {
                 mode,
                 window,
+                remembered_max,
                 overload,
                 overload_block,
                 limited_often,
@@ -99,6 +104,7 @@ impl RegistrationCommand {
                     overload: overload.unwrap_or_default(),
                     overload_block_ms: overload_block.map(|span| span.as_ms().into()),
                     limited_often,
+                    remembered_max,
                     awaiting_max,
                     awaiting_days,
                     force,
@@ -187,6 +193,7 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
             .iter()
             .map(|(name, window)| format!("{name:<13}  {}", written(*window))),
     );
+    lines.push(format!("remembered     {} at most", policy.remembered_max));
     lines.push(format!("overload       {}", policy.overload));
     if policy.overload_block_ms > 0 {
         let time = duration(policy.overload_block_ms);
@@ -213,6 +220,7 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
             "overridden": overridden,
             "version": version,
             "windows": windows,
+            "remembered_max": policy.remembered_max,
             "overload": policy.overload,
             "overload_block_ms": policy.overload_block_ms,
             "limited_often": policy.limited_often,

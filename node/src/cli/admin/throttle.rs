@@ -10,7 +10,7 @@ use serde_json::json;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::super::terminal::{counted, duration, table};
+use super::super::terminal::{counted, duration, moment, table};
 use super::Shown;
 use super::throttle_lists::{List, ListCommand, Switch, only, reset};
 
@@ -111,21 +111,32 @@ fn show(shown: &ShowThrottleResponse, refused: &ShowRefusalsResponse) -> Shown {
     } else {
         ""
     };
+    let out = shown.out.iter().map(|it| {
+        let until = moment(it.until_ms);
+        format!(
+            "\n{} has filled the throttle, nobody registers from there until {until}",
+            it.network
+        )
+    });
+    let out: String = out.collect();
     let windows = shown.windows.iter().map(|it| {
         json!({
             "key": it.key, "window": it.window, "used": it.used, "limit": it.limit,
             "free_in_ms": it.free_in_ms,
         })
     });
+    let out_json = shown.out.iter();
+    let out_json = out_json.map(|it| json!({"network": it.network, "until_ms": it.until_ms}));
     let in_hour: u64 = refused.causes.iter().map(|it| it.hour).sum();
     let refused = match in_hour {
         0 => String::new(),
         count => format!("\n{} refused in this hour", counted(count, "registration")),
     };
     Shown {
-        text: text + more + &refused,
+        text: text + more + &out + &refused,
         json: json!({
-            "windows": windows.collect::<Vec<_>>(), "keys": shown.keys, "refused_in_hour": in_hour,
+            "windows": windows.collect::<Vec<_>>(), "keys": shown.keys, "remembered": shown.remembered,
+            "out": out_json.collect::<Vec<_>>(), "refused_in_hour": in_hour,
         }),
     }
 }

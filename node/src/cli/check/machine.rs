@@ -19,6 +19,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         ("http.listen", &config.http.listen),
         ("admin.listen", &config.admin.listen),
         ("cluster.listen", &config.cluster.listen),
+        ("web.listen", &config.web.listen),
     ];
     if config.server.has(Role::Connection) {
         listens.push(("connection.starttls", &config.connection.starttls));
@@ -32,7 +33,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
         );
     }
     let ceilings = Ceilings::of(config);
-    findings.extend(open_files(config.sockets_max()));
+    findings.extend(open_files(config, OpenFiles::reachable()));
     findings.push(memory(&ceilings, MachineMemory::read()));
     findings
 }
@@ -58,10 +59,15 @@ fn port(option: &str, address: SocketAddr, running: bool) -> Option<Finding> {
     })
 }
 
-fn open_files(connections_max: usize) -> Option<Finding> {
-    let (open, needed) = (OpenFiles::reachable(), OpenFiles::needed(connections_max));
+fn open_files(config: &Config, open: OpenFiles) -> Option<Finding> {
+    let needed = OpenFiles::needed(config.sockets_max());
+    let clients = config.connections_max();
+    let pages = match config.sockets_max() - clients {
+        0 => String::new(),
+        pages => format!(" and web.connections_max = {pages}"),
+    };
     let what = format!(
-        "at most {} files can be open, but connection.connections_max = {connections_max} needs {needed}",
+        "at most {} files can be open, and {needed} are needed for connection.connections_max = {clients}{pages}",
         open.max
     );
     let fix = format!(
@@ -210,6 +216,21 @@ mod tests {
         let too_small = memory(&ceilings, of(expected - 1));
         assert_eq!(too_small.severity, Severity::Warning);
         assert!(too_small.fix.contains("connection.connections_max"));
+    }
+
+    #[test]
+    fn too_few_files_are_told_with_the_options_that_need_them() {
+        let mut config = Config::default();
+        config.connection.connections_max = 20_000;
+        let needed = OpenFiles::needed(20_000);
+        assert_eq!(open_files(&config, OpenFiles { max: needed }), None);
+        let max = needed - 1;
+        let told = |config: &Config| open_files(config, OpenFiles { max }).unwrap().what;
+        let clients = "for connection.connections_max = 20000";
+        assert!(told(&config).ends_with(clients), "{}", told(&config));
+        config.web.listen = vec!["127.0.0.1:5443".parse().unwrap()];
+        let pages = "for connection.connections_max = 20000 and web.connections_max = 512";
+        assert!(told(&config).ends_with(pages), "{}", told(&config));
     }
 
     #[test]

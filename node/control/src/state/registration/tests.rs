@@ -461,9 +461,10 @@ fn listed_ones_that_settle_nothing_are_bounded_as_well() {
 
 #[test]
 fn only_a_prefix_that_holds_a_hundredth_of_a_full_throttle_is_its_filler() {
-    let filler = filled(FILLING_MIN).fullest_prefix();
+    let policy = RegistrationPolicy::default();
+    let filler = filled(FILLING_MIN).fullest_prefix(&policy);
     assert_eq!(filler, "203.0.113.0/24".parse().ok());
-    assert_eq!(filled(FILLING_MIN - 1).fullest_prefix(), None);
+    assert_eq!(filled(FILLING_MIN - 1).fullest_prefix(&policy), None);
 }
 
 #[test]
@@ -484,3 +485,29 @@ fn all_windows_are_emptied_at_once_and_those_under_way_can_still_be_settled() {
     throttle.granted("a", "192.0.2.1");
     throttle.granted("a", "192.0.2.1");
 }
+
+#[test]
+fn a_throttle_that_shall_remember_less_is_full_sooner() {
+    let policy = RegistrationPolicy {
+        remembered_max: 2,
+        ..overload_policy(OverloadRule::Refuse)
+    };
+    let mut registrations = Registrations::default();
+    let mut reserve = |index, address| {
+        registrations.reserve(index, Timestamp(0), "a", ip(address), &policy, false)
+    };
+    for (index, address) in [(1, "203.0.113.7"), (2, "203.0.113.8")] {
+        assert!(matches!(reserve(index, address), Outcome::Reserved(_)));
+    }
+    let refused = reserve(3, "192.0.2.1");
+    let window = WindowKind::Overload;
+    assert!(matches!(refused, Outcome::Throttled { window: of, .. } if of == window));
+    let filler = registrations.fullest_prefix(&policy);
+    assert_eq!(filler, "203.0.113.0/24".parse().ok());
+}
+
+/// What is remembered at most.
+const GRANTS_MAX: usize = Window::LIMIT_MAX as usize;
+
+/// What one prefix fills of it before it is out.
+const FILLING_MIN: usize = GRANTS_MAX / FILLING_PARTS;

@@ -90,6 +90,7 @@ fn store(account: &Account, keys: Box<Credentials>) -> Outcome {
     Outcome::wait(request, move |account, _, _, reply| match reply {
         Reply::Done => {
             account.record.credentials = *keys;
+            tracing::info!(account = %account.jid(), "password changed by its owner");
             Outcome::Result(None)
         }
         Reply::Failed(error) => Outcome::Error(store_refusal(&error)),

@@ -102,6 +102,17 @@ impl Applicant {
         }
     }
 
+    /// The account is there.
+    fn tell_log(&self, account: &Jid) {
+        let address = self.address;
+        if self.awaits_approval {
+            tracing::info!(%account, %address, "account awaits approval");
+            counter!(STANDING, "step" => "awaits").increment(1);
+        } else {
+            tracing::info!(%account, %address, "account registered");
+        }
+    }
+
     fn unavailable(&self, turn: &mut Turn<'_>) {
         turn.answer(&self.from, self.ask, Answer::Unavailable);
     }
@@ -419,10 +430,7 @@ fn settle(turn: &mut Turn<'_>, mut applicant: Applicant, jid: Jid, place: Reserv
                 if let Some(terms) = applicant.terms.take() {
                     invites::welcome(turn, &jid, &terms);
                 }
-                if applicant.awaits_approval {
-                    tracing::info!(account = %jid, address = %applicant.address, "account awaits approval");
-                    counter!(STANDING, "step" => "awaits").increment(1);
-                }
+                applicant.tell_log(&jid);
                 applicant.result(turn, None);
             }
             _ => turn.request_free(Request::DeleteAccount(jid, None), move |turn, reply| {
