@@ -98,6 +98,33 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
     let shown = one.admin(&["throttle", "show"]).expect_success();
     assert!(shown.contains("refused in this hour"), "{shown}");
     what_is_told_of_it(one, other);
+    who_fills_it_is_out(one, other);
+}
+
+fn who_fills_it_is_out(one: &Node, other: &Node) {
+    one.admin(&["throttle", "reset", "--all"]).expect_success();
+    let set = ["registration", "set", "--remembered-max", "1"];
+    let shown = other.admin(&set).expect_success();
+    assert!(shown.contains("remembered     1 at most"), "{shown}");
+    assert!(one.register("rosaline", PASSWORD).contains("result"));
+    let full = other.register("balthasar", PASSWORD);
+    assert!(full.contains("resource-constraint"), "{full}");
+    let out = other.register("balthasar", PASSWORD);
+    assert!(out.contains("forbidden"), "{out}");
+    let shown = one.shown(&["throttle", "show"]);
+    assert_eq!(shown["out"][0]["network"], "127.0.0.0/24", "{shown}");
+    assert_eq!(shown["remembered"], 1, "{shown}");
+    one.admin(&["throttle", "reset", "--all"]).expect_success();
+    assert_eq!(
+        other.shown(&["throttle", "show"])["out"],
+        serde_json::json!([])
+    );
+    assert!(other.register("balthasar", PASSWORD).contains("result"));
+    let none = one.admin(&["registration", "set", "--remembered-max", "0"]);
+    assert!(
+        none.expect_failure(1)
+            .contains("`remembered_max` cannot be 0")
+    );
 }
 
 fn what_is_told_of_it(one: &Node, other: &Node) {

@@ -14,7 +14,7 @@ use rookery_xmpp::jid::Jid;
 use tonic::{Request, Response, Status};
 
 use super::freshness::stale;
-use super::status::page_size;
+use super::status::{page_size, some_of};
 use crate::operator::Operator;
 
 /// Answers for the bans.
@@ -104,7 +104,8 @@ impl Bans for BansService {
         });
         let added = self.control.add_bans(bans.collect()).await;
         let version = added.map_err(refused)?;
-        tracing::info!(count = targets.len(), reason, version, "bans added");
+        let (count, some) = (targets.len(), some_of(&targets));
+        tracing::info!(count, targets = some, reason, version, "bans added");
         Ok(Response::new(AddBansResponse { version }))
     }
 
@@ -113,6 +114,7 @@ impl Bans for BansService {
         request: Request<RemoveBansRequest>,
     ) -> Result<Response<RemoveBansResponse>, Status> {
         let texts = request.into_inner().targets;
+        let some = some_of(&texts);
         let targets: BTreeSet<_> = all(&texts, kept)?.into_iter().collect();
         let known = self.control.bans();
         let unknown = targets.iter().filter(|target| !known.has(target));
@@ -123,7 +125,7 @@ impl Bans for BansService {
             .remove_bans(targets.into_iter().collect())
             .await;
         let (version, removed) = removed.map_err(refused)?;
-        tracing::info!(removed, version, "bans lifted");
+        tracing::info!(removed, targets = some, version, "bans lifted");
         // This node may hear late of a ban: the group's count holds.
         let missing = if removed < wanted {
             unknown

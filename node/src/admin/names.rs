@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 
 use super::freshness::stale;
 use super::nodes::unavailable;
-use super::status::{account, host_or_only, keeps_accounts, of_store, page_size};
+use super::status::{account, host_or_only, keeps_accounts, of_store, page_size, some_of};
 use crate::operator::Operator;
 
 /// Answers for names.
@@ -109,11 +109,18 @@ impl Names for NamesService {
             rule.map_err(|error| Status::invalid_argument(error.to_string()))
         });
         let rules = rules.collect::<Result<Vec<_>, _>>()?;
-        let names = rules.iter().map(|rule| rule.text.clone()).collect();
+        let names: Vec<_> = rules.iter().map(|rule| rule.text.clone()).collect();
         let (count, kind) = (rules.len(), kind.as_str());
         let changed = self.control.reserve_names(rules).await.map_err(refused)?;
         let version = changed.version;
-        tracing::info!(count, kind, reason, version, "names withheld");
+        tracing::info!(
+            count,
+            names = some_of(&names),
+            kind,
+            reason,
+            version,
+            "names withheld"
+        );
         self.knows(version).await;
         Ok(Response::new(ReserveNamesResponse {
             version,
@@ -132,10 +139,11 @@ impl Names for NamesService {
             let rule = NameRule::new(text, NameKind::Reserved, "", Timestamp(0));
             rule.map_or_else(|_| text.clone(), |rule| rule.text)
         };
-        let texts = check_count(&names)?.iter().map(prepared).collect();
+        let texts: Vec<_> = check_count(&names)?.iter().map(prepared).collect();
+        let some = some_of(&texts);
         let changed = self.control.release_names(texts).await.map_err(refused)?;
         let (version, released) = (changed.version, changed.changed);
-        tracing::info!(released, version, "names released");
+        tracing::info!(released, names = some, version, "names released");
         self.knows(version).await;
         Ok(Response::new(ReleaseNamesResponse { version, released }))
     }

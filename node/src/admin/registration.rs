@@ -10,7 +10,8 @@ use rookery_proto::admin::registration_server::Registration;
 use rookery_proto::admin::{
     RegistrationMode as ApiMode, RegistrationPolicy as ApiPolicy, RegistrationRules,
     ResetRegistrationRequest, ResetRegistrationResponse, SetRegistrationRequest,
-    SetRegistrationResponse, ShowRegistrationRequest, ShowRegistrationResponse, Window as ApiWindow,
+    SetRegistrationResponse, ShowRegistrationRequest, ShowRegistrationResponse,
+    Window as ApiWindow,
 };
 use rookery_router::captcha::CaptchaKind;
 use rookery_router::environment::Environment;

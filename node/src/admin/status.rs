@@ -36,6 +36,14 @@ pub(super) fn any_jid(text: &str) -> Result<Jid, Status> {
     Ok(jid)
 }
 
+/// The first of some texts, for a line of the log that says beside it how many there are.
+pub(super) fn some_of(texts: &[String]) -> String {
+    texts[..texts.len().min(LOGGED_MAX)].join(", ")
+}
+
+/// Texts in one line of the log.
+const LOGGED_MAX: usize = 8;
+
 /// Refuses a host that is not served.
 pub(super) fn served(hosts: &BTreeSet<String>, wanted: &str) -> Result<(), Status> {
     if hosts.contains(wanted) {

@@ -7,9 +7,9 @@ use rookery_control::{
 use rookery_proto::admin::throttle_server::Throttle;
 use rookery_proto::admin::{
     ChangeNetworksRequest, ChangeNetworksResponse, ListNetworksRequest, ListNetworksResponse,
-    OverloadBlock, RefusalHour, Refusals, ResetNetworksRequest, ResetNetworksResponse, ResetThrottleRequest,
-    ResetThrottleResponse, ShowRefusalsRequest, ShowRefusalsResponse, ShowThrottleRequest,
-    ShowThrottleResponse, ThrottleWindow,
+    OverloadBlock, RefusalHour, Refusals, ResetNetworksRequest, ResetNetworksResponse,
+    ResetThrottleRequest, ResetThrottleResponse, ShowRefusalsRequest, ShowRefusalsResponse,
+    ShowThrottleRequest, ShowThrottleResponse, ThrottleWindow,
 };
 use rookery_xmpp::clock::Timestamp;
 use tonic::{Request, Response, Status};

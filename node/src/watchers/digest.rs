@@ -70,6 +70,12 @@ impl Summary {
         self.counts.values().sum()
     }
 
+    /// The only event, if there was no other and none is missing.
+    pub(super) fn alone(&self) -> Option<&Event> {
+        let event = self.samples.first()?;
+        (self.count() == 1 && self.lost == 0).then_some(event)
+    }
+
     fn add(&mut self, event: Event) {
         *self.counts.entry(event.what.kind).or_default() += 1;
         let first = self.between.map_or(event.at, |(first, _)| first);

@@ -151,7 +151,10 @@ impl Letter {
     pub(super) fn text(&self, template: &Template) -> String {
         match self {
             Self::Single(event) => template.fill(event),
-            Self::Digest(summary) => summary.text(),
+            // A digest of one event reads like a letter about it.
+            Self::Digest(summary) => summary
+                .alone()
+                .map_or_else(|| summary.text(), |event| template.fill(event)),
         }
     }
 
@@ -272,6 +275,13 @@ mod tests {
         ] {
             assert!(text.contains(part), "{text}");
         }
+        let one = Summary {
+            counts: [(EventKind::Registered, 1)].into(),
+            samples: vec![event()],
+            ..Summary::default()
+        };
+        let own = "{kind}".parse().unwrap();
+        assert_eq!(Letter::Digest(one).text(&own), "registered");
         let json = letter.json(&template);
         assert_eq!(json["text"], text);
         assert_eq!(json["counts"]["registered"], 57);

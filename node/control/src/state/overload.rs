@@ -50,7 +50,10 @@ impl OverloadBlocks {
 
     /// The networks that are out, and until when.
     pub(super) fn in_force(&self, now: Timestamp) -> impl Iterator<Item = (IpNet, Timestamp)> {
-        let blocks = self.blocks.iter().map(|(network, until)| (*network, *until));
+        let blocks = self
+            .blocks
+            .iter()
+            .map(|(network, until)| (*network, *until));
         blocks.filter(move |(_, until)| now < *until)
     }
 

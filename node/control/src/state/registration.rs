@@ -148,8 +148,7 @@ impl Registrations {
                 retry_after_ms,
             });
         }
-        self.is_full(policy)
-            .then(|| self.overloaded(now, policy))
+        self.is_full(policy).then(|| self.overloaded(now, policy))
     }
 
     /// That too much is remembered.

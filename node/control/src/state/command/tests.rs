@@ -35,8 +35,8 @@ fn a_registration_in_the_format_before_is_read_and_asks_no_rule() {
 #[test]
 fn foreign_bytes_are_refused_by_cause() {
     assert!(matches!(
-        Proposal::decode(&[6, b'{']),
-        Err(FormatError::Newer { found: 6 })
+        Proposal::decode(&[7, b'{']),
+        Err(FormatError::Newer { found: 7 })
     ));
     for bytes in [&[][..], &[0], &[1], b"\x01{\"request\":1}"] {
         assert!(
