@@ -150,6 +150,7 @@ mod tests {
                     until: Timestamp(5),
                     by: Remover::Owner,
                 },
+                inviter: None,
             };
             store.create_account(account).await.unwrap();
         }

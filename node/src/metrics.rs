@@ -154,6 +154,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "captchas of strangers who register, by event: asked, and solved; a wrong answer is a refused registration",
     ),
     (
+        "rookery_invite_contacts_total",
+        "contacts of invitations, by event: made on both sides; again, asked for at a login because a crash may have lost them",
+    ),
+    (
         "rookery_accounts_standing_total",
         "accounts that came to stand otherwise, by what was done: left, restored, deleted, awaits, approved, denied, expired",
     ),

@@ -120,6 +120,9 @@ fn only_the_invited_register_and_a_name_is_kept_for_its_guest() {
     );
     assert!(good(&register(&mut guest, "juliet")));
     assert!(good(&register(&mut other, "romeo")));
+    let shown = |jid| node.shown(&["users", "show", jid])["invited_by"].clone();
+    assert_eq!(shown("romeo@localhost"), "operator");
+    assert!(shown("taken@localhost").is_null());
     for (words, why) in [
         (&["--name", "juliet"][..], "there is an account"),
         (&["--name", "admin"], "reserved by the rule"),

@@ -146,6 +146,7 @@ async fn fill(options: &Options, folder: &Path) -> anyhow::Result<()> {
         address: None,
         checks: NameChecks::ALL,
         standing: Standing::Member,
+        inviter: None,
     };
     store.create_account(account).await?;
     let others = (0..OTHERS).map(|number| Jid::parse(&format!("other{number}@localhost")));

@@ -167,6 +167,7 @@ fn account(name: &str, keys: &Credentials) -> NewAccount {
         address: None,
         checks: NameChecks::ALL,
         standing: Standing::Member,
+        inviter: None,
     }
 }
 

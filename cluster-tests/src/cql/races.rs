@@ -26,6 +26,7 @@ pub(super) fn new_account(name: &str) -> Result<NewAccount> {
         address: None,
         checks: NameChecks::ALL,
         standing: Standing::Member,
+        inviter: None,
     })
 }
 

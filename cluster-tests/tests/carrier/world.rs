@@ -220,6 +220,7 @@ async fn create(store: &MemoryStore, name: &str) {
         address: None,
         checks: NameChecks::ALL,
         standing: Standing::Member,
+        inviter: None,
     };
     store.create_account(account).await.unwrap();
 }

@@ -5,8 +5,9 @@ mod support;
 use rookery_control::{InviteKind, InviteTerms, RegistrationRefused};
 use rookery_router::{InviteOptions, InvitesBy};
 use rookery_session::carrier::{AdminQuestion, Answer, Question, ShownToken};
+use rookery_store::inviter::Inviter;
 use rookery_xmpp::clock::Timestamp;
-use support::{World, jid};
+use support::{Client, World, jid};
 
 /// What a stranger is answered, who has shown this token.
 fn ask(world: &mut World, payload: &str, token: Option<&str>) -> String {
@@ -252,6 +253,102 @@ fn who_registers_with_a_contacts_invitation_and_the_contact_see_each_other_unask
     assert!(seen(&juliet.stanzas(), "romeo@localhost/orchard"));
 }
 
+/// What a client sees of a contact in its roster.
+fn is_contact(world: &mut World, of: &Client, name: &str) -> bool {
+    of.stanzas();
+    let roster = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>";
+    world.send(of, roster);
+    let both = format!("jid=\"{name}@localhost\"");
+    let told = of.stanzas();
+    let item = told.iter().find(|it| it.contains(&both));
+    item.is_some_and(|it| it.contains("subscription=\"both\""))
+}
+
+/// Juliet, whom Romeo has invited, while what shards say to one another is lost.
+fn invited_in_a_crash() -> World {
+    let mut world = World::with(&["romeo"]);
+    world.invited = Some(terms(InviteKind::Contact, Some("romeo@localhost")));
+    world.lose_forwards = true;
+    assert!(good(&register(&mut world, "juliet", Some("good"))));
+    world.restart();
+    world
+}
+
+#[test]
+fn a_crash_behind_the_account_costs_nobody_the_contact() {
+    let mut world = invited_in_a_crash();
+    // Romeo's side is not told either, in the first login.
+    let romeo = world.online("romeo", "orchard");
+    assert!(!is_contact(&mut world, &romeo, "juliet"));
+    let juliet = world.bind("juliet", "balcony");
+    assert!(is_contact(&mut world, &juliet, "romeo"), "her own side");
+    assert!(
+        !is_contact(&mut world, &romeo, "juliet"),
+        "the word is lost"
+    );
+    world.restart();
+    world.lose_forwards = false;
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.bind("juliet", "balcony");
+    assert!(is_contact(&mut world, &juliet, "romeo"));
+    assert!(is_contact(&mut world, &romeo, "juliet"));
+}
+
+#[test]
+fn a_contact_that_was_made_is_owed_no_more() {
+    let mut world = invited_in_a_crash();
+    world.lose_forwards = false;
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.bind("juliet", "balcony");
+    assert!(is_contact(&mut world, &romeo, "juliet"));
+    let remove = |name: &str| {
+        format!(
+            "<iq type='set' id='x'><query xmlns='jabber:iq:roster'>\
+             <item jid='{name}@localhost' subscription='remove'/></query></iq>"
+        )
+    };
+    world.send(&juliet, &remove("romeo"));
+    world.send(&romeo, &remove("juliet"));
+    for _ in 0..2 {
+        world.restart();
+        let romeo = world.online("romeo", "orchard");
+        let juliet = world.online("juliet", "balcony");
+        assert!(!is_contact(&mut world, &juliet, "romeo"));
+        assert!(!is_contact(&mut world, &romeo, "juliet"));
+    }
+}
+
+#[test]
+fn who_takes_a_silent_inviter_out_of_the_roster_does_not_get_it_again() {
+    let mut world = invited_in_a_crash();
+    let juliet = world.bind("juliet", "balcony");
+    assert!(is_contact(&mut world, &juliet, "romeo"));
+    let remove = "<iq type='set' id='x'><query xmlns='jabber:iq:roster'>\
+                  <item jid='romeo@localhost' subscription='remove'/></query></iq>";
+    world.send(&juliet, remove);
+    world.restart();
+    let juliet = world.bind("juliet", "balcony");
+    assert!(!is_contact(&mut world, &juliet, "romeo"));
+}
+
+#[test]
+fn an_account_keeps_who_invited_it_and_what_for() {
+    let mut world = World::with(&["romeo"]);
+    for (name, kind, by, contact) in [
+        ("juliet", InviteKind::Contact, Some("romeo@localhost"), true),
+        ("nurse", InviteKind::Account, Some("romeo@localhost"), false),
+        ("paris", InviteKind::Contact, None, false),
+    ] {
+        world.invited = Some(terms(kind, by));
+        assert!(good(&register(&mut world, name, Some("good"))));
+        let user = by.map(jid);
+        let inviter = Some(Inviter { user, contact });
+        assert_eq!(world.record(name).inviter, inviter, "{name}");
+    }
+    world.register("tybalt", "Calliope");
+    assert_eq!(world.record("tybalt").inviter, None);
+}
+
 #[test]
 fn nobody_befriends_another_by_writing_what_hosts_write() {
     let mut world = World::with(&["romeo", "tybalt"]);
@@ -265,6 +362,8 @@ fn nobody_befriends_another_by_writing_what_hosts_write() {
         told.iter().all(|it| !it.contains("jabber:iq:roster")),
         "{told:?}"
     );
+    let done = forged.replace("<befriend ", "<befriended ");
+    world.send(&tybalt, &done);
     let from_host = forged.replace("<message", "<message from='localhost'");
     world.send(&tybalt, &from_host);
     let told = romeo.stanzas();

@@ -27,6 +27,10 @@ pub(super) fn to_user(record: AccountRecord) -> User {
         standing_since_ms: record.standing.since().map_or(0, Timestamp::as_millis),
         leaves_ms: record.standing.until().map(Timestamp::as_millis),
         left_by_owner: record.standing.by() == Some(Remover::Owner),
+        invited_by: record.inviter.map(|inviter| {
+            let user = inviter.user.as_ref();
+            user.map_or_else(String::new, |user| user.as_str().to_owned())
+        }),
     }
 }
 

@@ -2,11 +2,12 @@
 
 use rookery_proto::backup::record::Kind;
 use rookery_proto::backup::{
-    Account, Cursor, Detail, Document, LogEntry, Origin, Owner, Record, RosterItem, Standing,
-    Tombstone,
+    Account, Cursor, Detail, Document, Inviter, LogEntry, Origin, Owner, Record, RosterItem,
+    Standing, Tombstone,
 };
 use rookery_store::account::{AccountRecord, NewAccount};
 use rookery_store::export::{Owned, StoredDocument};
+use rookery_store::inviter::Inviter as StoredInviter;
 use rookery_store::log::{
     Append, LogEntry as StoredEntry, Marks, Origin as StoredOrigin, Position,
 };
@@ -64,6 +65,10 @@ fn account(account: AccountRecord) -> Result<Account, BackupError> {
             leaves_ms: account.standing.until().map(Timestamp::as_millis),
             by_owner: account.standing.by() == Some(Remover::Owner),
         }),
+        inviter: account.inviter.map(|inviter| Inviter {
+            jid: inviter.user.map(|user| user.as_str().to_owned()),
+            contact: inviter.contact,
+        }),
     })
 }
 
@@ -77,6 +82,13 @@ fn standing(told: Option<Standing>) -> StoredStanding {
     };
     let until = told.leaves_ms.map(Timestamp);
     StoredStanding::from_parts(Some(Timestamp(told.since_ms)), until, Some(by))
+}
+
+fn inviter(told: Inviter) -> Result<StoredInviter, BackupError> {
+    Ok(StoredInviter {
+        user: told.jid.as_deref().map(jid).transpose()?,
+        contact: told.contact,
+    })
 }
 
 fn item(item: Item) -> RosterItem {
@@ -156,6 +168,7 @@ pub(super) fn new_account(jid: &Jid, account: Account) -> Result<(NewAccount, bo
         // It was checked when it was made, or forced.
         checks: NameChecks::NONE,
         standing: standing(account.standing),
+        inviter: account.inviter.map(inviter).transpose()?,
     };
     Ok((new, account.enabled))
 }

@@ -8,6 +8,7 @@ use prost::Message;
 use rookery_control::ClusterSecret;
 use rookery_proto::backup::LogEntry;
 use rookery_store::account::NewAccount;
+use rookery_store::inviter::Inviter;
 use rookery_store::log::{Append, LogQuery, LogRange, Marks, Origin, Position};
 use rookery_store::name::NameChecks;
 use rookery_store::roster::{RosterChange, RosterItem, Subscription};
@@ -67,6 +68,10 @@ async fn add_account(store: &dyn Store, text: &str) -> Jid {
         address: Some([192, 0, 2, 1].into()),
         checks: NameChecks::ALL,
         standing: Standing::Member,
+        inviter: text.starts_with("account1").then(|| Inviter {
+            user: Some(jid("romeo@montague.example")),
+            contact: text.len() % 2 == 0,
+        }),
     };
     store.create_account(account).await.unwrap();
     jid(text)

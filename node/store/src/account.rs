@@ -8,6 +8,7 @@ use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 
 use crate::document::Document;
+use crate::inviter::Inviter;
 use crate::log::{Position, Recent};
 use crate::name::{NameChecks, Tombstone};
 use crate::roster::Roster;
@@ -30,6 +31,8 @@ pub struct NewAccount {
     pub checks: NameChecks,
     /// How it stands from the beginning.
     pub standing: Standing,
+    /// By whose invitation it is made; none without one.
+    pub inviter: Option<Inviter>,
 }
 
 /// What there is under a JID.
@@ -70,6 +73,8 @@ pub struct AccountRecord {
     pub details: BTreeMap<String, String>,
     /// The address it was registered from; none when an operator created it.
     pub address: Option<IpAddr>,
+    /// By whose invitation it was made; none without one.
+    pub inviter: Option<Inviter>,
 }
 
 impl AccountRecord {

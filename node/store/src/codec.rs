@@ -1,11 +1,14 @@
 //! The forms that values have in databases, the same in all of them.
 
+use std::collections::BTreeMap;
+
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::StoreError;
+use crate::inviter::Inviter;
 use crate::log::Origin;
 use crate::roster::Subscription;
 use crate::standing::Remover;
@@ -43,6 +46,26 @@ pub(crate) fn to_json(value: &impl Serialize) -> Result<String, StoreError> {
 /// A stored value.
 pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| corrupt(&error))
+}
+
+/// What is known of how an account was made: what the form asked for, and who invited it.
+pub(crate) fn details_to_json(
+    mut details: BTreeMap<String, String>,
+    inviter: Option<Inviter>,
+) -> Result<String, StoreError> {
+    if let Some(inviter) = inviter {
+        inviter.put(&mut details);
+    }
+    to_json(&details)
+}
+
+/// The same as it was stored.
+pub(crate) fn details_from_json(
+    text: &str,
+) -> Result<(BTreeMap<String, String>, Option<Inviter>), StoreError> {
+    let mut details = from_json(text)?;
+    let inviter = Inviter::take(&mut details)?;
+    Ok((details, inviter))
 }
 
 /// Bit 0: to. Bit 1: from.

@@ -18,6 +18,7 @@ pub mod conformance;
 pub mod document;
 mod error;
 pub mod export;
+pub mod inviter;
 pub mod limits;
 pub mod log;
 mod memory;

@@ -35,6 +35,7 @@ impl World {
                     address: None,
                     checks: rookery_store::name::NameChecks::NONE,
                     standing: rookery_store::standing::Standing::Member,
+                    inviter: None,
                 };
                 let request = rookery_router::shard::Request::CreateAccount(Box::new(new));
                 self.database.now(request);

@@ -14,7 +14,7 @@ pub(crate) mod absent;
 mod appending;
 mod archiving;
 mod arrive;
-mod befriending;
+pub(crate) mod befriending;
 mod bind;
 pub(crate) mod budget;
 mod carbons;

@@ -8,27 +8,27 @@
 //! Who may do what is `[invites]`: an account has so many invitations that have not ended, used or not, so whoever has
 //! one account does not get any number of others. Operators may always invite, and as many as they like.
 //!
-//! Somebody who registers with a `#invite` and the inviter become contacts without being asked. The shard that has made
-//! the account tells those of both, by a message in the name of the host that no client can write
-//! ([`befriend`]); each changes its own side of the two rosters.
+//! Somebody who registers with a `#invite` and the inviter become contacts without being asked; how, says
+//! [`befriending`](crate::account::befriending).
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rookery_control::{InviteId, InviteKind, InviteTerms, InvitesRefused, NewInvites};
+use rookery_session::carrier::SessionId;
 use rookery_store::account::Found;
+use rookery_store::inviter::Inviter;
 use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
 use rookery_xmpp::datetime;
 use rookery_xmpp::element::Element;
 use rookery_xmpp::invitation::Invitation;
 use rookery_xmpp::jid::Jid;
-use rookery_xmpp::ns;
 use rookery_xmpp::stanza::Kind;
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::commands::{Command, Step};
 use super::{Flow, Hook, Info, Iq, Module, Phase, Stanza, Status};
-use crate::account::Account;
+use crate::account::{Account, befriending};
 use crate::options::InvitesBy;
 use crate::shard::{InviteReply, InviteRequest, Reply, Request, Turn};
 
@@ -50,7 +50,11 @@ impl Module for Invites {
     }
 
     fn hooks(&self) -> &'static [(Hook, Phase)] {
-        &[(Hook::Arrive, Phase::Guard)]
+        &[
+            (Hook::Arrive, Phase::Guard),
+            (Hook::Loaded, Phase::Stamp),
+            (Hook::SessionBound, Phase::Notify),
+        ]
     }
 
     fn arrive(&self, account: &mut Account, turn: &mut Turn<'_>, stanza: Stanza<'_>) -> Flow {
@@ -61,41 +65,37 @@ impl Module for Invites {
         let Ok(message) = Element::parse(stanza.bytes()) else {
             return Flow::Continue;
         };
-        let Some(told) = message.child("befriend", BEFRIEND) else {
-            return Flow::Continue;
-        };
-        if let Some(Ok(contact)) = told.attr("jid").map(Jid::parse) {
-            account.befriend(turn, &Arc::new(contact.to_bare()));
+        match account.is_introduced(turn, &message) {
+            true => Flow::Drop,
+            false => Flow::Continue,
         }
-        Flow::Drop
+    }
+
+    fn loaded(&self, account: &mut Account, documents: &[(String, Bytes)]) {
+        befriending::read(account, documents);
+    }
+
+    fn session_bound(&self, account: &mut Account, turn: &mut Turn<'_>, _session: SessionId) {
+        account.befriends_inviter(turn);
+    }
+}
+
+/// Who has invited somebody, as it is kept with the account.
+pub(super) fn inviter(terms: &InviteTerms) -> Inviter {
+    let user = terms.by.as_deref().and_then(|by| Jid::parse(by).ok());
+    Inviter {
+        contact: terms.kind == InviteKind::Contact && user.is_some(),
+        user,
     }
 }
 
 /// Somebody has registered with an invitation: has the two become contacts, if it is for that.
 pub(super) fn welcome(turn: &mut Turn<'_>, guest: &Jid, terms: &InviteTerms) {
-    let by = terms.by.as_deref().unwrap_or("operator");
-    tracing::info!(account = %guest, by, "account made by an invitation");
-    let inviter = terms.by.as_deref().and_then(|by| Jid::parse(by).ok());
-    let (InviteKind::Contact, Some(inviter)) = (terms.kind, inviter) else {
-        return;
-    };
-    befriend(turn, guest, &inviter);
-    befriend(turn, &inviter, guest);
-}
-
-/// Tells an account that somebody is its contact from now on. Hosts write to nobody else, and nobody writes in the name
-/// of a host: the reader stamps each client's own address.
-fn befriend(turn: &mut Turn<'_>, account: &Jid, contact: &Jid) {
-    let Ok(host) = Jid::from_parts(None, account.domain(), None) else {
-        return;
-    };
-    let told = Element::new("befriend", BEFRIEND).with_attr("jid", contact.bare_str());
-    let message = Element::new("message", ns::CLIENT)
-        .with_attr("from", host.as_str())
-        .with_attr("to", account.bare_str())
-        .with_attr("type", "headline")
-        .with_child(told);
-    turn.route_element(&Arc::new(host), &Arc::new(account.to_bare()), &message);
+    let inviter = inviter(terms);
+    tracing::info!(account = %guest, by = inviter.as_str(), "account made by an invitation");
+    if let (true, Some(user)) = (inviter.contact, &inviter.user) {
+        befriending::introduce(turn, guest, user);
+    }
 }
 
 /// `urn:xmpp:invite#invite`: an account, and the inviter as its contact.
@@ -298,9 +298,6 @@ fn later() -> StanzaError {
         .with_type(ErrorType::Wait)
         .with_text("no invitation can be made at the moment; try again later")
 }
-
-/// Between shards of this server, and nowhere else.
-const BEFRIEND: &str = "urn:rookery:befriend:0";
 
 /// Invitations that an operator may have by commands; the command line has no such bound.
 const OF_OPERATOR_MAX: u32 = 10_000;

@@ -29,7 +29,7 @@ use rookery_router::{ArchiveDefault, ArchiveOptions, RouterOptions};
 use rookery_session::carrier::{
     Answer, AskId, Bell, Full, Question, SessionId, ShardId, SinkRef, ToSession, ToShard,
 };
-use rookery_store::account::NewAccount;
+use rookery_store::account::{AccountRecord, NewAccount};
 use rookery_store::log::{DELIVERED, LogEntry, LogQuery, Position};
 use rookery_store::name::NameChecks;
 use rookery_store::standing::Standing;
@@ -86,6 +86,8 @@ pub(crate) struct World {
     pub(crate) hold_reads: bool,
     /// Accounts that are loaded are held back too.
     pub(crate) hold_loads: bool,
+    /// What shards say to one another is lost.
+    pub(crate) lose_forwards: bool,
     /// Sessions live and die with their shards.
     pub(crate) alone: bool,
     /// A committed reservation turns out to have expired.
@@ -137,6 +139,7 @@ impl World {
             hold_undelivered: false,
             hold_reads: false,
             hold_loads: false,
+            lose_forwards: false,
             alone: false,
             commits_late: false,
             pictures_fail: false,
@@ -173,6 +176,14 @@ impl World {
         log.expect("the log can be read")
     }
 
+    /// An account as the store has it.
+    pub(crate) fn record(&self, name: &str) -> AccountRecord {
+        let owner = jid(&format!("{name}@localhost"));
+        let read = self.store.account(&owner).now_or_never();
+        let record = read.expect("memory is quick").expect("it can be read");
+        record.expect("there is such an account")
+    }
+
     /// How far what an account's sessions were given is kept.
     pub(crate) fn delivered(&self, name: &str) -> Option<Position> {
         let owner = jid(&format!("{name}@localhost"));
@@ -191,6 +202,7 @@ impl World {
             address: None,
             checks: NameChecks::NONE,
             standing: Standing::Member,
+            inviter: None,
         };
         let created = self
             .store
@@ -480,6 +492,7 @@ impl World {
                 let _ = to.send(ToSession::Close(error));
                 None
             }
+            Effect::Forward(..) if self.lose_forwards => None,
             Effect::Forward(_, frame) => Some(Input::Peer(frame)),
             Effect::Request(id, Request::Settled(bell)) => {
                 self.bells.push((id, bell));

@@ -177,6 +177,14 @@ pub(super) fn state(user: &User) -> String {
     }
 }
 
+/// By whose invitation it was made; none without one, or where that is not known.
+pub(super) fn invited_by(user: &User) -> Option<&str> {
+    match user.invited_by.as_deref() {
+        Some("") => Some("operator"),
+        inviter => inviter,
+    }
+}
+
 /// An account as JSON.
 pub(super) fn user_json(user: &User) -> serde_json::Value {
     let standing = match user.standing() {
@@ -199,6 +207,7 @@ pub(super) fn user_json(user: &User) -> serde_json::Value {
         "removed_by": by,
         "details": user.details,
         "registered_from": user.registered_from,
+        "invited_by": invited_by(user),
     })
 }
 
@@ -230,6 +239,22 @@ mod tests {
             "{shown}"
         );
         assert!(shown.ends_with("(disabled)"), "{shown}");
+    }
+
+    #[test]
+    fn an_invitation_is_a_users_or_an_operators_or_there_was_none() {
+        let user = |inviter: Option<&str>| User {
+            invited_by: inviter.map(str::to_owned),
+            ..User::default()
+        };
+        let romeo = "romeo@localhost";
+        for (inviter, shown) in [
+            (Some(romeo), json!(romeo)),
+            (Some(""), json!("operator")),
+            (None, json!(null)),
+        ] {
+            assert_eq!(user_json(&user(inviter))["invited_by"], shown);
+        }
     }
 
     #[test]

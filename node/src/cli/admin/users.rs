@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 use super::super::terminal::{moment, read_secret, table};
 use super::Shown;
 use super::sessions::session_json;
-use super::standing::{StandingCommand, done, state, user_json};
+use super::standing::{StandingCommand, done, invited_by, state, user_json};
 
 /// Accounts.
 #[derive(Debug, Subcommand)]
@@ -256,13 +256,18 @@ fn show(response: ShowUserResponse) -> Shown {
     };
     let registered_from = match response.registration_known {
         true => or_dash(&user.registered_from),
-        false => "unknown to this node: ask one with the role `router`",
+        false => UNKNOWN,
+    };
+    let inviter = match response.registration_known {
+        true => invited_by(&user).unwrap_or("-"),
+        false => UNKNOWN,
     };
     let mut lines = vec![
         format!("account           {}", user.jid),
         format!("state             {}", state(&user)),
         format!("created           {}", moment(user.created_ms)),
         format!("registered from   {registered_from}"),
+        format!("invited by        {inviter}"),
         format!("last seen         {last_seen}"),
         format!("contacts          {}", response.roster_items),
         format!("offline messages  {}", response.offline_messages),
@@ -315,6 +320,9 @@ fn row(user: &User) -> Vec<String> {
 fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
+
+/// What only nodes with the store can tell.
+const UNKNOWN: &str = "unknown to this node: ask one with the role `router`";
 
 /// Accounts asked for at once.
 const PAGE: u32 = 500;

@@ -6,6 +6,7 @@ use rookery_xmpp::clock::Timestamp;
 use super::{at, credentials, entry, jid, new_account, shown, stored, whole_log};
 use crate::account::{Found, NewAccount};
 use crate::document::ACCOUNT_COLLECTION;
+use crate::inviter::Inviter;
 use crate::log::LogUsage;
 use crate::roster::{Roster, RosterChange, RosterItem};
 use crate::{Store, StoreError};
@@ -26,12 +27,64 @@ pub async fn a_created_account_is_found_as_it_was_given(store: &dyn Store) {
         address,
         checks: _,
         standing,
+        inviter,
     } = new_account("juliet@capulet.example");
     assert_eq!(found.jid, jid);
     assert_eq!(shown(&found.credentials), shown(&credentials));
     assert_eq!((found.created, found.enabled), (created, true));
-    assert_eq!(found.standing, standing);
+    assert_eq!((found.standing, found.inviter), (standing, inviter));
     assert_eq!((found.details, found.address), (details, address));
+}
+
+pub async fn an_account_keeps_who_invited_it(store: &dyn Store) {
+    let invited = |user: Option<&str>, contact| Inviter {
+        user: user.map(jid),
+        contact,
+    };
+    let all = [
+        (
+            "juliet@capulet.example",
+            invited(Some("romeo@montague.example"), true),
+        ),
+        (
+            "nurse@capulet.example",
+            invited(Some("romeo@montague.example"), false),
+        ),
+        ("paris@capulet.example", invited(None, false)),
+    ];
+    for (name, inviter) in &all {
+        let account = NewAccount {
+            inviter: Some(inviter.clone()),
+            ..new_account(name)
+        };
+        store.create_account(account).await.unwrap();
+        let name = jid(name);
+        store
+            .set_credentials(&name, credentials("another"))
+            .await
+            .unwrap();
+        store.set_enabled(&name, false).await.unwrap();
+    }
+    let listed = store.list_accounts("capulet.example", None, 10).await;
+    for ((name, inviter), listed) in all.iter().zip(listed.unwrap()) {
+        let owner = jid(name);
+        let loaded = store.load(&owner).await.unwrap().account().unwrap().record;
+        let exported = store.export_owner(&owner).await.unwrap().unwrap();
+        let exported = exported.account.unwrap();
+        for found in [loaded, exported, listed] {
+            assert_eq!(found.inviter.as_ref(), Some(inviter), "{name}");
+            assert_eq!(found.details, new_account(name).details, "nothing else");
+        }
+    }
+    // Who has the name next was not invited.
+    let juliet = jid("juliet@capulet.example");
+    store.delete_account(&juliet, None).await.unwrap();
+    store
+        .create_account(new_account("juliet@capulet.example"))
+        .await
+        .unwrap();
+    let found = store.account(&juliet).await.unwrap().unwrap();
+    assert_eq!(found.inviter, None);
 }
 
 pub async fn a_second_account_of_one_name_is_refused_and_changes_nothing(store: &dyn Store) {

@@ -101,6 +101,7 @@ macro_rules! conformance_cases {
                 accounts_are_listed_by_name_in_pages_and_by_host
                 loading_gives_everything_at_once
                 a_change_of_no_account_is_refused
+                an_account_keeps_who_invited_it
             ]
             roster: [
                 an_unknown_roster_is_empty
@@ -224,6 +225,7 @@ fn new_account(text: &str) -> NewAccount {
         address: Some([192, 0, 2, 1].into()),
         checks: NameChecks::ALL,
         standing: Standing::Member,
+        inviter: None,
     }
 }
 

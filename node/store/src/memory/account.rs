@@ -28,6 +28,7 @@ impl State {
             address,
             checks: _,
             standing,
+            inviter,
         } = account;
         let (host, local) = place(&jid);
         let record = AccountRecord {
@@ -38,6 +39,7 @@ impl State {
             standing,
             details,
             address,
+            inviter,
         };
         self.owner_mut(&record.jid);
         self.accounts.entry(host).or_default().insert(local, record);

@@ -10,7 +10,9 @@ use super::creation::{Creation, Looked};
 use super::names::Name;
 use super::owner::{AccountColumns, Change, OwnerRow, Patience};
 use crate::account::{AccountRecord, Found, Loaded, NewAccount};
-use crate::codec::{corrupt, from_json, millis, timestamp, to_json};
+use crate::codec::{
+    corrupt, details_from_json, details_to_json, from_json, millis, timestamp, to_json,
+};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
 use crate::limits::RECENT_ENTRIES;
@@ -28,13 +30,14 @@ impl Cql {
             address,
             checks,
             standing,
+            inviter,
         } = account;
         let mut columns = AccountColumns {
             created: millis(created),
             enabled: true,
             address: address.map(|address| address.to_string()),
             credentials: to_json(&credentials)?,
-            details: to_json(&details)?,
+            details: details_to_json(details, inviter)?,
             standing_since: None,
             leaves: None,
             left_by: None,
@@ -233,13 +236,15 @@ impl Cql {
 pub(super) fn record(jid: &Jid, columns: AccountColumns) -> Result<AccountRecord, StoreError> {
     let standing = columns.standing()?;
     let address = columns.address.map(|text| text.parse());
+    let (details, inviter) = details_from_json(&columns.details)?;
     Ok(AccountRecord {
         jid: jid.clone(),
         credentials: from_json(&columns.credentials)?,
         created: timestamp(columns.created),
         enabled: columns.enabled,
         standing,
-        details: from_json(&columns.details)?,
+        details,
         address: address.transpose().map_err(|error| corrupt(&error))?,
+        inviter,
     })
 }

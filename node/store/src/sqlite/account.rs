@@ -1,7 +1,5 @@
 //! Accounts in SQLite.
 
-use std::collections::BTreeMap;
-
 use rookery_xmpp::jid::{Jid, skeleton};
 use rookery_xmpp::scram::Credentials;
 use rusqlite::{OptionalExtension, Row, Rows};
@@ -11,7 +9,9 @@ use super::view::View;
 use super::writer::{Group, Mutation};
 use super::{cursor, document, log, names, roster, standing};
 use crate::account::{AccountRecord, Found, Loaded, NewAccount};
-use crate::codec::{corrupt, from_json, jid, millis, timestamp, to_json};
+use crate::codec::{
+    corrupt, details_from_json, details_to_json, from_json, jid, millis, timestamp, to_json,
+};
 use crate::document::ACCOUNT_COLLECTION;
 use crate::error::StoreError;
 use crate::log::DELIVERED;
@@ -36,9 +36,11 @@ impl Mutation for CreateAccount {
             address,
             checks: _,
             standing,
+            inviter,
         } = self.0;
         names::lift(group, &jid)?;
-        let (credentials, details) = (to_json(&credentials)?, to_json(&details)?);
+        let credentials = to_json(&credentials)?;
+        let details = details_to_json(details, inviter)?;
         if let Some(owner) = group.owner(&jid)? {
             group.forget_owner(&jid, owner)?;
         }
@@ -202,7 +204,7 @@ fn decode(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
     let address = address
         .map(|shown| shown.parse().map_err(|error| corrupt(&error)))
         .transpose()?;
-    let details: BTreeMap<String, String> = from_json(text(row.get_ref(5)?.as_str())?)?;
+    let (details, inviter) = details_from_json(text(row.get_ref(5)?.as_str())?)?;
     Ok(AccountRecord {
         jid: jid(text(row.get_ref(0)?.as_str())?)?,
         created: timestamp(row.get(1)?),
@@ -211,6 +213,7 @@ fn decode(row: &Row<'_>) -> Result<AccountRecord, StoreError> {
         address,
         credentials: from_json(text(row.get_ref(4)?.as_str())?)?,
         details,
+        inviter,
     })
 }
 

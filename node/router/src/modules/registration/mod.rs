@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use rookery_store::account::NewAccount;
+use rookery_store::inviter::Inviter;
 use rookery_store::name::NameChecks;
 use rookery_store::standing::Standing;
 use rookery_xmpp::element::Element;
@@ -113,6 +114,7 @@ struct Making {
     address: Option<IpAddr>,
     checks: NameChecks,
     standing: Standing,
+    inviter: Option<Inviter>,
 }
 
 /// What names are checked for, for everybody who does not insist.
@@ -142,5 +144,6 @@ fn creation(turn: &Turn<'_>, making: Making) -> Request {
         address: making.address,
         checks: making.checks,
         standing: making.standing,
+        inviter: making.inviter,
     }))
 }

@@ -61,6 +61,7 @@ fn derive_for_operator(
                 address: None,
                 checks,
                 standing: Standing::Member,
+                inviter: None,
             };
             turn.request_free(creation(turn, making), move |turn, reply| {
                 turn.answer(&from, ask, operator_answer(&reply));

@@ -408,6 +408,7 @@ fn create(
             true => Standing::Awaiting { since: turn.now },
             false => Standing::Member,
         },
+        inviter: applicant.terms.as_ref().map(invites::inviter),
     };
     turn.request_free(creation(turn, making), move |turn, reply| match reply {
         Reply::Done => settle(turn, applicant, jid, place),
@@ -419,7 +420,7 @@ fn create(
 /// The account exists. If its place in the throttle has expired ([`Reply::NotReserved`]), or nobody
 /// can say whether it was kept, the account must not be kept either: else the limit would be
 /// passed.
-fn settle(turn: &mut Turn<'_>, mut applicant: Applicant, jid: Jid, place: ReservationId) {
+fn settle(turn: &mut Turn<'_>, applicant: Applicant, jid: Jid, place: ReservationId) {
     turn.request_free(
         Request::CommitReservation(place),
         move |turn, reply| match reply {
@@ -427,8 +428,8 @@ fn settle(turn: &mut Turn<'_>, mut applicant: Applicant, jid: Jid, place: Reserv
                 if let Some(solved) = &applicant.solved {
                     turn.challenges.used(solved);
                 }
-                if let Some(terms) = applicant.terms.take() {
-                    invites::welcome(turn, &jid, &terms);
+                if let Some(terms) = &applicant.terms {
+                    invites::welcome(turn, &jid, terms);
                 }
                 applicant.tell_log(&jid);
                 applicant.result(turn, None);
