@@ -87,6 +87,60 @@ fn an_account_that_is_guessed_at_on_all_nodes_is_open_to_its_owner_only() {
     }
 }
 
+/// A change of password that names the old one.
+fn change(old: &str) -> String {
+    let field =
+        |var: &str, value: &str| format!("<field var='{var}'><value>{value}</value></field>");
+    let form = "jabber:iq:register:changepassword";
+    format!(
+        "<iq type='set' id='c' to='localhost'><query xmlns='jabber:iq:register'>\
+         <x xmlns='jabber:x:data' type='submit'>{}{}{}{}</x></query></iq>",
+        field("FORM_TYPE", form),
+        field("username", "juliet"),
+        field("old_password", old),
+        field("password", "something new"),
+    )
+}
+
+#[test]
+fn each_wrong_old_password_is_a_failed_login_though_its_client_hangs_up_at_once() {
+    let options = ["passwords.old_asked_after_s=0"];
+    let mut cluster = Cluster::init_with("nest", &options);
+    cluster.join_with("connection", &options);
+    let [one, two] = &cluster.nodes[..] else {
+        panic!("two nodes");
+    };
+    one.create_account("juliet@localhost", "something long");
+    until(PATIENCE, "the owner logs in", || {
+        login(two, HOME, "something long").contains("<success")
+    });
+    // The account is on the first node, its sessions are on both.
+    for (node, from) in [(one, [127, 0, 40, 1]), (two, [127, 0, 50, 1])] {
+        for _ in 0..2 {
+            let client = Client::connect_from(node.dir(), node.port(5223), from);
+            let mut client = client.expect("let in");
+            client.log_in("juliet", "something long");
+            client.send(&change("a guess"));
+            drop(client);
+        }
+        let address = from.map(|part| part.to_string()).join(".");
+        until(PATIENCE, "both are counted for the address", || {
+            count(one, &address)["failures"] == 2
+        });
+    }
+    assert_eq!(count(two, "juliet@localhost")["failures"], 4);
+    let metrics = program::server::http(two.port(5280), "/metrics");
+    let failed = "rookery_client_logins_total{mechanism=\"OLD-PASSWORD\",outcome=\"failed\"} 2";
+    assert!(metrics.contains(failed), "{metrics}");
+    let mut client = two.client();
+    client.log_in("juliet", "something long");
+    client.send(&change("something long"));
+    assert!(
+        client.heard("/>").contains("result"),
+        "it was never changed"
+    );
+}
+
 #[test]
 fn an_address_that_fails_too_often_is_refused_as_it_connects() {
     let server = Server::start(&[

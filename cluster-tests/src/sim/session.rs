@@ -222,8 +222,8 @@ impl Session {
                     let wishes = self.stream.answered(ask, answer, now);
                     self.fulfil(process, wishes, heard);
                 }
-                // Who carries frames between nodes keeps it.
-                ToSession::Remember(_) => {}
+                // Who carries frames between nodes keeps it, and nobody guesses passwords here.
+                ToSession::Remember(_) | ToSession::WrongPassword => {}
                 ToSession::Close(error) => {
                     // That the stream ends then is what it was told.
                     drop(self.stream.kicked(error, now));

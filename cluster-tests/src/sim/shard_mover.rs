@@ -234,6 +234,9 @@ impl ShardMover {
                     self.next.push_back(Input::Session(closed));
                 }
             }
+            Effect::WrongPassword { to } => {
+                let _ = to.send(ToSession::WrongPassword);
+            }
             Effect::Close { to, error } => {
                 // One that is gone needs not be told.
                 let _ = to.send(ToSession::Close(error));

@@ -61,7 +61,7 @@ pub(crate) async fn a_session_that_is_displaced_is_closed(world: World) {
                 assert_eq!(error.condition, StreamCondition::Conflict);
                 return;
             }
-            ToSession::Deliver(_) | ToSession::Remember(_) => {}
+            ToSession::Deliver(_) | ToSession::Remember(_) | ToSession::WrongPassword => {}
             ToSession::Answer { .. } => panic!("nothing was asked"),
         }
     }

@@ -122,6 +122,16 @@ impl LoginWatch {
         }
     }
 
+    /// The client of a session did not know the password of its account. No client does that by itself with an old
+    /// password, so the account counts wherever it is.
+    pub(crate) fn failed_to_prove(&mut self, address: IpAddr, account: &Jid) {
+        if self.options.enabled {
+            let [address, _] = networks(address);
+            add(&mut self.failures.addresses, address.addr());
+            add(&mut self.failures.accounts, target(account));
+        }
+    }
+
     /// What the group is to be told next, if there is anything. The same until it is [`reported`](Self::reported).
     pub(crate) fn next_report(&mut self, now: Timestamp) -> Option<LoginReport> {
         if self.pending.is_none() {

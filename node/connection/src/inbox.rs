@@ -1,14 +1,16 @@
 //! What waits for one session: the end of the way from shards to a client.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 use rookery_session::carrier::{Full, Kept, Receipts, SessionId, ShardId, Sink, ToSession};
 use rookery_session::{KeptHere, Outbound, Rest};
+use rookery_xmpp::jid::Jid;
 
-use crate::ConnectionOptions;
+use crate::shared::Shared;
 
 /// The queue into one session actor, which it wakes once for all that is there. What is taken, kept and given back
 /// decides [`Outbound`].
@@ -19,20 +21,33 @@ pub(crate) struct Inbox {
     /// The session shall be left to its shard.
     left: AtomicBool,
     waker: AtomicWaker,
+    /// Whom the client has to be told from, once it is bound, and where it is.
+    account: OnceLock<Arc<Jid>>,
+    address: IpAddr,
+    home: Weak<Shared>,
 }
 
 impl Inbox {
-    /// An empty inbox.
-    pub(crate) fn new(session: SessionId, options: &ConnectionOptions) -> Self {
-        let stanzas_max = options.outbound_stanzas_max as usize;
-        let bytes_max = options.outbound_bytes_max as usize;
+    /// An empty inbox for a client that connects from there.
+    pub(crate) fn new(session: SessionId, address: IpAddr, home: &Arc<Shared>) -> Self {
+        let stanzas_max = home.options.outbound_stanzas_max as usize;
+        let bytes_max = home.options.outbound_bytes_max as usize;
         Self {
             session,
             queue: Mutex::new(Outbound::new(stanzas_max, bytes_max)),
             cut: AtomicBool::new(false),
             left: AtomicBool::new(false),
             waker: AtomicWaker::new(),
+            account: OnceLock::new(),
+            address,
+            home: Arc::downgrade(home),
         }
+    }
+
+    /// The session is bound under this address.
+    pub(crate) fn bind(&self, jid: Arc<Jid>) {
+        // It is bound once.
+        let _ = self.account.set(jid);
     }
 
     /// The actor to wake when something comes.
@@ -116,6 +131,14 @@ impl Inbox {
         self.cut.load(Ordering::Acquire)
     }
 
+    /// The client did not know its account's password so often: that counts whatever has become of the session, or who
+    /// guesses would only have to hang up in time.
+    fn failed_to_prove(&self, times: u8) {
+        if let (Some(home), Some(account)) = (self.home.upgrade(), self.account.get()) {
+            home.failed_to_prove(self.address, &account.to_bare(), times);
+        }
+    }
+
     fn queue(&self) -> MutexGuard<'_, Outbound> {
         // Every change is complete before anything could panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -140,7 +163,14 @@ impl Sink for Inbox {
     }
 
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
-        if self.queue().offer(frame)? {
+        let mut queue = self.queue();
+        let taken = queue.offer(frame);
+        let wrong = queue.take_wrong_passwords();
+        drop(queue);
+        if wrong > 0 {
+            self.failed_to_prove(wrong);
+        }
+        if taken? {
             self.waker.wake();
         }
         Ok(())

@@ -159,13 +159,9 @@ impl Shared {
 
     fn take_place(self: &Arc<Self>, origin: Origin, now: Timestamp) -> Result<Seat, Refusal> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let inbox = Arc::new(Inbox::new(
-            SessionId {
-                node: self.node,
-                serial,
-            },
-            &self.options,
-        ));
+        let node = self.node;
+        let session = SessionId { node, serial };
+        let inbox = Arc::new(Inbox::new(session, origin.address, self));
         let mut places = self.places();
         if places.closed {
             return Err(Refusal::Full);
@@ -287,6 +283,17 @@ impl Shared {
     ) {
         lock(&self.login_guard).report(address, account, succeeded, now);
         lock(&self.watch).ended(address, account, succeeded);
+    }
+
+    /// The client of a session did not know the password of its account, so often: as many failed logins.
+    pub(crate) fn failed_to_prove(&self, address: IpAddr, account: &Jid, times: u8) {
+        let now = Timestamp::now();
+        for _ in 0..times {
+            lock(&self.login_guard).failed_elsewhere(address, account, now);
+            lock(&self.watch).failed_to_prove(address, account);
+            counter!("rookery_client_logins_total", "mechanism" => "OLD-PASSWORD", "outcome" => "failed")
+                .increment(1);
+        }
     }
 
     /// A connection is closed as it comes.

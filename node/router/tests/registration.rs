@@ -290,9 +290,10 @@ fn an_old_session_gives_the_old_password_and_three_wrong_ones_end_it() {
         juliet.stanza().contains("type=\"result\""),
         "the old one is right"
     );
-    for _ in 0..3 {
+    for wrong in 1..=3 {
         assert!(juliet.closed_with().is_none());
         world.send(&juliet, &change(Some("first"), "third"));
+        assert_eq!(juliet.wrong_passwords(), wrong, "each is told at once");
         let answer = juliet.stanza();
         assert!(
             answer.contains("not-authorized") && answer.contains("is wrong"),
@@ -308,6 +309,27 @@ fn an_old_session_gives_the_old_password_and_three_wrong_ones_end_it() {
         panic!("no keys");
     };
     assert!(keys.verify_password("second"));
+}
+
+#[test]
+fn who_hangs_up_before_the_answer_has_guessed_all_the_same() {
+    let mut world = World::with(&["juliet"]);
+    let juliet = world.online("juliet", "balcony");
+    world.now = world.now.plus(Duration::from_secs(600));
+    let values = [
+        ("username", "juliet"),
+        ("old_password", "guess"),
+        ("password", "second"),
+    ];
+    world.hold = true;
+    world.send(
+        &juliet,
+        &set(&values).replace("<iq ", "<iq to='localhost' "),
+    );
+    world.leave(&juliet);
+    assert_eq!(juliet.wrong_passwords(), 0, "it is being judged");
+    world.release();
+    assert_eq!(juliet.wrong_passwords(), 1);
 }
 
 #[test]

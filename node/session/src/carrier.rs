@@ -7,6 +7,7 @@
 //!         ── ToShard::Stanzas(Batch) ────────────►             once bound: all stanzas of one read
 //!         ◄─ ToSession::Deliver(Delivered) ───────
 //!         ◄─ ToSession::Remember ─────────────────             what the next owner of the shard must know
+//!         ◄─ ToSession::WrongPassword ────────────             asked for it once more, the client did not know it
 //!         ◄─ ToSession::Close(StreamError) ───────             conflict, removal, shutdown
 //!         ── ToShard::Left ──────────────────────►             what its client has not got
 //!         ── ToShard::Closed ────────────────────►
@@ -34,7 +35,7 @@ use rookery_xmpp::stream_error::StreamError;
 use crate::seen::Seen;
 
 pub use self::logged::Logged;
-pub use self::proving::{WRONG_PASSWORDS_MAX, wrong_too_often};
+pub use self::proving::{WRONG_PASSWORDS_MAX, WrongPasswords, wrong_too_often};
 pub use self::questions::{
     AccountSummary, AdminAnswer, AdminQuestion, Answer, Barred, Moderation, Question, Resumed,
     SessionSummary, ShownToken,
@@ -254,6 +255,9 @@ pub enum ToSession {
     Deliver(Delivered),
     /// What the shard's next owner must know of the session. It means nothing to the session itself.
     Remember(Bytes),
+    /// The client was asked for the account's password once more and did not know it: a failed login, which the session's
+    /// node counts also when the session is over.
+    WrongPassword,
     /// The session must end with this stream error.
     Close(StreamError),
 }

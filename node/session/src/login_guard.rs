@@ -120,6 +120,15 @@ impl LoginGuard {
         self.count(Key::new(address, None), now);
     }
 
+    /// Notes a failed try that was not [admitted](Self::admit), for somebody else has judged it: it counts like one that
+    /// was.
+    pub fn failed_elsewhere(&mut self, address: IpAddr, account: &Jid, now: Timestamp) {
+        if self.options.enabled {
+            self.count(Key::new(address, Some(account)), now);
+            self.count(Key::new(address, None), now);
+        }
+    }
+
     /// An admitted try came to no end that is the client's doing: it does not count.
     pub fn withdraw(&mut self, address: IpAddr, account: Option<&Jid>, now: Timestamp) {
         let key = Key::new(address, account);
@@ -243,6 +252,32 @@ mod tests {
         assert_eq!(look(&mut guard, HOME), slow(2_000));
         fail(&mut guard, HOME, 20);
         assert_eq!(look(&mut guard, HOME), slow(15_000));
+    }
+
+    #[test]
+    fn what_fails_elsewhere_slows_the_pair_and_counts_for_the_address() {
+        let options = LoginGuardOptions {
+            address_failures_max: 5,
+            ..LoginGuardOptions::default()
+        };
+        let mut guard = LoginGuard::new(options.clone());
+        let fail = |guard: &mut LoginGuard, times| {
+            for _ in 0..times {
+                guard.failed_elsewhere(HOME, &juliet(), START);
+            }
+        };
+        fail(&mut guard, 3);
+        assert_eq!(look(&mut guard, HOME), Admission::After { delay_ms: 500 });
+        assert_eq!(look(&mut guard, ELSEWHERE), Admission::Now);
+        fail(&mut guard, 2);
+        assert_eq!(look(&mut guard, HOME), Admission::Refused);
+        guard.set_options(LoginGuardOptions {
+            enabled: false,
+            ..options
+        });
+        let entries = guard.entries();
+        guard.failed_elsewhere(ELSEWHERE, &juliet(), START);
+        assert_eq!(guard.entries(), entries);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
-use crate::carrier::{Delivered, wrong_too_often};
+use crate::carrier::Delivered;
 use crate::config::{ConnectionFacts, SessionConfig};
 use crate::context::{Context, Stream};
 use crate::effect::Effect;
@@ -184,11 +184,6 @@ fn step(phase: Phase, event: Event<'_>, cx: &mut Context<'_>) -> Phase {
         return phase.handle(event, cx);
     }
     phase.abandon(cx);
-    if let (Phase::Bound(bound), Event::Kicked(error)) = (&phase, &event)
-        && *error == wrong_too_often()
-    {
-        bound.failed_to_prove(cx);
-    }
     if matches!(phase, Phase::Handshaking(_)) {
         // A word in clear would break TLS, and nobody could read it.
         return cx.hang_up();

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use rookery_session::carrier::{
-    Answer, AskId, Delivered, Question, ShownToken, WRONG_PASSWORDS_MAX, wrong_too_often,
-};
+use rookery_session::carrier::{Answer, AskId, Delivered, Question, ShownToken};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event, Timer, TlsFacts};
 use rookery_session::{ConnectionFacts, HostConfig, Session, SessionConfig, SessionOptions};
@@ -20,7 +18,6 @@ use rookery_xmpp::ns;
 use rookery_xmpp::scram::{Credentials, Hash};
 use rookery_xmpp::stanza::{Batch, iq_result, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
-use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 use rookery_xmpp::xml::StreamHeader;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -524,23 +521,4 @@ fn a_token_that_is_good_goes_with_each_registration_and_a_wrong_one_counts_as_a_
     shows(&mut dialogue, "guess", Some(Condition::ItemNotFound));
     assert_eq!(dialogue.settled().0, 1);
     assert_eq!(registers(&mut dialogue), None, "the first is forgotten");
-}
-
-#[test]
-fn who_is_wrong_about_the_old_password_too_often_has_failed_to_log_in_as_often() {
-    let mut dialogue = bound();
-    dialogue.effects.clear();
-    dialogue.event(Event::Kicked(wrong_too_often()));
-    let failed = dialogue.effects.iter().filter(|effect| {
-        matches!(effect, Effect::ReportLogin { account: Some(account), succeeded: false, .. }
-            if account.as_str() == "juliet@localhost")
-    });
-    assert_eq!(failed.count(), usize::from(WRONG_PASSWORDS_MAX));
-
-    let mut other = bound();
-    other.effects.clear();
-    let removed = StreamError::new(StreamCondition::NotAuthorized).with_text("removed");
-    other.event(Event::Kicked(removed));
-    let is_report = |effect: &Effect| matches!(effect, Effect::ReportLogin { .. });
-    assert!(!other.effects.iter().any(is_report), "{:?}", other.effects);
 }

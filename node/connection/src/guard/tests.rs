@@ -108,6 +108,18 @@ fn an_old_password_at_home_is_no_attack_on_the_account() {
 }
 
 #[test]
+fn who_does_not_know_the_password_of_the_own_session_counts_for_the_account_at_home_too() {
+    let mut watch = watch();
+    let (home, juliet) = (at("192.0.2.9"), jid("juliet@h"));
+    watch.ended(home, Some(&juliet), true);
+    watch.failed_to_prove(home, &juliet);
+    watch.failed_to_prove(home, &juliet);
+    let report = watch.next_report(NOW).unwrap();
+    assert_eq!(report.addresses, [(home, 2)]);
+    assert_eq!(report.accounts, [(target(&juliet), 2)]);
+}
+
+#[test]
 fn the_group_is_told_once_from_where_a_blocked_account_is_known() {
     let mut watch = watch();
     for address in ["192.0.2.9", "198.51.100.7", "192.0.2.1"] {

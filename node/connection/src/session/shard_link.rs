@@ -76,6 +76,7 @@ impl ShardLink {
 
     /// Stanzas go to this account's shard from now on.
     pub(crate) fn bind(&mut self, jid: Arc<Jid>) {
+        self.inbox.bind(jid.clone());
         let shard = self.shard_of(&jid);
         self.bound = Some(Bound { jid, shard });
     }
@@ -255,7 +256,12 @@ impl ShardLink {
             return Vec::new();
         };
         let shard = self.shard_of(&jid);
-        words.into_iter().map(|word| (shard, word)).collect()
+        let mut words: Vec<_> = words.into_iter().map(|word| (shard, word)).collect();
+        // What the shard finds in the client's last stanzas reaches the inbox as long as this is not dealt with.
+        if let Some((_, ToShard::Closed { receipt, .. })) = words.last_mut() {
+            *receipt = Some(Receipt::new(shard, self.sequence, self.inbox.clone()));
+        }
+        words
     }
 
     fn send(&mut self, shard: ShardId, frame: ToShard) {

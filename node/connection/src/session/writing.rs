@@ -42,8 +42,8 @@ impl SessionActor {
                     self.put(&delivered, scratch);
                 }
                 ToSession::Deliver(delivered) => self.put_due(delivered, scratch),
-                // Who carries frames between nodes keeps it.
-                ToSession::Remember(_) => {}
+                // Who carries frames between nodes keeps it, and the inbox counts the other.
+                ToSession::Remember(_) | ToSession::WrongPassword => {}
                 ToSession::Answer { ask, answer } => {
                     let answer = self.withheld(ask, answer);
                     self.event(Event::Answered(ask, answer), scratch, now);

@@ -8,7 +8,7 @@ use rookery_xmpp::jid::Jid;
 
 use super::Accepted;
 use crate::ticket::Ticket;
-use crate::wire::{Announced, Down, DownBody, answer_since};
+use crate::wire::{Announced, Down, DownBody, WRONG_PASSWORD_SINCE, answer_since};
 
 /// Puts what a shard says to a session on the link. What the session does not take comes back to
 /// the shard as undelivered: later than within a process, and in order, since all that was sent in
@@ -101,6 +101,11 @@ impl Sink for Proxy {
 
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
         let frame = self.as_understood(frame);
+        if matches!(frame, ToSession::WrongPassword)
+            && !self.link.half.line().understands(WRONG_PASSWORD_SINCE)
+        {
+            return Ok(());
+        }
         if let ToSession::Answer { answer, .. } = &frame
             && let Some(jid) = answer.binds()
         {

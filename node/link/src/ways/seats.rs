@@ -131,7 +131,7 @@ impl Seats {
                 }
                 None
             }
-            ToSession::Close(_) => {
+            ToSession::Close(_) | ToSession::WrongPassword => {
                 // One that is gone needs not be told.
                 if let Some(sink) = self.sink_at(session, link.node) {
                     let _ = sink.send(frame);

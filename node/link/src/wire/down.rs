@@ -100,6 +100,11 @@ const REMEMBER: u8 = 72;
 const DELIVER_LOGGED: u8 = 73;
 /// Since version 3, to sessions that have asked for it.
 const DELIVER_NUMBERED: u8 = 74;
+/// Since version 6.
+const WRONG_PASSWORD: u8 = 75;
+
+/// The first version that knows of wrong passwords: whoever serves a session in an earlier one is told as it ends.
+pub(crate) const WRONG_PASSWORD_SINCE: u8 = 6;
 
 /// Bytes of a settled frame: its shard, its token.
 const SETTLED_BYTES: usize = 2 + 8;
@@ -186,6 +191,11 @@ fn write_for_session(session: SessionId, round: u32, frame: &ToSession, out: &mu
             out.u32(ask.0);
             answer::write(answer, out);
         }
+        ToSession::WrongPassword => {
+            out.u8(WRONG_PASSWORD);
+            out.u32(length(SESSION));
+            write_session(session, out);
+        }
         ToSession::Close(error) => {
             let mut body = Counter(0);
             errors::write_stream_error(error, &mut body);
@@ -223,6 +233,11 @@ impl DownIn {
                     ask: AskId(input.u32()?),
                     answer: answer::read(input)?,
                 },
+            }),
+            WRONG_PASSWORD => Ok(Self::Session {
+                session: read_session(input)?,
+                round: 0,
+                frame: ToSession::WrongPassword,
             }),
             CLOSE => Ok(Self::Session {
                 session: read_session(input)?,

@@ -29,7 +29,7 @@ mod tests;
 mod up;
 
 pub(crate) use answer::since as answer_since;
-pub(crate) use down::{Down, DownBody, DownIn};
+pub(crate) use down::{Down, DownBody, DownIn, WRONG_PASSWORD_SINCE};
 pub(crate) use hello::Hello;
 pub(crate) use out::Out;
 pub(crate) use parcel::{Header, Incoming, Outgoing, read_parcel};
@@ -37,7 +37,7 @@ pub(crate) use reader::Reader;
 pub(crate) use up::{Announced, ToLink, Up, UpBody, UpIn};
 
 /// The newest form of the protocol that this build speaks.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 
 /// The oldest form that this build speaks: the one of the build before.
 pub const VERSION_OLDEST: u8 = 2;

@@ -183,6 +183,10 @@ impl ShardActor {
                     self.next.push_back(Input::Session(input));
                 }
             }
+            Effect::WrongPassword { to } => {
+                // It is counted whether it is taken or not.
+                let _ = to.send(ToSession::WrongPassword);
+            }
             Effect::Close { to, error } => {
                 let _ = to.send(ToSession::Close(error));
             }

@@ -104,6 +104,11 @@ pub enum Effect {
         /// The answer.
         answer: Answer,
     },
+    /// Tell a session's node that its client did not know the account's password.
+    WrongPassword {
+        /// The session.
+        to: SinkRef,
+    },
     /// End a session.
     Close {
         /// The session.

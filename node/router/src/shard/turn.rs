@@ -320,6 +320,12 @@ impl Turn<'_> {
         });
     }
 
+    /// The client of a session did not know its account's password.
+    pub fn wrong_password(&mut self, to: &SinkRef) {
+        let to = to.clone();
+        self.out.effects.push(Effect::WrongPassword { to });
+    }
+
     /// Ends a session.
     pub fn close(&mut self, to: &SinkRef, error: StreamError) {
         self.out.effects.push(Effect::Close {

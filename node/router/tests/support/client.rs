@@ -183,6 +183,13 @@ impl Client {
         })
     }
 
+    /// How often the session's node was told that the client did not know its password.
+    pub(crate) fn wrong_passwords(&self) -> usize {
+        let frames = self.mailbox.frames.lock().expect("no test panics inside");
+        let wrong = |frame: &&ToSession| matches!(frame, ToSession::WrongPassword);
+        frames.iter().filter(wrong).count()
+    }
+
     /// What the session's node was last told to remember.
     pub(super) fn remembered(&self) -> Bytes {
         let frames = self.mailbox.frames.lock().expect("no test panics inside");

@@ -487,6 +487,10 @@ impl World {
                     .expect("answers are taken");
                 None
             }
+            Effect::WrongPassword { to } => {
+                let _ = to.send(ToSession::WrongPassword);
+                None
+            }
             Effect::Close { to, error } => {
                 // One that no node serves hears nothing.
                 let _ = to.send(ToSession::Close(error));

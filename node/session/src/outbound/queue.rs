@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::kept::KeptHere;
-use crate::carrier::{Answer, Delivered, Full, Kept, ToSession};
+use crate::carrier::{Answer, Delivered, Full, Kept, ToSession, WrongPasswords};
 use crate::seen::Seen;
 
 /// A bounded queue for one session.
@@ -26,6 +26,7 @@ pub struct Outbound {
     kept: Option<KeptHere>,
     /// Only what is numbered is taken, and goes nowhere.
     stopped: bool,
+    wrong_passwords: WrongPasswords,
     closed: bool,
 }
 
@@ -51,6 +52,7 @@ impl Outbound {
             settled: Vec::new(),
             kept: None,
             stopped: false,
+            wrong_passwords: WrongPasswords::default(),
             closed: false,
         }
     }
@@ -61,6 +63,7 @@ impl Outbound {
     /// # Errors
     /// There is no room for it, or nobody takes anything any more.
     pub fn offer(&mut self, mut frame: ToSession) -> Result<bool, Full<ToSession>> {
+        self.wrong_passwords.hear(&frame);
         if self.closed {
             return Err(Full(frame));
         }
@@ -83,6 +86,7 @@ impl Outbound {
                     return Err(Full(frame));
                 }
             }
+            ToSession::WrongPassword => return Ok(false),
             ToSession::Remember(_) | ToSession::Close(_) => {}
         }
         self.frames.push_back(frame);
@@ -142,6 +146,12 @@ impl Outbound {
             }
             frames.push(frame);
         }
+    }
+
+    /// Takes how often the session's client did not know its password since the last look. It is told also of a session
+    /// that is over.
+    pub fn take_wrong_passwords(&mut self) -> u8 {
+        self.wrong_passwords.take()
     }
 
     /// Whether something waits.
@@ -335,6 +345,19 @@ mod tests {
         assert_eq!(queue.close().frames.len(), 1);
         assert!(queue.offer(close()).is_err());
         assert!(!queue.settled(0));
+    }
+
+    #[test]
+    fn wrong_passwords_are_told_whatever_became_of_the_session_and_wake_nobody() {
+        let mut queue = Outbound::new(1, 1);
+        assert!(matches!(queue.offer(ToSession::WrongPassword), Ok(false)));
+        assert!(!queue.has_frames());
+        drop(queue.stop());
+        assert!(queue.offer(ToSession::WrongPassword).is_err());
+        drop(queue.close());
+        assert!(queue.offer(ToSession::WrongPassword).is_err());
+        assert_eq!(queue.take_wrong_passwords(), 3);
+        assert_eq!(queue.take_wrong_passwords(), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use rookery_xmpp::stanza_error::{Condition, StanzaError};
 use rookery_xmpp::stream_error::StreamCondition;
 
 use super::{Phase, is_stanza, unexpected_header};
-use crate::carrier::{Answer, AskId, WRONG_PASSWORDS_MAX};
+use crate::carrier::{Answer, AskId};
 use crate::context::Context;
 use crate::effect::Effect;
 use crate::event::{Event, Timer};
@@ -35,19 +35,6 @@ impl Bound {
     /// The full JID.
     pub(crate) fn jid(&self) -> &Arc<Jid> {
         &self.jid
-    }
-
-    /// The client was wrong about the account's password as often as it may be. It counts like as many failed logins,
-    /// so a session that was taken from its owner is no way around what guards logins.
-    pub(crate) fn failed_to_prove(&self, cx: &mut Context<'_>) {
-        let failed = || Effect::ReportLogin {
-            address: cx.facts.address,
-            account: Some(self.jid.to_bare()),
-            mechanism: "OLD-PASSWORD",
-            succeeded: false,
-        };
-        let failures = (0..WRONG_PASSWORDS_MAX).map(|_| failed());
-        cx.effects.extend(failures.collect::<Vec<_>>());
     }
 
     pub(crate) fn handle(self, event: Event<'_>, cx: &mut Context<'_>) -> Phase {

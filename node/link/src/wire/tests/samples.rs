@@ -329,6 +329,7 @@ pub(super) fn downs() -> Vec<Down> {
     frames.push((2, ToSession::Deliver(delivered)));
     frames.push((5, ToSession::Deliver(some_numbered())));
     frames.push((4, ToSession::Remember(Bytes::from_static(b"<session/>"))));
+    frames.push((0, ToSession::WrongPassword));
     let mut bodies: Vec<_> = frames
         .into_iter()
         .map(|(round, frame)| DownBody::Session {

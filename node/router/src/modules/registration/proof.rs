@@ -1,9 +1,9 @@
 //! Whether who holds a session knows the account's password: asked of old sessions before they take the account away
 //! from its owner, by another password or by its removal.
 //!
-//! Who does not know it has three tries. Then the session ends, and whoever wants another one meets what stands before
-//! each login: its delays, the counts of all nodes, and the blocks. The session's node counts the wrong ones as failed
-//! logins ([`wrong_too_often`]).
+//! Each wrong one is a failed login, which the session's node is told of at once and counts. Who was wrong three times is
+//! not asked again: the session ends, and whoever wants another one meets what stands before each login, its delays, the
+//! counts of all nodes, and the blocks.
 
 use rookery_session::carrier::{SessionId, WRONG_PASSWORDS_MAX, wrong_too_often};
 use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
@@ -79,6 +79,7 @@ fn wrong(account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
     session.wrong_passwords += 1;
     let (id, address, tries): (SessionId, _, _) =
         (session.id, session.address, session.wrong_passwords);
+    turn.wrong_password(&session.sink);
     tracing::info!(account = %account.jid(), %address, tries, "password is wrong");
     let error = StanzaError::new(Condition::NotAuthorized)
         .with_type(ErrorType::Modify)
