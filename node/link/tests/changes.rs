@@ -10,7 +10,7 @@ mod support;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rookery_link::{LinkOptions, Rights, ShardMap, Ways};
+use rookery_link::{LinkOptions, Rights, ShardMap, VERSION, VERSION_OLDEST, Ways};
 use rookery_session::carrier::{
     Answer, AskId, PeerFrame, Peers, Question, Routers, SessionId, ShardId, ShardInput, Sink,
     SinkRef, ToSession, ToShard,
@@ -488,7 +488,11 @@ async fn frames_for_a_shard_without_an_owner_wait_and_then_come_back() {
 
 #[tokio::test]
 async fn a_peer_of_the_version_before_is_spoken_to_and_an_older_one_refused() {
-    for (version, oldest, understood) in [(2, 2, true), (6, 5, true), (7, 6, false)] {
+    for (version, oldest, understood) in [
+        (VERSION_OLDEST, VERSION_OLDEST, true),
+        (VERSION + 1, VERSION, true),
+        (VERSION + 2, VERSION + 1, false),
+    ] {
         let map = ShardMap::all_on(2, SHARDS).shared();
         let shards = FakeShards::new(SHARDS, 10);
         let place = |node, options| Place {
