@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::server::Server;
 use crate::suite::{Case, Suite, Test, named};
-use crate::wire::Wire;
+use crate::wire::{HEADER, Wire};
 
 /// The names of the tests.
 pub(crate) const NAMES: &[&str] = &[
@@ -15,7 +15,7 @@ pub(crate) const NAMES: &[&str] = &[
     "a client that acknowledges nothing gets no more than fits, and the rest when it comes back",
     "more acknowledged than sent ends the stream and says by how much",
     "a count that is none ends the stream",
-    "stream management is enabled once, behind binding, and nothing of before is resumed",
+    "stream management is enabled once, behind login and binding, and nothing of before is resumed",
     "a flood of questions is answered and disturbs nobody",
 ];
 
@@ -225,6 +225,17 @@ fn out_of_place(suite: &Suite) -> Result<()> {
         let answer = stage.romeo.read_until("</failed>")?;
         ensure!(answer.contains("<unexpected-request"), "{answer}");
         stage.romeo.forget();
+    }
+    for (mut stranger, asks) in [
+        (Wire::plain(&stage.server)?, "<enable"),
+        (Wire::tls(&stage.server)?, "<resume previd='x' h='0'"),
+    ] {
+        stranger.send(&format!("{HEADER}{asks} xmlns='{SM}'/>"))?;
+        let received = stranger.read_until("</stream:stream>")?;
+        ensure!(
+            received.contains("<unexpected-request") && received.contains("<not-authorized"),
+            "{asks}: {received}"
+        );
     }
     let mut early = Wire::authenticated(&stage.server, "juliet", "secret")?;
     early.send(&format!("<enable xmlns='{SM}'/>"))?;

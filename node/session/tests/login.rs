@@ -339,6 +339,20 @@ fn nobody_authenticates_or_binds_before_tls() {
 }
 
 #[test]
+fn a_stream_is_managed_behind_login_only_and_who_asks_before_is_told() {
+    for asks in ["enable", "resume"] {
+        let mut dialogue = Dialogue::open();
+        dialogue.event(Event::Element(&Element::new(asks, ns::STREAM_MANAGEMENT)));
+        let sent = dialogue.sent();
+        let refused = "<failed xmlns=\"urn:xmpp:sm:3\"><unexpected-request ";
+        assert!(
+            sent.contains(refused) && sent.contains("<not-authorized "),
+            "{sent}"
+        );
+    }
+}
+
+#[test]
 fn a_login_that_is_broken_off_is_a_failed_try() {
     let elements = [
         Element::new("message", ns::CLIENT),

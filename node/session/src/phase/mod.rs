@@ -24,6 +24,7 @@ mod securing;
 
 use rookery_xmpp::element::Element;
 use rookery_xmpp::ns;
+use rookery_xmpp::stanza_error::Condition;
 use rookery_xmpp::stream_error::StreamCondition;
 
 pub(crate) use self::authenticating::{Authenticated, Authenticating};
@@ -35,6 +36,7 @@ pub(crate) use self::opening::{Opening, Standing};
 pub(crate) use self::securing::Securing;
 use crate::context::Context;
 use crate::event::Event;
+use crate::stream_management::failed;
 
 /// Where a session stands.
 #[derive(Debug)]
@@ -79,13 +81,19 @@ impl Phase {
     }
 }
 
-/// A top-level element that has no place in the present phase: stanzas need a login first (RFC 6120 4.9.3.12), anything
-/// else is not understood here (4.9.3.24).
+/// A top-level element that has no place in the present phase: stanzas need a login first (RFC 6120 4.9.3.12), and so
+/// does the management of the stream, which is told so (XEP-0198 3); anything else is not understood here (4.9.3.24).
 fn misplaced(element: &Element, cx: &mut Context<'_>) -> Phase {
     if is_stanza(element) {
         cx.end(
             StreamCondition::NotAuthorized,
             "log in and bind a resource before sending stanzas",
+        )
+    } else if element.ns() == ns::STREAM_MANAGEMENT {
+        cx.send_element(&failed(Condition::UnexpectedRequest));
+        cx.end(
+            StreamCondition::NotAuthorized,
+            "log in before managing the stream",
         )
     } else {
         cx.end(
