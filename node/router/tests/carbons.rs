@@ -170,16 +170,16 @@ fn a_message_that_waits_in_the_log_is_given_and_not_copied() {
 }
 
 #[test]
-fn a_private_message_is_not_copied_and_comes_without_the_mark() {
+fn a_private_message_is_not_copied_and_comes_with_its_mark() {
     let (mut world, juliet, home, garden) = lovers();
     let other = with_carbons(&mut world, "juliet", "chamber");
     juliet.stanzas();
-    let message = "<message to='juliet@localhost/balcony' type='chat'><private xmlns='urn:xmpp:carbons:2'/>\
-        <body>a</body><private xmlns='urn:xmpp:carbons:2'/><no-copy xmlns='urn:xmpp:hints'/></message>";
+    let message = "<message to='juliet@localhost/balcony' type='chat'><body>a</body>\
+        <private xmlns='urn:xmpp:carbons:2'/><no-copy xmlns='urn:xmpp:hints'/></message>";
     world.send(&home, message);
     let got = juliet.stanza();
     assert!(
-        !got.contains("private") && got.contains("<no-copy"),
+        got.contains("<private") && got.contains("<no-copy"),
         "{got}"
     );
     garden.nothing();

@@ -26,7 +26,6 @@ use rookery_xmpp::stanza_error::{Condition, StanzaError};
 
 use super::carbons::Given;
 use super::{Account, Session, Work};
-use crate::modules::carbons::without_private;
 use crate::modules::{Flow, Stanza};
 use crate::shard::{Cause, Turn};
 
@@ -132,17 +131,6 @@ impl Account {
         rec: Rec,
     ) {
         let copied = self.is_copied(from, buf, rec);
-        let open = without_private(buf, rec);
-        let (buf, rec) = match &open {
-            Some(open) => {
-                turn.replaced(open);
-                (
-                    open,
-                    parse_rec(open).expect("modules write canonical stanzas"),
-                )
-            }
-            None => (buf, rec),
-        };
         let (given, identified) = match self.archives(turn, from, buf, rec) {
             true => self.arrive_archived(turn, from, to, buf, rec),
             false => match self.log_unsure(turn, (from, to), buf, rec) {
