@@ -27,6 +27,7 @@ mod invites;
 pub mod last_activity;
 mod media_element;
 mod module;
+mod offline_messages;
 mod ping;
 mod preauth;
 mod private_xml;

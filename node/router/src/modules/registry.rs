@@ -28,6 +28,7 @@ pub fn all() -> Vec<Box<dyn Module>> {
         Box::new(super::invites::Invites),
         Box::new(super::last_activity::LastActivity),
         Box::new(super::media_element::MediaElement),
+        Box::new(super::offline_messages::OfflineMessages),
         Box::new(super::ping::Ping),
         Box::new(super::preauth::Preauth),
         Box::new(super::private_xml::PrivateXml),
