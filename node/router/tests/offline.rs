@@ -90,27 +90,56 @@ fn what_came_through_without_an_answer_does_not_leave_a_later_message_behind() {
 }
 
 #[test]
-fn hints_and_chat_states_are_not_kept() {
+fn what_is_to_be_stored_nowhere_and_chat_states_are_not_kept() {
     let mut world = World::with(&["romeo", "juliet"]);
     let romeo = world.online("romeo", "orchard");
+    let active = "<active xmlns='http://jabber.org/protocol/chatstates'/>";
+    let id = "<origin-id xmlns='urn:xmpp:sid:0' id='1'/><thread>t</thread>";
     for content in [
         "<body>secret</body><no-store xmlns='urn:xmpp:hints'/>",
-        "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
+        active,
+        &format!("{active}{id}"),
     ] {
         world.send(
             &romeo,
             &format!("<message to='juliet@localhost' type='chat'>{content}</message>"),
         );
     }
-    let kept = "<body>kept</body><active xmlns='http://jabber.org/protocol/chatstates'/>";
-    world.send(
-        &romeo,
-        &format!("<message to='juliet@localhost' type='chat'>{kept}</message>"),
-    );
+    // Its sender hears of what had something to say.
+    assert_eq!(romeo.stanzas().len(), 1);
+    let wanted = [
+        format!("<body>kept</body>{active}"),
+        format!("<encrypted xmlns='eu.siacs.conversations.axolotl'/>{active}"),
+        format!("<reactions xmlns='urn:xmpp:reactions:0' id='1'/>{active}"),
+    ];
+    for content in &wanted {
+        world.send(
+            &romeo,
+            &format!("<message to='juliet@localhost' type='chat'>{content}</message>"),
+        );
+    }
     let came = world.online_with_log("juliet", "balcony");
     let messages: Vec<_> = came.iter().filter(|s| s.starts_with("<message")).collect();
-    assert_eq!(messages.len(), 1, "{came:#?}");
+    assert_eq!(messages.len(), wanted.len(), "{came:#?}");
     assert!(messages[0].contains("kept"));
+}
+
+#[test]
+fn what_must_not_be_stored_for_good_waits_for_its_reader_and_is_gone_then() {
+    let mut world = World::archiving(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let hint = "<no-permanent-store xmlns='urn:xmpp:hints'/>";
+    world.send(
+        &romeo,
+        &format!("<message to='juliet@localhost' type='chat'><body>0</body>{hint}</message>"),
+    );
+    romeo.nothing();
+    assert_eq!(world.log("romeo").len(), 0);
+    assert_eq!(bodies(&world.online_with_log("juliet", "balcony")), [0]);
+    world.tick();
+    world.tick();
+    assert_eq!(world.log("juliet").len(), 0);
+    assert_eq!(bodies(&world.online_with_log("juliet", "garden")), [0; 0]);
 }
 
 #[test]

@@ -282,26 +282,21 @@ impl Preferences {
     }
 }
 
-/// What an archive is for: chat that says something, and other messages with a body, unless the sender asked otherwise
-/// (XEP-0313 3, XEP-0334 4), and retractions (XEP-0424 5). Rooms have archives of their own.
+/// What an archive is for: chat that says something, and of other messages those with a body, receipts and markers,
+/// which need no type (XEP-0184 7, XEP-0333 4.2), unless the sender asked otherwise (XEP-0313 3, XEP-0334 4), and
+/// retractions (XEP-0424 5). Rooms have archives of their own.
 fn is_archived(buf: &[u8], rec: Rec) -> bool {
     let flags = rec.flags;
+    let of_any_type =
+        Flags::BODY | Flags::RECEIPT | Flags::MARKER | Flags::ENCRYPTED | Flags::STORE;
     let says_something = match rec.stanza_type {
-        StanzaType::Chat => flags.intersects(
-            Flags::BODY
-                | Flags::SUBJECT
-                | Flags::RECEIPT
-                | Flags::MARKER
-                | Flags::ENCRYPTED
-                | Flags::OTHER_CHILD
-                | Flags::STORE,
-        ),
+        StanzaType::Chat => flags.intersects(of_any_type | Flags::SUBJECT | Flags::OTHER_CHILD),
         StanzaType::None | StanzaType::Normal | StanzaType::Unknown => {
-            flags.intersects(Flags::BODY | Flags::STORE) || Retraction::find(buf, rec).is_some()
+            flags.intersects(of_any_type) || Retraction::find(buf, rec).is_some()
         }
         _ => false,
     };
-    says_something && is_kept(flags)
+    says_something && is_kept(flags) && !flags.contains(Flags::NO_PERMANENT_STORE)
 }
 
 /// The id of an archived message for its account's clients (XEP-0359 2.1, XEP-0313 3.6).

@@ -495,15 +495,20 @@ fn page_length(entries: &[LogEntry]) -> usize {
     fit.count().max(1)
 }
 
-/// Which messages wait for an absent reader: those that say something, unless their sender asked
-/// otherwise.
+/// Which messages wait for their reader: those that say something, unless their sender wants them stored nowhere
+/// (XEP-0160 3, XEP-0334 4.2). What must not be stored for good (4.1) waits as all others, and leaves the log when it
+/// was given.
 pub(super) fn is_kept(flags: Flags) -> bool {
-    let hinted_away = flags.intersects(Flags::NO_STORE | Flags::NO_PERMANENT_STORE);
-    let only_state = flags.contains(Flags::CHAT_STATE)
-        && !flags.intersects(
-            Flags::BODY | Flags::SUBJECT | Flags::RECEIPT | Flags::MARKER | Flags::STORE,
-        );
-    !hinted_away && !only_state
+    // What makes of a chat state (XEP-0085 5.1) a message that says more. Thread, ids and hints do not.
+    let beside_state = Flags::BODY
+        | Flags::SUBJECT
+        | Flags::RECEIPT
+        | Flags::MARKER
+        | Flags::ENCRYPTED
+        | Flags::OTHER_CHILD
+        | Flags::STORE;
+    let only_state = flags.contains(Flags::CHAT_STATE) && !flags.intersects(beside_state);
+    !flags.contains(Flags::NO_STORE) && !only_state
 }
 
 /// The messages as they are delivered late (XEP-0203: stamped by the server, with the time of
