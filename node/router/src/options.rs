@@ -106,6 +106,9 @@ rookery_xmpp::options! {
         /// Entries in one account's archive; the oldest make room. 0 sets no limit. A public server has accounts that
         /// write day and night.
         pub entries_max: u64 = 200_000, "entries";
+        /// Bytes of the messages in one account's archive; the oldest make room. 0 sets no limit. Messages are some
+        /// hundreds of bytes: this is for accounts that fill theirs with something else.
+        pub bytes_max: u64 = 268_435_456, "bytes";
         /// Results of a query that asks for no number.
         pub page_entries_default: u32 = 50, "entries";
         /// Results of one query at most; one that asks for more gets a shorter page. Fewer than a session's queue

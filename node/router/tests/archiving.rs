@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use rookery_router::{ArchiveDefault, ArchiveOptions};
 use rookery_session::carrier::{Origin, SessionId};
 use rookery_store::StoreError;
@@ -123,7 +125,22 @@ fn only_what_says_something_is_archived() {
         ("<body>a</body>", "normal", true),
         ("<received xmlns='urn:xmpp:receipts' id='1'/>", "chat", true),
         (
+            "<received xmlns='urn:xmpp:receipts' id='1'/>",
+            "normal",
+            true,
+        ),
+        (
+            "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>",
+            "normal",
+            true,
+        ),
+        (
             "<reactions xmlns='urn:xmpp:reactions:0' id='1'/>",
+            "chat",
+            true,
+        ),
+        (
+            "<reactions xmlns='urn:xmpp:reactions:0' id='1'/><active xmlns='http://jabber.org/protocol/chatstates'/>",
             "chat",
             true,
         ),
@@ -337,4 +354,48 @@ fn a_full_archive_loses_its_oldest_entries_and_nothing_that_waits() {
     assert_eq!(world.log("juliet").len(), 100, "all of it waits");
     let came = world.online_with_log("juliet", "balcony");
     assert_eq!(came.iter().filter(|it| it.contains("<body>")).count(), 100);
+}
+
+#[test]
+fn an_archive_is_bounded_in_bytes_as_well() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    world.set_archive(ArchiveOptions {
+        default: ArchiveDefault::Always,
+        entries_max: 0,
+        bytes_max: 16_000,
+        ..ArchiveOptions::default()
+    });
+    let romeo = world.online("romeo", "orchard");
+    world.online("juliet", "balcony");
+    for number in 0..100 {
+        let text = format!("{number}{}", " ".repeat(1_000));
+        world.send(&romeo, &CHAT.replace("wherefore", &text));
+    }
+    for name in ["romeo", "juliet"] {
+        let log = world.log(name);
+        let bytes: usize = log.iter().map(|entry| entry.stanza.len()).sum();
+        assert!((14_000..=17_000).contains(&bytes), "{name}: {bytes}");
+        assert!(String::from_utf8_lossy(&log.last().unwrap().stanza).contains(">99 "));
+    }
+}
+
+#[test]
+fn what_has_left_an_archive_by_its_age_is_no_reason_to_take_more_of_it() {
+    let mut world = World::with(&["romeo", "juliet"]);
+    world.set_archive(ArchiveOptions {
+        default: ArchiveDefault::Always,
+        entries_max: 32,
+        ..ArchiveOptions::default()
+    });
+    let romeo = world.online("romeo", "orchard");
+    for _ in 0..30 {
+        world.send(&romeo, CHAT);
+    }
+    world.expire(world.now.plus(Duration::from_secs(1)));
+    world.tick();
+    assert_eq!(world.log("romeo").len(), 0);
+    for _ in 0..30 {
+        world.send(&romeo, CHAT);
+    }
+    assert_eq!(world.log("romeo").len(), 30);
 }

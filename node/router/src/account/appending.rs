@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rookery_session::carrier::{Origin, Receipt};
 use rookery_store::StoreError;
-use rookery_store::log::{Append, DELIVERED, Marks, Position};
+use rookery_store::log::{Append, DELIVERED, LogUsage, Marks, Position};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::Rec;
@@ -133,8 +133,12 @@ impl Account {
         self.offline.appended += 1;
         self.archived(&archived);
         let in_both = |message: &&Kept| message.marks.contains(Marks::ARCHIVED);
-        let came = archived.iter().chain(&owed).filter(in_both).count();
-        self.archive_grew(turn, came as u64);
+        let mut came = LogUsage::default();
+        for message in archived.iter().chain(&owed).filter(in_both) {
+            came.entries += 1;
+            came.bytes += message.bytes.len() as u64;
+        }
+        self.archive_grew(turn, came);
         self.is_over(turn, append.first);
     }
 

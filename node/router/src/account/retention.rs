@@ -1,12 +1,17 @@
-//! How much of an archive stays: at its limit the oldest entries make room (XEP-0313 3.2: never from the middle).
+//! How much of an archive stays: at its limits the oldest entries make room (XEP-0313 3.2: never from the middle).
 //!
-//! The log is counted once, when something is first archived, and from then on by what comes. It may grow beyond the
-//! limit by a sixteenth, so that many entries go at once.
+//! ```text
+//! first entry ─► count ─► what comes is added ─► above a limit ─► count again ─► still above: the oldest go
+//!                              └─ what leaves by its age or is retracted is not seen here ─┘ below: go on
+//! ```
+//!
+//! An archive may grow beyond a limit by a sixteenth, so that many entries go at once, and few archives are counted.
 
-use rookery_store::log::{LogQuery, LogRange};
+use rookery_store::log::{LogEntry, LogQuery, LogRange, LogUsage, Position};
 use rookery_xmpp::jid::Jid;
 
 use super::Account;
+use crate::ArchiveOptions;
 use crate::shard::{Reply, Request, Turn};
 
 /// What is known of an archive's size.
@@ -17,69 +22,114 @@ pub(super) enum Size {
     Unknown,
     /// Somebody counts, or makes room: what comes meanwhile is counted next time.
     Busy,
-    /// Entries, as far as this account has seen.
-    Entries(u64),
+    /// So much and no more, as far as this account has seen.
+    AtMost(LogUsage),
+}
+
+/// How much an archive may hold; 0 is no limit.
+#[derive(Clone, Copy)]
+struct Limits(LogUsage);
+
+impl Limits {
+    fn of(options: &ArchiveOptions) -> Self {
+        Self(LogUsage {
+            entries: options.entries_max,
+            bytes: options.bytes_max,
+        })
+    }
+
+    fn are_none(self) -> bool {
+        self.0 == LogUsage::default()
+    }
+
+    /// Whether something has to go at all, and so much more that it is worth it.
+    fn are_passed(self, held: LogUsage) -> bool {
+        let far = |held, most| most > 0 && held > most + most / 16;
+        far(held.entries, self.0.entries) || far(held.bytes, self.0.bytes)
+    }
+
+    fn are_kept(self, held: LogUsage) -> bool {
+        let within = |held, most| most == 0 || held <= most;
+        within(held.entries, self.0.entries) && within(held.bytes, self.0.bytes)
+    }
+
+    /// The last of the oldest entries that must go, if one must, and what is left then.
+    fn beyond(self, oldest: &[LogEntry], mut held: LogUsage) -> (Option<Position>, LogUsage) {
+        let mut last = None;
+        for entry in oldest {
+            if self.are_kept(held) {
+                break;
+            }
+            held.entries = held.entries.saturating_sub(1);
+            held.bytes = held.bytes.saturating_sub(entry.stanza.len() as u64);
+            last = Some(entry.position);
+        }
+        (last, held)
+    }
 }
 
 impl Account {
-    /// So many entries have come into the archive.
-    pub(super) fn archive_grew(&mut self, turn: &mut Turn<'_>, by: u64) {
-        if by == 0 {
+    /// So much has come into the archive.
+    pub(super) fn archive_grew(&mut self, turn: &mut Turn<'_>, by: LogUsage) {
+        if by.entries == 0 {
             return;
         }
-        let most = turn.env.archive.load().entries_max;
+        let limits = Limits::of(&turn.env.archive.load());
         match self.archiving.size {
-            _ if most == 0 => self.archiving.size = Size::Unknown,
-            Size::Unknown => self.count_log(turn),
+            _ if limits.are_none() => self.archiving.size = Size::Unknown,
+            Size::Unknown => self.count_log(turn, limits),
             Size::Busy => {}
-            Size::Entries(known) if known + by > most + most / 16 => {
-                self.make_room(turn, known + by, most);
+            Size::AtMost(held) => {
+                let held = LogUsage {
+                    entries: held.entries + by.entries,
+                    bytes: held.bytes + by.bytes,
+                };
+                match limits.are_passed(held) {
+                    true => self.count_log(turn, limits),
+                    false => self.archiving.size = Size::AtMost(held),
+                }
             }
-            Size::Entries(known) => self.archiving.size = Size::Entries(known + by),
         }
     }
 
-    fn count_log(&mut self, turn: &mut Turn<'_>) {
+    /// Counts what is there, and makes room if that is too much.
+    fn count_log(&mut self, turn: &mut Turn<'_>, limits: Limits) {
         self.archiving.size = Size::Busy;
         let request = Request::LogUsage(Jid::clone(self.jid()));
-        self.request_beside(turn, request, |account, _, reply| {
-            account.archiving.size = match reply {
-                Reply::LogUsage(usage) => Size::Entries(usage.entries),
-                _ => Size::Unknown,
-            };
+        self.request_beside(turn, request, move |account, turn, reply| match reply {
+            Reply::LogUsage(held) if limits.are_passed(held) => {
+                account.make_room(turn, held, limits);
+            }
+            Reply::LogUsage(held) => account.archiving.size = Size::AtMost(held),
+            _ => account.archiving.size = Size::Unknown,
         });
     }
 
-    /// Removes what is above the limit, a page of it at a time. What waits to be delivered stays.
-    fn make_room(&mut self, turn: &mut Turn<'_>, known: u64, most: u64) {
-        self.archiving.size = Size::Busy;
+    /// Removes what is above a limit, a page of it at a time. What waits to be delivered stays.
+    fn make_room(&mut self, turn: &mut Turn<'_>, held: LogUsage, limits: Limits) {
+        // All of it waits: that is looked at again when a sixteenth more has come.
         let Some(behind) = self.offline.cursor.and_then(|cursor| cursor.next().ok()) else {
-            self.archiving.size = Size::Entries(most);
-            return;
+            return self.archiving.size = Size::AtMost(limits.0);
         };
-        let page = usize::try_from(known - most)
-            .unwrap_or(usize::MAX)
-            .min(PAGE_ENTRIES);
         let query = LogQuery {
             before: Some(behind),
-            ..LogQuery::after(None, page)
+            ..LogQuery::after(None, PAGE_ENTRIES)
         };
         let owner = Jid::clone(self.jid());
         let request = Request::ReadLog(owner.clone(), query);
         self.request_beside(turn, request, move |account, turn, reply| {
-            let oldest = match reply {
-                Reply::Log(oldest) => oldest,
-                _ => Vec::new(),
+            let Reply::Log(oldest) = reply else {
+                return account.archiving.size = Size::Unknown;
             };
-            let Some(last) = oldest.last() else {
-                account.archiving.size = Size::Entries(most);
-                return;
+            let (Some(last), left) = limits.beyond(&oldest, held) else {
+                return account.archiving.size = Size::AtMost(limits.0);
             };
-            let left = known - oldest.len() as u64;
-            let request = Request::RemoveLog(owner, LogRange::through(last.position));
+            let request = Request::RemoveLog(owner, LogRange::through(last));
             account.request_beside(turn, request, move |account, turn, reply| match reply {
-                Reply::Done if left > most => account.make_room(turn, left, most),
-                Reply::Done => account.archiving.size = Size::Entries(left),
+                Reply::Done if limits.are_kept(left) => {
+                    account.archiving.size = Size::AtMost(left);
+                }
+                Reply::Done => account.make_room(turn, left, limits),
                 _ => account.archiving.size = Size::Unknown,
             });
         });

@@ -168,6 +168,13 @@ impl World {
         self.archive = archive;
     }
 
+    /// The store forgets what was received before this moment.
+    pub(crate) fn expire(&self, older_than: Timestamp) {
+        let expired = self.store.expire_log(older_than);
+        let expired = expired.now_or_never().expect("memory is quick");
+        expired.expect("the log can be written");
+    }
+
     /// All entries of an account's log: position, marks, stanza.
     pub(crate) fn log(&self, name: &str) -> Vec<LogEntry> {
         let owner = jid(&format!("{name}@localhost"));
