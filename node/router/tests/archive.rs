@@ -4,8 +4,8 @@ mod support;
 
 use rookery_router::{ArchiveDefault, ArchiveOptions};
 use rookery_xmpp::clock::Timestamp;
-use support::archive::{FORM, filled, query, rsm};
-use support::{START, World};
+use support::archive::{FORM, ask, filled, got, query, rsm};
+use support::{Client, START, World};
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<usize> {
     range.collect()
@@ -244,8 +244,8 @@ fn who_searches_much_and_finds_nothing_waits() {
     }
 }
 
-#[test]
-fn what_is_on_its_way_into_the_log_is_not_passed_over() {
+/// Two messages to juliet, who has got them, are on their way into her log and his.
+fn on_their_way() -> (World, Client) {
     let (mut world, juliet) = filled();
     let romeo = world.online("romeo", "garden");
     juliet.stanzas();
@@ -257,10 +257,38 @@ fn what_is_on_its_way_into_the_log_is_not_passed_over() {
         );
     }
     juliet.stanzas();
+    (world, juliet)
+}
+
+#[test]
+fn a_query_waits_for_what_came_before_it() {
+    let (mut world, juliet) = on_their_way();
+    ask(&mut world, &juliet, &[], &rsm("<max>2</max><before/>"));
+    // Hers and his, of two messages: hers are the second and the last.
+    for _ in 0..3 {
+        juliet.nothing();
+        world.append_newest();
+    }
+    let got = got(&juliet);
+    assert_eq!(got.bodies, [40, 41]);
+    assert!(!got.answer.contains("stable="), "{}", got.answer);
+}
+
+#[test]
+fn what_is_on_its_way_into_the_log_for_long_is_not_passed_over() {
+    let (mut world, juliet) = on_their_way();
     // Hers and his, of two messages: his are the first and the third.
     world.append_newest();
-    let got = query(&mut world, &juliet, &[], &rsm("<max>2</max><before/>"));
-    assert_eq!(got.bodies, [38, 39], "41 is there, and 40 is not yet");
+    ask(&mut world, &juliet, &[], &rsm("<max>2</max><before/>"));
+    juliet.nothing();
+    world.tick();
+    let early = got(&juliet);
+    assert_eq!(early.bodies, [38, 39], "41 is there, and 40 is not yet");
+    assert!(
+        early.answer.contains("stable=\"false\""),
+        "{}",
+        early.answer
+    );
     for _ in 0..3 {
         world.append_newest();
     }

@@ -146,6 +146,7 @@ impl Account {
     fn is_over(&mut self, turn: &mut Turn<'_>, first: Position) {
         self.offline.under_way.retain(|other| *other != first);
         self.offline.move_along();
+        self.queries_go_on(turn);
         if self.offline.passed >= PASSED_MAX {
             self.keep_cursor(turn);
         }

@@ -31,6 +31,7 @@ use super::budget::Budget;
 use super::carbons::Given;
 use super::offline::{is_kept, store_refusal};
 use super::retention::Size;
+use super::settling::Waiting;
 use super::unsure::is_alone;
 use crate::ArchiveDefault;
 use crate::modules::Stanza;
@@ -44,6 +45,8 @@ pub(crate) struct Archiving {
     pub(crate) preferences: Option<Box<Preferences>>,
     /// Queries that are under way.
     pub(crate) queries: u32,
+    /// Those of them that wait for what is on its way into the log.
+    pub(super) waiting: Vec<Waiting>,
     /// Entries that they looked at for nothing.
     pub(crate) searched: Budget,
     /// How much it holds.

@@ -41,6 +41,7 @@ mod roster;
 mod roster_iq;
 mod served;
 mod sessions;
+mod settling;
 mod slots;
 mod standing;
 mod stored;
@@ -300,6 +301,7 @@ impl Account {
     /// A second went by: what a slow session left in the log is tried again.
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>, idle: Duration) {
         self.append_again(turn);
+        self.queries_go_on(turn);
         self.retract_again(turn);
         self.look_after_streams(turn);
         self.clear_sure(turn);

@@ -183,9 +183,14 @@ impl Offline {
     /// What is below is in the log, or never will be: everything above is on its way, or may come
     /// before the store reads.
     pub(super) fn settled_below(&self) -> Option<Position> {
-        let next = Position::new(self.epoch, self.next_sequence).ok();
         let kept = self.batch.first().map(|message| message.position);
-        self.under_way.front().copied().or(kept).or(next)
+        let under_way = self.under_way.front().copied();
+        under_way.or(kept).or_else(|| self.next_position())
+    }
+
+    /// The place of what comes next.
+    pub(super) fn next_position(&self) -> Option<Position> {
+        Position::new(self.epoch, self.next_sequence).ok()
     }
 
     /// An append failed: it may have come through all the same.

@@ -26,6 +26,12 @@ pub(crate) fn query(
     fields: &[(&str, &str)],
     rest: &str,
 ) -> Got {
+    ask(world, client, fields, rest);
+    got(client)
+}
+
+/// The same, and the answer may come later.
+pub(crate) fn ask(world: &mut World, client: &Client, fields: &[(&str, &str)], rest: &str) {
     let field =
         |(var, value): &(&str, &str)| format!("<field var='{var}'><value>{value}</value></field>");
     let fields: String = fields.iter().map(field).collect();
@@ -36,6 +42,10 @@ pub(crate) fn query(
          <x xmlns='jabber:x:data' type='submit'>{FORM}{fields}</x>{rest}</query></iq>"
         ),
     );
+}
+
+/// What a query has brought.
+pub(crate) fn got(client: &Client) -> Got {
     let mut stanzas = client.stanzas();
     let answer = stanzas.pop().expect("an answer");
     assert!(answer.starts_with("<iq"), "the answer comes last: {answer}");

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! What is archived is decided in `account::archiving`; it is the account's log itself. A query reads the log beside
-//! all else that the account does. Only the account's own sessions may ask (7.1). What is still on its way into the log
-//! is not shown, nor what is behind it, so that whoever goes on behind the last result misses nothing.
+//! all else that the account does, as soon as all that came before it is there. Only the account's own sessions may ask
+//! (7.1). What comes meanwhile is not shown, nor what is behind it, so that whoever goes on behind the last result
+//! misses nothing.
 
 mod query;
 mod results;

@@ -1,4 +1,5 @@
-//! A query under way: ids are looked up, then the log is read in bounded steps until the page is full.
+//! A query under way: what came before it goes into the log, ids are looked up, then the log is read in bounded steps
+//! until the page is full.
 //!
 //! ```text
 //! ids that the query names ─► each is in the archive? ─► read ─► read … ─► results and <fin/> to the session
@@ -30,6 +31,8 @@ pub(super) struct Search {
     unknown: Vec<Position>,
     /// What lies before this is on its way no more.
     end: Option<Position>,
+    /// Nothing is on its way that came before the query.
+    is_settled: bool,
     /// Where the next step begins: behind this, or before it.
     reached: Option<Position>,
     /// Entries that were looked at.
@@ -54,7 +57,8 @@ pub(super) fn begin(
     let named = query.after.iter().chain(&query.before);
     let search = Search {
         unknown: named.copied().collect(),
-        end: account.log_end(),
+        end: None,
+        is_settled: false,
         reached: None,
         looked_at: 0,
         bytes: 0,
@@ -64,7 +68,15 @@ pub(super) fn begin(
         query,
         options,
     };
-    search.look_up(account, turn);
+    account.when_in_log(turn, move |account, turn, is_settled| {
+        let end = account.log_end();
+        let search = Search {
+            end,
+            is_settled,
+            ..search
+        };
+        search.look_up(account, turn);
+    });
 }
 
 impl Search {
@@ -256,7 +268,7 @@ impl Search {
         // A page that is the last has all that is behind its last entry as well.
         let last = page.entries.last().filter(|_| !page.complete);
         let last = last.map(|entry| entry.position).or(page.reached);
-        page.stable = account.is_stable_through(last, turn.now);
+        page.stable = account.is_stable_through(last, turn.now) && self.is_settled;
         let Some(session) = account.sessions.get(self.session) else {
             account.archiving.queries -= 1;
             return;
