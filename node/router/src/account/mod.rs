@@ -29,6 +29,7 @@ mod mirror_bounds;
 mod offline;
 mod open;
 mod operator;
+mod over;
 mod presence;
 mod reading;
 mod remembered;
@@ -110,6 +111,8 @@ pub struct Account {
     deciding: deciding::Deciding,
     /// Sessions that were ended here, and are not over at their nodes.
     departing: departing::Departing,
+    /// Streams that are over.
+    over: over::Over,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
     waiting: Waiting,
@@ -134,6 +137,7 @@ impl Account {
             left: Vec::new(),
             deciding: deciding::Deciding::default(),
             departing: departing::Departing::default(),
+            over: over::Over::default(),
             outrun: Vec::new(),
             busy: 0,
             waiting: Waiting::default(),
@@ -252,6 +256,7 @@ impl Account {
             Work::Ended { session, .. } if self.is_former(session) => {}
             Work::Ended { session, .. } => {
                 self.departing.ends(session);
+                self.remembers_over(session);
                 self.session_ended(turn, session);
             }
             Work::Announced {

@@ -207,6 +207,7 @@ impl Account {
 
     /// There is no such stream, or it has not so many; with how many its client had sent, if that is known.
     fn does_not_go_on(&mut self, turn: &mut Turn<'_>, resuming: &Resuming, h: Option<u32>) {
+        let h = h.or_else(|| self.handled_of(&resuming.id));
         turn.answer(&resuming.from, resuming.ask, Answer::NotResumed { h });
         self.no_longer_awaited(turn, resuming);
     }
@@ -320,6 +321,7 @@ impl Account {
         };
         turn.holds(stream.mirror.detach());
         if stream.is_ending {
+            self.remembers_over(id);
             return self.session_ended(turn, id);
         }
         // That was the last word of its node.
@@ -423,6 +425,7 @@ impl Account {
             self.resumes_early(turn, id);
         }
         for id in over {
+            self.remembers_over(id);
             self.session_ended(turn, id);
         }
     }

@@ -253,6 +253,19 @@ impl Stream {
         self.h
             .wrapping_add(next_stanza.saturating_sub(self.first) as u32)
     }
+
+    /// How many of them have been dealt with, none behind the first that has not. `None` where a node may know of
+    /// more.
+    pub(super) fn dealt_with(&self, next_stanza: u64) -> Option<u32> {
+        if self.is_from_store && self.stored.goes_on().is_some() {
+            return None;
+        }
+        let open = self.open.iter();
+        let open = open.filter(|(_, receipt)| !receipt.is_settled());
+        let first = open.map(|(numbers, _)| numbers.start).min();
+        let first = first.map_or(next_stanza, |first| first.min(next_stanza));
+        Some(self.h(first))
+    }
 }
 
 /// How long it is waited for what a node has sent to the former owner of a shard: it may have heard since that this was
