@@ -88,6 +88,22 @@ fn what_a_node_was_never_given_of_a_stream_that_is_over_there_finds_other_ways()
 }
 
 #[test]
+fn who_gives_a_shard_up_waits_for_what_clients_without_a_node_have_sent() {
+    let (mut world, romeo, juliet, _) = balcony();
+    world.leave(&romeo);
+    juliet.stanzas();
+    world.appends = Some(vec![]);
+    world.send(&juliet, &message("m0"));
+    world.send(&juliet, &message("m1"));
+    assert!(world.may_be_handed_over(), "her node would send it again");
+    world.node_dies(&juliet);
+    world.append_newest();
+    assert!(!world.may_be_handed_over(), "nobody would");
+    world.append_newest();
+    assert!(world.may_be_handed_over());
+}
+
+#[test]
 fn who_gives_a_shard_up_leaves_word_of_what_is_not_done_and_the_node_sends_it_again() {
     let (mut world, _, juliet, id) = handed_over();
     // She comes back before it has come again.

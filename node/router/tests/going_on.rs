@@ -53,6 +53,28 @@ fn what_a_node_and_an_owner_have_lost_is_in_the_log_when_the_time_of_the_stream_
 }
 
 #[test]
+fn a_stream_that_is_given_more_with_each_write_goes_on_behind_the_third() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    world.hold = true;
+    let asking = world.asks_to_resume("juliet", &id, 0);
+    for write in 1..=3 {
+        assert!(asking.resumed().is_none(), "{write}");
+        say(&mut world, &romeo, write..write + 1);
+        world.release_next();
+    }
+    let resumed = asking.resumed().expect("it is resumed");
+    assert_eq!((resumed.acked, resumed.h), (0, 0));
+    // Her way before ends, and the new one has all of it.
+    assert!(
+        juliet
+            .closed_with()
+            .is_some_and(|it| it.contains("conflict"))
+    );
+    assert_eq!(bodies(&asking.stanzas()), ["n0", "n1", "n2", "n3"]);
+}
+
+#[test]
 fn a_stream_that_waits_in_the_store_does_not_go_on_while_the_store_refuses() {
     for (h, left) in [(1, vec!["n1"]), (2, vec![])] {
         let (mut world, romeo, juliet, id) = balcony();

@@ -7,7 +7,7 @@ use rookery_session::carrier::{AdminQuestion, Answer, Question};
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 use support::client::Asking;
-use support::streams::bodies;
+use support::streams::{bodies, say};
 use support::{Client, World};
 
 /// Two accounts that see each other; the second has a stream that can be resumed, under this name.
@@ -75,6 +75,25 @@ fn what_comes_while_it_is_undecided_counts_where_the_stream_does_not_go_on() {
     // No ghost of hers is left that he could see.
     let romeo = world.online("romeo", "garden");
     assert!(romeo.stanzas().iter().all(|it| !it.contains("juliet")));
+}
+
+#[test]
+fn of_two_who_want_to_go_on_at_once_the_later_does_and_the_earlier_hears_of_the_conflict() {
+    let (mut world, juliet, id, earlier) = undecided();
+    let later = world.asks_to_resume("juliet", &id, 1);
+    world.append_newest();
+    world.appends = None;
+    for asking in [&earlier, &later] {
+        assert_eq!(asking.resumed().map(|it| (it.h, it.acked)), Some((1, 1)));
+    }
+    let conflict = |error: Option<String>| error.is_some_and(|it| it.contains("conflict"));
+    assert!(conflict(juliet.closed_with()) && conflict(earlier.closed_with()));
+    assert_eq!(later.closed_with(), None);
+    earlier.stanzas();
+    let romeo = world.online("romeo", "garden");
+    say(&mut world, &romeo, 0..1);
+    assert_eq!(bodies(&earlier.stanzas()), [""; 0]);
+    assert_eq!(bodies(&later.stanzas()), ["n0"]);
 }
 
 #[test]

@@ -106,6 +106,16 @@ impl Asking {
             _ => None,
         }
     }
+
+    /// The stanzas that it was given since the last look.
+    pub(crate) fn stanzas(&self) -> Vec<String> {
+        self.0.take_stanzas()
+    }
+
+    /// The stream error with which it was closed, if it was.
+    pub(crate) fn closed_with(&self) -> Option<String> {
+        self.0.closed_with()
+    }
 }
 
 impl Mailbox {
@@ -119,12 +129,10 @@ impl Mailbox {
             _ => None,
         }
     }
-}
 
-impl Client {
     /// The stanzas that came since the last look.
-    pub(crate) fn stanzas(&self) -> Vec<String> {
-        let mut frames = self.mailbox.frames.lock().expect("no test panics inside");
+    fn take_stanzas(&self) -> Vec<String> {
+        let mut frames = self.frames.lock().expect("no test panics inside");
         let mut stanzas = Vec::new();
         frames.retain(|frame| match frame {
             ToSession::Deliver(delivered) => {
@@ -136,6 +144,25 @@ impl Client {
             _ => true,
         });
         stanzas
+    }
+
+    fn closed_with(&self) -> Option<String> {
+        let frames = self.frames.lock().expect("no test panics inside");
+        frames.iter().find_map(|frame| match frame {
+            ToSession::Close(error) => {
+                let mut out = Vec::new();
+                error.write(&mut out);
+                Some(String::from_utf8_lossy(&out).into_owned())
+            }
+            _ => None,
+        })
+    }
+}
+
+impl Client {
+    /// The stanzas that came since the last look.
+    pub(crate) fn stanzas(&self) -> Vec<String> {
+        self.mailbox.take_stanzas()
     }
 
     /// The deliveries that came, as the session's node has them.
@@ -172,15 +199,7 @@ impl Client {
 
     /// The stream error with which the session was closed, if it was.
     pub(crate) fn closed_with(&self) -> Option<String> {
-        let frames = self.mailbox.frames.lock().expect("no test panics inside");
-        frames.iter().find_map(|frame| match frame {
-            ToSession::Close(error) => {
-                let mut out = Vec::new();
-                error.write(&mut out);
-                Some(String::from_utf8_lossy(&out).into_owned())
-            }
-            _ => None,
-        })
+        self.mailbox.closed_with()
     }
 
     /// How often the session's node was told that the client did not know its password.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use rookery_router::RouterOptions;
 use rookery_router::shard::Input;
 use rookery_router::shard::Reply;
@@ -95,6 +96,11 @@ impl World {
             assert!(matches!(self.perform(request), Reply::Done));
         }
         self.restart();
+    }
+
+    /// Whether who gives the shard up need not wait for anything that its clients have sent.
+    pub(crate) fn may_be_handed_over(&self) -> bool {
+        self.shard.is_settled().now_or_never().is_some()
     }
 
     /// A session sends a stanza under this number.
