@@ -13,8 +13,8 @@
 //! ```
 //!
 //! * `<a/>` counts what has been dealt with: a stanza that is with its recipient's session or durable in a log, was
-//!   answered with an error, or asks for neither. A client that asks before that is told what is so far, and the rest
-//!   as soon as it is.
+//!   answered with an error, or asks for neither (presence, IQs, headlines, chat states, what must not be stored). A
+//!   client that asks before that is told what is so far, and the rest as soon as it is.
 //! * What a client was sent is kept, bounded, until it acknowledges it. While that is full nothing more is written: its
 //!   shard is told that it reads too slowly, and the log takes over.
 
