@@ -8,6 +8,9 @@ rookery_xmpp::options! {
         /// Granted once, instead of what is left of the login time, to a stranger who asked for the registration
         /// form: a person has to fill it in.
         pub registration_timeout_ms: u64 = 180_000, "ms";
+        /// How long a stranger waits for the answer to a registration before being told to come again later: a router
+        /// that has lost the control group in the middle of one says nothing before it has found it again.
+        pub registration_answer_ms: u64 = 20_000, "ms";
         /// From our end of a stream to the client's; then the socket is closed without it (RFC 6120 4.4).
         pub close_timeout_ms: u64 = 5_000, "ms";
         /// Silence of a bound client before it is pinged, so that dead sockets are found (RFC 6120 4.6). Shorter

@@ -536,3 +536,26 @@ fn a_token_that_is_good_goes_with_each_registration_and_a_wrong_one_counts_as_a_
     assert_eq!(dialogue.settled().0, 1);
     assert_eq!(registers(&mut dialogue), None, "the first is forgotten");
 }
+
+#[test]
+fn a_registration_that_nobody_answers_is_refused_for_now_and_another_one_may_be_tried() {
+    let mut dialogue = Dialogue::open();
+    let (late, ..) = stranger(&mut dialogue, Element::new("query", ns::REGISTER));
+    dialogue.event(Event::TimedOut(Timer::Answer));
+    let told = dialogue.sent();
+    assert!(
+        told.contains("wait") && told.contains("resource-constraint"),
+        "{told}"
+    );
+    let (next, ..) = stranger(&mut dialogue, Element::new("query", ns::REGISTER));
+    dialogue.effects.clear();
+    dialogue.event(Event::Answered(late, Answer::Unavailable));
+    assert!(
+        dialogue.effects.is_empty(),
+        "nobody waits for it any more: {:?}",
+        dialogue.effects
+    );
+    dialogue.event(Event::Answered(next, Answer::Unavailable));
+    assert_eq!(dialogue.settled().1, -1, "the timer is stopped");
+    assert!(dialogue.sent().contains("resource-constraint"));
+}

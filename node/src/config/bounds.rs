@@ -228,6 +228,12 @@ pub(super) const BOUNDS: &[Bound] = &[
         why: "a person has to fill in a form",
     },
     Bound {
+        key: "session.registration_answer_ms",
+        min: 5_000,
+        max: 600_000,
+        why: "the control group and the database are asked, and keys derived",
+    },
+    Bound {
         key: "session.close_timeout_ms",
         min: 100,
         max: 600_000,

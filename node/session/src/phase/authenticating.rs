@@ -88,15 +88,20 @@ impl Authenticating {
             Event::PasswordVerified(ask, right) => {
                 self.login(cx, |a, cx| a.verified(ask, right, cx))
             }
-            Event::TimedOut(Timer::Answer) => self.login(cx, Attempt::delayed),
+            Event::TimedOut(Timer::Answer) => match self.step {
+                Step::Registering(_) => self.registered(Answer::Unavailable, cx),
+                _ => self.login(cx, Attempt::delayed),
+            },
             _ => Phase::Authenticating(self),
         }
     }
 
-    /// The stream ends under a login that is going on.
+    /// The stream ends under what is going on.
     pub(crate) fn abandon(&self, cx: &mut Context<'_>) {
-        if let Step::Login(attempt) = &self.step {
-            attempt.abandon(cx);
+        match &self.step {
+            Step::Login(attempt) => attempt.abandon(cx),
+            Step::Registering(_) => cx.disarm(Timer::Answer),
+            Step::Free => {}
         }
     }
 
@@ -196,22 +201,31 @@ impl Authenticating {
             return self.leave(cx, hasty);
         }
         match self.registration.request(iq, cx) {
-            Ok(Some(ask)) => self.step = Step::Registering(ask),
+            Ok(Some(ask)) => {
+                self.step = Step::Registering(ask);
+                cx.arm(Timer::Answer, cx.config.options.registration_answer_ms);
+            }
             Ok(None) => {}
             Err((condition, text)) => return cx.end(condition, text),
         }
         Phase::Authenticating(self)
     }
 
-    fn answered(mut self: Box<Self>, ask: AskId, answer: Answer, cx: &mut Context<'_>) -> Phase {
+    /// Tells a stranger what came of a request.
+    fn registered(mut self: Box<Self>, answer: Answer, cx: &mut Context<'_>) -> Phase {
+        self.registration.answer(answer, cx);
+        self.step = Step::Free;
+        Phase::Authenticating(self)
+    }
+
+    fn answered(self: Box<Self>, ask: AskId, answer: Answer, cx: &mut Context<'_>) -> Phase {
         match &self.step {
             Step::Registering(asked) if *asked == ask => {
-                self.registration.answer(answer, cx);
-                self.step = Step::Free;
-                Phase::Authenticating(self)
+                cx.disarm(Timer::Answer);
+                self.registered(answer, cx)
             }
             Step::Login(_) => self.login(cx, |attempt, cx| attempt.answered(ask, answer, cx)),
-            // The answer to a question of a login that was aborted.
+            // The answer to a question of a login that was aborted, or of a registration that has waited for too long.
             _ => Phase::Authenticating(self),
         }
     }
