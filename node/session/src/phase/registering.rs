@@ -74,9 +74,11 @@ impl Registration {
         match answer {
             Answer::Iq(reply) => cx.send(reply),
             Answer::Refused(error) => iq::refuse(&request, &error, cx),
+            // The host's accounts are not served: their node is gone, or has lost the control group.
             _ => iq::refuse(
                 &request,
-                &StanzaError::new(Condition::ResourceConstraint),
+                &StanzaError::new(Condition::ResourceConstraint)
+                    .with_text("accounts cannot be made at the moment; try again later"),
                 cx,
             ),
         }
