@@ -101,8 +101,10 @@ fn memory(ceilings: &Ceilings, machine: Option<MachineMemory>) -> Finding {
     );
     let largest = ceilings
         .memory
-        .first()
-        .map_or("", |share: &MemoryShare| share.options);
+        .iter()
+        .map(|share: &MemoryShare| share.options)
+        .find(|options| !options.is_empty())
+        .unwrap_or("nothing that can be set");
     match machine {
         Some(machine) if machine.bytes < expected => {
             let fix = format!("take a larger machine (or a larger MemoryMax), or lower {largest}");
@@ -111,7 +113,7 @@ fn memory(ceilings: &Ceilings, machine: Option<MachineMemory>) -> Finding {
         _ => Finding::note(
             "memory",
             what,
-            format!("the largest part is bounded by {largest}"),
+            format!("the largest part that has a bound to set is bounded by {largest}"),
         ),
     }
 }
