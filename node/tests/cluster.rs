@@ -401,6 +401,8 @@ fn nodes_are_listed_as_they_live_and_shards_move_to_living_routers_only() {
         assert!(told.contains("node 2 was removed"), "{told}");
     }
     assert_eq!(cluster.nodes[1].refused().code(), Some(78));
+    let told = cluster.nodes[1].check().output();
+    assert!(told.contains("the cluster refuses this node"), "{told}");
     let told = cluster.nodes[0].admin(&["shards", "list", "--node", "99"]);
     assert!(told.expect_failure(1).contains("no node has the id 99"));
 }
@@ -491,6 +493,14 @@ fn a_token_is_good_once_and_strangers_are_refused() {
     assert!(told.contains("has been used"), "{told}");
     let told = first.join(&token).expect_failure(78);
     assert!(told.contains("belongs to a node"), "{told}");
+    until(PATIENCE, "the first node lives", || {
+        let listed = cluster.nodes[0].admin(&["nodes", "list"]);
+        listed.expect_success().contains("alive")
+    });
+    let mut twin = cluster.machine("connection");
+    twin.address.clone_from(&cluster.nodes[0].address);
+    let told = twin.join(&cluster.token("connection")).expect_failure(1);
+    assert!(told.contains("node 1 lives at"), "{told}");
 
     // A node of another cluster does not get through TLS, nor does it believe who answers.
     let mut stranger = Cluster::init("elsewhere");

@@ -177,7 +177,10 @@ fn failure(error: &JoinError) -> Failure {
 fn address(text: &str) -> Result<String, String> {
     match is_address(text) {
         true => Ok(text.to_owned()),
-        false => Err("write it as host:port, such as node1.example.net:5270".to_owned()),
+        false => Err(
+            "write host:port, where other machines reach this one, such as node1.example.net:5270"
+                .to_owned(),
+        ),
     }
 }
 

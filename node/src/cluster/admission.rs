@@ -1,9 +1,10 @@
 //! The service `Admission`: the way in, with a token; and the tokens.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rookery_control::{Control, NodeRole, NodesRefused, TokenHash};
+use rookery_control::{Control, LeaseStanding, NodeId, NodeRole, NodesRefused, TokenHash};
 use rookery_proto::control::admission_server::Admission;
 use rookery_proto::control::{JoinRequest, JoinResponse};
 use rookery_xmpp::clock::Timestamp;
@@ -112,6 +113,25 @@ impl Gate {
         Ok(Authority::load(certificate, &key)?)
     }
 
+    /// Refuses an address at which a node lives: the others would find one of the two there. Where a node was that is
+    /// dead, another may be in its place.
+    async fn check_nobody_lives_at(&self, address: &str) -> Result<(), Status> {
+        let there = self.0.book.enlisted_at(address);
+        if there.is_empty() {
+            return Ok(());
+        }
+        let status = self.0.control.status().await;
+        let leases = status.map(|status| status.leases).unwrap_or_default();
+        let lives = |node: &&NodeId| matches!(leases.get(node), Some(LeaseStanding::Holds { .. }));
+        match there.iter().find(lives) {
+            None => Ok(()),
+            Some(node) => Err(Status::failed_precondition(format!(
+                "node {node} lives at {address}: give another --address; if it has just died, try again when its lease \
+                 has ended"
+            ))),
+        }
+    }
+
     async fn admit(&self, request: &JoinRequest) -> Result<JoinResponse, Status> {
         let authority = self
             .authority()
@@ -122,6 +142,7 @@ impl Gate {
             return Err(strange());
         }
         check_address(&request.address)?;
+        self.check_nobody_lives_at(&request.address).await?;
         // Before the token is used up.
         let now = Timestamp::now();
         let identity = self.0.credentials.now().identity.clone();
@@ -189,11 +210,17 @@ fn check_address(address: &str) -> Result<(), Status> {
     }
 }
 
-/// Whether a text can be where a node is reached.
+/// Whether a text can be where a node is reached from other machines: 0.0.0.0 and [::] can only be listened on.
 pub fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
+    if text
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| address.ip().is_unspecified())
+    {
+        return false;
+    }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte);
     !host.is_empty()
         && text.len() <= ADDRESS_BYTES_MAX
@@ -216,7 +243,17 @@ mod tests {
         for good in ["a.example:5270", "127.0.0.1:1", "[::1]:5270"] {
             assert!(is_address(good), "{good}");
         }
-        for bad in ["a.example", ":1", "a:0", "a:99999", "a b:1", "a/b:1", ""] {
+        for bad in [
+            "a.example",
+            ":1",
+            "a:0",
+            "a:99999",
+            "a b:1",
+            "a/b:1",
+            "0.0.0.0:1",
+            "[::]:1",
+            "",
+        ] {
             assert!(!is_address(bad), "{bad}");
         }
     }

@@ -89,6 +89,14 @@ impl Book {
         self.directory.store(directory);
     }
 
+    /// The nodes that have said that they are at this address.
+    pub(super) fn enlisted_at(&self, address: &str) -> Vec<NodeId> {
+        let directory = self.directory.load();
+        let nodes = directory.nodes.iter();
+        let found = nodes.filter(|node| node.enlisted && node.address == address);
+        found.map(|node| node.id).collect()
+    }
+
     /// Whether the node was removed.
     pub(super) fn is_removed(&self, node: NodeId) -> bool {
         self.directory.load().removed.contains(&node)
@@ -186,6 +194,8 @@ mod tests {
             ..Directory::default()
         }));
         assert_eq!(book.address(id(2)).as_deref(), Some("b:1"));
+        assert_eq!(book.enlisted_at("b:1"), [id(2)]);
+        assert_eq!(book.enlisted_at("c:1"), []);
         assert_eq!(book.members("a:1"), ["b:1", "c:1"]);
         assert!(
             book.is_removed(id(9)) && !book.is_gone(id(9)),

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rookery_control::{Control, Link};
+use rookery_control::{Control, Link, Unavailable};
 
 use super::book::Book;
 use super::credentials::{Credentials, CredentialsError};
@@ -79,12 +79,22 @@ pub(super) async fn check_start(
     compare(config.router.shards, told.ok().flatten().unwrap_or(0))
 }
 
-/// How many shards the cluster has, by the first member that says so, for somebody who is not part of a running node;
-/// 0 before the first router. `None` if no member answers in some seconds.
+/// What a cluster says to one of its nodes that does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It has so many shards; 0 before the first router.
+    Shards(u16),
+    /// It refuses this node, as it does one that was removed.
+    Refused,
+    /// No member has answered in some seconds.
+    Nothing,
+}
+
+/// How many shards the cluster has, by the first member that says so.
 ///
 /// # Errors
 /// This node's files do not let it ask.
-pub async fn shards_of_cluster(config: &Config) -> Result<Option<u16>, CredentialsError> {
+pub async fn shards_of_cluster(config: &Config) -> Result<Heard, CredentialsError> {
     version::hold_back(config.cluster.protocol_max);
     let files = Files::configured(&config.cluster, &config.server.data_dir);
     let credentials = Credentials::load(&files)?;
@@ -96,13 +106,16 @@ pub async fn shards_of_cluster(config: &Config) -> Result<Option<u16>, Credentia
     let asked = async {
         loop {
             match link.status().await {
-                Ok(status) if status.shards > 0 || status.leader.is_some() => return status.shards,
+                Ok(status) if status.shards > 0 || status.leader.is_some() => {
+                    return Heard::Shards(status.shards);
+                }
+                Err(Unavailable::Refused) => return Heard::Refused,
                 _ => tokio::time::sleep(AGAIN).await,
             }
         }
     };
-    let answer = tokio::time::timeout(ANSWERED_WITHIN, asked).await;
-    Ok(answer.ok())
+    let heard = tokio::time::timeout(ANSWERED_WITHIN, asked).await;
+    Ok(heard.unwrap_or(Heard::Nothing))
 }
 
 /// For how long a member may be looked for: somebody waits, or a node that could serve.

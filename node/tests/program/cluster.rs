@@ -300,6 +300,20 @@ impl Node {
 
     /// `rookery cluster renew` for it.
     pub(crate) fn renew(&self, arguments: &[&str]) -> Run {
+        self.beside(&["cluster", "renew"], arguments)
+    }
+
+    /// `rookery check` for it, as a connection node.
+    pub(crate) fn check(&self) -> Run {
+        let listen = format!("cluster.listen=[{:?}]", self.address);
+        let roles = "server.roles=[\"connection\"]";
+        let hosts = "server.hosts=[\"localhost\"]";
+        let set = ["--set", &listen, "--set", roles, "--set", hosts];
+        self.beside(&["check", "--no-dns"], &set)
+    }
+
+    /// A command over its files.
+    fn beside(&self, words: &[&str], arguments: &[&str]) -> Run {
         let peers: Vec<_> = self.peers.iter().map(|peer| format!("{peer:?}")).collect();
         let set = [
             format!("server.data_dir={}", self.dir.display()),
@@ -307,7 +321,7 @@ impl Node {
             format!("cluster.peers=[{}]", peers.join(", ")),
         ];
         let set = set.iter().flat_map(|option| ["--set", option]);
-        let words = ["cluster", "renew"].into_iter();
+        let words = words.iter().copied();
         rookery(words.chain(set).chain(arguments.iter().copied()))
     }
 

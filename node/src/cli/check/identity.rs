@@ -6,7 +6,7 @@ use rookery_xmpp::clock::Timestamp;
 
 use super::super::terminal::moment;
 use super::finding::Finding;
-use crate::cluster::{self, ClusterError, CredentialsError};
+use crate::cluster::{self, ClusterError, CredentialsError, Heard};
 use crate::config::Config;
 
 /// Everything about the identity, as of `now`. A server that is alone has none.
@@ -20,7 +20,7 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Option<Finding> {
     }
 }
 
-/// Whether the cluster has as many shards as the configuration, if one of its members tells.
+/// Whether the cluster has as many shards as the configuration and takes this node for one of its own, if a member tells.
 pub(super) async fn shards(config: &Config) -> Option<Finding> {
     let (peers, configured) = (&config.cluster.peers, config.router.shards);
     if config.cluster.listen.is_empty() {
@@ -28,13 +28,19 @@ pub(super) async fn shards(config: &Config) -> Option<Finding> {
     }
     // What is wrong with the files was said already.
     match cluster::shards_of_cluster(config).await.ok()? {
-        Some(shards) => {
+        Heard::Refused => {
+            let what = "the cluster refuses this node, as it does one that was removed".to_owned();
+            let fix = "`rookery admin nodes list` on a member names the removed ones: such a node empties its data \
+                       folder and joins as a new one";
+            Some(Finding::error(TOPIC, what, fix))
+        }
+        Heard::Shards(shards) => {
             let differs = cluster::compare_shards(configured, shards).err()?;
             let fix = format!("set router.shards = {shards} in the configuration of this node");
             Some(Finding::error("shards", differs.to_string(), fix))
         }
-        None if peers.is_empty() => None,
-        None => {
+        Heard::Nothing if peers.is_empty() => None,
+        Heard::Nothing => {
             let what = format!(
                 "none of {} answered, so router.shards = {configured} was not compared with the cluster's",
                 peers.join(", ")
