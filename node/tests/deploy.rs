@@ -46,7 +46,9 @@ fn help_comes_at_once_also_where_nothing_is_built() {
 }
 
 #[test]
-fn each_metric_of_a_dashboard_is_one_that_the_program_has() {
+fn each_metric_of_the_dashboard_and_the_runbook_is_one_that_the_program_has() {
+    let runbook = repository().join("deploy/RUNBOOK.md");
+    let runbook = std::fs::read_to_string(runbook).expect("the runbook");
     let mut sources = String::new();
     for file in files(&repository().join("node"), "rs") {
         sources += &std::fs::read_to_string(file).expect("a source");
@@ -56,8 +58,9 @@ fn each_metric_of_a_dashboard_is_one_that_the_program_has() {
         let dashboard: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let mut expressions = Vec::new();
         collect(&dashboard, &mut expressions);
-        let metrics: BTreeSet<&str> = expressions.iter().flat_map(|it| metrics(it)).collect();
+        let mut metrics: BTreeSet<&str> = expressions.iter().flat_map(|it| metrics(it)).collect();
         assert!(metrics.len() > 30, "{metrics:?}");
+        metrics.extend(self::metrics(&runbook));
         for metric in metrics {
             let histogram = metric.strip_suffix("_bucket").unwrap_or(metric);
             assert!(
