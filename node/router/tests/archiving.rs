@@ -140,7 +140,8 @@ fn only_what_says_something_is_archived() {
             true,
         ),
         (
-            "<reactions xmlns='urn:xmpp:reactions:0' id='1'/><active xmlns='http://jabber.org/protocol/chatstates'/>",
+            "<reactions xmlns='urn:xmpp:reactions:0' id='1'/>\
+             <active xmlns='http://jabber.org/protocol/chatstates'/>",
             "chat",
             true,
         ),
