@@ -27,7 +27,7 @@ pub(crate) fn tests(python: &Path) -> Vec<Test<'_>> {
 }
 
 fn public_server(suite: &Suite, python: &Path, nodes: u16) -> Result<()> {
-    let guide = Document::read("deploy/PUBLIC-SERVER.md", 16)?;
+    let guide = Document::read("deploy/PUBLIC-SERVER.md", 28)?;
     let home = tempfile::tempdir()?;
     let nest = home.path().join("nest");
     let environment = [
@@ -122,4 +122,4 @@ pub(crate) fn free_ports(count: u16) -> Result<u16> {
 }
 
 /// Some starts and waits for leases, or a flood that is held to its rate.
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(240);
