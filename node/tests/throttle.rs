@@ -95,8 +95,6 @@ fn lists_given_on_one_node_hold_on_every_other_and_refusals_are_counted_over_all
         until(PATIENCE, cause, || refused(other, cause) >= least);
     }
     assert_eq!(refused(one, "conflict"), 1);
-    let shown = one.admin(&["throttle", "show"]).expect_success();
-    assert!(shown.contains("refused in this hour"), "{shown}");
     what_is_told_of_it(one, other);
     who_fills_it_is_out(one, other);
 }
@@ -128,6 +126,8 @@ fn who_fills_it_is_out(one: &Node, other: &Node) {
 }
 
 fn what_is_told_of_it(one: &Node, other: &Node) {
+    let shown = one.admin(&["throttle", "show"]).expect_success();
+    assert!(shown.contains("refused in this hour"), "{shown}");
     let registered = events(other, "registered");
     assert_eq!(registered.len(), 6, "{registered:?}");
     assert_eq!(registered[0], "benvolio@localhost ");
