@@ -179,6 +179,24 @@ fn users_invite_as_far_as_they_may_and_see_no_more() {
 }
 
 #[test]
+fn an_account_that_asks_all_the_time_is_heard_so_often_and_no_more() {
+    let mut world = World::with(&["romeo"]);
+    allow(&world, InvitesBy::Accounts);
+    let romeo = world.online("romeo", "orchard");
+    let invite = command("invite", "action='execute'", "");
+    for minute in 1..=2 {
+        for _ in 0..30 {
+            world.send(&romeo, &invite);
+        }
+        let answers = romeo.stanzas();
+        let unheard = answers.iter().filter(|it| it.contains("in a minute"));
+        assert_eq!((answers.len(), unheard.count()), (30, 10));
+        assert_eq!(world.made.len(), 20 * minute, "whether refused or not");
+        world.now = world.now.plus(std::time::Duration::from_secs(60));
+    }
+}
+
+#[test]
 fn a_command_goes_on_with_its_form_once_and_only_in_its_session() {
     let mut world = World::with(&["romeo", "taken"]);
     allow(&world, InvitesBy::Accounts);

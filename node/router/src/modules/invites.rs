@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Who may do what is `[invites]`: an account has so many invitations that have not ended, used or not, so whoever has
-//! one account does not get any number of others. Operators may always invite, and as many as they like.
+//! one account does not get any number of others. Operators may always invite, and as many as they like. What is refused
+//! is an entry of the control group's log as well, so an account is heard so many times a minute and no more.
 //!
 //! Somebody who registers with a `#invite` and the inviter become contacts without being asked; how, says
 //! [`befriending`](crate::account::befriending).
@@ -18,6 +19,7 @@ use rookery_control::{InviteId, InviteKind, InviteTerms, InvitesRefused, NewInvi
 use rookery_session::carrier::SessionId;
 use rookery_store::account::Found;
 use rookery_store::inviter::Inviter;
+use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
 use rookery_xmpp::datetime;
 use rookery_xmpp::element::Element;
@@ -163,6 +165,9 @@ impl Command for CreateAccount {
         let Some(name) = form.value("username").filter(|name| !name.is_empty()) else {
             return create(account, turn, kind, None);
         };
+        if !is_heard(account, turn) {
+            return Step::Refused(too_often());
+        }
         let Ok(jid) = Jid::from_parts(Some(name), account.jid().domain(), None) else {
             return Step::Refused(unacceptable("this username is not a valid localpart"));
         };
@@ -193,8 +198,36 @@ fn when_free(jid: Jid, draft: Draft) -> Step {
     )
 }
 
-fn create(account: &Account, turn: &mut Turn<'_>, kind: InviteKind, name: Option<String>) -> Step {
-    Draft::new(account, turn, kind, name).make(turn)
+fn create(
+    account: &mut Account,
+    turn: &mut Turn<'_>,
+    kind: InviteKind,
+    name: Option<String>,
+) -> Step {
+    match is_heard(account, turn) {
+        true => Draft::new(account, turn, kind, name).make(turn),
+        false => Step::Refused(too_often()),
+    }
+}
+
+/// How often an account has wanted an invitation in the minute that began then.
+#[derive(Default)]
+struct Wanted {
+    since: Timestamp,
+    times: u32,
+}
+
+/// Whether an account may ask the control group once more. It is counted.
+fn is_heard(account: &mut Account, turn: &Turn<'_>) -> bool {
+    let wanted = account.slots.get_or_default::<Wanted>();
+    if turn.now.since(wanted.since) >= MINUTE {
+        *wanted = Wanted {
+            since: turn.now,
+            times: 0,
+        };
+    }
+    wanted.times += 1;
+    wanted.times <= WANTED_MAX || is_operator(account, turn)
 }
 
 /// What an account wants to hand out.
@@ -287,6 +320,12 @@ fn refused(why: InvitesRefused) -> StanzaError {
     }
 }
 
+fn too_often() -> StanzaError {
+    StanzaError::new(Condition::PolicyViolation)
+        .with_type(ErrorType::Wait)
+        .with_text("you have asked for too many invitations: try again in a minute")
+}
+
 fn unacceptable(text: &str) -> StanzaError {
     StanzaError::new(Condition::NotAcceptable)
         .with_type(ErrorType::Modify)
@@ -298,6 +337,11 @@ fn later() -> StanzaError {
         .with_type(ErrorType::Wait)
         .with_text("no invitation can be made at the moment; try again later")
 }
+
+/// Commands of one account in a minute that reach the control group; each makes two entries of its log at most.
+const WANTED_MAX: u32 = 20;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Invitations that an operator may have by commands; the command line has no such bound.
 const OF_OPERATOR_MAX: u32 = 10_000;
