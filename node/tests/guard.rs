@@ -227,6 +227,23 @@ fn who_knocks_too_often_is_refused_before_any_tls_and_neighbours_are_not() {
 }
 
 #[test]
+fn who_comes_from_elsewhere_finds_a_place_though_the_networks_of_one_provider_hold_them_all() {
+    let server = Server::start(&["--set", "connection.handshakes_max=8"]);
+    let connect = |from| connect_from(server.port(5222), from).expect("a listener");
+    let refused = |cause: &str| {
+        let line = format!("rookery_connections_refused_total{{cause=\"{cause}\"}}");
+        server.http("/metrics").contains(&line)
+    };
+    let idle: Vec<_> = (0..30).map(|net| connect([127, 1, net, 1])).collect();
+    until(PATIENCE, "no place is free", || refused("handshakes"));
+    for other in 70..75 {
+        assert!(is_served(connect([127, other, 0, 1])), "{other}");
+    }
+    assert!(refused("gave_way"), "of those that were there first");
+    drop(idle);
+}
+
+#[test]
 fn tries_to_log_in_are_counted_whether_they_are_right_or_wrong() {
     let server = Server::start(&["--set", "flood.logins_per_address=4/1d"]);
     let create = [

@@ -2,14 +2,16 @@
 //! that have not proved who they are.
 //!
 //! Of the strangers' places one prefix gets so many at most; and when more than half of all are taken, no more than a
-//! quarter of those that are free. So each prefix that holds on to its share makes the next one's smaller, and there
-//! is always room for one that has none: some networks together lock nobody out.
+//! quarter of those that are free. So each prefix that holds on to its share makes the next one's smaller.
 //!
 //! ```text
 //! 4,000 places   prefixes that take all they may      1     8    25   100
 //! 500 a prefix   each has, once shares have settled  500   333   137    38
 //!                free for everybody else            3500  1336   575   200
 //! ```
+//!
+//! When none is free, who comes from a prefix without strangers gets the place of the one that has had the most time
+//! among those who have the most ([`Strangers`]): networks together, however many they are, lock nobody out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,6 +21,7 @@ use rookery_control::networks;
 
 use crate::ConnectionOptions;
 use crate::flood::Flooded;
+use crate::strangers::Strangers;
 
 /// The places of a process. Every connection that was let in must be given back with
 /// [`leave`](Self::leave).
@@ -28,19 +31,13 @@ pub(crate) struct Admission {
     per_address_max: u32,
     per_prefix_max: u32,
     handshakes_max: usize,
-    handshakes_per_prefix_max: u32,
+    handshakes_per_prefix_max: usize,
     connections: usize,
     handshakes: usize,
-    /// By address (IPv6: by /64) and by prefix.
-    networks: HashMap<IpNet, Here>,
-}
-
-/// The connections of one network.
-#[derive(Clone, Copy, Debug, Default)]
-struct Here {
-    connections: u32,
+    /// Connections by address (IPv6: by /64) and by prefix.
+    networks: HashMap<IpNet, u32>,
     /// Those of them that have not proved who they are.
-    strangers: u32,
+    strangers: Strangers,
 }
 
 /// Where a connection comes from.
@@ -97,10 +94,11 @@ impl Admission {
             per_address_max: options.connections_per_address_max,
             per_prefix_max: options.connections_per_prefix_max,
             handshakes_max: options.handshakes_max,
-            handshakes_per_prefix_max: options.handshakes_per_prefix_max,
+            handshakes_per_prefix_max: options.handshakes_per_prefix_max as usize,
             connections: 0,
             handshakes: 0,
             networks: HashMap::new(),
+            strangers: Strangers::default(),
         }
     }
 
@@ -109,79 +107,96 @@ impl Admission {
         self.per_address_max = options.connections_per_address_max;
         self.per_prefix_max = options.connections_per_prefix_max;
         self.handshakes_max = options.handshakes_max;
-        self.handshakes_per_prefix_max = options.handshakes_per_prefix_max;
+        self.handshakes_per_prefix_max = options.handshakes_per_prefix_max as usize;
     }
 
-    /// Takes a place, as a stranger. A load balancer's own connections count in all, but not by where they come from.
-    pub(crate) fn enter(&mut self, origin: Origin) -> Result<(), Refusal> {
+    /// Takes a place, as a stranger; serials only grow. Gives the serial of a stranger that has lost its place by that, if
+    /// one has. A load balancer's own connections count in all, but not by where they come from.
+    pub(crate) fn enter(&mut self, origin: Origin, serial: u64) -> Result<Option<u64>, Refusal> {
         if self.connections >= self.connections_max {
             return Err(Refusal::Full);
         }
-        if self.handshakes >= self.handshakes_max {
+        let is_full = self.handshakes >= self.handshakes_max;
+        let mut gave_way = None;
+        if !origin.is_proxy {
+            let [address, prefix] = networks(origin.address);
+            self.judge(address, prefix)?;
+            if is_full {
+                gave_way = self.strangers.give_way(prefix);
+            }
+            if gave_way.is_some() {
+                self.handshakes -= 1;
+            }
+        }
+        if is_full && gave_way.is_none() {
             return Err(Refusal::Handshakes);
         }
         if !origin.is_proxy {
             let [address, prefix] = networks(origin.address);
-            let here = |network| self.networks.get(network).copied().unwrap_or_default();
-            if here(&address).connections >= self.per_address_max {
-                return Err(Refusal::Address);
-            }
-            if here(&prefix).connections >= self.per_prefix_max {
-                return Err(Refusal::Prefix);
-            }
-            if here(&prefix).strangers >= self.share_of_a_prefix() {
-                return Err(Refusal::PrefixHandshakes);
-            }
             for network in [address, prefix] {
-                let here = self.networks.entry(network).or_default();
-                here.connections += 1;
-                here.strangers += 1;
+                *self.networks.entry(network).or_default() += 1;
             }
+            self.strangers.enter(prefix, serial);
         }
         self.connections += 1;
         self.handshakes += 1;
-        Ok(())
+        Ok(gave_way)
+    }
+
+    /// Whether the networks of a client may have one more.
+    fn judge(&self, address: IpNet, prefix: IpNet) -> Result<(), Refusal> {
+        let connections = |network| self.networks.get(&network).copied().unwrap_or_default();
+        if connections(address) >= self.per_address_max {
+            return Err(Refusal::Address);
+        }
+        if connections(prefix) >= self.per_prefix_max {
+            return Err(Refusal::Prefix);
+        }
+        match self.strangers.of_prefix(prefix) >= self.share_of_a_prefix() {
+            true => Err(Refusal::PrefixHandshakes),
+            false => Ok(()),
+        }
     }
 
     /// How many strangers a prefix may have now, if it wants one more.
-    fn share_of_a_prefix(&self) -> u32 {
+    fn share_of_a_prefix(&self) -> usize {
         let free = self.handshakes_max.saturating_sub(self.handshakes);
         if free > self.handshakes {
             return self.handshakes_per_prefix_max;
         }
-        let share = u32::try_from(free / FREE_PER_SHARE).unwrap_or(u32::MAX);
+        let share = free / FREE_PER_SHARE;
         self.handshakes_per_prefix_max.min(share.max(1))
     }
 
     /// A connection proved who it is.
-    pub(crate) fn authenticated(&mut self, origin: Origin) {
-        self.handshakes -= 1;
-        self.of_origin(origin, |here| here.strangers -= 1);
+    pub(crate) fn authenticated(&mut self, origin: Origin, serial: u64) {
+        let counted = self.is_stranger_no_more(origin, serial);
+        self.handshakes -= usize::from(counted);
     }
 
     /// Gives a place back.
-    pub(crate) fn leave(&mut self, origin: Origin, was_stranger: bool) {
+    pub(crate) fn leave(&mut self, origin: Origin, serial: u64, was_stranger: bool) {
         self.connections -= 1;
-        self.handshakes -= usize::from(was_stranger);
-        self.of_origin(origin, |here| {
-            here.connections -= 1;
-            here.strangers -= u32::from(was_stranger);
-        });
-    }
-
-    /// Changes what is counted of a client's networks; what is empty is forgotten.
-    fn of_origin(&mut self, origin: Origin, change: impl Fn(&mut Here)) {
+        if was_stranger {
+            self.authenticated(origin, serial);
+        }
         if origin.is_proxy {
             return;
         }
         for network in networks(origin.address) {
-            if let Some(here) = self.networks.get_mut(&network) {
-                change(here);
-                if here.connections == 0 {
+            if let Some(connections) = self.networks.get_mut(&network) {
+                *connections -= 1;
+                if *connections == 0 {
                     self.networks.remove(&network);
                 }
             }
         }
+    }
+
+    /// Whether it was counted among them until now: one that gave way is not.
+    fn is_stranger_no_more(&mut self, origin: Origin, serial: u64) -> bool {
+        let [_, prefix] = networks(origin.address);
+        origin.is_proxy || self.strangers.leave(prefix, serial)
     }
 
     /// Places that are taken.
@@ -197,8 +212,71 @@ const FREE_PER_SHARE: usize = 4;
 mod tests {
     use super::*;
 
-    fn admission(connections: usize, address: u32, handshakes: usize) -> Admission {
-        Admission::new(&ConnectionOptions {
+    /// The places, and who has them. Whoever loses one is closed at once.
+    struct Door {
+        admission: Admission,
+        here: HashMap<IpNet, Vec<(Origin, u64)>>,
+        prefixes: Vec<IpNet>,
+        gave_way: Vec<IpNet>,
+    }
+
+    impl Door {
+        fn new(options: &ConnectionOptions) -> Self {
+            Self {
+                admission: Admission::new(options),
+                here: HashMap::new(),
+                prefixes: Vec::new(),
+                gave_way: Vec::new(),
+            }
+        }
+
+        fn enter(&mut self, origin: Origin) -> Result<(), Refusal> {
+            let serial = self.prefixes.len() as u64;
+            let gave_way = self.admission.enter(origin, serial)?;
+            let [_, prefix] = networks(origin.address);
+            self.prefixes.push(prefix);
+            self.here.entry(prefix).or_default().push((origin, serial));
+            if let Some(gone) = gave_way {
+                let prefix = self.prefixes[gone as usize];
+                let (origin, serial) = self.take(prefix, |(_, serial)| *serial == gone);
+                self.admission.leave(origin, serial, true);
+                self.gave_way.push(prefix);
+            }
+            Ok(())
+        }
+
+        /// The latest that is so.
+        fn find(&self, prefix: IpNet, is: impl Fn(&(Origin, u64)) -> bool) -> usize {
+            let latest = self.here[&prefix].iter().rposition(is);
+            latest.expect("somebody came from there")
+        }
+
+        fn take(&mut self, prefix: IpNet, is: impl Fn(&(Origin, u64)) -> bool) -> (Origin, u64) {
+            let at = self.find(prefix, is);
+            let here = self.here.get_mut(&prefix).expect("it was found there");
+            here.remove(at)
+        }
+
+        fn authenticated(&mut self, origin: Origin) {
+            let [_, prefix] = networks(origin.address);
+            let at = self.find(prefix, |(from, _)| *from == origin);
+            let (_, serial) = self.here[&prefix][at];
+            self.admission.authenticated(origin, serial);
+        }
+
+        fn leave(&mut self, origin: Origin, was_stranger: bool) {
+            let [_, prefix] = networks(origin.address);
+            let (_, serial) = self.take(prefix, |(from, _)| *from == origin);
+            self.admission.leave(origin, serial, was_stranger);
+        }
+
+        fn held(&self, prefix: IpNet) -> usize {
+            self.here.get(&prefix).map_or(0, Vec::len)
+        }
+    }
+
+    fn admission(connections: usize, address: u32, handshakes: usize) -> Door {
+        Door::new(&ConnectionOptions {
             connections_max: connections,
             connections_per_address_max: address,
             handshakes_max: handshakes,
@@ -234,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_prefix_has_its_own_limit_and_a_proxy_has_none() {
-        let mut admission = Admission::new(&ConnectionOptions {
+        let mut admission = Door::new(&ConnectionOptions {
             connections_per_address_max: 2,
             connections_per_prefix_max: 3,
             ..ConnectionOptions::default()
@@ -258,7 +336,9 @@ mod tests {
             assert_eq!(admission.enter(at(&address)), Ok(()));
         }
         assert_eq!(admission.enter(at("2001:db8:0:9::1")), Err(Refusal::Prefix));
-        admission.set_options(&ConnectionOptions::default());
+        admission
+            .admission
+            .set_options(&ConnectionOptions::default());
         assert_eq!(admission.enter(at("192.0.2.9")), Ok(()));
     }
 
@@ -266,19 +346,22 @@ mod tests {
     fn strangers_cannot_take_the_places_of_users() {
         let mut admission = admission(3, 10, 1);
         assert_eq!(admission.enter(at("192.0.2.1")), Ok(()));
-        assert_eq!(admission.enter(at("192.0.2.2")), Err(Refusal::Handshakes));
+        assert_eq!(
+            admission.enter(at("198.51.100.2")),
+            Err(Refusal::Handshakes)
+        );
         admission.authenticated(at("192.0.2.1"));
         assert_eq!(admission.enter(at("192.0.2.2")), Ok(()));
         admission.authenticated(at("192.0.2.2"));
         assert_eq!(admission.enter(at("192.0.2.3")), Ok(()));
         admission.leave(at("192.0.2.3"), true);
         admission.leave(at("192.0.2.2"), false);
-        assert_eq!(admission.connections(), 1);
+        assert_eq!(admission.admission.connections(), 1);
     }
 
     #[test]
     fn the_strangers_of_one_prefix_leave_places_to_those_of_others() {
-        let mut admission = Admission::new(&ConnectionOptions {
+        let mut admission = Door::new(&ConnectionOptions {
             handshakes_max: 16,
             handshakes_per_prefix_max: 2,
             ..ConnectionOptions::default()
@@ -310,7 +393,7 @@ mod tests {
     }
 
     /// As many as can be of that prefix, and who they are.
-    fn fill(admission: &mut Admission, prefix: u32) -> u32 {
+    fn fill(admission: &mut Door, prefix: u32) -> u32 {
         (0..)
             .take_while(|host| admission.enter(of_prefix(prefix, *host)).is_ok())
             .count() as u32
@@ -325,26 +408,79 @@ mod tests {
             (25, 19, 575),
             (100, 0, 200),
         ] {
-            let mut admission = Admission::new(&ConnectionOptions::default());
-            let mut held: Vec<u32> = (0..prefixes).map(|it| fill(&mut admission, it)).collect();
-            let free = |admission: &Admission| 4_000 - admission.handshakes;
-            assert_eq!(free(&admission), at_first, "{prefixes}");
+            let mut door = Door::new(&ConnectionOptions::default());
+            for prefix in 0..prefixes {
+                fill(&mut door, prefix);
+            }
+            let free = |door: &Door| 4_000 - door.admission.handshakes;
+            assert_eq!(free(&door), at_first, "{prefixes}");
             // Their time to log in is over, for one connection of each after the other, and all come again.
-            for _ in 0..500 {
+            for host in 0..500 {
                 for prefix in 0..prefixes {
-                    let held = &mut held[prefix as usize];
-                    if *held > 0 {
-                        *held -= 1;
-                        admission.leave(of_prefix(prefix, *held), true);
+                    let [_, network] = networks(of_prefix(prefix, 0).address);
+                    if door.held(network) > 0 {
+                        let (origin, serial) = door.take(network, |_| true);
+                        door.admission.leave(origin, serial, true);
                     }
-                    let more = (0..2).filter(|_| admission.enter(of_prefix(prefix, *held)).is_ok());
-                    *held += more.count() as u32;
+                    for host in [2 * host, 2 * host + 1] {
+                        // Most are refused.
+                        let _ = door.enter(of_prefix(prefix, host));
+                    }
                 }
             }
-            let off = free(&admission).abs_diff(settled);
-            assert!(off <= prefixes as usize, "{prefixes}: {off} off, {held:?}");
-            assert!(fill(&mut admission, 5_000) > 0, "somebody else comes in");
+            let off = free(&door).abs_diff(settled);
+            assert!(off <= prefixes as usize, "{prefixes}: {off} off");
+            assert!(fill(&mut door, 5_000) > 0, "somebody else comes in");
         }
+    }
+
+    #[test]
+    fn when_no_place_is_free_who_comes_from_elsewhere_gets_one_of_those_who_have_the_most() {
+        let mut door = Door::new(&ConnectionOptions::default());
+        for prefix in 0..100 {
+            fill(&mut door, prefix);
+        }
+        assert_eq!(door.admission.handshakes, 4_000);
+        door.gave_way.clear();
+        for other in 0..50 {
+            let origin = at(&format!("203.0.{other}.1"));
+            assert_eq!(door.enter(origin), Ok(()), "{other}");
+            assert_eq!(door.enter(origin), Err(Refusal::PrefixHandshakes));
+        }
+        assert_eq!(
+            (door.admission.handshakes, door.gave_way.len()),
+            (4_000, 50)
+        );
+        let most = *door.gave_way.last().expect("somebody has");
+        for prefix in &door.gave_way {
+            let held = door.held(*prefix);
+            assert!(
+                (450..500).contains(&held),
+                "{prefix} has {held}, as only the first had"
+            );
+        }
+        let (origin, serial) = door.take(most, |_| true);
+        door.admission.authenticated(origin, serial);
+        assert_eq!(
+            door.admission.handshakes, 3_999,
+            "one that stays is counted once"
+        );
+    }
+
+    #[test]
+    fn a_place_is_not_taken_from_networks_that_have_no_more_of_them() {
+        let mut door = Door::new(&ConnectionOptions {
+            handshakes_max: 2,
+            ..ConnectionOptions::default()
+        });
+        assert_eq!(door.enter(at("192.0.2.1")), Ok(()));
+        assert_eq!(door.enter(at("198.51.100.1")), Ok(()));
+        assert_eq!(door.enter(at("203.0.113.1")), Err(Refusal::Handshakes));
+        let proxy = Origin {
+            is_proxy: true,
+            ..at("203.0.113.1")
+        };
+        assert_eq!(door.enter(proxy), Err(Refusal::Handshakes));
     }
 
     #[test]
@@ -352,7 +488,8 @@ mod tests {
         let mut admission = admission(10, 10, 10);
         admission.enter(at("192.0.2.1")).expect("a place");
         admission.leave(at("192.0.2.1"), true);
-        assert!(admission.networks.is_empty());
+        assert!(admission.admission.networks.is_empty());
+        assert_eq!(admission.admission.handshakes, 0);
     }
 
     #[test]

@@ -118,10 +118,7 @@ fn accepted_from(shared: &Arc<Shared>, mut socket: TcpStream, from: IpAddr, dire
                 };
                 begin(&shared, socket, origin, direct_tls);
             }
-            Err(error) => {
-                shared.refused("proxy", from);
-                tracing::warn!(proxy = %from, %error, "connection of a trusted proxy closed");
-            }
+            Err(error) => shared.broken_header(from, &error),
         }
     });
 }

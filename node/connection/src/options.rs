@@ -29,8 +29,9 @@ rookery_xmpp::options! {
         /// Connections of one IPv4 /24 or IPv6 /48 at once; more are closed as they come. An attacker often has a whole
         /// prefix, and so does a carrier's NAT.
         pub connections_per_prefix_max: u32 = 2_000, "connections";
-        /// Connections at once that are not yet authenticated; more are closed as they come, so
-        /// that those who only knock never take the places of users.
+        /// Connections at once that are not yet authenticated, so that those who only knock never take the places of
+        /// users. More are closed as they come; but who comes from a network without any gets the place of the oldest
+        /// of the network that has the most.
         pub handshakes_max: usize = 4_000, "connections";
         /// Those of them that one IPv4 /24 or IPv6 /48 may have. Whoever registers may take minutes for the form:
         /// without this a network or two could hold all these places, and nobody would log in. When more than half are

@@ -52,10 +52,18 @@ impl SessionPace {
         }
     }
 
-    /// The client proved who it is.
-    pub(crate) fn authenticated(&mut self, jid: Arc<Jid>, now_ms: u64) {
+    /// The client proved who it is. An earlier stream of the account may have left its buckets.
+    pub(crate) fn authenticated(&mut self, jid: Arc<Jid>, left: Option<Pace>, now_ms: u64) {
         self.account = Some(jid);
         self.judge(now_ms);
+        if let Some(left) = left {
+            self.pace.go_on(left, now_ms);
+        }
+    }
+
+    /// The account, once there is one, and the buckets that the stream leaves.
+    pub(crate) fn leaves(&self) -> Option<(&Jid, Pace)> {
+        self.account.as_deref().map(|account| (account, self.pace))
     }
 
     /// Follows the limits in force.
@@ -117,7 +125,7 @@ mod tests {
         let in_force = Arc::new(ArcSwap::new(limits(1_000, &["bot@h"])));
         let mut session = SessionPace::new(in_force, 0);
         assert_eq!(session.take(1_500, 0, 0), Some(RestBy::Bytes));
-        session.authenticated(Arc::new("bot@h".parse().unwrap()), 0);
+        session.authenticated(Arc::new("bot@h".parse().unwrap()), None, 0);
         assert!(session.is_exempt());
         assert_eq!(
             (session.take(1_000_000, 9_000, 0), session.wait_ms(0)),
@@ -129,7 +137,7 @@ mod tests {
     fn an_open_stream_follows_the_limits_in_force_while_it_rests() {
         let in_force = Arc::new(ArcSwap::new(limits(1_000, &[])));
         let mut session = SessionPace::new(in_force.clone(), 0);
-        session.authenticated(Arc::new("juliet@h".parse().unwrap()), 0);
+        session.authenticated(Arc::new("juliet@h".parse().unwrap()), None, 0);
         session.take(11_000, 0, 0);
         assert_eq!(
             session.wait_ms(0),

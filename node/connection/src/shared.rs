@@ -25,6 +25,8 @@ use crate::flood::{Act, Flood, Flooded};
 use crate::guard::LoginWatch;
 use crate::inbox::Inbox;
 use crate::pace::StreamLimits;
+use crate::proxied::HeaderError;
+use crate::spent::Spent;
 use crate::{ConnectionConfig, ConnectionOptions, FloodOptions, Quota, TlsHosts};
 
 /// The surroundings of a connection.
@@ -47,6 +49,7 @@ pub(crate) struct Shared {
     watch: Mutex<LoginWatch>,
     flood: Mutex<Flood>,
     complaints: Mutex<Complaints>,
+    spent: Mutex<Spent>,
     bans: ArcSwap<Bans>,
     node: u32,
     serial: AtomicU64,
@@ -107,6 +110,7 @@ impl Shared {
             watch: Mutex::new(LoginWatch::new(guard, Timestamp::now())),
             flood: Mutex::new(Flood::new(flood)),
             complaints: Mutex::default(),
+            spent: Mutex::new(Spent::new()),
             bans: ArcSwap::default(),
             node,
             serial: AtomicU64::new(first_serial(Timestamp::now())),
@@ -170,7 +174,9 @@ impl Shared {
         if self.bans.load().bans_address(origin.address, now) {
             return Err(Refusal::Banned);
         }
-        places.admission.enter(origin)?;
+        let gave_way = places.admission.enter(origin, serial)?;
+        let gave_way = gave_way.and_then(|serial| places.present.get(&serial));
+        let gave_way = gave_way.map(|present| (present.inbox.clone(), present.address));
         let present = Present {
             inbox: inbox.clone(),
             address: origin.address,
@@ -178,6 +184,10 @@ impl Shared {
         };
         places.present.insert(serial, present);
         drop(places);
+        if let Some((inbox, address)) = gave_way {
+            inbox.cut();
+            self.refused("gave_way", address);
+        }
         counter!("rookery_connections_accepted_total").increment(1);
         gauge!("rookery_connections").increment(1);
         Ok(Seat {
@@ -302,6 +312,24 @@ impl Shared {
         self.complain(cause, address);
     }
 
+    /// A client began as a load balancer does that nobody trusts: the operator has forgotten to name it, or somebody
+    /// tries to be another.
+    pub(crate) fn forged_header(&self, address: IpAddr) {
+        let forged = lock(&self.complaints).count("proxy_not_trusted", self.quota.now_ms());
+        if let Some(times) = forged {
+            tracing::warn!(%address, times, "proxy header from an address that is not trusted, closed");
+        }
+    }
+
+    /// What a trusted load balancer says is no header.
+    pub(crate) fn broken_header(&self, proxy: IpAddr, error: &HeaderError) {
+        counter!("rookery_connections_refused_total", "cause" => "proxy").increment(1);
+        let broken = lock(&self.complaints).count("proxy_header", self.quota.now_ms());
+        if let Some(times) = broken {
+            tracing::warn!(%proxy, %error, times, "connections of a trusted proxy closed");
+        }
+    }
+
     /// Tells the operator of a refusal, but not of each in a flood.
     fn complain(&self, cause: &'static str, address: IpAddr) {
         let refused = lock(&self.complaints).count(cause, self.quota.now_ms());
@@ -320,6 +348,11 @@ impl Shared {
         self.places().admission.set_options(options);
         lock(&self.flood).set_options(flood);
         lock(&self.watch).set_options(guard);
+    }
+
+    /// What streams of accounts have used up.
+    pub(crate) fn spent(&self) -> MutexGuard<'_, Spent> {
+        lock(&self.spent)
     }
 
     /// What this node knows of logins.
@@ -453,8 +486,9 @@ impl Seat {
             return;
         }
         let mut places = self.shared.places();
-        places.admission.authenticated(self.origin);
-        if let Some(present) = places.present.get_mut(&self.inbox.session().serial) {
+        let serial = self.inbox.session().serial;
+        places.admission.authenticated(self.origin, serial);
+        if let Some(present) = places.present.get_mut(&serial) {
             present.account = Some(jid.clone());
         }
         // Behind that, so that one of the two sees a ban that comes just now. Those before have made the login fail.
@@ -481,9 +515,10 @@ impl Drop for Waiting {
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        let serial = self.inbox.session().serial;
         let mut places = self.shared.places();
-        places.admission.leave(self.origin, self.stranger);
-        places.present.remove(&self.inbox.session().serial);
+        places.admission.leave(self.origin, serial, self.stranger);
+        places.present.remove(&serial);
         drop(places);
         gauge!("rookery_connections").decrement(1);
         self.shared.left.notify_waiters();

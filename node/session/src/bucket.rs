@@ -61,6 +61,17 @@ impl Pace {
         self.stanzas.change(to.stanzas, now_ms);
     }
 
+    /// Has no more in any bucket than an earlier stream has left in its own, and gained since.
+    pub fn go_on(&mut self, from: Self, now_ms: u64) {
+        self.bytes.go_on(from.bytes, now_ms);
+        self.stanzas.go_on(from.stanzas, now_ms);
+    }
+
+    /// Whether nothing is missing in any bucket.
+    pub fn is_full(&mut self, now_ms: u64) -> bool {
+        self.bytes.is_full(now_ms) && self.stanzas.is_full(now_ms)
+    }
+
     /// Before a read: 0 if it may be done, otherwise how many milliseconds until then.
     pub fn wait_ms(&mut self, now_ms: u64) -> u64 {
         self.bytes.wait_ms(now_ms).max(self.stanzas.wait_ms(now_ms))
@@ -152,6 +163,19 @@ impl Bucket {
         let taken = i64::try_from(count).unwrap_or(i64::MAX);
         self.level = self.level.saturating_sub(taken.saturating_mul(1_000));
         self.wait_ms(now_ms)
+    }
+
+    fn go_on(&mut self, mut from: Self, now_ms: u64) {
+        self.settle(now_ms);
+        if from.rate > 0 {
+            from.settle(now_ms);
+            self.level = self.level.min(from.level);
+        }
+    }
+
+    fn is_full(&mut self, now_ms: u64) -> bool {
+        self.settle(now_ms);
+        self.level >= self.capacity
     }
 
     fn next_max(&mut self, now_ms: u64) -> usize {

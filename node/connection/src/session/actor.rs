@@ -20,6 +20,7 @@ use super::shard_link::ShardLink;
 use super::writing::Ending;
 use crate::inbox::Inbox;
 use crate::pace::SessionPace;
+use crate::padding::Padding;
 use crate::quota::SessionQuota;
 use crate::scratch::Scratch;
 use crate::shared::{Seat, Shared};
@@ -49,6 +50,7 @@ pub(crate) struct SessionActor {
     pub(super) inbox: Arc<Inbox>,
     pub(super) link: ShardLink,
     pub(super) pace: SessionPace,
+    pub(super) padding: Padding,
     pub(super) quota: SessionQuota,
     pub(super) timers: Timers,
     pub(super) verification: Option<Verification>,
@@ -80,6 +82,7 @@ impl SessionActor {
             link: ShardLink::new(shared.routers.clone(), inbox.clone()),
             inbox,
             pace: SessionPace::new(shared.bandwidth.clone(), shared.quota.now_ms()),
+            padding: Padding::default(),
             quota: SessionQuota::new(shared.quota.clone(), seat.address()),
             timers: Timers::default(),
             verification: None,
@@ -148,6 +151,13 @@ impl SessionActor {
         }
     }
 
+    /// What it has used up is missing for its account's next stream as well.
+    pub(super) fn leave_pace(&self, now_ms: u64) {
+        if let Some((account, pace)) = self.pace.leaves() {
+            self.shared.spent().leave(account, pace, now_ms);
+        }
+    }
+
     /// The socket is of no use any more.
     pub(super) fn lose(&mut self, scratch: &mut Scratch, now: Timestamp) {
         self.event(Event::Lost, scratch, now);
@@ -163,6 +173,12 @@ impl Actor for SessionActor {
         self.event(Event::Connected, &mut scratch, Timestamp::now());
         scratch.give_back();
         ctx.spawn(Turns);
+    }
+}
+
+impl Drop for SessionActor {
+    fn drop(&mut self) {
+        self.leave_pace(self.shared.quota.now_ms());
     }
 }
 

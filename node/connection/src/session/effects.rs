@@ -52,7 +52,8 @@ impl SessionActor {
             Effect::Authenticated(jid) => {
                 self.quota.authenticated(&jid);
                 let now_ms = self.shared.quota.now_ms();
-                self.pace.authenticated(jid.clone(), now_ms);
+                let left = self.shared.spent().left(&jid);
+                self.pace.authenticated(jid.clone(), left, now_ms);
                 self.quota.exempt(self.pace.is_exempt());
                 self.reader.set_limits(self.shared.xml.clone());
                 self.reader.fast_lane(true);

@@ -45,8 +45,12 @@ impl SessionActor {
                 return;
             };
             match read {
-                Ok(Read::Some { more, secured }) => {
-                    self.received(secured, scratch, (now, now_ms));
+                Ok(Read::Some {
+                    bytes,
+                    more,
+                    secured,
+                }) => {
+                    self.received((bytes, secured), scratch, (now, now_ms));
                     if more {
                         cx.waker().wake_by_ref();
                         return;
@@ -88,27 +92,36 @@ impl SessionActor {
         }
     }
 
-    fn received(&mut self, secured: bool, scratch: &mut Scratch, (now, now_ms): (Timestamp, u64)) {
+    fn received(
+        &mut self,
+        (read, secured): (usize, bool),
+        scratch: &mut Scratch,
+        (now, now_ms): (Timestamp, u64),
+    ) {
         if secured && let Some(tls) = self.wire.tls() {
             let facts = tls.facts();
             self.event(Event::Secured(facts), scratch, now);
         }
-        let bytes = scratch.plain.len();
-        if bytes == 0 {
-            return;
-        }
-        scratch.meters.bytes_read.increment(bytes as u64);
-        self.machine.heard(now);
-        self.quota.spend(bytes);
-        scratch.elements = 0;
         let plain = std::mem::take(&mut scratch.plain);
-        self.digest(&plain, scratch, now);
-        if let Some(by) = self.pace.take(bytes, scratch.elements, now_ms) {
+        let bytes = plain.len() + self.padding.count(read, plain.len());
+        scratch.elements = 0;
+        if bytes > 0 {
+            self.quota.spend(bytes);
+        }
+        if !plain.is_empty() {
+            scratch.meters.bytes_read.increment(plain.len() as u64);
+            self.machine.heard(now);
+            self.digest(&plain, scratch, now);
+            self.reader.release_temporaries();
+        }
+        if bytes > 0
+            && let Some(by) = self.pace.take(bytes, scratch.elements, now_ms)
+        {
             scratch.meters.rests(by).increment(1);
+            self.leave_pace(now_ms);
         }
         scratch.plain = plain;
         scratch.plain.clear();
-        self.reader.release_temporaries();
     }
 
     /// Gives the stream's items to whom they concern, in their order.
@@ -151,8 +164,7 @@ impl SessionActor {
     /// Tells the operator of a load balancer that he did not name.
     fn watch_for_proxy(&self, began: &[u8]) {
         if looks_like_header(began) {
-            let address = self.seat.address();
-            tracing::warn!(%address, "proxy header from an address that is not trusted, closed");
+            self.shared.forged_header(self.seat.address());
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Wire {
 pub(crate) enum Read {
     /// Bytes, or TLS's own business. `more` tells that the socket may hold more.
     Some {
+        /// How many the socket gave.
+        bytes: usize,
         /// Whether the buffer was filled.
         more: bool,
         /// Whether TLS was finished by this.
@@ -92,6 +94,7 @@ impl Wire {
         let Some(tls) = &mut self.tls else {
             scratch.plain.extend_from_slice(incoming);
             return Poll::Ready(Ok(Read::Some {
+                bytes: read,
                 more,
                 secured: false,
             }));
@@ -101,6 +104,7 @@ impl Wire {
                 Err(_) => Read::Broken,
                 Ok(received) if received.ended && scratch.plain.is_empty() => Read::End,
                 Ok(received) => Read::Some {
+                    bytes: read,
                     more,
                     secured: received.secured,
                 },

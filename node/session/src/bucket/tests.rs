@@ -55,6 +55,32 @@ fn a_stream_held_to_3_kb_a_second_is_within_3_percent_of_it_after_a_minute() {
 }
 
 #[test]
+fn a_stream_that_comes_again_goes_on_with_what_the_one_before_has_left() {
+    let limits = options(1_000, 2_000, 10, 20);
+    let mut before = Pace::of_client(&limits, 0);
+    before.take(3_000, 25, 0);
+    assert!(!before.is_full(0));
+    let mut again = Pace::of_client(&limits, 500);
+    again.go_on(before, 500);
+    assert_eq!(again.wait_ms(500), 500, "it rests as long as it would have");
+    let mut later = Pace::of_client(&limits, 2_000);
+    later.go_on(before, 2_000);
+    assert_eq!(
+        later.take(1_001, 0, 2_000),
+        Some(RestBy::Bytes),
+        "half a burst has come"
+    );
+    assert!(before.is_full(3_000));
+    let mut unlimited = Pace::unlimited(0);
+    assert!(unlimited.is_full(0));
+    unlimited.go_on(before, 0);
+    assert_eq!(unlimited.wait_ms(0), 0);
+    let mut limited = Pace::of_client(&limits, 0);
+    limited.go_on(Pace::unlimited(0), 0);
+    assert!(limited.is_full(0));
+}
+
+#[test]
 fn a_client_that_waits_in_time_is_never_held() {
     let mut pace = Pace::of_client(&options(3_000, 2_000, 10, 20), 0);
     for second in 0..60 {
