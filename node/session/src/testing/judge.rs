@@ -44,6 +44,8 @@ pub(super) struct Judge {
     binding: Option<AskId>,
     granted: Option<Jid>,
     bound: Option<Jid>,
+    /// The request of a stranger that waits for its answer.
+    registering: Option<AskId>,
     counts: Counts,
     /// Failed logins on all streams.
     failures: u32,
@@ -101,6 +103,7 @@ impl Judge {
             binding: None,
             granted: None,
             bound: None,
+            registering: None,
             counts: Counts::default(),
             failures: 0,
         }
@@ -111,6 +114,9 @@ impl Judge {
         self.stale = false;
         self.fatal = false;
         self.sent_bytes = 0;
+        if let Event::Answered(ask, _) = event {
+            self.registering.take_if(|asked| asked == ask);
+        }
         match event {
             Event::Connected => self.connected = true,
             Event::Opened(header) => self.fatal = !self.may_open(header),
@@ -133,7 +139,12 @@ impl Judge {
             }
             Event::PasswordVerified(ask, right) => self.proofs.verified(*ask, *right),
             Event::Admitted(admission) => self.tries.answer(*admission),
-            Event::TimedOut(timer) => self.stale = !self.timers.remove(timer),
+            Event::TimedOut(timer) => {
+                self.stale = !self.timers.remove(timer);
+                if *timer == Timer::Answer && !self.stale {
+                    self.registering = None;
+                }
+            }
             _ => {}
         }
     }
@@ -316,6 +327,7 @@ impl Judge {
                     self.authenticated.is_none(),
                     "a registration after the login",
                 )?;
+                self.registering = Some(ask);
                 self.counts.registrations += 1;
             }
             Question::Admin(_) => return Err("a client asks as the operator".into()),
@@ -391,7 +403,9 @@ impl Judge {
             Ended::Nothing if self.bound.is_some() => drop(wanted.insert(Timer::Idle)),
             Ended::Nothing => {
                 wanted.extend(self.connected.then_some(Timer::Login));
-                let answers = self.timers.contains(&Timer::Answer) && self.tries.is_open();
+                // A login may be slowed; a registration is waited for no longer than so long.
+                let slowed = self.timers.contains(&Timer::Answer) && self.tries.is_open();
+                let answers = slowed || self.registering.is_some();
                 wanted.extend(answers.then_some(Timer::Answer));
             }
         }
