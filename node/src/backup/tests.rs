@@ -70,7 +70,7 @@ async fn add_account(store: &dyn Store, text: &str) -> Jid {
         standing: Standing::Member,
         inviter: text.starts_with("account1").then(|| Inviter {
             user: Some(jid("romeo@montague.example")),
-            contact: text.len() % 2 == 0,
+            contact: text.len().is_multiple_of(2),
         }),
     };
     store.create_account(account).await.unwrap();

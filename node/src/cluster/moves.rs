@@ -45,7 +45,7 @@ impl Moves {
         }
         let coming = self.coming.remove(&shard);
         let had_another = before.is_some_and(|it| it.epoch > 0 && it.owner != Some(self.node));
-        (had_another && placement.owner == Some(self.node)).then(|| match coming {
+        (had_another && placement.owner == Some(self.node)).then_some(match coming {
             Some(since) => Arrival {
                 came: Came::HandedOver,
                 since,
