@@ -110,8 +110,8 @@ impl Admission {
         self.handshakes_per_prefix_max = options.handshakes_per_prefix_max as usize;
     }
 
-    /// Takes a place, as a stranger; serials only grow. Gives the serial of a stranger that has lost its place by that, if
-    /// one has. A load balancer's own connections count in all, but not by where they come from.
+    /// Takes a place, as a stranger; serials only grow. Gives the serial of a stranger that has lost its place by that,
+    /// if one has. A load balancer's own connections count in all, but not by where they come from.
     pub(crate) fn enter(&mut self, origin: Origin, serial: u64) -> Result<Option<u64>, Refusal> {
         if self.connections >= self.connections_max {
             return Err(Refusal::Full);

@@ -1,5 +1,5 @@
-//! What a client sends that is not its stream: the limits of a stream count what it says, and of a record of TLS that may
-//! be next to nothing.
+//! What a client sends that is not its stream: the limits of a stream count what it says, and of a record of TLS that
+//! may be next to nothing.
 //!
 //! ```text
 //! record of 16 KiB (RFC 8446 5.4):  1 byte of the stream │ 16,383 bytes of padding

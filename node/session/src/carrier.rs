@@ -255,8 +255,8 @@ pub enum ToSession {
     Deliver(Delivered),
     /// What the shard's next owner must know of the session. It means nothing to the session itself.
     Remember(Bytes),
-    /// The client was asked for the account's password once more and did not know it: a failed login, which the session's
-    /// node counts also when the session is over.
+    /// The client was asked for the account's password once more and did not know it: a failed login, which the
+    /// session's node counts also when the session is over.
     WrongPassword,
     /// The session must end with this stream error.
     Close(StreamError),

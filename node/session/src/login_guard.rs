@@ -120,8 +120,8 @@ impl LoginGuard {
         self.count(Key::new(address, None), now);
     }
 
-    /// Notes a failed try that was not [admitted](Self::admit), for somebody else has judged it: it counts like one that
-    /// was.
+    /// Notes a failed try that was not [admitted](Self::admit), for somebody else has judged it: it counts like one
+    /// that was.
     pub fn failed_elsewhere(&mut self, address: IpAddr, account: &Jid, now: Timestamp) {
         if self.options.enabled {
             self.count(Key::new(address, Some(account)), now);

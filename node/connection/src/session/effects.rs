@@ -9,6 +9,7 @@ use rookery_session::carrier::{Answer, AskId, Question};
 use rookery_session::effect::Effect;
 use rookery_session::event::{Admission, Event};
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
 use rookery_xmpp::stanza::{StanzaType, parse_rec};
 use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
@@ -49,16 +50,7 @@ impl SessionActor {
             Effect::Deliver(delivered) => self.put(&delivered, scratch),
             Effect::StartTls => self.start_tls(scratch, now),
             Effect::ResetReader => self.reader.reset(),
-            Effect::Authenticated(jid) => {
-                self.quota.authenticated(&jid);
-                let now_ms = self.shared.quota.now_ms();
-                let left = self.shared.spent().left(&jid);
-                self.pace.authenticated(jid.clone(), left, now_ms);
-                self.quota.exempt(self.pace.is_exempt());
-                self.reader.set_limits(self.shared.xml.clone());
-                self.reader.fast_lane(true);
-                self.seat.authenticated(jid);
-            }
+            Effect::Authenticated(jid) => self.authenticated(jid),
             Effect::Ask(ask, question) => self.ask(ask, question, scratch, now),
             Effect::Enable(ask, account) => self.link.enable(ask, account),
             Effect::NotEnabled => self.inbox.keep_nothing(),
@@ -113,6 +105,18 @@ impl SessionActor {
             Effect::Disarm(timer) => self.timers.disarm(Alarm::Session(timer)),
             Effect::CloseSocket => self.close_socket(scratch, now),
         }
+    }
+
+    /// The client is a stranger no more.
+    fn authenticated(&mut self, jid: Arc<Jid>) {
+        self.quota.authenticated(&jid);
+        let now_ms = self.shared.quota.now_ms();
+        let left = self.shared.spent().left(&jid);
+        self.pace.authenticated(jid.clone(), left, now_ms);
+        self.quota.exempt(self.pace.is_exempt());
+        self.reader.set_limits(self.shared.xml.clone());
+        self.reader.fast_lane(true);
+        self.seat.authenticated(jid);
     }
 
     fn ask(&mut self, ask: AskId, question: Question, scratch: &mut Scratch, now: Timestamp) {

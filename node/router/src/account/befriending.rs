@@ -1,5 +1,5 @@
-//! An account and who has invited it become contacts (XEP-0401 3.3.2): both see each other without being asked. Each side
-//! is written by its own shard, durably, before anybody hears of it.
+//! An account and who has invited it become contacts (XEP-0401 3.3.2): both see each other without being asked. Each
+//! side is written by its own shard, durably, before anybody hears of it.
 //!
 //! ```text
 //! whoever made the account        the guest                                      the inviter
@@ -12,8 +12,8 @@
 //! ```
 //!
 //! An account says for ever who has invited it, so whatever dies on the way, it owes a contact until it has noted that
-//! both have it. Each step may come twice: what is there is not written again. An inviter who is gone answers to nobody,
-//! so some time after the account was made nothing is owed any more.
+//! both have it. Each step may come twice: what is there is not written again. An inviter who is gone answers to
+//! nobody, so some time after the account was made nothing is owed any more.
 //!
 //! The words are messages in the name of the host. Hosts write them to nobody else, and nobody writes in the name of a
 //! host: the reader stamps each client's own address.

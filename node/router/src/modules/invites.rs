@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Who may do what is `[invites]`: an account has so many invitations that have not ended, used or not, so whoever has
-//! one account does not get any number of others. Operators may always invite, and as many as they like. What is refused
-//! is an entry of the control group's log as well, so an account is heard so many times a minute and no more.
+//! one account does not get any number of others. Operators may always invite, and as many as they like. What is
+//! refused is an entry of the control group's log as well, so an account is heard so many times a minute and no more.
 //!
 //! Somebody who registers with a `#invite` and the inviter become contacts without being asked; how, says
 //! [`befriending`](crate::account::befriending).

@@ -1,9 +1,9 @@
 //! Whether who holds a session knows the account's password: asked of old sessions before they take the account away
 //! from its owner, by another password or by its removal.
 //!
-//! Each wrong one is a failed login, which the session's node is told of at once and counts. Who was wrong three times is
-//! not asked again: the session ends, and whoever wants another one meets what stands before each login, its delays, the
-//! counts of all nodes, and the blocks.
+//! Each wrong one is a failed login, which the session's node is told of at once and counts. Who was wrong three times
+//! is not asked again: the session ends, and whoever wants another one meets what stands before each login, its delays,
+//! the counts of all nodes, and the blocks.
 
 use rookery_session::carrier::{SessionId, WRONG_PASSWORDS_MAX, wrong_too_often};
 use rookery_xmpp::dataform::{DataForm, Field, FieldType, FormKind};
