@@ -350,8 +350,8 @@ const GAUGES: &[(&str, &str)] = &[
 const HISTOGRAMS: &[(&str, &str)] = &[
     (
         "rookery_shard_pause_seconds",
-        "for how long a shard that came to this node answered nobody: handed over since its owner was told to stop, taken \
-         since its owner's lease had ended",
+        "for how long a shard that came to this node answered nobody: handed over since its owner was told to stop, \
+         taken since its owner's lease had ended",
     ),
     (
         "rookery_control_commit_seconds",

@@ -241,8 +241,8 @@ impl VerifyArgs {
     fn report(&self, differences: &[Difference], amount: Amount) -> Result<(), Failure> {
         let lines = differences.iter().map(|difference| match difference {
             Difference::Secret => {
-                "the secret of names without an account is not the same, or is not there: a store without its server has \
-                 it only from a restore; `--server` asks a running server"
+                "the secret of names without an account is not the same, or is not there: a store without its server \
+                 has it only from a restore; `--server` asks a running server"
                     .to_owned()
             }
             Difference::Differs(jid) => format!("{jid} is not the same"),

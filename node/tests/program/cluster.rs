@@ -305,11 +305,13 @@ impl Node {
 
     /// `rookery check` for it, as a connection node.
     pub(crate) fn check(&self) -> Run {
+        let file = self.dir.join("rookery.toml");
+        let text = "[server]\nhosts = [\"localhost\"]\nroles = [\"connection\"]\n";
+        std::fs::write(&file, text).expect("a configuration");
         let listen = format!("cluster.listen=[{:?}]", self.address);
-        let roles = "server.roles=[\"connection\"]";
-        let hosts = "server.hosts=[\"localhost\"]";
-        let set = ["--set", &listen, "--set", roles, "--set", hosts];
-        self.beside(&["check", "--no-dns"], &set)
+        let file = file.to_str().expect("UTF-8");
+        let arguments = ["--config", file, "--set", &listen];
+        self.beside(&["check", "--no-dns"], &arguments)
     }
 
     /// A command over its files.

@@ -210,8 +210,8 @@ impl ShardLink {
         }
     }
 
-    /// Until the time is up, somebody ends the session or its client has gone on elsewhere. A block holds what it is given
-    /// once, where an `async fn` holds it twice.
+    /// Until the time is up, somebody ends the session or its client has gone on elsewhere. A block holds what it is
+    /// given once, where an `async fn` holds it twice.
     fn hibernate(mut self, window: Duration, place: Waiting) -> impl Future<Output = ()> {
         let end = Instant::now() + window;
         async move {

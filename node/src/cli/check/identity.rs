@@ -20,7 +20,7 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Option<Finding> {
     }
 }
 
-/// Whether the cluster has as many shards as the configuration and takes this node for one of its own, if a member tells.
+/// Whether the cluster has as many shards as the configuration and takes this node for its own, if a member tells.
 pub(super) async fn shards(config: &Config) -> Option<Finding> {
     let (peers, configured) = (&config.cluster.peers, config.router.shards);
     if config.cluster.listen.is_empty() {
