@@ -54,6 +54,8 @@ pub struct Session {
     pub(super) unanswered_until: Timestamp,
     /// How often its client was wrong about the account's password (XEP-0077 3.3).
     pub(crate) wrong_passwords: u8,
+    /// Its node says what its client has not got: it is about to be over, and has taken nothing for the others.
+    pub(super) is_leaving: bool,
     /// Its stream, if that can be resumed.
     pub(super) stream: Option<Stream>,
     /// The last address it wrote to, as written and prepared: most stanzas of a chat go to one
@@ -91,6 +93,7 @@ impl Session {
             behind_until: Timestamp(0),
             unanswered_until: Timestamp(0),
             wrong_passwords: 0,
+            is_leaving: false,
             stream: None,
             last_to: None,
         }
@@ -99,7 +102,9 @@ impl Session {
     /// Whether messages for the bare JID may go here.
     pub fn takes_messages(&self) -> bool {
         let is_ending = self.stream.as_ref().is_some_and(Stream::is_ending);
-        !is_ending && self.availability.as_ref().is_some_and(|a| a.priority >= 0)
+        !is_ending
+            && !self.is_leaving
+            && self.availability.as_ref().is_some_and(|a| a.priority >= 0)
     }
 
     /// Whether it reads too slowly to be given messages now.
@@ -170,6 +175,14 @@ impl Sessions {
         };
         session.behind_until = now.plus(STALL);
         session.reading.falls_behind(from);
+    }
+
+    /// The session's node begins to say what its client has not got. Of what it says nobody knows under which number it
+    /// arrived, so none of that counts as taken.
+    pub(super) fn leaves(&mut self, id: SessionId) {
+        if let Some(session) = self.get_mut(id) {
+            session.is_leaving = true;
+        }
     }
 
     /// Whether what arrived under this number for all, and was refused by one, is lost without being
