@@ -337,14 +337,20 @@ fn by_default_only_contacts_can_be_meant() {
     assert_eq!(world.log("romeo").len(), 1);
 }
 
-#[test]
-fn a_full_archive_loses_its_oldest_entries_and_nothing_that_waits() {
+/// Two accounts whose archives hold so many entries.
+fn of_32_entries() -> World {
     let mut world = World::with(&["romeo", "juliet"]);
     world.set_archive(ArchiveOptions {
         default: ArchiveDefault::Always,
         entries_max: 32,
         ..ArchiveOptions::default()
     });
+    world
+}
+
+#[test]
+fn a_full_archive_loses_its_oldest_entries_and_nothing_that_waits() {
+    let mut world = of_32_entries();
     let romeo = world.online("romeo", "orchard");
     for number in 0..100 {
         world.send(&romeo, &CHAT.replace("wherefore", &number.to_string()));
@@ -382,12 +388,7 @@ fn an_archive_is_bounded_in_bytes_as_well() {
 
 #[test]
 fn what_has_left_an_archive_by_its_age_is_no_reason_to_take_more_of_it() {
-    let mut world = World::with(&["romeo", "juliet"]);
-    world.set_archive(ArchiveOptions {
-        default: ArchiveDefault::Always,
-        entries_max: 32,
-        ..ArchiveOptions::default()
-    });
+    let mut world = of_32_entries();
     let romeo = world.online("romeo", "orchard");
     for _ in 0..30 {
         world.send(&romeo, CHAT);
