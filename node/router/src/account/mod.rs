@@ -269,10 +269,7 @@ impl Account {
             Work::Stranded(stranded) => self.take_back(turn, &stranded),
             Work::Acked { session, acked } => self.acknowledged(turn, session, acked),
             Work::Detached { session, .. } => self.detached(turn, session),
-            Work::Left { session, delivered } => {
-                self.sessions.leaves(session);
-                self.left(turn, session, &delivered);
-            }
+            Work::Left { session, delivered } => self.left(turn, session, &delivered),
             Work::Undelivered { session, delivered } => {
                 self.undelivered(turn, session, &delivered);
             }

@@ -64,6 +64,7 @@ impl Session {
         self.address = address;
         self.next_stanza = 0;
         self.behind_until = Timestamp(0);
+        self.is_leaving = false;
     }
 }
 
