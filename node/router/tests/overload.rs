@@ -64,6 +64,29 @@ fn a_client_whose_own_account_is_full_of_work_is_told() {
 }
 
 #[test]
+fn what_follows_a_refused_message_is_refused_until_all_is_done_that_came_with_it() {
+    let mut world = World::archiving(&["romeo", "juliet", "nurse"]);
+    let romeo = world.online("romeo", "orchard");
+    let [juliet, nurse] = ["juliet", "nurse"].map(|name| world.online(name, "balcony"));
+    // The next owner would be sent the frame of the first once more, for it is not archived yet.
+    world.appends = Some(Vec::new());
+    world.no_room = true;
+    world.send(&romeo, &chat("juliet@localhost", "first"));
+    world.no_room = false;
+    world.send(&romeo, &chat("juliet@localhost/balcony", "second"));
+    assert_eq!(count(&romeo.stanzas(), "resource-constraint"), 2);
+    assert_eq!(count(&juliet.stanzas(), "<body>"), 0);
+    world.send(&romeo, &chat("nurse@localhost", "other"));
+    assert_eq!(count(&nurse.stanzas(), "other"), 1);
+    while world.appends.as_ref().is_some_and(|held| !held.is_empty()) {
+        world.append_newest();
+    }
+    world.send(&romeo, &chat("juliet@localhost", "third"));
+    assert_eq!(count(&romeo.stanzas(), "resource-constraint"), 0);
+    assert_eq!(count(&juliet.stanzas(), "third"), 1);
+}
+
+#[test]
 fn what_another_session_took_does_not_come_to_it_again() {
     let (mut world, romeo, balcony) = pair();
     let chamber = world.online("juliet", "chamber");

@@ -32,6 +32,7 @@ mod operator;
 mod over;
 mod presence;
 mod reading;
+mod refused;
 mod remembered;
 mod removal;
 mod repeats;
@@ -59,7 +60,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rookery_session::carrier::SessionId;
+use rookery_session::carrier::{PeerFrame, SessionId};
 use rookery_store::account::{AccountRecord, Loaded};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
@@ -103,6 +104,8 @@ pub struct Account {
     retracting: retracting::Retracting,
     /// What came from whom.
     repeats: repeats::Repeats,
+    /// What was said to others, and there was no room for.
+    refused: refused::Refused,
     /// Sessions that were resumed as others, of streams that are over.
     left: Vec<SessionId>,
     /// Sessions that were announced when their streams had gone on already.
@@ -134,6 +137,7 @@ impl Account {
             carbons: carbons::Carbons::default(),
             retracting: retracting::Retracting::default(),
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent),
+            refused: refused::Refused::default(),
             left: Vec::new(),
             deciding: deciding::Deciding::default(),
             departing: departing::Departing::default(),
@@ -293,6 +297,11 @@ impl Account {
         for rec in &batch.recs[next..] {
             self.refuse(turn, session, &batch.buf, *rec, &error);
         }
+    }
+
+    /// There was no room for something that one of its sessions, or itself, said to somebody else.
+    pub(crate) fn was_refused(&mut self, frame: &PeerFrame) {
+        self.refused.note(frame);
     }
 
     fn wait_in_front(&mut self, work: Work) {

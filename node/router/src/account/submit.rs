@@ -132,6 +132,10 @@ impl Account {
 
     fn submit_checked(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
         match stanza.rec.kind {
+            Kind::Message if self.comes_too_early(id, stanza.to) => {
+                let error = StanzaError::new(Condition::ResourceConstraint);
+                self.refuse(turn, id, stanza.buf, stanza.rec, &error);
+            }
             Kind::Message => match self.archive_sent(turn, stanza) {
                 Ok(position) => {
                     self.copy_sent(turn, stanza, position);
@@ -143,6 +147,11 @@ impl Account {
             Kind::Iq => self.submit_iq(turn, id, stanza),
             Kind::Other => {}
         }
+    }
+
+    /// Whether an older message for the same account was refused, and may come behind this one.
+    fn comes_too_early(&mut self, id: SessionId, to: Option<&Arc<Jid>>) -> bool {
+        to.is_some_and(|to| self.refused.may_come_again(id, to))
     }
 
     /// The prepared address. Most stanzas of a chat go where the last one went.

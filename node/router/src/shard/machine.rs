@@ -149,7 +149,7 @@ impl Shard {
                     },
                 );
             }
-            Input::Refused(frame) => absent::overloaded(turn, arrival(frame)),
+            Input::Refused(frame) => accounts.refused(turn, frame),
             // Only who lets others wait for it needs it.
             Input::AllAnnounced(_) => {}
             Input::Tick => accounts.tick(turn),
@@ -338,6 +338,14 @@ impl Accounts<'_> {
                 self.work(turn, &bare, arrival(frame));
             }
         }
+    }
+
+    /// There is no room for what an account has said to another.
+    fn refused(&mut self, turn: &mut Turn<'_>, frame: PeerFrame) {
+        if let Some(Slot::Ready(sender)) = self.map.get_mut(frame.from.bare_str()) {
+            sender.was_refused(&frame);
+        }
+        absent::overloaded(turn, arrival(frame));
     }
 
     /// Lets an account work, loading it first where it is not in memory.

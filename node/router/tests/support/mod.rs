@@ -88,6 +88,8 @@ pub(crate) struct World {
     pub(crate) hold_loads: bool,
     /// What shards say to one another is lost.
     pub(crate) lose_forwards: bool,
+    /// On the way between shards there is no room for what sessions say.
+    pub(crate) no_room: bool,
     /// Sessions live and die with their shards.
     pub(crate) alone: bool,
     /// A committed reservation turns out to have expired.
@@ -140,6 +142,7 @@ impl World {
             hold_reads: false,
             hold_loads: false,
             lose_forwards: false,
+            no_room: false,
             alone: false,
             commits_late: false,
             pictures_fail: false,
@@ -504,6 +507,9 @@ impl World {
                 None
             }
             Effect::Forward(..) if self.lose_forwards => None,
+            Effect::Forward(_, frame) if self.no_room && frame.origin.is_some() => {
+                Some(Input::Refused(frame))
+            }
             Effect::Forward(_, frame) => Some(Input::Peer(frame)),
             Effect::Request(id, Request::Settled(bell)) => {
                 self.bells.push((id, bell));
