@@ -23,6 +23,7 @@ mod departing;
 mod former;
 pub(crate) mod gone;
 mod iq;
+mod logins;
 pub(crate) mod mailbox;
 mod mirror;
 mod mirror_bounds;
@@ -116,6 +117,8 @@ pub struct Account {
     departing: departing::Departing,
     /// Streams that are over.
     over: over::Over,
+    /// Who waits for its keys.
+    logins: logins::Logins,
     /// Changes that are being written; while there are any, work waits.
     busy: u32,
     waiting: Waiting,
@@ -142,6 +145,7 @@ impl Account {
             deciding: deciding::Deciding::default(),
             departing: departing::Departing::default(),
             over: over::Over::default(),
+            logins: logins::Logins::default(),
             outrun: Vec::new(),
             busy: 0,
             waiting: Waiting::default(),
@@ -223,7 +227,8 @@ impl Account {
         }
         if let End::Over(left) = self.end {
             let is_told = left.is_some_and(|tombstone| gone::is_told(turn, &tombstone));
-            for work in std::mem::take(&mut self.waiting) {
+            let waiting = std::mem::take(&mut self.waiting);
+            for work in self.logins_left().into_iter().chain(waiting) {
                 match is_told {
                     true => gone::answer(turn, work),
                     false => absent::answer(turn, work),
@@ -316,6 +321,7 @@ impl Account {
     pub(crate) fn tick(&mut self, turn: &mut Turn<'_>, idle: Duration) {
         self.append_again(turn);
         self.queries_go_on(turn);
+        self.logins_go_on(turn);
         self.retract_again(turn);
         self.look_after_streams(turn);
         self.clear_sure(turn);
@@ -341,6 +347,7 @@ impl Account {
             && self.retracting.is_quiet()
             && self.deciding.is_quiet()
             && self.departing.is_quiet()
+            && self.logins.is_quiet()
             && !self.end.has_begun()
     }
 

@@ -22,7 +22,7 @@ impl Account {
         question: Question,
     ) {
         match question {
-            Question::Credentials { .. } => turn.answer(&from, ask, self.credentials()),
+            Question::Credentials { .. } => self.asked_for_keys(turn, from, ask),
             Question::Bind {
                 resource, address, ..
             } => {

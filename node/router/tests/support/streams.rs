@@ -7,9 +7,7 @@ use futures_util::FutureExt;
 use rookery_router::RouterOptions;
 use rookery_router::shard::Input;
 use rookery_router::shard::Reply;
-use rookery_session::carrier::{
-    Answer, AskId, Delivered, Kept, Question, Resumed, SinkRef, ToShard,
-};
+use rookery_session::carrier::{Answer, Delivered, Kept, Question, Resumed, ToShard};
 
 use super::client::Asking;
 use super::{Client, World, jid};
@@ -64,20 +62,12 @@ impl World {
 
     /// The same, and may have to wait for the answer.
     pub(crate) fn asks_to_resume(&mut self, name: &str, id: &str, h: u32) -> Asking {
-        let mailbox = self.mailbox();
-        let question = Question::Resume {
+        self.ask_later(Question::Resume {
             account: jid(&format!("{name}@localhost")),
             id: id.to_owned(),
             h,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        };
-        let from: SinkRef = mailbox.clone();
-        self.step(Input::Session(ToShard::Ask {
-            from,
-            ask: AskId(1),
-            question,
-        }));
-        Asking(mailbox)
+        })
     }
 
     /// A session that the shard has not heard of.

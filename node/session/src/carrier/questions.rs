@@ -16,7 +16,8 @@ use crate::seen::Seen;
 /// What may be asked of a shard.
 #[derive(Clone, Debug)]
 pub enum Question {
-    /// The SCRAM keys of an account. Answered alike, and as fast, for accounts that do not exist or are disabled.
+    /// The SCRAM keys of an account. Answered alike, and after one read of the store, for all accounts: those that are
+    /// in memory or not, do not exist, or are disabled.
     Credentials {
         /// The account.
         account: Jid,
