@@ -7,6 +7,8 @@
 //!
 //! Here a request is read and an answer written; what the ids are, and whether they are known, is for whoever answers.
 
+use std::num::{IntErrorKind, ParseIntError};
+
 use rookery_xmpp::element::Element;
 use rookery_xmpp::ns;
 use rookery_xmpp::stanza_error::{Condition, StanzaError};
@@ -63,16 +65,24 @@ impl PageRequest {
                 .with_text("pages have no numbers here; ask by id"));
         }
         let text = |name| set.child(name, ns::RSM).map(Element::text);
-        let max = text("max").map(|max| max.trim().parse::<u64>());
-        let max = max.transpose().map_err(|_| {
+        let max = text("max").map(|max| count(max.trim())).transpose();
+        let max = max.map_err(|_| {
             StanzaError::new(Condition::BadRequest).with_text("`max` must be a number")
         })?;
         Ok(Self {
-            max: max.map(|max| usize::try_from(max).unwrap_or(usize::MAX)),
+            max,
             // Without text it names nothing, which is as if it were left out.
             after: text("after").filter(|id| !id.is_empty()),
             before: text("before"),
         })
+    }
+}
+
+/// A number of results; one that is too large to be held asks for all there are.
+fn count(text: &str) -> Result<usize, ParseIntError> {
+    match text.parse::<usize>() {
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Ok(usize::MAX),
+        read => read,
     }
 }
 
@@ -114,9 +124,11 @@ mod tests {
             (next.max, next.after.as_deref(), next.before),
             (None, Some("x"), None)
         );
-        let huge = found(&[("max", "18446744073709551615")]).unwrap();
-        assert_eq!(huge.max, Some(usize::MAX));
-        for wrong in ["-1", "many", "", "1e3", "99999999999999999999"] {
+        for huge in ["18446744073709551615", "99999999999999999999"] {
+            let huge = found(&[("max", huge)]).unwrap();
+            assert_eq!(huge.max, Some(usize::MAX));
+        }
+        for wrong in ["-1", "-99999999999999999999", "many", "", "1e3"] {
             assert_eq!(
                 found(&[("max", wrong)]),
                 Err(Condition::BadRequest),
