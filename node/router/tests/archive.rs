@@ -275,6 +275,40 @@ fn a_query_waits_for_what_came_before_it() {
 }
 
 #[test]
+fn the_ends_of_an_archive_are_told_when_what_came_before_is_there() {
+    let (mut world, juliet) = on_their_way();
+    let metadata = "<iq type='get' id='m'><metadata xmlns='urn:xmpp:mam:2'/></iq>";
+    world.send(&juliet, metadata);
+    for _ in 0..3 {
+        juliet.nothing();
+        world.append_newest();
+    }
+    let ends = juliet.stanza();
+    let last = query(&mut world, &juliet, &[], &rsm("<max>1</max><before/>"));
+    assert_eq!(last.bodies, [41]);
+    let end = format!("<end id=\"{}\"", last.ids[0]);
+    assert!(ends.contains(&end), "{ends}");
+}
+
+#[test]
+fn ends_of_an_archive_that_are_waited_for_are_queries() {
+    let (mut world, juliet) = on_their_way();
+    for _ in 0..3 {
+        world.send(
+            &juliet,
+            "<iq type='get' id='m'><metadata xmlns='urn:xmpp:mam:2'/></iq>",
+        );
+    }
+    let refused = juliet.stanza();
+    assert!(refused.contains("resource-constraint"), "{refused}");
+    world.tick();
+    assert_eq!(juliet.stanzas().len(), 2, "they wait for a second at most");
+    ask(&mut world, &juliet, &[], "");
+    world.tick();
+    assert_eq!(got(&juliet).bodies.len(), 40, "others have room again");
+}
+
+#[test]
 fn what_is_on_its_way_into_the_log_for_long_is_not_passed_over() {
     let (mut world, juliet) = on_their_way();
     // Hers and his, of two messages: his are the first and the third.

@@ -86,7 +86,7 @@ impl Module for Archive {
         match (iq.payload.name(), iq.is_set()) {
             ("query", true) => set_query(account, turn, iq),
             ("query", false) => Outcome::Result(Some(query::form())),
-            _ => metadata(account),
+            _ => metadata(account, turn, iq),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Module for Archive {
 fn set_query(account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
     let options = turn.env.archive.load_full();
     if account.archiving.queries >= options.queries_max {
-        return later("other queries of this account are under way");
+        return others_under_way();
     }
     let limits = (options.search_entries_per_s, options.search_entries_burst);
     if !account.archiving.searched.is_open(turn.now, limits) {
@@ -119,8 +119,27 @@ fn later(text: &str) -> Outcome {
     )
 }
 
-/// XEP-0313 5: the first and the last entry.
-fn metadata(account: &Account) -> Outcome {
+fn others_under_way() -> Outcome {
+    later("other queries of this account are under way")
+}
+
+/// XEP-0313 5: the first and the last entry, as soon as all that came before is there. It counts as a query while it
+/// waits for that.
+fn metadata(account: &mut Account, turn: &mut Turn<'_>, iq: &Iq) -> Outcome {
+    if account.archiving.queries >= turn.env.archive.load().queries_max {
+        return others_under_way();
+    }
+    account.archiving.queries += 1;
+    let iq = iq.clone();
+    account.when_in_log(turn, move |account, turn, _| {
+        account.archiving.queries -= 1;
+        let ends = ends(account);
+        account.conclude(turn, iq, ends);
+    });
+    Outcome::Silence
+}
+
+fn ends(account: &Account) -> Outcome {
     let end = account.log_end();
     let ends = move |newest_first| LogQuery {
         before: end,
