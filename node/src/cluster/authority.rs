@@ -5,10 +5,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
-    SanType,
+    SanType, SerialNumber,
 };
 use rookery_control::TokenHash;
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::entropy::{Entropy, OsEntropy};
 
 use super::identity::Identity;
 
@@ -90,6 +91,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(new_serial());
         set_validity(&mut params, now, NODE_VALID);
         let signed = params.signed_by(key, &self.issuer);
         Ok(signed.map_err(AuthorityError::Authority)?.pem())
@@ -140,6 +142,16 @@ fn named(name: &str) -> DistinguishedName {
     distinguished
 }
 
+/// A number that no other certificate of the authority has (RFC 5280 4.1.2.2): positive, of at most 20 octets, and not
+/// made of the key, which a renewed certificate has as well.
+fn new_serial() -> SerialNumber {
+    let mut serial = [0; 16];
+    OsEntropy.fill(&mut serial);
+    // Neither negative nor with leading zeros.
+    serial[0] = serial[0] & 0x7f | 0x40;
+    SerialNumber::from_slice(&serial)
+}
+
 /// From an hour ago, for the clocks of machines differ.
 fn set_validity(params: &mut CertificateParams, now: Timestamp, valid: Duration) {
     let now = UNIX_EPOCH + Duration::from_millis(now.as_millis());
@@ -160,6 +172,7 @@ mod tests {
     use rookery_control::{NodeId, NodeRole};
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject;
+    use x509_parser::prelude::{FromDer, X509Certificate};
 
     use super::*;
 
@@ -185,5 +198,30 @@ mod tests {
         assert!(!made.is_empty() && !identity.may(NodeRole::Control));
         let broken = authority.certify_request(&identity, b"nonsense", Timestamp::now());
         assert!(matches!(broken, Err(AuthorityError::Request(_))));
+    }
+
+    #[test]
+    fn two_certificates_of_one_key_have_two_serial_numbers() {
+        let (authority, _) = Authority::make("nest", Timestamp::now()).unwrap();
+        let identity = Identity {
+            cluster: "nest".into(),
+            node: NodeId::new(2).unwrap(),
+            roles: vec![NodeRole::Router],
+        };
+        let (_, request) = new_request().unwrap();
+        let serial = || {
+            let made = authority.certify_request(&identity, &request, Timestamp::now());
+            let der = CertificateDer::from_pem_slice(made.unwrap().as_bytes()).unwrap();
+            let (_, parsed) = X509Certificate::from_der(&der).unwrap();
+            parsed.raw_serial().to_vec()
+        };
+        let (first, second) = (serial(), serial());
+        assert_ne!(first, second);
+        for serial in [first, second] {
+            assert!(
+                serial.len() <= 20 && (0x40..0x80).contains(&serial[0]),
+                "{serial:?}"
+            );
+        }
     }
 }
