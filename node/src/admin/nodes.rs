@@ -34,6 +34,8 @@ impl NodesService {
         member_only(&self.operator)?;
         let control = self.operator.control();
         if draining {
+            let directory = control.directory();
+            directory.node(id).map_or(Ok(()), has_what_can_leave)?;
             self.check_others(id).await?;
         }
         let changed = control.drain_node(id, draining).await;
@@ -214,6 +216,22 @@ fn owned(map: &ShardMap, node: NodeId) -> u32 {
         .count() as u32
 }
 
+/// Refuses to empty a node that has neither shards nor clients: nothing of it would change.
+fn has_what_can_leave(node: &rookery_control::Node) -> Result<(), Status> {
+    match is_only_control(node) {
+        false => Ok(()),
+        true => Err(Status::failed_precondition(format!(
+            "node {} is only a member of the control group: it has neither shards nor clients, so there is nothing to \
+             drain. Stop its process; `nodes remove {}` removes it for ever",
+            node.id, node.id
+        ))),
+    }
+}
+
+fn is_only_control(node: &rookery_control::Node) -> bool {
+    node.roles.iter().all(|role| *role == NodeRole::Control)
+}
+
 /// Whether there is another router that lives and is in use, as the leader knows them.
 fn has_takers(
     status: &ControlStatus,
@@ -274,11 +292,18 @@ fn refused(operator: &Operator, node: NodeId, refused: &NodesRefused) -> Status 
 /// Why a node was not removed, and what helps.
 fn stays(operator: &Operator, node: NodeId, why: &NodesRefused) -> Status {
     match why {
-        NodesRefused::Alive { left_ms } => Status::failed_precondition(format!(
-            "node {node} is alive: `nodes drain {node}`, wait until it is empty, stop its process, then remove it. If \
-             it has just died, its lease ends in {left_ms} ms. `--force` removes it now: its clients are cut off, and \
-             its shards wait until the lease has ended"
-        )),
+        NodesRefused::Alive { left_ms } => {
+            let directory = operator.control().directory();
+            let empties = match directory.node(node).is_some_and(is_only_control) {
+                true => String::new(),
+                false => format!("`nodes drain {node}`, wait until it is empty, "),
+            };
+            Status::failed_precondition(format!(
+                "node {node} is alive: {empties}stop its process, then remove it. If it has just died, its lease ends \
+                 in {left_ms} ms. `--force` removes it now: its clients are cut off, and its shards wait until the \
+                 lease has ended"
+            ))
+        }
         NodesRefused::Unavailable(upgrading @ Unavailable::Upgrading { .. }) => {
             Status::unavailable(format!(
                 "{upgrading}, so that node {node} can be removed only by `--force`, whether it is alive or not"
@@ -429,6 +454,25 @@ mod tests {
         ] {
             let refused = refused.expect_err("it is the last one");
             assert!(refused.message().contains("512 shards"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_only_a_control_node_has_nothing_to_drain() {
+        let verdict = |roles: &[NodeRole]| {
+            has_what_can_leave(&rookery_control::Node {
+                id: NodeId::new(3).unwrap(),
+                address: String::new(),
+                roles: roles.to_vec(),
+                enlisted: true,
+                draining: false,
+            })
+        };
+        let refused = verdict(&[NodeRole::Control]).expect_err("nothing can leave it");
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains("nodes remove 3"), "{refused}");
+        for role in [NodeRole::Router, NodeRole::Connection] {
+            assert!(verdict(&[role]).is_ok() && verdict(&[NodeRole::Control, role]).is_ok());
         }
     }
 
