@@ -13,6 +13,10 @@ use super::node::Node;
 use crate::live::process::{Identity, Life};
 use crate::suite::wait_for;
 
+/// What somebody at a terminal is told before it starts.
+pub(crate) const STARTS: &str =
+    "starts the database: half a minute, and longer where Maven has to fetch it first";
+
 /// A running database; dropped, it is killed, unless it was [released](Self::release).
 pub(crate) struct Ring {
     nodes: Vec<Node>,

@@ -115,7 +115,10 @@ fn play_one<'a>(
         Some(stage) => Ok(stage),
         None => Stage::set(tools, scenario.ground, number),
     }
-    .and_then(|it| (scenario.play)(stage.insert(it)));
+    .and_then(|it| {
+        say(&format!("plays   live {}", scenario.name));
+        (scenario.play)(stage.insert(it))
+    });
     let judged = judged.unwrap_or_else(|error| {
         let mut judge = judge::Judge::default();
         judge.check(false, || format!("{error:#}"));

@@ -10,7 +10,7 @@ use super::namespace::Network;
 use super::needs;
 use super::node::{Place, Role, Settings};
 use super::process::Life;
-use crate::cql::ring::Ring;
+use crate::cql::ring::{self, Ring};
 
 /// What a scenario needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,20 +70,23 @@ impl<'a> Stage<'a> {
             .as_ref()
             .map_or_else(|| Place::loopback().address, Network::host);
         let settings = Settings {
-            tells: false,
+            tells: true,
             rookery: tools.rookery.to_owned(),
             unlimited: true,
             options: Vec::new(),
             life: Life::WithThis,
         };
+        settings.tell(ring::STARTS);
         let ring = match ground {
             Ground::Ring => Ring::start(tools.cache, 3)?,
             _ => Ring::start_in(tools.cache, &folder, vec![host], Life::WithThis)?,
         };
-        let cluster = Cluster::start(&folder, settings, SHAPE, ring, |_| match &mut network {
+        let mut cluster = Cluster::start(&folder, settings, SHAPE, ring, |_| match &mut network {
             Some(network) => network.add(),
             None => Ok(Place::loopback()),
         })?;
+        // What comes now is the scenario's to tell.
+        cluster.settings.tells = false;
         Ok(Self {
             cluster,
             network,

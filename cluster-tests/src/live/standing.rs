@@ -18,7 +18,7 @@ use super::needs;
 use super::node::{Place, Settings};
 use super::process::Life;
 use super::record::Record;
-use crate::cql::ring::Ring;
+use crate::cql::ring::{self, Ring};
 use crate::suite::{now, say};
 
 /// `cluster-tests up`: a cluster on loopback that is left running. If it comes to nothing, nothing is left.
@@ -48,7 +48,7 @@ pub(crate) fn up(settings: Settings, folder: &Path, cache: &Path, shape: Shape) 
 
 fn raise(settings: Settings, folder: &Path, cache: &Path, shape: Shape) -> Result<()> {
     let address = Place::loopback().address;
-    say("starts the database: half a minute, and longer where Maven has to fetch it first");
+    say(ring::STARTS);
     let mut ring = Ring::launch_in(cache, folder, vec![address], Life::OnItsOwn)?;
     let mut record = Record::new(folder);
     record.processes = databases(&ring)?;
