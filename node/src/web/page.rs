@@ -62,6 +62,14 @@ fn good(terms: &InviteTerms, token: &str) -> String {
         ),
         (None, None) => format!("You are invited to an account at <strong>{host}</strong>."),
     };
+    let choose = match &terms.name {
+        // No other one is let in with it, whoever made it.
+        Some(name) => format!(
+            "Your username is <strong>{}</strong>. Choose a password.",
+            escaped(name)
+        ),
+        None => "Choose a username and a password.".to_owned(),
+    };
     let until = escaped(&datetime::format(terms.expires));
     let code = code(&link.uri()).unwrap_or_default();
     let clients = clients();
@@ -71,7 +79,7 @@ fn good(terms: &InviteTerms, token: &str) -> String {
             "<h1>{title}</h1>\n<p>{who} {host} is a server for XMPP, an open network for messages.</p>\n\
              <ol>\n<li>Install an app, if you have none:\n{clients}</li>\n\
              <li>Open the invitation with it:\n<p><a class=\"button\" href=\"{uri}\">Open the invitation</a></p></li>\n\
-             <li>Choose a username and a password.</li>\n</ol>\n\
+             <li>{choose}</li>\n</ol>\n\
              <p>Your app is on another device? Scan this with it:</p>\n{code}\n\
              <p>Or copy this address into it:</p>\n<p><code>{uri}</code></p>\n\
              <p class=\"small\">The invitation is good until {until}. Keep it to yourself: whoever has this \
@@ -224,6 +232,12 @@ mod tests {
             named.contains("xmpp:juliet@a.example?register;preauth=abc"),
             "{named}"
         );
+        assert!(
+            named.contains("Your username is <strong>juliet</strong>."),
+            "{named}"
+        );
+        assert!(!named.contains("a username and"), "{named}");
+        assert!(any.contains("Choose a username and a password."), "{any}");
         let contact = page(terms(InviteKind::Contact, Some("romeo@a.example"), None));
         assert!(
             contact.contains("xmpp:romeo@a.example?roster;preauth=abc;ibr=y"),

@@ -61,13 +61,23 @@ pub(super) fn examine(config: &Config, now: Timestamp) -> Vec<Finding> {
         && let Err(error) = tls_hosts(config)
         && (findings.is_empty() || !matches!(error, TlsLoadError::NoCertificate))
     {
-        findings.push(Finding::error(
-            TOPIC,
-            error.to_string(),
-            "use the key that the certificate was issued for",
-        ));
+        findings.push(Finding::error(TOPIC, error.to_string(), fix_of(&error)));
     }
     findings
+}
+
+/// What ends an error that only all files together show.
+fn fix_of(error: &TlsLoadError) -> &'static str {
+    match error {
+        TlsLoadError::NoCertificate => {
+            "name host, chain and key of each under [[tls.certificates]]"
+        }
+        TlsLoadError::Host { .. } => "write a domain name, such as host = \"example.org\"",
+        TlsLoadError::HostTwice { .. } => "leave one of the two",
+        TlsLoadError::Certificate { .. } => "get another one, or look whether the file is whole",
+        TlsLoadError::Setup(_) => "look at [tls] and the files that it names",
+        _ => "use the key that the certificate was issued for",
+    }
 }
 
 fn of_host(host: &str, files: &CertificateFiles, now: Timestamp) -> Vec<Finding> {
@@ -173,6 +183,16 @@ mod tests {
 
     use super::super::finding::Severity;
     use super::*;
+
+    #[test]
+    fn without_a_certificate_the_advice_is_to_name_one() {
+        let found = examine(&Config::default(), Timestamp(0));
+        let [found] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert!(found.what.contains("no certificate"), "{found:?}");
+        assert!(found.fix.contains("[[tls.certificates]]"), "{found:?}");
+    }
 
     #[test]
     fn a_private_key_that_others_can_read_is_warned_of_and_a_group_is_named() {
