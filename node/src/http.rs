@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::metrics::Metrics;
+use crate::operation::listen_on;
 use crate::operator::Operator;
 
 /// The running HTTP port.
@@ -46,9 +47,7 @@ impl HttpPort {
             .with_state(Shared { metrics, operator });
         let mut bound = Vec::new();
         for &address in addresses {
-            let listener = TcpListener::bind(address)
-                .await
-                .map_err(|cause| (address, cause))?;
+            let listener = listen_on(address).map_err(|cause| (address, cause))?;
             let at = listener.local_addr().map_err(|cause| (address, cause))?;
             tokio::spawn(serve(listener, routes.clone(), HEADER_MAX));
             bound.push(at);

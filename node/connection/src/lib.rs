@@ -38,6 +38,7 @@ mod tls;
 mod wire;
 
 pub use flood::FloodOptions;
+pub use listener::bind_port;
 pub use options::ConnectionOptions;
 pub use quota::Quota;
 pub use role::{ConnectionConfig, ConnectionRole, StartError};

@@ -27,23 +27,34 @@ pub(crate) struct Listener {
     direct_tls: bool,
 }
 
+/// Binds a port of any kind, not blocking; port 0 takes any that is free. An IPv6 address takes IPv6 alone, so that
+/// `0.0.0.0` and `[::]` can both be listened on, with one port, whatever the machine's own default is. `backlog` is how
+/// many connections may wait to be accepted.
+///
+/// # Errors
+///
+/// What the system says: mostly that somebody listens there, or that the address is none of this machine's.
+pub fn bind_port(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        // IPv4 has listeners of its own.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(TcpListener::from(socket))
+}
+
 impl Listener {
-    /// Binds a port; port 0 takes any that is free.
+    /// Binds a port for clients; port 0 takes any that is free.
     pub(crate) fn bind(address: SocketAddr, direct_tls: bool, backlog: u32) -> io::Result<Self> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
-        if address.is_ipv6() {
-            // IPv4 has listeners of its own.
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        let socket = TcpListener::from(socket);
+        let socket = bind_port(address, backlog)?;
         let address = socket.local_addr()?;
         Ok(Self {
             socket,
@@ -157,3 +168,24 @@ fn refuse(socket: &TcpStream) {
 
 /// Before the next try to accept after a failure.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn all_addresses_of_both_families_share_a_port_number() {
+        let v6 = match bind_port((Ipv6Addr::UNSPECIFIED, 0).into(), 1) {
+            Ok(v6) => v6,
+            // A machine without IPv6.
+            Err(error) => return assert_ne!(error.kind(), io::ErrorKind::AddrInUse),
+        };
+        let port = v6.local_addr().unwrap().port();
+        let v4 = bind_port((Ipv4Addr::UNSPECIFIED, port).into(), 1);
+        assert!(v4.is_ok(), "{v4:?}");
+        let again = bind_port((Ipv4Addr::UNSPECIFIED, port).into(), 1);
+        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -48,6 +48,7 @@ use super::socket::{self, SocketError};
 use super::throttle::ThrottleService;
 use super::users::UsersService;
 use crate::config::AdminOptions;
+use crate::operation::listen_on;
 use crate::operator::Operator;
 
 /// The running admin API. It serves until the runtime ends; the socket's file goes with this value.
@@ -120,9 +121,10 @@ impl AdminPort {
         }
         let tls = mutual_tls(options)?;
         for &address in &options.listen {
-            let incoming = TcpIncoming::bind(address)
-                .map_err(|cause| AdminPortError::Listen { address, cause })?;
-            let at = incoming.local_addr().unwrap_or(address);
+            let listener =
+                listen_on(address).map_err(|cause| AdminPortError::Listen { address, cause })?;
+            let at = listener.local_addr().unwrap_or(address);
+            let incoming = TcpIncoming::from(listener);
             let builder = Server::builder()
                 .tls_config(tls.clone())
                 .map_err(AdminPortError::Tls)?;

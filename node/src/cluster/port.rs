@@ -23,15 +23,14 @@ use super::guests::{Guests, Seated};
 use super::identity::Identity;
 use super::read_ahead::ReadAhead;
 use super::sparing::Sparing;
+use crate::operation::listen_on;
 
 /// An address of the port that is bound and not served yet.
 pub(super) struct Bound(TcpListener);
 
 impl Bound {
     pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self(TcpListener::from_std(listener)?))
+        Ok(Self(listen_on(address)?))
     }
 
     pub(super) fn address(&self) -> Option<SocketAddr> {

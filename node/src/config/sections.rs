@@ -77,7 +77,7 @@ rookery_xmpp::options! {
     /// The HTTP port: `/metrics` for Prometheus, `/healthz`, `/readyz`. It has no access control,
     /// so it listens on loopback unless told otherwise.
     pub struct HttpOptions {
-        /// Addresses; an empty list switches the port off.
+        /// Addresses, of which `[::]` stands for IPv6 alone; an empty list switches the port off.
         pub listen: Vec<SocketAddr> =
             vec![(Ipv4Addr::LOCALHOST, 5280).into(), (Ipv6Addr::LOCALHOST, 5280).into()], "";
     }

@@ -6,6 +6,7 @@ mod folder;
 mod logging;
 mod machine_memory;
 mod open_files;
+mod port;
 mod process_usage;
 mod secret;
 
@@ -15,5 +16,6 @@ pub use folder::{Folder, FolderError, PidFile};
 pub use logging::{FilterError, LogHandle, check_filter};
 pub use machine_memory::MachineMemory;
 pub use open_files::OpenFiles;
+pub use port::listen_on;
 pub use process_usage::ProcessUsage;
 pub(crate) use secret::keep_secret;

@@ -9,7 +9,8 @@ rookery_xmpp::options! {
     /// The public pages: about invitations, and `/.well-known/security.txt`. They are for everybody, unlike the HTTP
     /// port for monitoring, and off unless there are addresses.
     pub struct WebOptions {
-        /// Addresses, such as `["0.0.0.0:443", "[::]:443"]`; an empty list switches the pages off.
+        /// Addresses, such as `["0.0.0.0:443", "[::]:443"]`, the second of which stands for IPv6 alone; an empty list
+        /// switches the pages off.
         pub listen: Vec<SocketAddr> = Vec::new(), "";
         /// Whether it is HTTPS with the certificates of `[tls]`. Switch it off only behind a proxy that does TLS: a
         /// token that travels in the clear is everybody's.

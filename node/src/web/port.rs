@@ -21,6 +21,7 @@ use tracing::warn;
 use super::answer::{Peer, Shared, routes};
 use super::options::WebOptions;
 use crate::admin::Shards;
+use crate::operation::listen_on;
 
 /// The running pages. They are served until the runtime ends.
 pub struct WebPort {
@@ -64,8 +65,7 @@ impl WebPort {
         };
         let mut addresses = Vec::new();
         for &address in &options.listen {
-            let listener = TcpListener::bind(address).await;
-            let listener = listener.map_err(|cause| WebError { address, cause })?;
+            let listener = listen_on(address).map_err(|cause| WebError { address, cause })?;
             addresses.push(listener.local_addr().unwrap_or(address));
             tokio::spawn(service.clone().serve(listener));
         }

@@ -76,7 +76,12 @@ fn fix_of(error: &TlsLoadError) -> &'static str {
         TlsLoadError::HostTwice { .. } => "leave one of the two",
         TlsLoadError::Certificate { .. } => "get another one, or look whether the file is whole",
         TlsLoadError::Setup(_) => "look at [tls] and the files that it names",
-        _ => "use the key that the certificate was issued for",
+        TlsLoadError::Read { .. } | TlsLoadError::Pem { .. } | TlsLoadError::Missing { .. } => {
+            UNREADABLE
+        }
+        TlsLoadError::Key { .. } | TlsLoadError::KeyMismatch { .. } => {
+            "use the key that the certificate was issued for"
+        }
     }
 }
 

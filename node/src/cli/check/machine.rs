@@ -1,9 +1,11 @@
 //! The machine: ports that can be bound, files that can be opened, a folder to write to.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+
+use rookery_connection::bind_port;
 
 use super::finding::Finding;
 use crate::config::{Config, Role};
@@ -39,7 +41,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
 }
 
 fn port(option: &str, address: SocketAddr, running: bool) -> Option<Finding> {
-    let cause = TcpListener::bind(address).err()?;
+    let cause = bind_port(address, 1).err()?;
     let what = format!("cannot listen on {address} ({option}): {cause}");
     Some(match cause.kind() {
         // That is the server's own.
