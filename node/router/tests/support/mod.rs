@@ -42,7 +42,7 @@ use rookery_xmpp::stanza::{Batch, HeadChanges, Rec, rewrite_head};
 use rookery_xmpp::xml::{Content, XmlLimits, canonicalize};
 
 pub(crate) use client::Client;
-use client::{Asking, Mailbox, Settled};
+use client::{Mailbox, Settled};
 
 /// The moment at which every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -302,17 +302,6 @@ impl World {
     pub(crate) fn ask(&mut self, question: Question) -> Option<Answer> {
         let mailbox = self.mailbox();
         self.ask_from(mailbox, question)
-    }
-
-    /// Asks a question whose answer may come later.
-    pub(crate) fn ask_later(&mut self, question: Question) -> Asking {
-        let mailbox = self.mailbox();
-        self.step(Input::Session(ToShard::Ask {
-            from: mailbox.clone(),
-            ask: AskId(1),
-            question,
-        }));
-        Asking(mailbox)
     }
 
     fn ask_from(&mut self, mailbox: Arc<Mailbox>, question: Question) -> Option<Answer> {

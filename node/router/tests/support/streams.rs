@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use rookery_router::RouterOptions;
 use rookery_router::shard::Input;
 use rookery_router::shard::Reply;
-use rookery_session::carrier::{Answer, Delivered, Kept, Question, Resumed, ToShard};
+use rookery_session::carrier::{Answer, AskId, Delivered, Kept, Question, Resumed, ToShard};
 
 use super::client::Asking;
 use super::{Client, World, jid};
@@ -68,6 +68,17 @@ impl World {
             h,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         })
+    }
+
+    /// Asks a question whose answer may come later.
+    pub(crate) fn ask_later(&mut self, question: Question) -> Asking {
+        let mailbox = self.mailbox();
+        self.step(Input::Session(ToShard::Ask {
+            from: mailbox.clone(),
+            ask: AskId(1),
+            question,
+        }));
+        Asking(mailbox)
     }
 
     /// A session that the shard has not heard of.
