@@ -215,3 +215,48 @@ fn what_a_node_kept_of_a_session_whose_place_is_taken_finds_other_ways_once() {
         assert_eq!(bodies(&door.stanzas()), ["n0", "n1"], "{gives_back}");
     }
 }
+
+#[test]
+fn a_stream_that_goes_on_is_read_by_its_client_whatever_a_node_gave_back_before() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..2);
+    // Its node has not heard that it is given up.
+    let had = juliet.delivered();
+    world.node_dies(&juliet);
+    had.into_iter()
+        .for_each(|it| world.leaves_behind(&juliet, it));
+    let (back, _) = world.resume("juliet", &id, 1).expect("it is resumed");
+    assert_eq!(bodies(&back.stanzas()), ["n1"]);
+    say(&mut world, &romeo, 2..3);
+    let mut had = back.delivered();
+    assert_eq!(bodies(&back.stanzas()), ["n2"]);
+    // What was not given a number was to be in the log.
+    had[0].number = 0;
+    world.leaves_behind(&back, had.remove(0));
+    let (again, _) = world.resume("juliet", &id, 3).expect("it is resumed");
+    say(&mut world, &romeo, 3..4);
+    world.tick();
+    let came = again.stanzas();
+    assert_eq!(bodies(&came).last(), Some(&"n3"), "{came:#?}");
+}
+
+#[test]
+fn what_a_session_gives_back_is_lost_to_nobody_who_was_given_it_too() {
+    let (mut world, romeo, juliet, _) = balcony();
+    let other = world.online("juliet", "chamber");
+    say(&mut world, &romeo, 0..1);
+    let (hers, others) = (juliet.delivered(), other.delivered());
+    for mut delivered in others {
+        delivered.arrival = 0;
+        world.leaves_behind(&other, delivered);
+    }
+    world.tick();
+    hers.into_iter()
+        .for_each(|it| world.leaves_behind(&juliet, it));
+    world.leave(&other);
+    world.leave(&juliet);
+    for _ in 0..3 {
+        world.tick();
+    }
+    assert_eq!(bodies(&world.online_with_log("juliet", "door")), ["n0"]);
+}

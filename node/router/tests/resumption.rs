@@ -385,51 +385,6 @@ fn a_stream_whose_node_has_begun_to_give_back_what_is_left_is_over() {
 }
 
 #[test]
-fn a_stream_that_goes_on_is_read_by_its_client_whatever_a_node_gave_back_before() {
-    let (mut world, romeo, juliet, id) = balcony(defaults());
-    say(&mut world, &romeo, 0..2);
-    // Its node has not heard that it is given up.
-    let had = juliet.delivered();
-    world.node_dies(&juliet);
-    had.into_iter()
-        .for_each(|it| world.leaves_behind(&juliet, it));
-    let (back, _) = world.resume("juliet", &id, 1).expect("it is resumed");
-    assert_eq!(bodies(&back.stanzas()), ["n1"]);
-    say(&mut world, &romeo, 2..3);
-    let mut had = back.delivered();
-    assert_eq!(bodies(&back.stanzas()), ["n2"]);
-    // What was not given a number was to be in the log.
-    had[0].number = 0;
-    world.leaves_behind(&back, had.remove(0));
-    let (again, _) = world.resume("juliet", &id, 3).expect("it is resumed");
-    say(&mut world, &romeo, 3..4);
-    world.tick();
-    let came = again.stanzas();
-    assert_eq!(bodies(&came).last(), Some(&"n3"), "{came:#?}");
-}
-
-#[test]
-fn what_a_session_gives_back_is_lost_to_nobody_who_was_given_it_too() {
-    let (mut world, romeo, juliet, _) = balcony(defaults());
-    let other = world.online("juliet", "chamber");
-    say(&mut world, &romeo, 0..1);
-    let (hers, others) = (juliet.delivered(), other.delivered());
-    for mut delivered in others {
-        delivered.arrival = 0;
-        world.leaves_behind(&other, delivered);
-    }
-    world.tick();
-    hers.into_iter()
-        .for_each(|it| world.leaves_behind(&juliet, it));
-    world.leave(&other);
-    world.leave(&juliet);
-    for _ in 0..3 {
-        world.tick();
-    }
-    assert_eq!(bodies(&world.online_with_log("juliet", "door")), ["n0"]);
-}
-
-#[test]
 fn what_a_former_node_says_is_void_when_the_stream_is_over_as_well() {
     let (mut world, romeo, juliet, id) = balcony(defaults());
     let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");

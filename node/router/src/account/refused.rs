@@ -7,8 +7,8 @@
 //!                        ✝   the next owner is sent the frame again, and 7 may get through
 //! ```
 //!
-//! Had 8 arrived meanwhile, 7 would come behind it (RFC 6120 10.1). So until the frame is done, what the session says to
-//! the same account is refused too.
+//! Had 8 arrived meanwhile, 7 would come behind it (RFC 6120 10.1). So until the frame is done, what the session says
+//! to the same account is refused too.
 
 use rookery_session::carrier::{PeerFrame, ReceiptRef, SessionId};
 use rookery_xmpp::jid::Jid;
