@@ -260,3 +260,25 @@ fn what_a_session_gives_back_is_lost_to_nobody_who_was_given_it_too() {
     }
     assert_eq!(bodies(&world.online_with_log("juliet", "door")), ["n0"]);
 }
+
+#[test]
+fn what_comes_with_the_end_of_a_session_and_does_not_get_through_is_kept() {
+    let (mut world, romeo, juliet, id) = balcony();
+    let kept = Kept {
+        id,
+        ..Kept::default()
+    };
+    world.restart();
+    world.announce(&romeo);
+    // Her account is read for so long that all comes at once, and her link is full.
+    world.hold_loads = true;
+    world.announce_kept(&juliet, kept);
+    say(&mut world, &romeo, 0..3);
+    world.leave(&juliet);
+    juliet.set_full(true);
+    world.release();
+    assert_eq!(
+        bodies(&world.online_with_log("juliet", "door")),
+        ["n0", "n1", "n2"]
+    );
+}

@@ -40,7 +40,9 @@ struct State {
     seen: Seen,
     /// The sink is to hear first that it goes on with this stream.
     awaits_answer: bool,
-    /// The session is over, and something did not get through to it.
+    /// The session is over: nothing is kept for it any more.
+    is_over: bool,
+    /// It is over, and something did not get through to it.
     takes_no_more: bool,
     bounds: Bounds,
 }
@@ -225,7 +227,7 @@ impl Mirror {
         let sent = state.unacked.sent();
         let before = std::mem::replace(&mut state.unacked, Unacked::behind(sent));
         state.count();
-        state.given = sent;
+        (state.given, state.is_over) = (sent, true);
         let mut left = before.into_delivered();
         left.retain(|delivered| delivered.number > given);
         state.takes_no_more = is_detached || !left.is_empty();
@@ -260,6 +262,7 @@ impl State {
             ungiven: BTreeMap::new(),
             seen,
             awaits_answer: false,
+            is_over: false,
             takes_no_more: false,
             bounds,
         }
@@ -273,7 +276,10 @@ impl State {
     }
 
     fn keep_and_give(&mut self, mut delivered: Delivered) -> Result<(), Delivered> {
-        if self.takes_no_more || !self.bounds.have_room(&self.unacked, &delivered) {
+        if self.is_over {
+            return self.give_last(delivered);
+        }
+        if !self.bounds.have_room(&self.unacked, &delivered) {
             return Err(delivered);
         }
         self.drop_unacked(&mut delivered);
@@ -292,6 +298,35 @@ impl State {
             self.waits(delivered.number, delivered.receipt);
         }
         Ok(())
+    }
+
+    /// What was to be given before the session was over. If there is no way for it now, there will be none later.
+    fn give_last(&mut self, mut delivered: Delivered) -> Result<(), Delivered> {
+        if self.takes_no_more {
+            return Err(delivered);
+        }
+        self.seen.drop_repeats(&mut delivered);
+        let stanzas = delivered.batch.recs.len() as u64;
+        if stanzas == 0 {
+            return Ok(());
+        }
+        delivered.number = self.given + 1;
+        let sink = self.sink.as_ref().filter(|_| !self.awaits_answer);
+        let given = match sink {
+            Some(sink) => sink.send(ToSession::Deliver(delivered)),
+            None => Err(Full(ToSession::Deliver(delivered))),
+        };
+        match given {
+            Err(Full(ToSession::Deliver(mut delivered))) => {
+                self.takes_no_more = true;
+                delivered.number = 0;
+                Err(delivered)
+            }
+            _ => {
+                self.given += stanzas;
+                Ok(())
+            }
+        }
     }
 
     /// Takes out of a page of the log what was given from there before and its client has not got, however much came
