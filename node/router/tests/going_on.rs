@@ -282,3 +282,22 @@ fn what_comes_with_the_end_of_a_session_and_does_not_get_through_is_kept() {
         ["n0", "n1", "n2"]
     );
 }
+
+#[test]
+fn what_was_kept_once_and_given_again_is_not_lost_with_who_was_given_it() {
+    let (mut world, romeo, juliet, _) = balcony();
+    say(&mut world, &romeo, 0..1);
+    let left = juliet.delivered().remove(0);
+    world.node_dies(&juliet);
+    // Its node was only late, and gives that back before the next owner has read of her stream.
+    world.restart();
+    world.hold = true;
+    world.leaves_behind(&juliet, left);
+    world.announce(&romeo);
+    world.release();
+    for _ in 0..=RouterOptions::default().resume_s {
+        world.tick();
+    }
+    let given = world.online_with_log("juliet", "door");
+    assert_eq!(bodies(&given), ["n0"]);
+}

@@ -185,17 +185,20 @@ impl Sessions {
         }
     }
 
-    /// Whether what arrived under this number for all, and was refused by one, is lost without being
-    /// kept. True once: if no session took it, all that were given it refuse it.
-    pub(super) fn is_to_be_kept(&mut self, arrival: u64) -> bool {
+    /// Whether a session took what arrived under this number for all.
+    pub(super) fn one_took(&self, arrival: u64) -> bool {
         let mut readers = self.all.iter().filter(|session| session.takes_messages());
-        if readers.any(|session| session.reading.took(arrival)) || !self.kept.insert(arrival) {
-            return false;
-        }
+        readers.any(|session| session.reading.took(arrival))
+    }
+
+    /// Notes that what arrived under this number is kept, for no session took it. True once: all that were given it
+    /// refuse it.
+    pub(super) fn keeps(&mut self, arrival: u64) -> bool {
+        let is_first = self.kept.insert(arrival);
         if self.kept.len() > KEPT_MAX {
             self.kept.pop_first();
         }
-        true
+        is_first
     }
 
     /// Adds one.

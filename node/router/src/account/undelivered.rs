@@ -114,9 +114,8 @@ impl Account {
                 turn.bounce(from, to, buf, rec, &error);
             }
             (Kind::Message, _) => {
-                let one_has_it = to.is_bare()
-                    && arrival.is_some_and(|arrival| !self.sessions.is_to_be_kept(arrival));
-                if !one_has_it && !self.is_logged(logged) {
+                let arrival = arrival.filter(|_| to.is_bare());
+                if !self.is_elsewhere(arrival, logged) {
                     // Where it is archived, it is so already, and says where.
                     self.keep_offline(turn, from, to, buf, rec, Marks::OWED);
                 }
@@ -126,10 +125,16 @@ impl Account {
         false
     }
 
-    /// Whether the message lies in the log, where it waits from now on.
-    fn is_logged(&mut self, logged: Option<NonZeroU64>) -> bool {
+    /// Whether a message is with another session, or in the log, where it waits from now on. It may have been given
+    /// again from there after others had refused it.
+    fn is_elsewhere(&mut self, arrival: Option<u64>, logged: Option<NonZeroU64>) -> bool {
+        if arrival.is_some_and(|arrival| self.sessions.one_took(arrival)) {
+            return true;
+        }
         let position = logged.and_then(unsure::position);
-        position.is_some_and(|position| self.offline.takes_back(position))
+        let waits = position.is_some_and(|position| self.offline.takes_back(position));
+        let is_kept = arrival.is_some_and(|arrival| !self.sessions.keeps(arrival));
+        waits || is_kept
     }
 
     fn is_own_or_host(&self, turn: &Turn<'_>, from: &Jid) -> bool {
