@@ -278,7 +278,12 @@ impl Account {
             Work::Stranded(stranded) => self.take_back(turn, &stranded),
             Work::Acked { session, acked } => self.acknowledged(turn, session, acked),
             Work::Detached { session, .. } => self.detached(turn, session),
-            Work::Left { session, delivered } => self.left(turn, session, &delivered),
+            Work::Left { session, delivered } => {
+                if !self.is_former(session) {
+                    self.sessions.leaves(session);
+                }
+                self.left(turn, session, &delivered);
+            }
             Work::Undelivered { session, delivered } => {
                 self.undelivered(turn, session, &delivered);
             }

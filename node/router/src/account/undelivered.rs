@@ -58,7 +58,6 @@ impl Account {
         if self.is_former(id) {
             return;
         }
-        self.sessions.leaves(id);
         let delivered = self.stream_ends(id, delivered);
         self.offline.is_told = true;
         self.find_other_ways(turn, id, &delivered);
