@@ -87,6 +87,23 @@ fn what_follows_a_refused_message_is_refused_until_all_is_done_that_came_with_it
 }
 
 #[test]
+fn what_is_refused_of_a_session_that_is_over_is_answered_at_its_address() {
+    let mut world = World::archiving(&["romeo", "juliet"]);
+    let former = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.appends = Some(Vec::new());
+    world.no_room = true;
+    world.send(&former, &chat("juliet@localhost", "first"));
+    world.no_room = false;
+    world.leave(&former);
+    let romeo = world.online("romeo", "orchard");
+    // It was on its way when its session ended, and must not arrive before the first.
+    world.send(&former, &chat("juliet@localhost", "second"));
+    assert_eq!(count(&romeo.stanzas(), "resource-constraint"), 1);
+    juliet.nothing();
+}
+
+#[test]
 fn what_another_session_took_does_not_come_to_it_again() {
     let (mut world, romeo, balcony) = pair();
     let chamber = world.online("juliet", "chamber");

@@ -250,7 +250,8 @@ impl Account {
         }
     }
 
-    /// Tells a session that its stanza was refused, in the name of whom it wrote to.
+    /// Tells a session that its stanza was refused, in the name of whom it wrote to. If it is over, whoever has its
+    /// address now is told of a message.
     pub(crate) fn refuse(
         &self,
         turn: &mut Turn<'_>,
@@ -260,7 +261,7 @@ impl Account {
         error: &StanzaError,
     ) {
         let Some(session) = self.sessions.get(id) else {
-            return;
+            return self.refuse_at_address(turn, id, buf, rec, error);
         };
         let to = rec.to_str(buf);
         let reply = error.reply_to(
@@ -271,6 +272,25 @@ impl Account {
         );
         if let Some(reply) = reply {
             turn.deliver_bytes(&session.sink, &session.jid, reply);
+        }
+    }
+
+    /// What a session wrote that is over is as good as before, so it is answered as if others had refused it. Not what
+    /// its client says again by another way.
+    fn refuse_at_address(
+        &self,
+        turn: &mut Turn<'_>,
+        id: SessionId,
+        buf: &Bytes,
+        rec: Rec,
+        error: &StanzaError,
+    ) {
+        let is_void = self.is_former(id) || self.outrun.contains(&id);
+        if rec.kind == Kind::Message
+            && !is_void
+            && let Some((from, to)) = absent::addresses(buf, rec)
+        {
+            turn.bounce(&from, &to, buf, rec, error);
         }
     }
 }
