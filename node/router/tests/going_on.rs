@@ -6,7 +6,7 @@ mod support;
 use rookery_router::RouterOptions;
 use rookery_session::carrier::{Answer, Kept};
 use rookery_store::StoreError;
-use support::streams::{balcony, bodies, say};
+use support::streams::{balcony, bodies, say, say_counted};
 
 fn full() -> StoreError {
     StoreError::Unavailable("the disk is full".into())
@@ -72,6 +72,42 @@ fn a_stream_that_is_given_more_with_each_write_goes_on_behind_the_third() {
             .is_some_and(|it| it.contains("conflict"))
     );
     assert_eq!(bodies(&asking.stanzas()), ["n0", "n1", "n2", "n3"]);
+}
+
+#[test]
+fn what_the_way_before_has_and_the_store_has_not_is_not_done_before_the_new_way_has_it() {
+    let (mut world, romeo, juliet, id) = balcony();
+    world.hold = true;
+    say(&mut world, &romeo, 0..1);
+    let asking = world.asks_to_resume("juliet", &id, 0);
+    let done = [1, 2, 3].map(|write| {
+        let is_done = say_counted(&mut world, &romeo, write);
+        assert_eq!(
+            bodies(&juliet.stanzas()).last(),
+            Some(&&*format!("n{write}"))
+        );
+        assert!(!is_done(), "{write}: what her node has is void soon");
+        world.release_next();
+        is_done
+    });
+    assert!(asking.resumed().is_some());
+    assert!(done.iter().all(|is_done| !is_done()));
+    assert_eq!(bodies(&asking.stanzas()), ["n0", "n1", "n2", "n3"]);
+    assert!(done.iter().all(|is_done| is_done()));
+}
+
+#[test]
+fn what_the_present_way_has_is_done_where_the_stream_does_not_go_on() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    (world.hold, world.store_fails) = (true, Some(full()));
+    let asking = world.asks_to_resume("juliet", &id, 0);
+    let is_done = say_counted(&mut world, &romeo, 1);
+    juliet.stanzas();
+    assert!(!is_done());
+    world.release();
+    assert!(matches!(asking.answer(), Some(Answer::Unavailable)));
+    assert!(is_done());
 }
 
 #[test]

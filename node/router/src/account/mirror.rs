@@ -9,6 +9,9 @@
 //!
 //! The session's node takes what is numbered in order only. So what it did not get (its link was full, or broke) is
 //! given again from there on, with all that follows.
+//!
+//! While its client is about to go on by another way ([`Moving`]) the copy at the present way's node is worth nothing:
+//! it is void once the stream goes on. So what is given there is not done before the next way has it as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
@@ -36,6 +39,8 @@ struct State {
     given: u64,
     /// The receipts of what it was not given, by the number of the first: until then there is only one copy.
     ungiven: BTreeMap<u64, Receipt>,
+    /// How many are about to go on with it by another way.
+    moving: u32,
     /// What came last from whom: a shard's next owner is told again of what its former one has delivered.
     seen: Seen,
     /// The sink is to hear first that it goes on with this stream.
@@ -174,6 +179,12 @@ impl Mirror {
         state.give_on();
     }
 
+    /// Somebody is about to go on with it by another way, as long as that is kept.
+    pub(super) fn moves(self: &Arc<Self>) -> Moving {
+        self.state().moving += 1;
+        Moving(self.clone())
+    }
+
     /// No node serves the session. Gives the receipts of what the last one was not given.
     pub(super) fn detach(&self) -> Vec<Receipt> {
         let mut state = self.state();
@@ -260,6 +271,7 @@ impl State {
             given: unacked.sent(),
             unacked,
             ungiven: BTreeMap::new(),
+            moving: 0,
             seen,
             awaits_answer: false,
             is_over: false,
@@ -270,9 +282,24 @@ impl State {
 
     fn count(&mut self) {
         self.bounds.count(&self.unacked);
-        if !self.ungiven.is_empty() {
-            self.ungiven = self.ungiven.split_off(&(self.unacked.acked() + 1));
+        if self.ungiven.is_empty() {
+            return;
         }
+        let next = self.unacked.acked() + 1;
+        let behind = self.ungiven.split_off(&next);
+        let mut before = std::mem::replace(&mut self.ungiven, behind);
+        // The client may have a part of what came with the last of them.
+        if self.unacked.iter().next().is_some()
+            && let Some((_, receipt)) = before.pop_last()
+        {
+            self.ungiven.entry(next).or_insert(receipt);
+        }
+    }
+
+    /// Nobody is about to go on with it: what the present way's node was given is kept there.
+    fn stays(&mut self) -> BTreeMap<u64, Receipt> {
+        let behind = self.ungiven.split_off(&(self.given + 1));
+        std::mem::replace(&mut self.ungiven, behind)
     }
 
     fn keep_and_give(&mut self, mut delivered: Delivered) -> Result<(), Delivered> {
@@ -374,13 +401,18 @@ impl State {
         if delivered.receipt.is_none() {
             delivered.receipt = self.ungiven.remove(&number);
         }
+        let receipt = delivered.receipt.clone().filter(|_| self.moving > 0);
         match sink.send(ToSession::Deliver(delivered)) {
             Err(Full(ToSession::Deliver(delivered))) => self.waits(number, delivered.receipt),
-            _ => self.given = through,
+            _ => {
+                self.given = through;
+                self.waits(number, receipt);
+            }
         }
     }
 
-    /// The session's node is not given this yet. Where none serves it there will be no second copy.
+    /// The session's node is not given this yet, or the next one must be. Where none serves it there will be no second
+    /// copy.
     fn waits(&mut self, number: u64, receipt: Option<Receipt>) {
         if let Some(receipt) = receipt.filter(|_| self.sink.is_some()) {
             self.ungiven.insert(number, receipt);
@@ -401,6 +433,20 @@ impl State {
                 return;
             }
         }
+    }
+}
+
+/// Kept by who is about to go on with a stream by another way, until that is decided. Then all is given to the new way,
+/// or what was given to the present one is done.
+pub(super) struct Moving(MirrorRef);
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.moving -= 1;
+        let done = (state.moving == 0).then(|| state.stays());
+        drop(state);
+        drop(done);
     }
 }
 

@@ -37,6 +37,7 @@ impl Account {
                     h,
                     address,
                     is_awaited: false,
+                    moving: None,
                 };
                 self.resume_stream(turn, resuming);
             }

@@ -23,7 +23,7 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::former::Former;
-use super::mirror::Mirror;
+use super::mirror::{Mirror, Moving};
 use super::mirror_bounds::Bounds;
 use super::stream::Stream;
 use super::{Account, Session};
@@ -52,6 +52,8 @@ pub(super) struct Resuming {
     pub(super) address: IpAddr,
     /// What comes by the present way of the stream is held for it.
     pub(super) is_awaited: bool,
+    /// From when nothing is waited for but the store: what is waited for may be for this stream.
+    pub(super) moving: Option<Moving>,
 }
 
 impl Session {
@@ -118,12 +120,13 @@ impl Account {
     /// On its way from one node to another a stream has no second copy: so it is in the store until its client has got
     /// what was under way. And the store must not say any more that it waits ([`Stored`](super::stored::Stored)): until
     /// then it does not go on, and the client tries again.
-    fn store_and_go_on(&mut self, turn: &mut Turn<'_>, resuming: Resuming, times: u32) {
+    fn store_and_go_on(&mut self, turn: &mut Turn<'_>, mut resuming: Resuming, times: u32) {
         let is_present = self.sessions.get(resuming.from.session()).is_some();
         let Some((_, stream)) = self.stream_named(&resuming.id) else {
             return self.does_not_go_on(turn, &resuming, None);
         };
         let (mirror, stored, way) = (&stream.mirror, &stream.stored, resuming.from.session());
+        resuming.moving.get_or_insert_with(|| mirror.moves());
         let (has_all, is_there) = (mirror.is_all(resuming.h), stored.is_there());
         let is_ready = match has_all {
             true => !is_there,

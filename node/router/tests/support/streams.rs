@@ -193,6 +193,16 @@ pub(crate) fn say(world: &mut World, from: &Client, texts: std::ops::Range<u32>)
     }
 }
 
+/// A client writes to the account juliet, and who tells whether its node may count that as dealt with.
+pub(crate) fn say_counted(world: &mut World, from: &Client, n: u32) -> impl Fn() -> bool + use<> {
+    let message =
+        format!("<message to='juliet@localhost' type='chat'><body>n{n}.</body></message>");
+    let number = world.stanzas;
+    world.stanzas += 1;
+    let settled = world.send_numbered(from, number, &[&message]);
+    move || settled.is_settled()
+}
+
 /// The bodies of what came.
 pub(crate) fn bodies(stanzas: &[String]) -> Vec<&str> {
     stanzas
