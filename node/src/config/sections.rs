@@ -49,8 +49,8 @@ rookery_xmpp::options! {
     pub struct AdminOptions {
         /// The Unix socket, for its owner and root only; empty for `admin.sock` in the data folder.
         pub socket: PathBuf = PathBuf::new(), "";
-        /// Addresses for operators on other machines. They need the three files below: both sides
-        /// show certificates.
+        /// Addresses for operators on other machines, of which `[::]` stands for IPv6 alone. They need the three files
+        /// below: both sides show certificates.
         pub listen: Vec<SocketAddr> = Vec::new(), "";
         /// The certificate chain shown to operators on TCP, a PEM file.
         pub certificate: PathBuf = PathBuf::new(), "";
@@ -86,8 +86,8 @@ rookery_xmpp::options! {
 rookery_xmpp::options! {
     /// The node's part in a cluster. Without it the server is alone and opens no internal port.
     pub struct ClusterOptions {
-        /// Addresses of the internal port, on which the nodes talk to one another over mutual TLS;
-        /// an empty list for a server that is alone. Keep it closed to the world all the same.
+        /// Addresses of the internal port, on which the nodes talk to one another over mutual TLS, of which `[::]`
+        /// stands for IPv6 alone; an empty list for a server that is alone. Keep it closed to the world all the same.
         pub listen: Vec<SocketAddr> = Vec::new(), "";
         /// Where the other nodes reach this one, as `host:port`. It may differ from what is
         /// listened on, behind a translation of addresses or a name.

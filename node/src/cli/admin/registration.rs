@@ -204,7 +204,7 @@ fn show(policy: &RegistrationPolicy, version: u64, overridden: bool) -> Shown {
     let networks = match (policy.networks_allowed, policy.allow_only) {
         (0, false) => "none is allowed past the windows".to_owned(),
         (allowed, false) => format!("{allowed} allowed past the windows"),
-        (allowed, true) => format!("only {allowed} that are allowed"),
+        (allowed, true) => format!("only the allowed, {allowed} of them"),
     };
     let blocked = policy.networks_blocked;
     lines.push(format!("networks       {networks}, {blocked} blocked"));
