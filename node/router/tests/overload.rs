@@ -104,6 +104,28 @@ fn what_is_refused_of_a_session_that_is_over_is_answered_at_its_address() {
 }
 
 #[test]
+fn what_is_refused_of_a_session_that_was_replaced_does_not_count_for_its_client_is_not_told() {
+    let mut world = World::archiving(&["romeo", "juliet"]);
+    let romeo = world.online("romeo", "orchard");
+    let juliet = world.online("juliet", "balcony");
+    world.appends = Some(Vec::new());
+    world.no_room = true;
+    world.send(&juliet, &chat("romeo@localhost", "first"));
+    world.no_room = false;
+    let _other = world.bind("juliet", "balcony");
+    let is_settled = world.send_counted(&juliet, 90);
+    assert!(!is_settled(), "its client would take it for received");
+    while world.appends.as_ref().is_some_and(|held| !held.is_empty()) {
+        world.append_newest();
+    }
+    // The next owner may be sent that again.
+    world.send_as(&juliet, 91, &chat("romeo@localhost", "overtaking"));
+    assert_eq!(count(&romeo.stanzas(), "overtaking"), 0);
+    world.leave(&juliet);
+    assert!(is_settled(), "its node counts no more");
+}
+
+#[test]
 fn what_another_session_took_does_not_come_to_it_again() {
     let (mut world, romeo, balcony) = pair();
     let chamber = world.online("juliet", "chamber");

@@ -107,6 +107,8 @@ pub struct Account {
     repeats: repeats::Repeats,
     /// What was said to others, and there was no room for.
     refused: refused::Refused,
+    /// What was refused of sessions that were replaced.
+    untold: void::Void,
     /// Sessions that were resumed as others, of streams that are over.
     left: Vec<SessionId>,
     /// Sessions that were announced when their streams had gone on already.
@@ -141,6 +143,7 @@ impl Account {
             retracting: retracting::Retracting::default(),
             repeats: repeats::Repeats::new(turn.epoch, &loaded.recent),
             refused: refused::Refused::default(),
+            untold: void::Void::default(),
             left: Vec::new(),
             deciding: deciding::Deciding::default(),
             departing: departing::Departing::default(),
@@ -293,7 +296,7 @@ impl Account {
     /// Too much waits: stanzas are answered with `resource-constraint`. The account's own sessions
     /// are told at once, for an error that has to come in through the account would find it as
     /// full.
-    fn overloaded(&self, turn: &mut Turn<'_>, work: Work) {
+    fn overloaded(&mut self, turn: &mut Turn<'_>, work: Work) {
         let Work::Submit {
             session,
             batch,
@@ -330,6 +333,7 @@ impl Account {
         self.retract_again(turn);
         self.look_after_streams(turn);
         self.clear_sure(turn);
+        self.untold.look_at_the_clock(turn.now);
         self.end_of_farewell(turn);
         if self.busy == 0 {
             self.drain_offline(turn);
@@ -352,6 +356,7 @@ impl Account {
             && self.retracting.is_quiet()
             && self.deciding.is_quiet()
             && self.departing.is_quiet()
+            && self.untold.is_quiet()
             && self.logins.is_quiet()
             && !self.end.has_begun()
     }

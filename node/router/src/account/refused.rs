@@ -8,9 +8,9 @@
 //! ```
 //!
 //! Had 8 arrived meanwhile, 7 would come behind it (RFC 6120 10.1). So until the frame is done, what the session says
-//! to the same account is refused too.
+//! to the same account is refused too, and what follows that likewise.
 
-use rookery_session::carrier::{PeerFrame, ReceiptRef, SessionId};
+use rookery_session::carrier::{PeerFrame, Receipt, ReceiptRef, SessionId};
 use rookery_xmpp::jid::Jid;
 
 use super::open::make_room;
@@ -30,13 +30,18 @@ impl Refused {
     /// There was no room for this.
     pub(super) fn note(&mut self, frame: &PeerFrame) {
         if let (Some(origin), Some(receipt)) = (frame.origin, &frame.receipt) {
-            make_room(&mut self.0, |message| message.frame.is_settled());
-            self.0.push(Message {
-                session: origin.session,
-                to: frame.to.bare_str().into(),
-                frame: receipt.downgrade(),
-            });
+            self.follows(origin.session, &frame.to, receipt);
         }
+    }
+
+    /// This was refused as well, for it follows such a message; or else it would come behind what follows it.
+    pub(super) fn follows(&mut self, session: SessionId, to: &Jid, frame: &Receipt) {
+        make_room(&mut self.0, |message| message.frame.is_settled());
+        self.0.push(Message {
+            session,
+            to: to.bare_str().into(),
+            frame: frame.downgrade(),
+        });
     }
 
     /// Whether something that this session said to this account before may be sent once more.

@@ -306,6 +306,7 @@ impl Account {
 
     /// What is said of a session at its end says that its node keeps no count of it any more.
     pub(super) fn counts_no_more(&mut self, id: SessionId, is_last_word: bool) {
+        self.untold.is_over(id);
         let streams = self.sessions.iter_mut();
         for stream in streams.filter_map(|session| session.stream.as_mut()) {
             stream.void.is_over(id);

@@ -132,7 +132,7 @@ impl Account {
 
     fn submit_checked(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
         match stanza.rec.kind {
-            Kind::Message if self.comes_too_early(id, stanza.to) => {
+            Kind::Message if self.comes_too_early(turn, id, stanza.to) => {
                 let error = StanzaError::new(Condition::ResourceConstraint);
                 self.refuse(turn, id, stanza.buf, stanza.rec, &error);
             }
@@ -150,8 +150,19 @@ impl Account {
     }
 
     /// Whether an older message for the same account was refused, and may come behind this one.
-    fn comes_too_early(&mut self, id: SessionId, to: Option<&Arc<Jid>>) -> bool {
-        to.is_some_and(|to| self.refused.may_come_again(id, to))
+    fn comes_too_early(
+        &mut self,
+        turn: &Turn<'_>,
+        id: SessionId,
+        to: Option<&Arc<Jid>>,
+    ) -> bool {
+        let Some(to) = to.filter(|to| self.refused.may_come_again(id, to)) else {
+            return false;
+        };
+        if let Some(receipt) = &turn.receipt {
+            self.refused.follows(id, to, receipt);
+        }
+        true
     }
 
     /// The prepared address. Most stanzas of a chat go where the last one went.
@@ -174,7 +185,7 @@ impl Account {
         Ok(Some(jid))
     }
 
-    fn submit_message(&self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
+    fn submit_message(&mut self, turn: &mut Turn<'_>, id: SessionId, stanza: Stanza<'_>) {
         let Stanza { buf, rec, from, to } = stanza;
         match to {
             None => {
@@ -250,10 +261,10 @@ impl Account {
         }
     }
 
-    /// Tells a session that its stanza was refused, in the name of whom it wrote to. If it is over, whoever has its
-    /// address now is told of a message.
+    /// Tells a session that its stanza was refused, in the name of whom it wrote to. If it is over, or was replaced,
+    /// whoever has its address now is told of a message; but its own client is not, so it does not count as dealt with.
     pub(crate) fn refuse(
-        &self,
+        &mut self,
         turn: &mut Turn<'_>,
         id: SessionId,
         buf: &Bytes,
@@ -261,6 +272,9 @@ impl Account {
         error: &StanzaError,
     ) {
         let Some(session) = self.sessions.get(id) else {
+            if let Some(receipt) = turn.receipt.clone() {
+                self.untold.hold_refused(id, receipt, turn.now);
+            }
             return self.refuse_at_address(turn, id, buf, rec, error);
         };
         let to = rec.to_str(buf);

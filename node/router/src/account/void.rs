@@ -1,8 +1,10 @@
-//! What a session sent when its client had begun to go on by another way: it is void, for the client says it again.
+//! What a session sent and must not be told to have been dealt with, though nothing more is done with it.
 //!
-//! The session's node must not count it as dealt with: if this owner is gone before the client has heard how much
-//! counts, the next one asks that node. So its receipts are held until the client speaks by the new way, or the node
-//! says that the session is over.
+//! * When its client had begun to go on by another way: the client says it again. If this owner is gone before the
+//!   client has heard how much counts, the next one asks the session's node. So its receipts are held until the client
+//!   speaks by the new way, or the node says that the session is over.
+//! * What was refused when another session had taken its resource: nobody can tell its client, who would take it for
+//!   received. So its receipts are held until the node says that the session is over.
 
 use std::time::Duration;
 
@@ -29,15 +31,27 @@ impl Void {
         self.is_unheard = true;
     }
 
-    /// A session has sent what has this receipt.
+    /// A session has sent what has this receipt, when its client had begun to go on by another way.
     pub(super) fn hold(&mut self, session: SessionId, receipt: Receipt, now: Timestamp) {
-        if self.is_unheard && self.held.len() < HELD_MAX {
+        if self.is_unheard {
+            self.hold_refused(session, receipt, now);
+        }
+    }
+
+    /// The same of what was refused, when the session had no place any more.
+    pub(super) fn hold_refused(&mut self, session: SessionId, receipt: Receipt, now: Timestamp) {
+        if self.held.len() < HELD_MAX {
             self.held.push(Held {
                 session,
                 _receipt: receipt,
                 until: now.plus(HEARD_WITHIN),
             });
         }
+    }
+
+    /// Whether nothing is held.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.held.is_empty()
     }
 
     /// The client has heard how much counts.
@@ -60,6 +74,6 @@ impl Void {
 /// How many frames are held.
 const HELD_MAX: usize = 1_024;
 
-/// Within this time a client has heard that it goes on. Longer they are not held: they take room on the way from its
-/// former node.
+/// Within this time a client has heard that it goes on, or that its session has no place any more. Longer they are not
+/// held: they take room on the way from its former node.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
