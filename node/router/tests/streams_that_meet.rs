@@ -104,6 +104,33 @@ fn one_that_has_still_to_say_its_last_words_does_not_stand_in_the_way_of_the_str
 }
 
 #[test]
+fn what_a_session_still_says_is_void_when_its_stream_was_over_as_another_one_at_the_last_owner() {
+    let text = "<message to='romeo@localhost'><body>once.</body></message>";
+    for has_left in [false, true] {
+        let (mut world, romeo, juliet, id) = balcony();
+        let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+        world.restart();
+        world.announce(&romeo);
+        // What she had said by the first way was on its way all the time.
+        world.announce(&back);
+        world.send_as(&back, 0, text);
+        if has_left {
+            world.leave(&back);
+        }
+        let kept = Kept {
+            id,
+            again: 901,
+            ..Kept::default()
+        };
+        world.announce_kept(&juliet, kept);
+        world.send_as(&juliet, 900, text);
+        assert!(juliet.closed_with().is_some());
+        let came = romeo.stanzas();
+        assert_eq!(bodies(&came), ["once"], "{has_left} {came:#?}");
+    }
+}
+
+#[test]
 fn what_the_node_gives_back_of_a_stream_that_the_store_has_as_it_was_before_waits_in_the_log() {
     let (mut world, romeo, juliet, id) = balcony();
     say(&mut world, &romeo, 0..1);

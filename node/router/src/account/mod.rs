@@ -111,7 +111,7 @@ pub struct Account {
     untold: void::Void,
     /// Sessions that were resumed as others, of streams that are over.
     left: Vec<SessionId>,
-    /// Sessions that were announced when their streams had gone on already.
+    /// Sessions whose streams have gone on as others, which were announced before them.
     outrun: Vec<SessionId>,
     /// Streams that may go on by another way soon.
     deciding: deciding::Deciding,

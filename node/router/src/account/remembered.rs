@@ -124,7 +124,7 @@ impl Account {
                 Err(Earlier) => return self.comes_too_late(turn, &sink, kept),
             },
             None => {
-                self.former_is_over(turn, state);
+                self.has_outrun(turn, state);
                 None
             }
         };
@@ -188,7 +188,8 @@ impl Account {
         turn.close(sink, resumed_elsewhere());
         let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == kept.id);
         let Some(present) = self.sessions.iter().find(named) else {
-            return;
+            // A node that sends its clients away has nothing of it any more that would give this back.
+            return self.departing.begins(sink.clone(), kept.unacked.clone());
         };
         let (id, inherited) = (present.id, present.stream.as_ref().map(|it| it.inherited));
         for delivered in behind(&kept.unacked, inherited.unwrap_or(u64::MAX)) {
@@ -198,13 +199,16 @@ impl Account {
 
     /// What a session with this state, which has the stream of this name now, was before, where that is known here. Its
     /// client may have resumed it when the shard had its former owner, and the node of before has not heard of that,
-    /// or it was stored on its way: that session then goes.
+    /// or it was stored on its way: that session then goes. A stream that is over as a later session does not go on.
     fn before(
         &mut self,
         turn: &mut Turn<'_>,
         state: &[u8],
         (id, stream): (SessionId, &str),
     ) -> Result<Option<Session>, Earlier> {
+        if self.outrun.contains(&id) {
+            return Err(Earlier);
+        }
         let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == stream);
         let Some(known) = self.sessions.iter().find(named).map(|known| known.id) else {
             self.former_is_over(turn, state);
@@ -226,6 +230,16 @@ impl Account {
             }
         }
         Ok(known)
+    }
+
+    /// A session is announced whose stream is over at its node: what it was before has nothing to say any more that
+    /// counts. Its client has said that again by this one, but it may be at the nodes of before still, for the former
+    /// owner had no room for it.
+    fn has_outrun(&mut self, turn: &mut Turn<'_>, state: &[u8]) {
+        self.former_is_over(turn, state);
+        if let Ok(state) = Element::parse(state) {
+            former(&state).for_each(|session| self.is_outrun(session));
+        }
     }
 
     /// A session that this one was before may have been announced as one that has still to say its last words, or be in

@@ -249,13 +249,15 @@ impl Account {
         id: SessionId,
         numbers: Range<u64>,
     ) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else {
+        let is_outrun = self.outrun.contains(&id);
+        let session = self.sessions.get_mut(id);
+        let Some(session) = session.filter(|_| !is_outrun) else {
             let mut streams = self.sessions.iter_mut().filter_map(|it| it.stream.as_mut());
             if let Some(stream) = streams.find(|stream| stream.former.contains(id)) {
                 stream.holds_void(turn, id);
                 return false;
             }
-            return !self.left.contains(&id) && !self.outrun.contains(&id);
+            return !is_outrun && !self.left.contains(&id);
         };
         let Some(stream) = &mut session.stream else {
             return true;
@@ -364,6 +366,9 @@ impl Account {
     /// What the client of this session has sent is void, for it says it again by another way. What its node gives back
     /// is not: nobody else may have that.
     pub(super) fn is_outrun(&mut self, id: SessionId) {
+        if self.outrun.contains(&id) {
+            return;
+        }
         self.outrun.push(id);
         let too_many = self.outrun.len().saturating_sub(LEFT_MAX);
         self.outrun.drain(..too_many);

@@ -150,12 +150,7 @@ impl Account {
     }
 
     /// Whether an older message for the same account was refused, and may come behind this one.
-    fn comes_too_early(
-        &mut self,
-        turn: &Turn<'_>,
-        id: SessionId,
-        to: Option<&Arc<Jid>>,
-    ) -> bool {
+    fn comes_too_early(&mut self, turn: &Turn<'_>, id: SessionId, to: Option<&Arc<Jid>>) -> bool {
         let Some(to) = to.filter(|to| self.refused.may_come_again(id, to)) else {
             return false;
         };
