@@ -112,7 +112,7 @@ fn what_is_refused_of_a_session_that_was_replaced_does_not_count_for_its_client_
     world.no_room = true;
     world.send(&juliet, &chat("romeo@localhost", "first"));
     world.no_room = false;
-    let _other = world.bind("juliet", "balcony");
+    let other = world.bind("juliet", "balcony");
     let is_settled = world.send_counted(&juliet, 90);
     assert!(!is_settled(), "its client would take it for received");
     while world.appends.as_ref().is_some_and(|held| !held.is_empty()) {
@@ -122,6 +122,7 @@ fn what_is_refused_of_a_session_that_was_replaced_does_not_count_for_its_client_
     world.send_as(&juliet, 91, &chat("romeo@localhost", "overtaking"));
     assert_eq!(count(&romeo.stanzas(), "overtaking"), 0);
     world.leave(&juliet);
+    assert_eq!(count(&other.stanzas(), "resource-constraint"), 2);
     assert!(is_settled(), "its node counts no more");
 }
 
