@@ -233,13 +233,14 @@ impl Seats {
         announced.collect()
     }
 
-    /// The sessions that are bound at a node, which is gone, with shards that it still serves.
+    /// The sessions that are bound at a node, which is gone, with shards that it still serves. What goes on there without
+    /// this node waits for it.
     pub(super) fn take_all_at(&self, node: u32, serves: impl Fn(ShardId) -> bool) -> Vec<SinkRef> {
         let mut table = self.table();
         let there = table
             .seats
             .iter()
-            .filter(|(_, seat)| seat.node == node && serves(seat.shard));
+            .filter(|(_, seat)| seat.node == node && seat.left.is_none() && serves(seat.shard));
         let gone: Vec<_> = there.map(|(session, _)| *session).collect();
         gone.into_iter()
             .filter_map(|session| table.remove(session)?.sink.upgrade())

@@ -263,9 +263,13 @@ impl Up {
         }
     }
 
-    /// Whether nobody could be told, if it did not arrive.
+    /// Whether nobody could be told, if it did not arrive. A session that goes on at its shard is shown here, with what
+    /// its client has not got, until that has heard of it.
     pub(crate) fn must_arrive(&self) -> bool {
-        matches!(self.body, UpBody::Session(ToShard::Left { .. }))
+        let UpBody::Session(frame) = &self.body else {
+            return false;
+        };
+        matches!(frame, ToShard::Left { .. } | ToShard::Detached { .. })
     }
 
     /// Whether its sender keeps it until it is settled.
