@@ -17,6 +17,16 @@ use crate::carrier::{Delivered, Origin, Origins, SessionId};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen(VecDeque<(SessionId, Newest)>);
 
+/// Which stanzas of a run have been seen.
+#[derive(Debug, PartialEq, Eq)]
+enum Repeats {
+    /// So many, from the first on.
+    First(usize),
+    /// Not those that are marked, and some that are behind them: a former owner of the shard had given only those to
+    /// somebody, or they came back from there by themselves.
+    Some(Vec<bool>),
+}
+
 /// The numbers that came last from one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Newest {
@@ -27,21 +37,25 @@ struct Newest {
 }
 
 impl Seen {
-    /// How many of these stanzas, from the first on, have been seen; all of them are from now on. They were sent one
-    /// behind the other.
-    pub fn repeats(&mut self, origin: Origin, stanzas: usize) -> usize {
-        let end = origin.sequence.saturating_add(stanzas as u64);
+    /// Which of these stanzas have been seen; all of them are from now on. They were sent one behind the other.
+    fn repeats_of_run(&mut self, origin: Origin, stanzas: usize) -> Repeats {
         let newest = self.newest(origin);
+        let numbers = origin.sequence..origin.sequence.saturating_add(stanzas as u64);
         // What is older than can be known was seen: nothing that is new comes so late.
-        let is_seen = |number: &u64| newest.has(*number).unwrap_or(true);
-        let repeats = (origin.sequence..end).take_while(is_seen).count();
-        (origin.sequence..end).for_each(|number| newest.add(number));
+        let is_new = |number: &u64| newest.has(*number) == Some(false);
+        let repeats = numbers.clone().take_while(|number| !is_new(number)).count();
+        let mut behind = numbers.clone().skip(repeats);
+        let repeats = match behind.all(|number| is_new(&number)) {
+            true => Repeats::First(repeats),
+            false => Repeats::Some(numbers.clone().map(|number| is_new(&number)).collect()),
+        };
+        numbers.for_each(|number| newest.add(number));
         repeats
     }
 
     /// Whether this stanza, the first of its origin, has not been seen.
     pub fn is_new(&mut self, origin: Origin) -> bool {
-        self.repeats(origin, 1) == 0
+        matches!(self.repeats_of_run(origin, 1), Repeats::First(0))
     }
 
     /// These stanzas have come.
@@ -105,13 +119,21 @@ impl Seen {
     pub fn drop_repeats(&mut self, delivered: &mut Delivered) {
         match &mut delivered.origins {
             Origins::None => {}
-            Origins::Run(first) => {
-                let repeats = self.repeats(*first, delivered.batch.recs.len());
-                delivered.batch.recs.drain(..repeats);
-                *first = first.plus(repeats);
-                delivered.arrival += repeats as u64;
-                delivered.logged = delivered.logged.behind(repeats);
-            }
+            Origins::Run(first) => match self.repeats_of_run(*first, delivered.batch.recs.len()) {
+                Repeats::First(repeats) => {
+                    delivered.batch.recs.drain(..repeats);
+                    *first = first.plus(repeats);
+                    if delivered.arrival != 0 {
+                        delivered.arrival += repeats as u64;
+                    }
+                    delivered.logged = delivered.logged.behind(repeats);
+                }
+                Repeats::Some(news) => {
+                    // They did not arrive one behind the other.
+                    delivered.arrival = 0;
+                    delivered.retain(&news);
+                }
+            },
             Origins::Each(each) => {
                 let news = each.iter().copied();
                 let news = news.map(|origin| origin.is_none_or(|origin| self.is_news(origin)));
@@ -200,6 +222,7 @@ mod tests {
     use bytes::Bytes;
     use rookery_xmpp::stanza::{Batch, Rec};
 
+    use super::Repeats::First;
     use super::*;
 
     fn origin(serial: u64, sequence: u64) -> Origin {
@@ -237,16 +260,35 @@ mod tests {
     #[test]
     fn only_the_stanzas_that_were_seen_are_repeats() {
         let mut seen = Seen::default();
-        assert_eq!(seen.repeats(origin(1, 10), 3), 0);
-        assert_eq!(seen.repeats(origin(1, 11), 4), 2);
-        assert_eq!(seen.repeats(origin(1, 12), 3), 3);
-        assert_eq!(seen.repeats(origin(1, 20), 1), 0);
+        assert_eq!(seen.repeats_of_run(origin(1, 10), 3), First(0));
+        assert_eq!(seen.repeats_of_run(origin(1, 11), 4), First(2));
+        assert_eq!(seen.repeats_of_run(origin(1, 12), 3), First(3));
+        assert_eq!(seen.repeats_of_run(origin(1, 20), 1), First(0));
+    }
+
+    #[test]
+    fn of_stanzas_that_come_together_each_that_was_seen_is_a_repeat() {
+        let mut seen = Seen::default();
+        assert_eq!(left(&mut seen, &[11, 13]), [Some(11), Some(13), None]);
+        let batch = Batch {
+            buf: Bytes::new(),
+            recs: vec![Rec::default(); 4],
+        };
+        let mut again = Delivered {
+            origins: Origins::Run(origin(1, 10)),
+            arrival: 7,
+            ..Delivered::from(batch)
+        };
+        seen.drop_repeats(&mut again);
+        let numbers = [0, 1].map(|at| again.origins.at(at).map(|origin| origin.sequence));
+        assert_eq!(numbers, [Some(10), Some(12)]);
+        assert_eq!((again.batch.recs.len(), again.arrival), (2, 0));
     }
 
     #[test]
     fn what_has_not_come_after_all_is_new() {
         let mut seen = Seen::default();
-        assert_eq!(seen.repeats(origin(1, 7), 3), 0);
+        assert_eq!(seen.repeats_of_run(origin(1, 7), 3), First(0));
         let batch = Batch {
             buf: Bytes::new(),
             recs: vec![Rec::default(); 2],
@@ -273,11 +315,11 @@ mod tests {
     #[test]
     fn of_a_page_only_what_is_known_to_have_come_is_dropped() {
         let mut seen = Seen::default();
-        assert_eq!(seen.repeats(origin(1, 7), 2), 0);
+        assert_eq!(seen.repeats_of_run(origin(1, 7), 2), First(0));
         let new = left(&mut seen, &[6, 7, 9]);
         assert_eq!(new, [Some(6), Some(9), None]);
         // What came in a page is not given directly after it, nor again in the next one.
-        assert_eq!(seen.repeats(origin(1, 9), 2), 1);
+        assert_eq!(seen.repeats_of_run(origin(1, 9), 2), First(1));
         assert_eq!(left(&mut seen, &[6, 9, 10, 11]), [Some(11), None]);
         assert!(seen.is_new(origin(1, 12 + EXACT)));
         assert_eq!(
