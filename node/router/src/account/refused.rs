@@ -46,11 +46,15 @@ impl Refused {
 
     /// Whether something that this session said to this account before may be sent once more.
     pub(super) fn may_come_again(&mut self, session: SessionId, to: &Jid) -> bool {
-        if self.0.is_empty() {
-            return false;
+        let may_come = |message: &Message| {
+            let is_meant = message.session == session && *message.to == *to.bare_str();
+            is_meant && !message.frame.is_settled()
+        };
+        // Whoever goes on saying something finds what it said last.
+        if self.0.iter().rev().any(may_come) {
+            return true;
         }
         self.0.retain(|message| !message.frame.is_settled());
-        let mut all = self.0.iter();
-        all.any(|message| message.session == session && *message.to == *to.bare_str())
+        false
     }
 }
