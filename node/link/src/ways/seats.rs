@@ -233,8 +233,8 @@ impl Seats {
         announced.collect()
     }
 
-    /// The sessions that are bound at a node, which is gone, with shards that it still serves. What goes on there without
-    /// this node waits for it.
+    /// The sessions that are bound at a node, which is gone, with shards that it still serves. What goes on there
+    /// without this node waits for it.
     pub(super) fn take_all_at(&self, node: u32, serves: impl Fn(ShardId) -> bool) -> Vec<SinkRef> {
         let mut table = self.table();
         let there = table
