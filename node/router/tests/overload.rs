@@ -24,6 +24,21 @@ fn pair() -> (World, Client, Client) {
     (world, romeo, juliet)
 }
 
+/// There is no room for a client's first message. The next owner would be sent its frame once more, for it is not
+/// archived yet.
+fn has_no_room_once(world: &mut World, from: &Client, to: &str) {
+    world.appends = Some(Vec::new());
+    world.no_room = true;
+    world.send(from, &chat(to, "first"));
+    world.no_room = false;
+}
+
+fn append_all(world: &mut World) {
+    while world.appends.as_ref().is_some_and(|held| !held.is_empty()) {
+        world.append_newest();
+    }
+}
+
 #[test]
 fn stanzas_that_wait_for_a_change_are_counted_one_by_one() {
     let options = RouterOptions {
@@ -68,19 +83,13 @@ fn what_follows_a_refused_message_is_refused_until_all_is_done_that_came_with_it
     let mut world = World::archiving(&["romeo", "juliet", "nurse"]);
     let romeo = world.online("romeo", "orchard");
     let [juliet, nurse] = ["juliet", "nurse"].map(|name| world.online(name, "balcony"));
-    // The next owner would be sent the frame of the first once more, for it is not archived yet.
-    world.appends = Some(Vec::new());
-    world.no_room = true;
-    world.send(&romeo, &chat("juliet@localhost", "first"));
-    world.no_room = false;
+    has_no_room_once(&mut world, &romeo, "juliet@localhost");
     world.send(&romeo, &chat("juliet@localhost/balcony", "second"));
     assert_eq!(count(&romeo.stanzas(), "resource-constraint"), 2);
     assert_eq!(count(&juliet.stanzas(), "<body>"), 0);
     world.send(&romeo, &chat("nurse@localhost", "other"));
     assert_eq!(count(&nurse.stanzas(), "other"), 1);
-    while world.appends.as_ref().is_some_and(|held| !held.is_empty()) {
-        world.append_newest();
-    }
+    append_all(&mut world);
     world.send(&romeo, &chat("juliet@localhost", "third"));
     assert_eq!(count(&romeo.stanzas(), "resource-constraint"), 0);
     assert_eq!(count(&juliet.stanzas(), "third"), 1);
@@ -91,10 +100,7 @@ fn what_is_refused_of_a_session_that_is_over_is_answered_at_its_address() {
     let mut world = World::archiving(&["romeo", "juliet"]);
     let former = world.online("romeo", "orchard");
     let juliet = world.online("juliet", "balcony");
-    world.appends = Some(Vec::new());
-    world.no_room = true;
-    world.send(&former, &chat("juliet@localhost", "first"));
-    world.no_room = false;
+    has_no_room_once(&mut world, &former, "juliet@localhost");
     world.leave(&former);
     let romeo = world.online("romeo", "orchard");
     // It was on its way when its session ended, and must not arrive before the first.
@@ -108,16 +114,11 @@ fn what_is_refused_of_a_session_that_was_replaced_does_not_count_for_its_client_
     let mut world = World::archiving(&["romeo", "juliet"]);
     let romeo = world.online("romeo", "orchard");
     let juliet = world.online("juliet", "balcony");
-    world.appends = Some(Vec::new());
-    world.no_room = true;
-    world.send(&juliet, &chat("romeo@localhost", "first"));
-    world.no_room = false;
+    has_no_room_once(&mut world, &juliet, "romeo@localhost");
     let other = world.bind("juliet", "balcony");
     let is_settled = world.send_counted(&juliet, 90);
     assert!(!is_settled(), "its client would take it for received");
-    while world.appends.as_ref().is_some_and(|held| !held.is_empty()) {
-        world.append_newest();
-    }
+    append_all(&mut world);
     // The next owner may be sent that again.
     world.send_as(&juliet, 91, &chat("romeo@localhost", "overtaking"));
     assert_eq!(count(&romeo.stanzas(), "overtaking"), 0);

@@ -300,7 +300,7 @@ impl Delivered {
         before - self.batch.stanza_bytes()
     }
 
-    /// Keeps of a page of the log, of which nothing has an arrival or a number, what stays.
+    /// Keeps what stays, of what has neither an arrival nor a number.
     pub fn retain(&mut self, stays: &[bool]) {
         let origins = (0..self.batch.recs.len()).map(|at| self.origins.at(at));
         let left = origins.zip(stays).filter(|(_, stays)| **stays);

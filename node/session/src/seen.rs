@@ -21,10 +21,10 @@ pub struct Seen(VecDeque<(SessionId, Newest)>);
 #[derive(Debug, PartialEq, Eq)]
 enum Repeats {
     /// So many, from the first on.
-    First(usize),
-    /// Not those that are marked, and some that are behind them: a former owner of the shard had given only those to
-    /// somebody, or they came back from there by themselves.
-    Some(Vec<bool>),
+    Leading(usize),
+    /// Those that are not marked, of which some are behind new ones: they came by themselves before, in a page of the
+    /// log.
+    Scattered(Vec<bool>),
 }
 
 /// The numbers that came last from one session.
@@ -46,8 +46,8 @@ impl Seen {
         let repeats = numbers.clone().take_while(|number| !is_new(number)).count();
         let mut behind = numbers.clone().skip(repeats);
         let repeats = match behind.all(|number| is_new(&number)) {
-            true => Repeats::First(repeats),
-            false => Repeats::Some(numbers.clone().map(|number| is_new(&number)).collect()),
+            true => Repeats::Leading(repeats),
+            false => Repeats::Scattered(numbers.clone().map(|number| is_new(&number)).collect()),
         };
         numbers.for_each(|number| newest.add(number));
         repeats
@@ -55,7 +55,7 @@ impl Seen {
 
     /// Whether this stanza, the first of its origin, has not been seen.
     pub fn is_new(&mut self, origin: Origin) -> bool {
-        matches!(self.repeats_of_run(origin, 1), Repeats::First(0))
+        matches!(self.repeats_of_run(origin, 1), Repeats::Leading(0))
     }
 
     /// These stanzas have come.
@@ -120,7 +120,7 @@ impl Seen {
         match &mut delivered.origins {
             Origins::None => {}
             Origins::Run(first) => match self.repeats_of_run(*first, delivered.batch.recs.len()) {
-                Repeats::First(repeats) => {
+                Repeats::Leading(repeats) => {
                     delivered.batch.recs.drain(..repeats);
                     *first = first.plus(repeats);
                     if delivered.arrival != 0 {
@@ -128,7 +128,7 @@ impl Seen {
                     }
                     delivered.logged = delivered.logged.behind(repeats);
                 }
-                Repeats::Some(news) => {
+                Repeats::Scattered(news) => {
                     // They did not arrive one behind the other.
                     delivered.arrival = 0;
                     delivered.retain(&news);
@@ -222,7 +222,7 @@ mod tests {
     use bytes::Bytes;
     use rookery_xmpp::stanza::{Batch, Rec};
 
-    use super::Repeats::First;
+    use super::Repeats::Leading;
     use super::*;
 
     fn origin(serial: u64, sequence: u64) -> Origin {
@@ -260,10 +260,10 @@ mod tests {
     #[test]
     fn only_the_stanzas_that_were_seen_are_repeats() {
         let mut seen = Seen::default();
-        assert_eq!(seen.repeats_of_run(origin(1, 10), 3), First(0));
-        assert_eq!(seen.repeats_of_run(origin(1, 11), 4), First(2));
-        assert_eq!(seen.repeats_of_run(origin(1, 12), 3), First(3));
-        assert_eq!(seen.repeats_of_run(origin(1, 20), 1), First(0));
+        assert_eq!(seen.repeats_of_run(origin(1, 10), 3), Leading(0));
+        assert_eq!(seen.repeats_of_run(origin(1, 11), 4), Leading(2));
+        assert_eq!(seen.repeats_of_run(origin(1, 12), 3), Leading(3));
+        assert_eq!(seen.repeats_of_run(origin(1, 20), 1), Leading(0));
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn what_has_not_come_after_all_is_new() {
         let mut seen = Seen::default();
-        assert_eq!(seen.repeats_of_run(origin(1, 7), 3), First(0));
+        assert_eq!(seen.repeats_of_run(origin(1, 7), 3), Leading(0));
         let batch = Batch {
             buf: Bytes::new(),
             recs: vec![Rec::default(); 2],
@@ -315,11 +315,11 @@ mod tests {
     #[test]
     fn of_a_page_only_what_is_known_to_have_come_is_dropped() {
         let mut seen = Seen::default();
-        assert_eq!(seen.repeats_of_run(origin(1, 7), 2), First(0));
+        assert_eq!(seen.repeats_of_run(origin(1, 7), 2), Leading(0));
         let new = left(&mut seen, &[6, 7, 9]);
         assert_eq!(new, [Some(6), Some(9), None]);
         // What came in a page is not given directly after it, nor again in the next one.
-        assert_eq!(seen.repeats_of_run(origin(1, 9), 2), First(1));
+        assert_eq!(seen.repeats_of_run(origin(1, 9), 2), Leading(1));
         assert_eq!(left(&mut seen, &[6, 9, 10, 11]), [Some(11), None]);
         assert!(seen.is_new(origin(1, 12 + EXACT)));
         assert_eq!(

@@ -401,7 +401,8 @@ impl State {
         if delivered.receipt.is_none() {
             delivered.receipt = self.ungiven.remove(&number);
         }
-        let receipt = delivered.receipt.clone().filter(|_| self.moving > 0);
+        let is_moving = self.moving > 0;
+        let receipt = delivered.receipt.as_ref().filter(|_| is_moving).cloned();
         match sink.send(ToSession::Deliver(delivered)) {
             Err(Full(ToSession::Deliver(delivered))) => self.waits(number, delivered.receipt),
             _ => {
