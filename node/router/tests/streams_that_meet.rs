@@ -131,6 +131,32 @@ fn what_a_session_still_says_is_void_when_its_stream_was_over_as_another_one_at_
 }
 
 #[test]
+fn a_session_whose_stream_is_over_as_another_one_does_not_begin_again_when_its_node_is_back() {
+    let text = "<message to='romeo@localhost'><body>once.</body></message>";
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    let unacked = juliet.delivered();
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.send_as(&back, 0, text);
+    world.leave(&back);
+    assert_eq!(bodies(&romeo.stanzas()), ["once"]);
+    // Its first way was cut off all the time, with what she had said there.
+    let kept = Kept {
+        id,
+        again: 901,
+        unacked,
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    world.send_as(&juliet, 900, text);
+    assert!(juliet.closed_with().is_some());
+    assert!(bodies(&romeo.stanzas()).is_empty());
+    let had = back.stanzas();
+    assert_eq!(bodies(&had), ["n0"]);
+    assert!(bodies(&world.online_with_log("juliet", "door")).is_empty());
+}
+
+#[test]
 fn what_the_node_gives_back_of_a_stream_that_the_store_has_as_it_was_before_waits_in_the_log() {
     let (mut world, romeo, juliet, id) = balcony();
     say(&mut world, &romeo, 0..1);

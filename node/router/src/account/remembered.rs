@@ -206,7 +206,7 @@ impl Account {
         state: &[u8],
         (id, stream): (SessionId, &str),
     ) -> Result<Option<Session>, Earlier> {
-        if self.outrun.contains(&id) {
+        if self.outrun.contains(&id) || self.left.contains(&id) {
             return Err(Earlier);
         }
         let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == stream);
