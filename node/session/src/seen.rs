@@ -58,6 +58,12 @@ impl Seen {
         matches!(self.repeats_of_run(origin, 1), Repeats::Leading(0))
     }
 
+    /// Whether this stanza has come, or is older than can be known.
+    pub fn has(&self, origin: Origin) -> bool {
+        let known = self.0.iter().find(|(known, _)| *known == origin.session);
+        known.is_some_and(|(_, newest)| newest.has(origin.sequence) != Some(false))
+    }
+
     /// These stanzas have come.
     pub fn note(&mut self, delivered: &Delivered) {
         for at in 0..delivered.batch.recs.len() {
@@ -252,7 +258,9 @@ mod tests {
     fn what_was_seen_is_not_new_and_sessions_do_not_mix() {
         let mut seen = Seen::default();
         assert!(seen.is_new(origin(1, 0)) && seen.is_new(origin(1, 4)));
+        assert!(!seen.has(origin(2, 3)) && !seen.has(origin(1, 3)) && !seen.has(origin(1, 5)));
         assert!(seen.is_new(origin(2, 3)));
+        assert!(seen.has(origin(2, 3)) && seen.has(origin(1, 4)) && seen.has(origin(1, 0)));
         assert!(!seen.is_new(origin(1, 4)) && !seen.is_new(origin(1, 0)));
         assert!(seen.is_new(origin(1, 5)) && !seen.is_new(origin(2, 3)));
     }
@@ -307,7 +315,8 @@ mod tests {
         assert!(seen.is_new(origin(1, 100)));
         assert!(seen.is_new(origin(1, 100 + EXACT)));
         assert!(seen.is_new(origin(1, 101)) && !seen.is_new(origin(1, 101)));
-        assert!(!seen.is_new(origin(1, 100)), "it is not known any more");
+        assert!(seen.has(origin(1, 100)), "it is not known any more");
+        assert!(!seen.is_new(origin(1, 100)));
         assert!(seen.is_new(origin(1, 9_000)) && !seen.is_new(origin(1, 102)));
         assert!(seen.is_new(origin(1, 8_999)));
     }

@@ -161,16 +161,18 @@ impl Stream {
         self.ends.is_none() && self.stored.says_it_waits()
     }
 
-    /// What this one was before has what its node may not have been given. Gives what this owner of the shard has given
-    /// there under numbers that a former one had used here.
+    /// What this one was before has what its node may not have been given. Gives that whose numbers are others' now:
+    /// what this owner of the shard has given there under numbers that a former one had used here, or the other way
+    /// round.
     pub(super) fn follows(&mut self, before: &Self) -> Vec<Delivered> {
         let (_, unacked, _) = before.mirror.shown();
-        let mut clashing = Vec::new();
-        if self.inherited <= before.inherited {
+        let common = self.inherited.min(before.inherited);
+        let mut clashing = self.mirror.never_came(&unacked, common);
+        if clashing.is_empty() && common == self.inherited {
             self.mirror.adopt(&unacked);
             self.inherited = before.inherited;
         } else {
-            clashing = behind(&unacked, before.inherited);
+            clashing.extend(behind(&unacked, common));
         }
         if before.stored.is_there() && clashing.is_empty() {
             self.stored = before.stored.handed_on();
@@ -178,21 +180,24 @@ impl Stream {
         clashing
     }
 
-    /// The store has these as well. Gives those whose numbers are others' now.
+    /// The store has these as well. Gives those whose numbers are others' now: this owner of the shard has used them,
+    /// or a former one that was gone before it had these in the log.
     pub(super) fn has_in_store(&mut self, stranded: &Stranded) -> Vec<Delivered> {
         let kept = &stranded.kept;
         if self.stored.has(kept.sent()) {
             // It is known.
             return Vec::new();
         }
+        let mut clashing = self.mirror.never_came(&kept.unacked, self.inherited);
         let is_all_inherited = self.mirror.sent() == self.inherited;
-        if is_all_inherited || kept.sent() <= self.inherited {
+        if clashing.is_empty() && (is_all_inherited || kept.sent() <= self.inherited) {
             self.stored = stranded.stored();
             self.mirror.adopt(&kept.unacked);
             self.inherited = self.inherited.max(kept.sent());
             return Vec::new();
         }
-        behind(&kept.unacked, self.inherited)
+        clashing.extend(behind(&kept.unacked, self.inherited));
+        clashing
     }
 
     /// Its node is there again.
