@@ -199,20 +199,6 @@ impl Mirror {
         state.sink.replace(sink)
     }
 
-    /// These are done when the session's node was given all that is here.
-    pub(super) fn given_before(&self, receipts: Vec<Receipt>) {
-        let mut state = self.state();
-        let Some(last) = state.unacked.iter().last().map(|it| it.number) else {
-            return;
-        };
-        for receipt in receipts {
-            match state.ungiven.get(&last) {
-                Some(first) => first.carry(receipt),
-                None => state.waits(last, Some(receipt)),
-            }
-        }
-    }
-
     /// The way to the session is another one, at the same node.
     pub(super) fn reattach(&self, sink: SinkRef) {
         let mut state = self.state();

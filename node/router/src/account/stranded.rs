@@ -307,7 +307,6 @@ impl Account {
             let written = Written::from(&reply);
             if let Some(stream) = account.any_stream_named(&name) {
                 stream.stored.ended(write, written);
-                stream.was_written(turn.receipt.as_ref());
             }
             then(account, turn, written == Written::Done);
         });
@@ -380,8 +379,6 @@ impl Account {
         unacked: &[Delivered],
     ) {
         let (bell, receipt) = Bell::with_receipt();
-        // The document may be there only perhaps.
-        turn.receipt.iter().for_each(|it| receipt.carry(it.clone()));
         let before = turn.receipt.replace(receipt);
         for delivered in unacked {
             self.left(turn, session, delivered);

@@ -39,9 +39,6 @@ pub(super) struct Stream {
     open: Vec<(Range<u64>, ReceiptRef)>,
     /// Its document.
     pub(super) stored: Stored,
-    /// The receipts of those who said that no node serves it, until the store has it: its last node shows its copy as
-    /// long, and whoever was not given something keeps that.
-    unstored: Vec<Receipt>,
     /// Its client is not heard until the store has it as one that goes on, and the store has refused that.
     pub(super) is_refused: bool,
     /// It was taken from the store, and no node has said more of it.
@@ -69,7 +66,6 @@ impl Stream {
             again_until: Timestamp(0),
             open: Vec::new(),
             stored: Stored::default(),
-            unstored: Vec::new(),
             is_refused: false,
             is_from_store: false,
             inherited: 0,
@@ -210,25 +206,8 @@ impl Stream {
         self.mirror.reattach(sink);
     }
 
-    /// Its document was written, or was refused, for whoever holds this receipt. What nobody else has waits for the
-    /// next write if no node serves it.
-    pub(super) fn was_written(&mut self, receipt: Option<&Receipt>) {
-        if self.stored.has(0) {
-            self.unstored.clear();
-        } else if self.ends.is_some() {
-            self.unstored.extend(receipt.cloned());
-        }
-    }
-
-    /// It need not be in the store any more: what has waited for that, and waits for what becomes of it instead.
-    pub(super) fn take_unstored(&mut self) -> Vec<Receipt> {
-        std::mem::take(&mut self.unstored)
-    }
-
     /// It goes on by another way, whose client has sent so many.
     pub(super) fn goes_on(&mut self, had: u32) {
-        let unstored = self.take_unstored();
-        self.mirror.given_before(unstored);
         (self.first, self.h, self.ends) = (0, had, None);
         self.again = (0, 0);
         self.void.begins();

@@ -9,7 +9,7 @@ use rookery_router::shard::Input;
 use rookery_router::shard::Reply;
 use rookery_session::carrier::{Answer, AskId, Delivered, Kept, Question, Resumed, ToShard};
 
-use super::client::{Asking, Settled};
+use super::client::Asking;
 use super::{Client, World, jid};
 
 /// The world, Romeo, Juliet, and the name of her stream.
@@ -161,18 +161,6 @@ impl World {
             jid,
             receipt: None,
         }));
-    }
-
-    /// A client's node serves it no more, and keeps what it has of it until that has been dealt with: who tells that.
-    pub(crate) fn node_leaves(&mut self, client: &Client) -> impl Fn() -> bool + use<> {
-        let (session, jid) = (client.id, client.jid.clone());
-        let settled = Arc::new(Settled::default());
-        self.step(Input::Session(ToShard::Detached {
-            session,
-            jid,
-            receipt: Some(settled.receipt()),
-        }));
-        move || settled.is_settled()
     }
 
     /// A client's node gives back what was not acknowledged there.
