@@ -143,6 +143,41 @@ fn a_stream_that_nobody_serves_goes_on_where_the_store_has_nothing_of_it() {
 }
 
 #[test]
+fn a_node_keeps_its_copy_of_a_stream_until_there_is_another_one() {
+    // The store takes it in the end, its client comes by another node, or its time is up.
+    for end in ["stored", "resumed", "over"] {
+        let (mut world, romeo, juliet, id) = balcony();
+        say(&mut world, &romeo, 0..2);
+        world.store_fails = Some(StoreError::Full);
+        let is_done = world.is_sent_away(&juliet);
+        world.tick();
+        assert!(!is_done(), "{end}: it would be lost with this owner");
+        match end {
+            "stored" => {
+                world.store_fails = None;
+                world.tick();
+            }
+            "resumed" => {
+                let asking = world.asks_to_resume("juliet", &id, 1);
+                assert!(asking.resumed().is_some() && !is_done());
+                assert_eq!(bodies(&asking.stanzas()), ["n1"]);
+            }
+            _ => {
+                for _ in 0..=RouterOptions::default().resume_s {
+                    world.tick();
+                }
+                assert!(!is_done(), "the log does not have it either");
+                world.store_fails = None;
+                world.tick();
+                let given = world.online_with_log("juliet", "door");
+                assert_eq!(bodies(&given), ["n0", "n1"]);
+            }
+        }
+        assert!(is_done(), "{end}");
+    }
+}
+
+#[test]
 fn what_a_client_says_counts_when_the_store_does_not_say_that_its_stream_waits() {
     let (mut world, romeo, juliet, id) = balcony();
     world.node_dies(&juliet);

@@ -92,10 +92,11 @@ impl Account {
         self.session_gone(turn, &session);
         turn.env.modules.session_ended(self, turn, &session);
         // Others get it, or the log: its node gives back the rest.
-        if let Some(stream) = session.stream.take() {
+        if let Some(mut stream) = session.stream.take() {
             self.remember_left(&stream.former);
             self.is_heard_again(turn, &stream);
-            let (left, receipts) = stream.mirror.take_left();
+            let (left, mut receipts) = stream.mirror.take_left();
+            receipts.extend(stream.take_only_copy());
             turn.holds(receipts);
             if stream.stored.is_there() {
                 return self.leaves_stored(turn, id, &stream.id, &left);

@@ -190,20 +190,24 @@ impl Mirror {
         seen
     }
 
-    /// The session goes on by another way, which is told so first. The way before.
-    pub(super) fn attach(&self, sink: SinkRef) -> Option<SinkRef> {
+    /// The session goes on by another way, which is told so first, and until it was given what is here this is held.
+    /// The way before.
+    pub(super) fn attach(&self, sink: SinkRef, held: Option<Receipt>) -> Option<SinkRef> {
         let mut state = self.state();
         state.session = sink.session();
         state.given = state.unacked.acked();
         state.awaits_answer = true;
-        state.sink.replace(sink)
+        let before = state.sink.replace(sink);
+        state.holds(held);
+        before
     }
 
     /// The way to the session is another one, at the same node.
-    pub(super) fn reattach(&self, sink: SinkRef) {
+    pub(super) fn reattach(&self, sink: SinkRef, held: Option<Receipt>) {
         let mut state = self.state();
         state.sink = Some(sink);
         state.awaits_answer = false;
+        state.holds(held);
         state.give_on();
     }
 
@@ -445,6 +449,18 @@ impl State {
     fn waits(&mut self, number: u64, receipt: Option<Receipt>) {
         if let Some(receipt) = receipt.filter(|_| self.sink.is_some()) {
             self.ungiven.insert(number, receipt);
+        }
+    }
+
+    /// Until its node was given what it was not, this is held.
+    fn holds(&mut self, held: Option<Receipt>) {
+        let next = self.given.max(self.unacked.acked()) + 1;
+        let Some(held) = held.filter(|_| next <= self.unacked.sent()) else {
+            return;
+        };
+        match self.ungiven.get(&next) {
+            Some(known) => known.carry(held),
+            None => self.waits(next, Some(held)),
         }
     }
 

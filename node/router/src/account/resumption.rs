@@ -183,7 +183,9 @@ impl Account {
         };
         let from = &resuming.from;
         let other = |sink: &SinkRef| sink.session() != from.session();
-        let before = stream.mirror.attach(from.clone()).filter(other);
+        let only_copy = stream.take_only_copy();
+        let before = stream.mirror.attach(from.clone(), only_copy);
+        let before = before.filter(other);
         stream.goes_on(had);
         let (mirror, id) = (stream.mirror.clone(), stream.id.clone());
         let named = |it: &&mut Session| it.stream.as_ref().is_some_and(|it| it.id == id);
@@ -326,7 +328,8 @@ impl Account {
         let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
             return self.session_ended(turn, id);
         };
-        turn.holds(stream.mirror.detach());
+        let ungiven = stream.is_left(turn.receipt.take());
+        turn.holds(ungiven);
         if stream.is_ending {
             self.remembers_over(id);
             return self.session_ended(turn, id);

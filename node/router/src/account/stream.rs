@@ -13,7 +13,7 @@ use super::mirror::{Mirror, MirrorRef, behind};
 use super::mirror_bounds::Bounds;
 use super::open::make_room;
 use super::resumption::Resuming;
-use super::stored::Stored;
+use super::stored::{Stored, WriteId, Written};
 use super::void::Void;
 use crate::shard::Turn;
 
@@ -39,6 +39,9 @@ pub(super) struct Stream {
     open: Vec<(Range<u64>, ReceiptRef)>,
     /// Its document.
     pub(super) stored: Stored,
+    /// Of the word of its last node that it serves it no more. The node keeps its copy until that is done: first there
+    /// must be another one, in the store or where the stream goes on.
+    only_copy: Option<Receipt>,
     /// Its client is not heard until the store has it as one that goes on, and the store has refused that.
     pub(super) is_refused: bool,
     /// It was taken from the store, and no node has said more of it.
@@ -66,6 +69,7 @@ impl Stream {
             again_until: Timestamp(0),
             open: Vec::new(),
             stored: Stored::default(),
+            only_copy: None,
             is_refused: false,
             is_from_store: false,
             inherited: 0,
@@ -203,7 +207,27 @@ impl Stream {
     /// Its node is there again.
     pub(super) fn reattach(&mut self, sink: SinkRef) {
         self.ends = None;
-        self.mirror.reattach(sink);
+        self.mirror.reattach(sink, self.only_copy.take());
+    }
+
+    /// No node serves it any more: the last one has said so with this receipt, if it has. Gives the receipts of what
+    /// that was not given.
+    pub(super) fn is_left(&mut self, word: Option<Receipt>) -> Vec<Receipt> {
+        self.only_copy = word.or_else(|| self.only_copy.take());
+        self.mirror.detach()
+    }
+
+    /// What holds the copy of the node that has left it, if that is needed still.
+    pub(super) fn take_only_copy(&mut self) -> Option<Receipt> {
+        self.only_copy.take()
+    }
+
+    /// A write of its document has ended.
+    pub(super) fn is_written(&mut self, write: WriteId, written: Written) {
+        self.stored.ended(write, written);
+        if self.stored.has(0) {
+            self.only_copy = None;
+        }
     }
 
     /// It goes on by another way, whose client has sent so many.

@@ -9,7 +9,7 @@ use rookery_router::shard::Input;
 use rookery_router::shard::Reply;
 use rookery_session::carrier::{Answer, AskId, Delivered, Kept, Question, Resumed, ToShard};
 
-use super::client::Asking;
+use super::client::{Asking, Settled};
 use super::{Client, World, jid};
 
 /// The world, Romeo, Juliet, and the name of her stream.
@@ -161,6 +161,18 @@ impl World {
             jid,
             receipt: None,
         }));
+    }
+
+    /// A client's node serves it no more, and keeps its copy until that is dealt with. Who tells whether it is.
+    pub(crate) fn is_sent_away(&mut self, client: &Client) -> impl Fn() -> bool + use<> {
+        let (settled, (session, jid)) =
+            (Arc::<Settled>::default(), (client.id, client.jid.clone()));
+        self.step(Input::Session(ToShard::Detached {
+            session,
+            jid,
+            receipt: Some(settled.receipt()),
+        }));
+        move || settled.is_settled()
     }
 
     /// A client's node gives back what was not acknowledged there.
