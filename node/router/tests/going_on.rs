@@ -178,6 +178,42 @@ fn a_node_keeps_its_copy_of_a_stream_until_there_is_another_one() {
 }
 
 #[test]
+fn what_a_lost_node_was_not_given_is_done_when_the_store_has_it_or_it_is_given() {
+    for (error, resumes) in [
+        (StoreError::Full, false),
+        (full(), false),
+        (StoreError::Full, true),
+    ] {
+        let (mut world, romeo, juliet, id) = balcony();
+        juliet.set_full(true);
+        let is_done = say_counted(&mut world, &romeo, 0);
+        world.store_fails = Some(error);
+        world.node_dies(&juliet);
+        world.tick();
+        assert!(!is_done(), "this owner alone has it");
+        if !resumes {
+            world.store_fails = None;
+            world.tick();
+            assert!(is_done());
+        }
+        let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+        assert_eq!(bodies(&back.stanzas()), ["n0"]);
+        assert!(is_done());
+    }
+}
+
+#[test]
+fn who_resumes_does_not_wait_for_what_it_was_not_given_itself_while_the_store_is_full() {
+    let (mut world, _, juliet, id) = balcony();
+    juliet.set_full(true);
+    say(&mut world, &juliet, 0..1);
+    world.store_fails = Some(StoreError::Full);
+    world.node_dies(&juliet);
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    assert_eq!(bodies(&back.stanzas()), ["n0"]);
+}
+
+#[test]
 fn what_a_client_says_counts_when_the_store_does_not_say_that_its_stream_waits() {
     let (mut world, romeo, juliet, id) = balcony();
     world.node_dies(&juliet);

@@ -96,7 +96,7 @@ impl Account {
             self.remember_left(&stream.former);
             self.is_heard_again(turn, &stream);
             let (left, mut receipts) = stream.mirror.take_left();
-            receipts.extend(stream.take_only_copy());
+            receipts.extend(stream.take_held());
             turn.holds(receipts);
             if stream.stored.is_there() {
                 return self.leaves_stored(turn, id, &stream.id, &left);

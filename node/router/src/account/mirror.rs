@@ -19,7 +19,7 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rookery_session::carrier::{
-    Answer, Delivered, Full, Kept, Logged, Receipt, SessionId, Sink, SinkRef, ToSession,
+    Answer, Bell, Delivered, Full, Kept, Logged, Receipt, SessionId, Sink, SinkRef, ToSession,
 };
 use rookery_session::{Seen, Unacked};
 
@@ -190,9 +190,9 @@ impl Mirror {
         seen
     }
 
-    /// The session goes on by another way, which is told so first, and until it was given what is here this is held.
-    /// The way before.
-    pub(super) fn attach(&self, sink: SinkRef, held: Option<Receipt>) -> Option<SinkRef> {
+    /// The session goes on by another way, which is told so first, and until it was given what is here these are
+    /// held. The way before.
+    pub(super) fn attach(&self, sink: SinkRef, held: Vec<Receipt>) -> Option<SinkRef> {
         let mut state = self.state();
         state.session = sink.session();
         state.given = state.unacked.acked();
@@ -203,7 +203,7 @@ impl Mirror {
     }
 
     /// The way to the session is another one, at the same node.
-    pub(super) fn reattach(&self, sink: SinkRef, held: Option<Receipt>) {
+    pub(super) fn reattach(&self, sink: SinkRef, held: Vec<Receipt>) {
         let mut state = self.state();
         state.sink = Some(sink);
         state.awaits_answer = false;
@@ -452,16 +452,17 @@ impl State {
         }
     }
 
-    /// Until its node was given what it was not, this is held.
-    fn holds(&mut self, held: Option<Receipt>) {
+    /// Until its node was given what it was not, these are held.
+    fn holds(&mut self, held: Vec<Receipt>) {
         let next = self.given.max(self.unacked.acked()) + 1;
-        let Some(held) = held.filter(|_| next <= self.unacked.sent()) else {
+        if held.is_empty() || next > self.unacked.sent() {
             return;
-        };
-        match self.ungiven.get(&next) {
-            Some(known) => known.carry(held),
-            None => self.waits(next, Some(held)),
         }
+        // None of them may come to hold another one that holds it.
+        let (_, all) = Bell::with_receipt();
+        let known = self.ungiven.remove(&next);
+        held.into_iter().chain(known).for_each(|it| all.carry(it));
+        self.waits(next, Some(all));
     }
 
     fn give_on(&mut self) {

@@ -108,6 +108,7 @@ impl Account {
         if resuming.is_awaited {
             self.deciding.begins(&resuming.id);
         }
+        self.waits_for_no_store();
         if open.is_empty() {
             return self.store_and_go_on(turn, resuming, STORED_TIMES_MAX);
         }
@@ -115,6 +116,12 @@ impl Account {
         self.request_beside(turn, Request::Settled(bell), move |account, turn, _| {
             account.store_and_go_on(turn, resuming, STORED_TIMES_MAX);
         });
+    }
+
+    /// What has no second copy in the store, for that is full, is not waited for by who wants to resume.
+    pub(super) fn waits_for_no_store(&mut self) {
+        let streams = self.sessions.iter_mut().filter_map(|it| it.stream.as_mut());
+        streams.for_each(Stream::is_not_waited_for);
     }
 
     /// On its way from one node to another a stream has no second copy: so it is in the store until its client has got
@@ -183,8 +190,8 @@ impl Account {
         };
         let from = &resuming.from;
         let other = |sink: &SinkRef| sink.session() != from.session();
-        let only_copy = stream.take_only_copy();
-        let before = stream.mirror.attach(from.clone(), only_copy);
+        let held = stream.take_held();
+        let before = stream.mirror.attach(from.clone(), held);
         let before = before.filter(other);
         stream.goes_on(had);
         let (mirror, id) = (stream.mirror.clone(), stream.id.clone());
@@ -328,8 +335,7 @@ impl Account {
         let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
             return self.session_ended(turn, id);
         };
-        let ungiven = stream.is_left(turn.receipt.take());
-        turn.holds(ungiven);
+        stream.is_left(turn.receipt.take());
         if stream.is_ending {
             self.remembers_over(id);
             return self.session_ended(turn, id);
@@ -415,8 +421,9 @@ impl Account {
             };
             stream.mirror.give_on();
             stream.void.look_at_the_clock(turn.now);
-            if stream.ends.is_some() && stream.stored.is_missing() {
-                unstored.push(session.id);
+            if stream.is_unstored() {
+                let ends = stream.ends.unwrap_or_else(|| turn.now.plus(window(turn)));
+                unstored.push((session.id, ends));
             }
             if std::mem::take(&mut stream.is_refused) {
                 refused.push((session.id, stream.id.clone()));
@@ -428,8 +435,8 @@ impl Account {
                 over.push(session.id);
             }
         }
-        for id in unstored {
-            self.store_stream(turn, id);
+        for (id, ends) in unstored {
+            self.store_until(turn, id, ends);
         }
         for (id, name) in refused {
             self.says_it_goes_on(turn, id, name);

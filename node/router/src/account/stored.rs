@@ -189,6 +189,11 @@ impl Stored {
         matches!(self.write, Write::None | Write::Failed)
     }
 
+    /// Whether the store had no room for the last one, and has none before that.
+    pub(super) fn is_refused(&self) -> bool {
+        self.write == Write::Failed && !self.is_there()
+    }
+
     /// The session as which the stream goes on by what the document says.
     pub(super) fn goes_on(&self) -> Option<SessionId> {
         self.goes_on
@@ -261,6 +266,7 @@ mod tests {
             stored.ended(waits, written);
             assert_eq!(stored.says_it_waits(), may_be);
             assert!(stored.is_missing());
+            assert_eq!(stored.is_refused(), !may_be);
         }
         let mut stored = Stored::default();
         let first = stored.begins(1, None);

@@ -265,17 +265,17 @@ impl Account {
     /// finds its second copy in the store: whoever wants to go on waits for the end of what the client had sent, and an
     /// error that came back for it may be among what was not taken.
     pub(super) fn way_is_over(&mut self, turn: &mut Turn<'_>, id: SessionId, ends: Timestamp) {
-        let session = self.sessions.get(id);
-        let Some(stream) = session.and_then(|session| session.stream.as_ref()) else {
+        let session = self.sessions.get_mut(id);
+        let Some(stream) = session.and_then(|session| session.stream.as_mut()) else {
             return;
         };
+        stream.is_left(None);
         let before = turn.receipt.take();
-        turn.holds(stream.mirror.detach());
         self.store_until(turn, id, ends);
         turn.receipt = before;
     }
 
-    fn store_until(&mut self, turn: &mut Turn<'_>, id: SessionId, ends: Timestamp) {
+    pub(super) fn store_until(&mut self, turn: &mut Turn<'_>, id: SessionId, ends: Timestamp) {
         // If the store refuses, the next tick tries again.
         self.store_as(turn, id, (ends, None), |_, _, _| {});
     }
@@ -307,6 +307,9 @@ impl Account {
             let written = Written::from(&reply);
             if let Some(stream) = account.any_stream_named(&name) {
                 stream.is_written(write, written);
+            }
+            if written == Written::Refused && !account.deciding.is_quiet() {
+                account.waits_for_no_store();
             }
             then(account, turn, written == Written::Done);
         });

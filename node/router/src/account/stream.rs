@@ -42,6 +42,8 @@ pub(super) struct Stream {
     /// Of the word of its last node that it serves it no more. The node keeps its copy until that is done: first there
     /// must be another one, in the store or where the stream goes on.
     only_copy: Option<Receipt>,
+    /// The same of what that node was not given, which its senders keep.
+    ungiven: Vec<Receipt>,
     /// Its client is not heard until the store has it as one that goes on, and the store has refused that.
     pub(super) is_refused: bool,
     /// It was taken from the store, and no node has said more of it.
@@ -70,6 +72,7 @@ impl Stream {
             open: Vec::new(),
             stored: Stored::default(),
             only_copy: None,
+            ungiven: Vec::new(),
             is_refused: false,
             is_from_store: false,
             inherited: 0,
@@ -207,26 +210,41 @@ impl Stream {
     /// Its node is there again.
     pub(super) fn reattach(&mut self, sink: SinkRef) {
         self.ends = None;
-        self.mirror.reattach(sink, self.only_copy.take());
+        let held = self.take_held();
+        self.mirror.reattach(sink, held);
     }
 
-    /// No node serves it any more: the last one has said so with this receipt, if it has. Gives the receipts of what
-    /// that was not given.
-    pub(super) fn is_left(&mut self, word: Option<Receipt>) -> Vec<Receipt> {
+    /// No node serves it any more. If the last one has said so, it is held with this receipt.
+    pub(super) fn is_left(&mut self, word: Option<Receipt>) {
         self.only_copy = word.or_else(|| self.only_copy.take());
-        self.mirror.detach()
+        self.ungiven.extend(self.mirror.detach());
     }
 
-    /// What holds the copy of the node that has left it, if that is needed still.
-    pub(super) fn take_only_copy(&mut self) -> Option<Receipt> {
-        self.only_copy.take()
+    /// What is held until there is another copy.
+    pub(super) fn take_held(&mut self) -> Vec<Receipt> {
+        let mut held = std::mem::take(&mut self.ungiven);
+        held.extend(self.only_copy.take());
+        held
+    }
+
+    /// Whether something of it is to be in the store, and there may be nothing.
+    pub(super) fn is_unstored(&self) -> bool {
+        self.stored.is_missing() && (self.ends.is_some() || !self.ungiven.is_empty())
+    }
+
+    /// Who wants to resume a stream waits for what its client has sent, which may be among what is held. A store that
+    /// has no room does not keep it from going on.
+    pub(super) fn is_not_waited_for(&mut self) {
+        if self.stored.is_refused() {
+            self.ungiven.clear();
+        }
     }
 
     /// A write of its document has ended.
     pub(super) fn is_written(&mut self, write: WriteId, written: Written) {
         self.stored.ended(write, written);
         if self.stored.has(0) {
-            self.only_copy = None;
+            self.take_held();
         }
     }
 
