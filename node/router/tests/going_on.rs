@@ -408,3 +408,54 @@ fn what_was_kept_once_and_given_again_is_not_lost_with_who_was_given_it() {
     let given = world.online_with_log("juliet", "door");
     assert_eq!(bodies(&given), ["n0"]);
 }
+
+#[test]
+fn a_node_shows_what_it_has_of_a_stream_to_each_owner_until_the_store_has_it() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..2);
+    let unacked = juliet.delivered();
+    juliet.stanzas();
+    juliet.set_full(true);
+    let is_said = say_counted(&mut world, &romeo, 2);
+    world.store_fails = Some(StoreError::Full);
+    let has_left = world.is_sent_away(&juliet);
+    world.tick();
+    assert!(!has_left() && !is_said());
+    // The shard moves, and leaves nothing to its next owner.
+    world.restart();
+    world.announce(&romeo);
+    let kept = Kept {
+        id: id.clone(),
+        unacked,
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    let has_left = world.is_sent_away(&juliet);
+    assert!(!has_left());
+    world.store_fails = None;
+    world.tick();
+    assert!(has_left());
+    world.restart();
+    world.announce(&romeo);
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    assert_eq!(bodies(&back.stanzas()), ["n0", "n1"]);
+}
+
+#[test]
+fn a_node_shows_what_it_has_of_a_stream_until_that_has_found_other_ways() {
+    for error in [StoreError::Full, full()] {
+        let (mut world, romeo, juliet, _) = balcony();
+        say(&mut world, &romeo, 0..2);
+        world.store_fails = Some(error);
+        let has_left = world.is_sent_away(&juliet);
+        for _ in 0..=RouterOptions::default().resume_s {
+            world.tick();
+        }
+        assert!(!has_left());
+        world.store_fails = None;
+        world.tick();
+        assert!(has_left());
+        let given = world.online_with_log("juliet", "door");
+        assert_eq!(bodies(&given), ["n0", "n1"]);
+    }
+}

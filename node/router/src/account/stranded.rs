@@ -382,6 +382,8 @@ impl Account {
         unacked: &[Delivered],
     ) {
         let (bell, receipt) = Bell::with_receipt();
+        // The document may be there only perhaps.
+        turn.receipt.iter().for_each(|it| receipt.carry(it.clone()));
         let before = turn.receipt.replace(receipt);
         for delivered in unacked {
             self.left(turn, session, delivered);
