@@ -206,3 +206,27 @@ fn what_the_node_gives_back_of_a_stream_that_the_store_has_as_it_was_before_wait
     let got = world.online_with_log("juliet", "door");
     assert_eq!(bodies(&got), ["n0"]);
 }
+
+#[test]
+fn what_a_session_still_says_is_void_when_its_stream_has_no_place_as_another_one() {
+    let text = "<message to='romeo@localhost'><body>once.</body></message>";
+    let (mut world, romeo, juliet, id) = balcony();
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.restart();
+    world.announce(&romeo);
+    // One that she had before is over, and nobody has heard of that.
+    let before = world.bind_nowhere("juliet", "balcony");
+    world.announce(&before);
+    world.announce(&juliet);
+    let kept = Kept {
+        id,
+        again: 1,
+        ..Kept::default()
+    };
+    world.announce_kept(&back, kept);
+    assert!(back.closed_with().is_some());
+    world.send_as(&back, 0, text);
+    world.send_as(&juliet, 900, text);
+    let came = romeo.stanzas();
+    assert_eq!(bodies(&came), ["once"], "{came:#?}");
+}

@@ -132,6 +132,7 @@ impl Account {
             .resource()
             .is_some_and(|resource| self.sessions.by_resource(resource).is_some());
         if taken || !self.record.may_log_in() {
+            self.has_outrun(turn, state);
             return self.has_no_place(turn, sink, taken, kept);
         }
         let mut session = Session::new(jid, sink, address, turn.now);
@@ -232,9 +233,9 @@ impl Account {
         Ok(known)
     }
 
-    /// A session is announced whose stream is over at its node: what it was before has nothing to say any more that
-    /// counts. Its client has said that again by this one, but it may be at the nodes of before still, for the former
-    /// owner had no room for it.
+    /// A session is announced whose stream is over at its node, or has no place here: what it was before has nothing to
+    /// say any more that counts. Its client has said that again by this one, but it may be at the nodes of before still,
+    /// for the former owner had no room for it.
     fn has_outrun(&mut self, turn: &mut Turn<'_>, state: &[u8]) {
         self.former_is_over(turn, state);
         if let Ok(state) = Element::parse(state) {
