@@ -2,6 +2,7 @@
 
 mod support;
 
+use rookery_router::RouterOptions;
 use rookery_session::carrier::{Delivered, Kept, Origins};
 use support::streams::{bodies, say};
 use support::{Client, World};
@@ -229,4 +230,76 @@ fn what_a_session_still_says_is_void_when_its_stream_has_no_place_as_another_one
     world.send_as(&juliet, 900, text);
     let came = romeo.stanzas();
     assert_eq!(bodies(&came), ["once"], "{came:#?}");
+}
+
+#[test]
+fn what_clashes_stays_in_the_store_until_it_is_in_the_log_whatever_becomes_of_the_stream() {
+    for then in ["detached", "resumed", "resumed with all", "over"] {
+        let (mut world, romeo, back, kept) = clashing();
+        match then {
+            "detached" => world.node_dies(&back),
+            "resumed" => drop(world.asks_to_resume("juliet", &kept.id, 0)),
+            "resumed with all" => drop(world.asks_to_resume("juliet", &kept.id, 2)),
+            _ => {
+                world.node_dies(&back);
+                (0..=RouterOptions::default().resume_s).for_each(|_| world.tick());
+            }
+        }
+        // Only what came last comes into the log, and the shard moves on.
+        if then == "over" {
+            world.append_newest();
+        }
+        world.restart();
+        world.appends = None;
+        world.announce(&romeo);
+        (0..=RouterOptions::default().resume_s).for_each(|_| world.tick());
+        let got = world.online_with_log("juliet", "door");
+        let got: Vec<_> = ["n0", "n1"]
+            .into_iter()
+            .filter(|n| bodies(&got).contains(n))
+            .collect();
+        assert_eq!(got, ["n0", "n1"], "{then}");
+    }
+}
+
+#[test]
+fn what_the_store_has_of_a_stream_stays_when_what_clashed_with_it_is_in_the_log() {
+    let (mut world, romeo, back, kept) = clashing();
+    let has_left = world.is_sent_away(&back);
+    assert!(!has_left());
+    world.append_newest();
+    world.append_newest();
+    world.tick();
+    assert!(has_left());
+    world.restart();
+    world.appends = None;
+    world.announce(&romeo);
+    let (again, _) = world.resume("juliet", &kept.id, 0).expect("it is resumed");
+    let got = again.stanzas();
+    let mut got = bodies(&got);
+    got.sort_unstable();
+    assert_eq!(got, ["n0", "n1", "n2", "n3"]);
+}
+
+/// Juliet is served as this session, whose node has this, while the store has two others under the same numbers, which
+/// are on their way into the log.
+fn clashing() -> (World, Client, Client, Kept) {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..2);
+    world.node_dies(&juliet);
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    back.stanzas();
+    world.restart();
+    (world.hold, world.appends) = (true, Some(Vec::new()));
+    world.announce(&romeo);
+    let mut kept = Kept {
+        id,
+        ..Kept::default()
+    };
+    world.announce_kept(&back, kept.clone());
+    say(&mut world, &romeo, 2..4);
+    kept.unacked = back.delivered();
+    assert_eq!(bodies(&back.stanzas()), ["n2", "n3"]);
+    world.release();
+    (world, romeo, back, kept)
 }

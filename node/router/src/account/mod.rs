@@ -23,6 +23,7 @@ mod departing;
 mod former;
 pub(crate) mod gone;
 mod iq;
+mod leaving;
 mod logins;
 pub(crate) mod mailbox;
 mod mirror;
@@ -117,6 +118,8 @@ pub struct Account {
     deciding: deciding::Deciding,
     /// Sessions that were ended here, and are not over at their nodes.
     departing: departing::Departing,
+    /// What is in the store of streams, and on its way from there.
+    leaving: leaving::Leaving,
     /// Streams that are over.
     over: over::Over,
     /// Who waits for its keys.
@@ -147,6 +150,7 @@ impl Account {
             left: Vec::new(),
             deciding: deciding::Deciding::default(),
             departing: departing::Departing::default(),
+            leaving: leaving::Leaving::default(),
             over: over::Over::default(),
             logins: logins::Logins::default(),
             outrun: Vec::new(),
@@ -356,6 +360,7 @@ impl Account {
             && self.retracting.is_quiet()
             && self.deciding.is_quiet()
             && self.departing.is_quiet()
+            && self.leaving.is_quiet()
             && self.untold.is_quiet()
             && self.logins.is_quiet()
             && !self.end.has_begun()

@@ -256,7 +256,7 @@ impl Account {
                     continue;
                 };
                 self.is_heard_again(turn, &stream);
-                if stream.stored.is_there() {
+                if stream.stored.is_there() && !self.leaving.has(&stream.id) {
                     stranded::forget(turn, stream.id);
                 }
             }

@@ -26,6 +26,9 @@ impl Account {
         name: String,
         then: impl FnOnce(&mut Self, &mut Turn<'_>, bool) + Send + 'static,
     ) {
+        if self.leaving.has(&name) {
+            return then(self, turn, false);
+        }
         let Some(stream) = self.any_stream_named(&name) else {
             return;
         };
@@ -92,6 +95,7 @@ impl Account {
     pub(super) fn forget_if_got(&mut self, turn: &mut Turn<'_>, id: SessionId) {
         let session = self.sessions.get_mut(id);
         if let Some(stream) = session.and_then(|session| session.stream.as_mut())
+            && !self.leaving.has(&stream.id)
             && stream.ends.is_none()
             && stream.stored.is_got(stream.mirror.acked())
         {

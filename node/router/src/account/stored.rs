@@ -106,6 +106,12 @@ impl Stored {
         }
     }
 
+    /// There may be what is known of this one as well, with something else in it.
+    pub(super) fn is_beside(&mut self, other: &Self) {
+        self.known.is_there |= other.is_there();
+        self.known.says_it_waits |= other.says_it_waits();
+    }
+
     /// A document with all up to this number is written: the stream waits, or goes on as this session.
     pub(super) fn begins(&mut self, through: u64, goes_on: Option<SessionId>) -> WriteId {
         (self.through, self.goes_on) = (through, goes_on);

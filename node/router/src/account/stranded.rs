@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rookery_session::Seen;
 use rookery_session::carrier::{
-    Bell, Delivered, Kept, Origin, Origins, Receipt, SessionId, ShardId, SinkRef,
+    Delivered, Kept, Origin, Origins, Receipt, SessionId, ShardId, SinkRef,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
@@ -281,7 +281,7 @@ impl Account {
     }
 
     /// Writes the document of a session's stream: as one that waits, or goes on as that session. `then` hears whether
-    /// that was done.
+    /// that was done; it is not as long as the one that is there must stay ([`Leaving`](super::leaving::Leaving)).
     pub(super) fn store_as(
         &mut self,
         turn: &mut Turn<'_>,
@@ -295,6 +295,9 @@ impl Account {
         let Some(stream) = &mut session.stream else {
             return;
         };
+        if self.leaving.has(&stream.id) {
+            return then(self, turn, false);
+        }
         let (name, kept) = (stream.id.clone(), stream.kept(session.next_stanza));
         let write = stream.stored.begins(kept.sent(), goes_on);
         let waits = Stranded::of(session, kept, ends);
@@ -370,28 +373,6 @@ impl Account {
             self.leaves_stored(turn, id, &stranded.kept.id, &clashing);
         }
         self.is_served(turn, id);
-    }
-
-    /// What the client of a stream has not got finds other ways; when it has, the stream's document is not needed any
-    /// more.
-    pub(super) fn leaves_stored(
-        &mut self,
-        turn: &mut Turn<'_>,
-        session: SessionId,
-        stream: &str,
-        unacked: &[Delivered],
-    ) {
-        let (bell, receipt) = Bell::with_receipt();
-        // The document may be there only perhaps.
-        turn.receipt.iter().for_each(|it| receipt.carry(it.clone()));
-        let before = turn.receipt.replace(receipt);
-        for delivered in unacked {
-            self.left(turn, session, delivered);
-        }
-        turn.receipt = before;
-        let key = stream.to_owned();
-        let forget = move |turn: &mut Turn<'_>, _| forget(turn, key);
-        turn.request(Request::Settled(bell), Then::Free(Box::new(forget)));
     }
 }
 

@@ -181,7 +181,9 @@ impl Stream {
         } else {
             clashing.extend(behind(&unacked, common));
         }
-        if before.stored.is_there() && clashing.is_empty() {
+        if !clashing.is_empty() {
+            self.stored.is_beside(&before.stored);
+        } else if before.stored.is_there() {
             self.stored = before.stored.handed_on();
         }
         clashing
@@ -204,6 +206,7 @@ impl Stream {
             return Vec::new();
         }
         clashing.extend(behind(&kept.unacked, self.inherited));
+        self.stored.is_beside(&stranded.stored());
         clashing
     }
 
