@@ -125,8 +125,9 @@ pub(super) fn applied(result: QueryResult) -> Result<bool, StoreError> {
 /// Between two tries to connect.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A database node that hangs is no longer asked after so long without an answer to a keepalive.
+/// A database node that hangs is no longer asked after so long without an answer to a keepalive. Until then each
+/// request costs `speculate_ms`; a node that only collects its garbage, or has much to do, is back before.
 const KEEPALIVE: Duration = Duration::from_secs(1);
-const KEEPALIVE_ANSWER: Duration = Duration::from_secs(2);
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(5);
 
 const CONNECTION: Duration = Duration::from_secs(2);

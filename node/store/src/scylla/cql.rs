@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use scylla::client::session::Session;
 use scylla::deserialize::row::DeserializeRow;
+use scylla::errors::{ExecutionError, RequestAttemptError};
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
@@ -65,9 +66,10 @@ impl Cql {
     pub(super) async fn write(
         &self,
         statement: &PreparedStatement,
-        values: impl SerializeRow + Send,
+        values: impl SerializeRow + Send + Sync,
     ) -> Result<(), StoreError> {
-        boxed(self.session.execute_unpaged(statement, values)).await?;
+        self.patiently(|| boxed(self.session.execute_unpaged(statement, &values)))
+            .await?;
         Ok(())
     }
 
@@ -75,7 +77,8 @@ impl Cql {
     pub(super) async fn write_together(&self, together: Together) -> Result<(), StoreError> {
         let Together { batch, values } = together;
         if !values.is_empty() {
-            boxed(self.session.batch(&batch, values)).await?;
+            self.patiently(|| boxed(self.session.batch(&batch, &values)))
+                .await?;
         }
         Ok(())
     }
@@ -84,12 +87,14 @@ impl Cql {
     pub(super) async fn first<R>(
         &self,
         statement: &PreparedStatement,
-        values: impl SerializeRow + Send,
+        values: impl SerializeRow + Send + Sync,
     ) -> Result<Option<R>, StoreError>
     where
         R: for<'frame> DeserializeRow<'frame, 'frame>,
     {
-        let result = boxed(self.session.execute_unpaged(statement, values)).await?;
+        let result = self
+            .patiently(|| boxed(self.session.execute_unpaged(statement, &values)))
+            .await?;
         Ok(result.into_rows_result()?.maybe_first_row::<R>()?)
     }
 
@@ -116,20 +121,47 @@ impl Cql {
     pub(super) async fn page<R>(
         &self,
         statement: &PreparedStatement,
-        values: impl SerializeRow + Send,
+        values: impl SerializeRow + Send + Sync,
         state: PagingState,
     ) -> Result<(Vec<R>, Option<PagingState>), StoreError>
     where
         R: for<'frame> DeserializeRow<'frame, 'frame>,
     {
-        let asked = self.session.execute_single_page(statement, values, state);
-        let (result, next) = boxed(asked).await?;
+        let ask = || {
+            let state = state.clone();
+            boxed(self.session.execute_single_page(statement, &values, state))
+        };
+        let (result, next) = self.patiently(ask).await?;
         let result = result.into_rows_result()?;
         let mut rows = Vec::with_capacity(result.rows_num());
         for row in result.rows::<R>()? {
             rows.push(row?);
         }
         Ok((rows, next_of(next)))
+    }
+
+    /// Asks again while there is no connection at all to those who could answer, as when the only node of a database
+    /// starts anew: within the time of one request, in which it would not have been refused by a node that is slow.
+    /// All that is asked here may be asked twice.
+    fn patiently<T, F>(
+        &self,
+        mut ask: impl FnMut() -> F + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send
+    where
+        T: Send,
+        F: Future<Output = Result<T, ExecutionError>> + Send,
+    {
+        let deadline = Instant::now() + self.options.request_within();
+        boxed(async move {
+            loop {
+                match ask().await {
+                    Err(error) if is_unheard(&error) && Instant::now() + AGAIN < deadline => {
+                        sleep(AGAIN).await;
+                    }
+                    outcome => return Ok(outcome?),
+                }
+            }
+        })
     }
 
     /// Runs a conditional write, for so long at most, and tells whether it was applied. An error tells nothing of what
@@ -156,7 +188,9 @@ impl Cql {
     /// [`health`](crate::Store::health).
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
         let seen = self.stamps.next();
-        self.write(&self.statements.probe_put, (seen,)).await?;
+        let statements = &self.statements;
+        // A database without a connection is not well, even if it will be in a moment.
+        boxed(self.session.execute_unpaged(&statements.probe_put, (seen,))).await?;
         self.schema_version().await.map(drop)
     }
 }
@@ -190,6 +224,15 @@ async fn prepare(session: &Session, options: &ScyllaOptions) -> Result<Statement
 /// The driver's futures have kilobytes each, and a call holds several.
 fn boxed<F: Future>(future: F) -> Pin<Box<F>> {
     Box::pin(future)
+}
+
+/// Whether nobody could be asked, or the connection ended before there was an answer.
+fn is_unheard(error: &ExecutionError) -> bool {
+    use ExecutionError::{ConnectionPoolError, LastAttemptError};
+    matches!(
+        error,
+        ConnectionPoolError(_) | LastAttemptError(RequestAttemptError::BrokenConnectionError(_))
+    )
 }
 
 fn next_of(response: PagingStateResponse) -> Option<PagingState> {
@@ -230,3 +273,6 @@ impl fmt::Debug for Cql {
 
 /// Between two tries to get ready.
 const PAUSE: Duration = Duration::from_millis(300);
+
+/// Between two tries of a request while there is no connection.
+const AGAIN: Duration = Duration::from_millis(200);
