@@ -9,6 +9,7 @@ mod loading;
 mod machine;
 mod perform;
 mod pictures;
+mod seldom;
 mod standing;
 mod streams;
 mod turn;

@@ -10,8 +10,10 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::{Credentials, ScramKeys};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::pictures::Pictures;
+use super::seldom::Seldom;
 use super::{Reply, Request, ask_about_invites};
 use crate::{PASSWORD_BYTES_MAX, PasswordOptions};
 
@@ -22,6 +24,8 @@ pub struct Services {
     /// Key derivation costs milliseconds of a core: only so many at once.
     derivations: Semaphore,
     pictures: Pictures,
+    /// What the log says of requests that came to nothing.
+    failures: Seldom,
 }
 
 impl Services {
@@ -33,7 +37,18 @@ impl Services {
             control,
             derivations,
             pictures: Pictures::default(),
+            failures: Seldom::default(),
         })
+    }
+
+    fn failed(&self, error: StoreError) -> Reply {
+        if !error.is_about_name()
+            && error != StoreError::NotFound
+            && let Some(others) = self.failures.turn(Instant::now())
+        {
+            tracing::warn!(%error, others, "store refused a request");
+        }
+        Reply::Failed(error)
     }
 }
 
@@ -69,29 +84,22 @@ pub(super) async fn perform(services: Arc<Services>, request: Request) -> Reply 
         Request::Reserve { .. }
         | Request::CommitReservation(_)
         | Request::ReleaseReservation(_) => reserve(&services, request).await,
-        Request::CheckName(name) => check_name(&services.control, &name).await,
+        Request::CheckName(name) => check_name(&services, &name).await,
         Request::CreateAccount(account) => {
             let (jid, asker) = (account.jid.clone(), asker(account.address.is_some()));
             let created = services.store.create_account(*account).await;
             created.map_or_else(
                 |error| {
                     count_refused(&jid, &error, asker);
-                    failed(error)
+                    services.failed(error)
                 },
                 |()| Reply::Done,
             )
         }
         other => ask_store(&*services.store, other)
             .await
-            .unwrap_or_else(failed),
+            .unwrap_or_else(|error| services.failed(error)),
     }
-}
-
-fn failed(error: StoreError) -> Reply {
-    if !error.is_about_name() && error != StoreError::NotFound {
-        tracing::warn!(%error, "store refused a request");
-    }
-    Reply::Failed(error)
 }
 
 /// Who wants an account, for metrics: only strangers come from an address.
@@ -113,8 +121,8 @@ fn count_refused(account: &Jid, error: &StoreError, by: &'static str) {
     }
 }
 
-async fn check_name(control: &Control, name: &str) -> Reply {
-    match control.check_name(name).await {
+async fn check_name(services: &Services, name: &str) -> Reply {
+    match services.control.check_name(name).await {
         Ok(withheld) => {
             if let Some((rule, kind)) = &withheld {
                 let cause = kind.as_str();
@@ -123,7 +131,7 @@ async fn check_name(control: &Control, name: &str) -> Reply {
             }
             Reply::Name(withheld)
         }
-        Err(error) => failed(StoreError::Unavailable(error.to_string().into())),
+        Err(error) => services.failed(StoreError::Unavailable(error.to_string().into())),
     }
 }
 
