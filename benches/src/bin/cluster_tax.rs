@@ -15,6 +15,9 @@
 //! is compared with both: with the one that keeps the same promise, and with one that is told not to
 //! (`router.deliver_durably`), which does the same work.
 //!
+//! With `--archived` every message is archived, by the cluster and by one process that uses the same database: what
+//! the tax is where an archive is kept.
+//!
 //! Answer, on two shared cores: see the table in `deploy/SIZING.md`.
 
 use std::io::Write;
@@ -25,6 +28,9 @@ use anyhow::{Context, ensure};
 use clap::Parser;
 use rookery_benches::child::{Server, free_port, sibling};
 use serde_json::Value;
+
+/// The option by which every message is archived.
+const ARCHIVED: &str = "archive.default=always";
 
 /// Measures one process and a cluster with the same messages, in turn.
 #[derive(Debug, Parser)]
@@ -41,6 +47,9 @@ struct Options {
     /// How often to repeat all.
     #[arg(long, default_value_t = 2)]
     rounds: u32,
+    /// Archive every message, in one database for all.
+    #[arg(long)]
+    archived: bool,
     /// A folder that keeps the database's files.
     #[arg(long, default_value = ".check/cql")]
     cache: PathBuf,
@@ -64,17 +73,21 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn measure(options: &Options, folder: &Path) -> anyhow::Result<()> {
-    let (durable, _durable) = one_process(&folder.join("durable"), true)?;
-    let (plain, _plain) = one_process(&folder.join("plain"), false)?;
-    let many = many_processes(options, &folder.join("cluster"))?;
+    let (many, database) = many_processes(options, &folder.join("cluster"))?;
+    let kinds = match options.archived {
+        true => vec![Alone::Archives(database)],
+        false => vec![Alone::Durable, Alone::Plain],
+    };
+    let alone = kinds.into_iter().map(|kind| one_process(folder, &kind));
+    let alone = alone.collect::<anyhow::Result<Vec<_>>>()?;
     for round in 1..=options.rounds {
         for window in [10, 1] {
             let together = cpu_us(options, folder, &many, window)?;
-            for one in [&durable, &plain] {
-                let alone = cpu_us(options, folder, one, window)?;
-                let times = together / alone;
+            for (one, _server) in &alone {
+                let single = cpu_us(options, folder, one, window)?;
+                let times = together / single;
                 say(&format!(
-                    "round {round}, window {window:2}: {} {together:.2} µs, {} {alone:.2} µs, {times:.2} times",
+                    "round {round}, window {window:2}: {} {together:.2} µs, {} {single:.2} µs, {times:.2} times",
                     many.name, one.name,
                 ))?;
             }
@@ -83,19 +96,54 @@ fn measure(options: &Options, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a whole server in one process does with a message.
+enum Alone {
+    /// Writes it before its sender hears of it.
+    Durable,
+    /// Keeps it in memory, as a cluster does.
+    Plain,
+    /// Archives it in the cluster's database, in a keyspace of its own.
+    Archives(String),
+}
+
+impl Alone {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Durable => "one process",
+            Self::Plain => "one process that writes nothing",
+            Self::Archives(_) => "one process with the same database",
+        }
+    }
+
+    fn options(&self) -> Vec<String> {
+        match self {
+            Self::Durable => Vec::new(),
+            Self::Plain => vec!["router.deliver_durably=false".to_owned()],
+            Self::Archives(database) => vec![
+                ARCHIVED.to_owned(),
+                "router.deliver_durably=false".to_owned(),
+                "store.backend=scylla".to_owned(),
+                format!("scylla.nodes=[{database:?}]"),
+                "scylla.copies=1".to_owned(),
+                "scylla.keyspace=alone".to_owned(),
+            ],
+        }
+    }
+}
+
 /// A whole server in one process, which is stopped when it is dropped.
-fn one_process(folder: &Path, durable: bool) -> anyhow::Result<(Peer, Server)> {
+fn one_process(folder: &Path, kind: &Alone) -> anyhow::Result<(Peer, Server)> {
     let port = free_port()?;
+    let folder = folder.join(kind.name());
     let mut command = Command::new(sibling("rookery")?);
-    command.args(["dev", "--unlimited", "--dir"]).arg(folder);
-    let at = |port: u16| format!("[\"127.0.0.1:{port}\"]");
-    for (option, value) in [
-        ("connection.starttls", at(port)),
-        ("connection.direct_tls", "[]".to_owned()),
-        ("http.listen", "[]".to_owned()),
-        ("router.deliver_durably", durable.to_string()),
-    ] {
-        command.args(["--set", &format!("{option}={value}")]);
+    command.args(["dev", "--unlimited", "--dir"]).arg(&folder);
+    let network = [
+        format!("connection.starttls=[\"127.0.0.1:{port}\"]"),
+        "connection.direct_tls=[]".to_owned(),
+        "http.listen=[]".to_owned(),
+    ];
+    for option in network.into_iter().chain(kind.options()) {
+        command.args(["--set", &option]);
     }
     let server = Server::start(&mut command, port)?;
     let words = vec![
@@ -103,30 +151,25 @@ fn one_process(folder: &Path, durable: bool) -> anyhow::Result<(Peer, Server)> {
         format!("--pid={}", server.pid()),
         format!("--ca={}", folder.join("tls/ca.pem").display()),
     ];
-    Ok((
-        Peer {
-            name: match durable {
-                true => "one process",
-                false => "one process that writes nothing",
-            },
-            words,
-        },
-        server,
-    ))
+    let name = kind.name();
+    Ok((Peer { name, words }, server))
 }
 
-/// A cluster, which `cluster-tests down` stops.
-fn many_processes(options: &Options, folder: &Path) -> anyhow::Result<Peer> {
+/// A cluster, which `cluster-tests down` stops, and where its database listens.
+fn many_processes(options: &Options, folder: &Path) -> anyhow::Result<(Peer, String)> {
     let number = |name: &str, count: u32| format!("--{name}={count}");
-    let words = [
+    let mut words = vec![
         "up".to_owned(),
         "--unlimited".to_owned(),
         number("controls", 1),
         number("routers", options.routers),
         number("connections", options.connections),
         format!("--cache={}", options.cache.display()),
-        "--dir".to_owned(),
     ];
+    if options.archived {
+        words.push(format!("--set={ARCHIVED}"));
+    }
+    words.push("--dir".to_owned());
     cluster(&words, folder)?;
     let record: Value = serde_json::from_slice(&std::fs::read(folder.join("cluster.json"))?)?;
     let processes = record["processes"]
@@ -146,10 +189,19 @@ fn many_processes(options: &Options, folder: &Path) -> anyhow::Result<Peer> {
         .map(|target| format!("--target={target}"));
     let ca = record["ca"].as_str().context("a file of authorities")?;
     let words = targets.chain(pids).chain([format!("--ca={ca}")]).collect();
-    Ok(Peer {
-        name: "cluster",
-        words,
-    })
+    let name = "cluster";
+    Ok((Peer { name, words }, database_at(&record)?))
+}
+
+/// The address and port of the cluster's database, as its record says.
+fn database_at(record: &Value) -> anyhow::Result<String> {
+    let mut processes = record["processes"].as_array().into_iter().flatten();
+    let database = processes
+        .find(|process| process["node"].is_null())
+        .context("a database")?;
+    let address = database["address"].as_str().context("an address")?;
+    let port = database["ports"]["cql"].as_u64().context("a port")?;
+    Ok(format!("{address}:{port}"))
 }
 
 fn cluster<W: AsRef<std::ffi::OsStr>>(words: &[W], folder: &Path) -> anyhow::Result<()> {

@@ -45,6 +45,9 @@ pub(crate) struct Up {
     /// Lift rate limits and registration throttles, for measuring.
     #[arg(long)]
     unlimited: bool,
+    /// An option of every node's configuration, as in `--set archive.default=always`.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    options: Vec<String>,
     /// A folder that keeps the database's files.
     #[arg(long, default_value = ".check/cql")]
     cache: PathBuf,
@@ -102,7 +105,7 @@ impl Command {
                     tells: true,
                     rookery: suite.rookery.clone(),
                     unlimited: it.unlimited,
-                    options: Vec::new(),
+                    options: it.options.clone(),
                     life: Life::OnItsOwn,
                 };
                 standing::up(settings, &it.dir, &it.cache, shape)
