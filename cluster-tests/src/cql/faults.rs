@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rookery_store::log::{Append, LogQuery, Position};
-use rookery_store::{ScyllaStore, Store};
+use rookery_store::{ScyllaOptions, ScyllaStore, Store};
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::Credentials;
@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 
 use super::races::new_account;
 use super::ring::Ring;
-use super::{block_on, open};
+use super::way::Way;
+use super::{block_on, open, options};
 use crate::suite::{now, say};
 
 /// What the store is asked all the time, each by a worker of its own.
@@ -33,6 +34,32 @@ struct Measured {
     appends: Times,
     reads: Times,
     conditional: Times,
+}
+
+/// The only node cannot be reached for a moment.
+pub(super) fn cut_way(ring: &Ring) -> Result<()> {
+    block_on(async {
+        let addresses = ring.addresses();
+        let way = Way::open(addresses.first().context("a node")?).await?;
+        let options = ScyllaOptions {
+            nodes: vec![way.address.to_string()],
+            ..options(ring, "cut")?
+        };
+        let work = Work::on(ScyllaStore::open(options).await?).await?;
+        let cut = work.measure(CALM, || {
+            way.cut()?;
+            let way = way.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(CUT).await;
+                way.mend().await
+            });
+            Ok(())
+        });
+        let cut = cut.await?;
+        say(&format!("        no way for {CUT:?}: {}", cut.shown()));
+        ensure!(cut.appends.at(1.0) > CUT / 2, "nothing was cut");
+        work.all_is_there().await
+    })
 }
 
 pub(super) fn killed_node(ring: &mut Ring) -> Result<()> {
@@ -75,7 +102,11 @@ pub(super) fn hanging_node(ring: &mut Ring) -> Result<()> {
 
 impl Work {
     async fn start(ring: &Ring, keyspace: &str) -> Result<Arc<Self>> {
-        let store = Arc::new(open(ring, keyspace).await?);
+        Self::on(open(ring, keyspace).await?).await
+    }
+
+    async fn on(store: ScyllaStore) -> Result<Arc<Self>> {
+        let store = Arc::new(store);
         store.create_account(new_account("juliet")?).await?;
         Ok(Arc::new(Self {
             store,
@@ -198,6 +229,9 @@ impl Times {
 fn juliet() -> Result<Jid> {
     Ok(Jid::parse("juliet@capulet.example")?)
 }
+
+/// For how long there is no way: longer than the driver needs to notice, shorter than a request may take.
+const CUT: Duration = Duration::from_millis(1_500);
 
 /// How long the work goes on with all nodes, and without one: long enough for the others to notice.
 const CALM: Duration = Duration::from_secs(4);

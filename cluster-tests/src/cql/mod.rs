@@ -10,6 +10,7 @@ mod races;
 pub(crate) mod ring;
 mod runbook;
 mod server;
+mod way;
 mod wipe;
 
 use std::cell::RefCell;
@@ -28,6 +29,7 @@ pub(crate) const NAMES: &[&str] = &[
     "a schema that is newer than the binary is refused",
     "a schema of an earlier version is brought up to date, and what it holds is kept",
     "a server on CQL loses nothing that it answered for when it is killed",
+    "a database that cannot be reached for a moment costs no error",
     "a server whose database hangs is not ready until it wakes",
     "rookery check tells whether the database can be used",
     "a backup goes from the embedded store to CQL and back, and is equal all the way",
@@ -58,14 +60,15 @@ pub(crate) fn tests(cache: &Path) -> Vec<Test<'_>> {
         test(NAMES[3], 1, |suite, ring| {
             server::kill_and_look(suite, ring)
         }),
-        test(NAMES[4], 1, server::readiness),
-        test(NAMES[5], 1, |suite, ring| server::check(suite, ring)),
-        test(NAMES[6], 1, |suite, ring| server::moved(suite, ring)),
-        test(NAMES[7], 1, |suite, ring| runbook::run(suite, ring)),
-        test(NAMES[8], 3, |_, ring| races::two_migrators(ring)),
-        test(NAMES[9], 3, |_, ring| races::one_account(ring)),
-        test(NAMES[10], 3, |_, ring| faults::killed_node(ring)),
-        test(NAMES[11], 3, |_, ring| faults::hanging_node(ring)),
+        test(NAMES[4], 1, |_, ring| faults::cut_way(ring)),
+        test(NAMES[5], 1, server::readiness),
+        test(NAMES[6], 1, |suite, ring| server::check(suite, ring)),
+        test(NAMES[7], 1, |suite, ring| server::moved(suite, ring)),
+        test(NAMES[8], 1, |suite, ring| runbook::run(suite, ring)),
+        test(NAMES[9], 3, |_, ring| races::two_migrators(ring)),
+        test(NAMES[10], 3, |_, ring| races::one_account(ring)),
+        test(NAMES[11], 3, |_, ring| faults::killed_node(ring)),
+        test(NAMES[12], 3, |_, ring| faults::hanging_node(ring)),
     ]
 }
 
