@@ -383,8 +383,9 @@ fn judge(message: &[u8], from: &[u8], stream: u32, body: usize, run: u32) -> Ver
     }
 }
 
-/// How long messages may take that are under way when measuring ends; then they are lost.
-const STRAGGLERS_WAIT: Duration = Duration::from_secs(10);
+/// How long messages may take that are under way when measuring ends; then they are lost. A server may wait this long
+/// for its database twice, for the sender's archive and then for the recipient's.
+const STRAGGLERS_WAIT: Duration = Duration::from_secs(25);
 /// How long to look out for doubles when everything has arrived.
 const DOUBLES_WAIT: Duration = Duration::from_millis(200);
 const PROGRESS_EVERY: u64 = 1024;
