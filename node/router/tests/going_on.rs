@@ -282,6 +282,26 @@ fn what_the_dead_node_of_a_session_had_that_was_replaced_finds_other_ways() {
 }
 
 #[test]
+fn what_the_dead_node_of_a_session_had_that_was_replaced_is_not_lost_for_what_it_was_not_given() {
+    for dies in [true, false] {
+        let (mut world, romeo, juliet, _) = balcony();
+        say(&mut world, &romeo, 0..2);
+        let had = juliet.delivered();
+        juliet.set_full(true);
+        say(&mut world, &romeo, 2..3);
+        let door = world.bind("juliet", "balcony");
+        world.send(&door, "<presence/>");
+        assert_eq!(bodies(&door.stanzas()), ["n2"]);
+        if !dies {
+            had.into_iter()
+                .for_each(|it| world.leaves_behind(&juliet, it));
+        }
+        world.node_dies(&juliet);
+        assert_eq!(bodies(&door.stanzas()), ["n0", "n1"], "{dies}");
+    }
+}
+
+#[test]
 fn what_a_node_did_not_give_back_of_a_session_that_is_over_was_got() {
     let (mut world, romeo, juliet, _) = balcony();
     say(&mut world, &romeo, 0..3);

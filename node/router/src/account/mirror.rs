@@ -273,6 +273,8 @@ impl Mirror {
         (state.given, state.is_over) = (sent, true);
         let mut left = before.into_delivered();
         left.retain(|delivered| delivered.number > given);
+        // These are not what its node gives back: that has all before it as well.
+        left.iter_mut().for_each(|delivered| delivered.number = 0);
         state.takes_no_more = is_detached || !left.is_empty();
         (left, receipts)
     }
