@@ -303,3 +303,21 @@ fn clashing() -> (World, Client, Client, Kept) {
     world.release();
     (world, romeo, back, kept)
 }
+
+#[test]
+fn what_a_node_still_has_of_a_session_counts_for_its_stream_though_that_is_read_later() {
+    let text = "<message to='romeo@localhost'><body>once.</body></message>";
+    let (mut world, romeo, juliet, id) = balcony();
+    world.leave(&romeo);
+    world.hold = true;
+    world.send(&juliet, text);
+    // Her node sends its clients away, and the shard moves before this is dealt with.
+    world.node_dies(&juliet);
+    world.hand_over();
+    world.hold = true;
+    world.send_again(&juliet, &[text]);
+    world.release();
+    let (_, resumed) = world.resume("juliet", &id, 0).expect("it is resumed");
+    assert_eq!(resumed.h, 1, "she does not say it again");
+    assert_eq!(world.log("romeo").len(), 1);
+}

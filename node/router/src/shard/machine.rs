@@ -166,6 +166,13 @@ struct Accounts<'a> {
 
 impl Accounts<'_> {
     fn session_frame(&mut self, shard: ShardId, turn: &mut Turn<'_>, frame: ToShard) {
+        let frame = match self.streams.are_known() {
+            true => frame,
+            false => match self.streams.may_come(turn, frame) {
+                Some(frame) => frame,
+                None => return,
+            },
+        };
         match frame {
             ToShard::Stanzas {
                 session,
@@ -259,13 +266,6 @@ impl Accounts<'_> {
         question: Question,
     ) {
         use rookery_session::carrier::AdminQuestion as Admin;
-        let (from, ask, question) = match question {
-            Question::Resume { .. } => match self.streams.may_ask(turn, (from, ask, question)) {
-                Some(asked) => asked,
-                None => return,
-            },
-            question => (from, ask, question),
-        };
         let account = match &question {
             Question::Credentials { account }
             | Question::Bind { account, .. }
@@ -428,9 +428,8 @@ impl Accounts<'_> {
             let account = stranded.account();
             self.work(turn, &account, Work::Stranded(Box::new(stranded)));
         }
-        let shard = turn.shard;
-        for (from, ask, question) in early {
-            self.question(shard, turn, from, ask, question);
+        for frame in early {
+            self.session_frame(turn.shard, turn, frame);
         }
     }
 
