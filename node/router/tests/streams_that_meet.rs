@@ -3,7 +3,8 @@
 mod support;
 
 use rookery_router::RouterOptions;
-use rookery_session::carrier::{Delivered, Kept, Origins};
+use rookery_session::carrier::{Delivered, Kept, Origin, Origins, SessionId};
+use rookery_store::StoreError;
 use support::streams::{bodies, say};
 use support::{Client, World};
 
@@ -15,6 +16,15 @@ fn balcony() -> (World, Client, Client, String) {
     world.befriend(&romeo, &juliet);
     let id = world.enable(&juliet);
     (world, romeo, juliet, id)
+}
+
+/// The first message of another shard's session.
+fn origin() -> Origin {
+    let session = SessionId { node: 9, serial: 9 };
+    Origin {
+        session,
+        sequence: 0,
+    }
 }
 
 #[test]
@@ -103,6 +113,49 @@ fn what_has_a_number_that_is_another_ones_is_found_again_by_each_owner_until_it_
         (0..3).for_each(|_| world.tick());
         assert_eq!(bodies(&back.stanzas()), ["n0", "n1"], "{is_read_first}");
     }
+}
+
+#[test]
+fn what_is_on_its_way_to_a_stream_from_the_store_is_given_to_the_session_that_a_node_announces() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    let unacked = juliet.delivered();
+    world.node_dies(&juliet);
+    world.restart();
+    // All of it is dealt with in one turn, when the account is read.
+    world.hold_loads = true;
+    world.tick();
+    world.arrive(origin(), "juliet@localhost", "n1.");
+    let kept = Kept {
+        id,
+        unacked,
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    juliet.stanzas();
+    world.release();
+    assert_eq!(bodies(&juliet.stanzas()), ["n1"]);
+}
+
+#[test]
+fn what_is_on_its_way_to_a_stream_that_is_over_as_a_later_session_is_not_lost() {
+    let (mut world, _, juliet, id) = balcony();
+    world.node_dies(&juliet);
+    let (back, resumed) = world.resume("juliet", &id, 0).expect("it is resumed");
+    // The store goes on saying that it goes on as this one.
+    world.store_fails = Some(StoreError::Unavailable("no answer".into()));
+    let (last, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.store_fails = None;
+    assert_eq!((resumed.acked, back.delivered().len()), (0, 0));
+    world.restart();
+    world.hold_loads = true;
+    world.tick();
+    world.arrive(origin(), "juliet@localhost/balcony", "n1.");
+    world.announce(&last);
+    world.release();
+    world.tick();
+    world.tick();
+    assert_eq!(bodies(&last.stanzas()), ["n1"]);
 }
 
 #[test]

@@ -49,6 +49,8 @@ struct State {
     is_over: bool,
     /// It is over, and something did not get through to it.
     takes_no_more: bool,
+    /// Its session goes on as another one, which is given what is still on its way here.
+    next: Option<MirrorRef>,
     bounds: Bounds,
 }
 
@@ -211,6 +213,11 @@ impl Mirror {
         state.give_on();
     }
 
+    /// Its session goes on with this one: what it is given from now on is for that.
+    pub(super) fn leads_to(&self, next: MirrorRef) {
+        self.state().next = Some(next);
+    }
+
     /// Somebody is about to go on with it by another way, as long as that is kept.
     pub(super) fn moves(self: &Arc<Self>) -> Moving {
         self.state().moving += 1;
@@ -310,6 +317,7 @@ impl State {
             awaits_answer: false,
             is_over: false,
             takes_no_more: false,
+            next: None,
             bounds,
         }
     }
@@ -500,11 +508,18 @@ impl Drop for Moving {
 
 impl Sink for Mirror {
     fn session(&self) -> SessionId {
-        self.state().session
+        let state = self.state();
+        match &state.next {
+            Some(next) => next.session(),
+            None => state.session,
+        }
     }
 
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {
         let mut state = self.state();
+        if let (ToSession::Deliver(_), Some(next)) = (&frame, &state.next) {
+            return next.send(frame);
+        }
         match frame {
             ToSession::Deliver(delivered) => state
                 .keep_and_give(delivered)

@@ -140,6 +140,7 @@ impl Account {
         if let Some(kept) = kept {
             let mut stream = Stream::again(kept, session.sink.clone(), turn);
             if let Some(before) = before.and_then(|before| before.stream) {
+                before.mirror.leads_to(stream.mirror.clone());
                 clashing = Some((stream.follows(&before), before.stored.is_there(), before.id));
             }
             session.sink = stream.mirror.clone();
@@ -256,6 +257,8 @@ impl Account {
                     continue;
                 };
                 self.is_heard_again(turn, &stream);
+                // What is on its way to it comes back.
+                drop(stream.mirror.take_left());
                 if stream.stored.is_there() && !self.leaving.has(&stream.id) {
                     stranded::forget(turn, stream.id);
                 }
