@@ -479,3 +479,17 @@ fn a_node_shows_what_it_has_of_a_stream_until_that_has_found_other_ways() {
         assert_eq!(bodies(&given), ["n0", "n1"]);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_node_has_left_is_written_again_for_the_next_owner_if_the_store_refuses_it() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..2);
+    world.store_fails = Some(StoreError::Full);
+    world.node_dies(&juliet);
+    assert!(!world.leaves_to_next(u32::MAX).await);
+    assert!(world.leaves_to_next(3).await);
+    world.restart();
+    world.announce(&romeo);
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    assert_eq!(bodies(&back.stanzas()), ["n0", "n1"]);
+}

@@ -9,7 +9,6 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message,
     ResponseActFuture, WrapFuture,
 };
-use futures_util::future::join_all;
 use metrics::counter;
 use rookery_session::carrier::{
     Answer, Delivery, Full, SessionId, ShardId, ShardInput, Tenure as CarrierTenure, ToSession,
@@ -311,19 +310,18 @@ impl ShardActor {
     /// The shard is served no more, and the next owner is left what it needs.
     fn retire(&self) -> ResponseActFuture<Self, ()> {
         // Who has lost its lease has nothing to leave: there may be another owner already.
-        let left = match self.standing.may_act() {
-            true => self.shard.left_to_next(),
-            false => Vec::new(),
-        };
+        let left = self.standing.may_act().then(|| self.shard.left_to_next());
         self.standing.retire();
         let services = self.services.clone();
-        let written = left
-            .into_iter()
-            .map(move |request| perform(services.clone(), request));
-        let written = tokio::time::timeout(LEFT_WITHIN, join_all(written));
-        let stop = |written: Result<Vec<Reply>, _>, actor: &mut Self, ctx: &mut Context<Self>| {
-            let is_done = |reply: &Reply| matches!(reply, Reply::Done);
-            if !written.is_ok_and(|replies| replies.iter().all(is_done)) {
+        let written = async move {
+            let perform = |request| perform(services.clone(), request);
+            match left {
+                Some(left) => left.write(perform).await,
+                None => true,
+            }
+        };
+        let stop = |is_written: bool, actor: &mut Self, ctx: &mut Context<Self>| {
+            if !is_written {
                 let shard = actor.shard.id().0;
                 tracing::warn!(
                     shard,
@@ -335,9 +333,6 @@ impl ShardActor {
         Box::pin(written.into_actor(self).map(stop))
     }
 }
-
-/// How long the next owner of a shard is kept waiting for what this one writes.
-const LEFT_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a shard must be told when a session died before it heard that it is bound, or goes on with another.
 fn never_heard(session: SessionId, answer: &Answer) -> Option<ToShard> {

@@ -11,11 +11,12 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::entropy::Entropy;
 use rookery_xmpp::jid::Jid;
 
+use super::left::LeftToNext;
 use super::loading::Loading;
 use super::streams::Streams;
 use super::turn::Outbox;
 use super::{Effect, Input, PeerFrame, Reply, Request, RequestId, Then, Turn};
-use crate::account::{Account, Work, absent, gone, stranded};
+use crate::account::{Account, Work, absent, gone};
 use crate::environment::Environment;
 use crate::modules::registration::{self, Challenges};
 
@@ -93,11 +94,11 @@ impl Shard {
 
     /// What the next owner of the shard must find in the store before it begins: to be carried out when this one
     /// handles nothing any more.
-    pub fn left_to_next(&self) -> Vec<Request> {
-        let stranded = self.ready().flat_map(Account::stranded);
-        stranded
-            .map(|stranded| stranded::put(self.id, &stranded))
-            .collect()
+    pub fn left_to_next(&self) -> LeftToNext {
+        LeftToNext {
+            shard: self.id,
+            streams: self.ready().flat_map(Account::stranded).collect(),
+        }
     }
 
     fn ready(&self) -> impl Iterator<Item = &Account> {

@@ -8,6 +8,7 @@ use rookery_router::RouterOptions;
 use rookery_router::shard::Input;
 use rookery_router::shard::Reply;
 use rookery_session::carrier::{Answer, AskId, Delivered, Kept, Question, Resumed, ToShard};
+use rookery_store::StoreError;
 
 use super::client::{Asking, Settled};
 use super::{Client, World, jid};
@@ -93,10 +94,22 @@ impl World {
 
     /// The shard is given up, and leaves to its next owner what no node announces.
     pub(crate) fn hand_over(&mut self) {
-        for request in self.shard.left_to_next() {
+        for request in self.shard.left_to_next().requests() {
             assert!(matches!(self.perform(request), Reply::Done));
         }
         self.restart();
+    }
+
+    /// The shard is given up, and the store refuses the first so many writes. Whether all is there for its next owner.
+    pub(crate) async fn leaves_to_next(&mut self, mut refuses: u32) -> bool {
+        let left = self.shard.left_to_next();
+        let perform = |request| {
+            self.store_fails = (refuses > 0).then_some(StoreError::Full);
+            refuses = refuses.saturating_sub(1);
+            let reply = self.perform(request);
+            async { reply }
+        };
+        left.write(perform).await
     }
 
     /// Whether who gives the shard up need not wait for anything that its clients have sent.

@@ -1,0 +1,60 @@
+//! What the owner of a shard that gives it up leaves to the next one.
+//!
+//! ```text
+//! shard is given up ──► a document for each stream that no node serves ──► next owner begins
+//!                           └─ the store refuses some: all are written again a moment later, but not for long
+//! ```
+//!
+//! Of what a dead node's clients have not got there is no other copy when this owner is gone.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rookery_session::carrier::ShardId;
+
+use super::{Reply, Request};
+use crate::account::{Stranded, stranded};
+
+/// The streams that no node serves.
+pub struct LeftToNext {
+    pub(super) shard: ShardId,
+    pub(super) streams: Vec<Stranded>,
+}
+
+impl LeftToNext {
+    /// How long the next owner is kept waiting for what this one writes.
+    pub const WITHIN: Duration = Duration::from_secs(2);
+
+    /// Before what was refused is written again.
+    const AGAIN: Duration = Duration::from_millis(100);
+
+    /// How many writes are begun: what is begun late may come behind what the next owner writes.
+    const TRIES: u32 = 10;
+
+    /// What is to be written.
+    pub fn requests(&self) -> Vec<Request> {
+        let streams = self.streams.iter();
+        streams.map(|it| stranded::put(self.shard, it)).collect()
+    }
+
+    /// Has it written. Whether it is.
+    pub async fn write<F>(&self, mut perform: impl FnMut(Request) -> F) -> bool
+    where
+        F: Future<Output = Reply>,
+    {
+        let written = async {
+            for tried in 0..Self::TRIES {
+                if tried > 0 {
+                    tokio::time::sleep(Self::AGAIN).await;
+                }
+                let replies = join_all(self.requests().into_iter().map(&mut perform)).await;
+                if replies.iter().all(|it| matches!(it, Reply::Done)) {
+                    return true;
+                }
+            }
+            false
+        };
+        let written = tokio::time::timeout(Self::WITHIN, written).await;
+        written.unwrap_or(false)
+    }
+}
