@@ -4,7 +4,6 @@ mod support;
 
 use rookery_router::RouterOptions;
 use rookery_session::carrier::{Delivered, Kept, Origin, Origins, SessionId};
-use rookery_store::StoreError;
 use support::streams::{bodies, say};
 use support::{Client, World};
 
@@ -135,27 +134,6 @@ fn what_is_on_its_way_to_a_stream_from_the_store_is_given_to_the_session_that_a_
     juliet.stanzas();
     world.release();
     assert_eq!(bodies(&juliet.stanzas()), ["n1"]);
-}
-
-#[test]
-fn what_is_on_its_way_to_a_stream_that_is_over_as_a_later_session_is_not_lost() {
-    let (mut world, _, juliet, id) = balcony();
-    world.node_dies(&juliet);
-    let (back, resumed) = world.resume("juliet", &id, 0).expect("it is resumed");
-    // The store goes on saying that it goes on as this one.
-    world.store_fails = Some(StoreError::Unavailable("no answer".into()));
-    let (last, _) = world.resume("juliet", &id, 0).expect("it is resumed");
-    world.store_fails = None;
-    assert_eq!((resumed.acked, back.delivered().len()), (0, 0));
-    world.restart();
-    world.hold_loads = true;
-    world.tick();
-    world.arrive(origin(), "juliet@localhost/balcony", "n1.");
-    world.announce(&last);
-    world.release();
-    world.tick();
-    world.tick();
-    assert_eq!(bodies(&last.stanzas()), ["n1"]);
 }
 
 #[test]

@@ -235,7 +235,7 @@ impl Account {
     }
 
     /// A session is announced whose stream is over at its node, or has no place here: what it was before has nothing to
-    /// say any more that counts. Its client has said that again by this one, but it may be at the nodes of before still,
+    /// say any more that counts. Its client said it again by this one, but it may still be at the nodes of before,
     /// for the former owner had no room for it.
     fn has_outrun(&mut self, turn: &mut Turn<'_>, state: &[u8]) {
         self.former_is_over(turn, state);
