@@ -4,7 +4,7 @@ mod support;
 
 use rookery_router::RouterOptions;
 use rookery_session::carrier::{Delivered, Kept, Origin, Origins, SessionId};
-use support::streams::{bodies, say};
+use support::streams::{bodies, say, say_counted};
 use support::{Client, World};
 
 /// Two accounts that see each other; the second has a stream that can be resumed, under this name.
@@ -351,4 +351,26 @@ fn what_a_node_still_has_of_a_session_counts_for_its_stream_though_that_is_read_
     let (_, resumed) = world.resume("juliet", &id, 0).expect("it is resumed");
     assert_eq!(resumed.h, 1, "she does not say it again");
     assert_eq!(world.log("romeo").len(), 1);
+}
+
+#[test]
+fn what_a_former_node_was_not_given_is_not_done_before_the_present_one_was() {
+    let (mut world, romeo, juliet, id) = balcony();
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.restart();
+    world.announce(&romeo);
+    let kept = Kept {
+        id,
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept.clone());
+    juliet.set_full(true);
+    let is_said = say_counted(&mut world, &romeo, 0);
+    back.set_full(true);
+    world.announce_kept(&back, kept);
+    assert!(!is_said());
+    back.set_full(false);
+    world.tick();
+    assert_eq!(bodies(&back.stanzas()), ["n0"]);
+    assert!(is_said());
 }

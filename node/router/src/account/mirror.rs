@@ -213,6 +213,11 @@ impl Mirror {
         state.give_on();
     }
 
+    /// Until its node was given what it was not, these are held.
+    pub(super) fn holds(&self, held: Vec<Receipt>) {
+        self.state().holds(held);
+    }
+
     /// Its session goes on with this one: what it is given from now on is for that.
     pub(super) fn leads_to(&self, next: MirrorRef) {
         self.state().next = Some(next);

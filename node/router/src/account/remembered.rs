@@ -139,9 +139,13 @@ impl Account {
         let mut clashing = None;
         if let Some(kept) = kept {
             let mut stream = Stream::again(kept, session.sink.clone(), turn);
-            if let Some(before) = before.and_then(|before| before.stream) {
+            if let Some(mut before) = before.and_then(|before| before.stream) {
                 before.mirror.leads_to(stream.mirror.clone());
-                clashing = Some((stream.follows(&before), before.stored.is_there(), before.id));
+                let (is_there, held) = (before.stored.is_there(), before.take_receipts());
+                clashing = Some((stream.follows(&before), is_there, before.id));
+                // What the former way was not given goes to the present one, or into the log.
+                stream.mirror.holds(held.clone());
+                turn.holds(held);
             }
             session.sink = stream.mirror.clone();
             session.next_stanza = kept.next_stanza;

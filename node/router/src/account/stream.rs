@@ -230,6 +230,13 @@ impl Stream {
         held
     }
 
+    /// The receipts of what nobody else has, while it is taken over from here.
+    pub(super) fn take_receipts(&mut self) -> Vec<Receipt> {
+        let mut receipts = self.mirror.detach();
+        receipts.append(&mut self.take_held());
+        receipts
+    }
+
     /// Whether something of it is to be in the store, and there may be nothing.
     pub(super) fn is_unstored(&self) -> bool {
         self.stored.is_missing() && (self.ends.is_some() || !self.ungiven.is_empty())
