@@ -374,3 +374,55 @@ fn what_a_former_node_was_not_given_is_not_done_before_the_present_one_was() {
     assert_eq!(bodies(&back.stanzas()), ["n0"]);
     assert!(is_said());
 }
+
+#[test]
+fn what_a_node_shows_of_a_stream_that_has_gone_on_without_it_stays_there_until_it_is_in_the_log() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    world.node_dies(&juliet);
+    let beyond = Delivered {
+        number: 2,
+        origins: Origins::None,
+        ..juliet.delivered().remove(0)
+    };
+    world.restart();
+    world.announce(&romeo);
+    world.resume("juliet", &id, 1).expect("it is resumed");
+    world.appends = Some(Vec::new());
+    let between = world.bind_nowhere("juliet", "balcony");
+    let kept = Kept {
+        id,
+        unacked: vec![beyond],
+        ..Kept::default()
+    };
+    world.announce_kept(&between, kept);
+    let has_left = world.is_sent_away(&between);
+    assert!(!has_left());
+    world.append_newest();
+    assert!(has_left());
+}
+
+#[test]
+fn what_a_former_node_was_given_and_the_present_one_was_not_stays_there_until_it_is_in_the_log() {
+    let (mut world, romeo, juliet, id) = balcony();
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.restart();
+    world.announce(&romeo);
+    let mut kept = Kept {
+        id,
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept.clone());
+    say(&mut world, &romeo, 0..1);
+    let other = Delivered {
+        origins: Origins::None,
+        ..juliet.delivered().remove(0)
+    };
+    kept.unacked.push(other);
+    world.appends = Some(Vec::new());
+    world.announce_kept(&back, kept);
+    let has_left = world.is_sent_away(&juliet);
+    assert!(!has_left());
+    world.append_newest();
+    assert!(has_left());
+}

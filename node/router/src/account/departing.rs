@@ -9,15 +9,25 @@
 //! A client whose node has died comes back by another one before anybody knows of that death, and takes its resource
 //! again.
 
-use rookery_session::carrier::{Delivered, Logged, SessionId, SinkRef};
+use rookery_session::carrier::{Bell, Delivered, Logged, Receipt, ReceiptRef, SessionId, SinkRef};
 
 use super::Account;
 use super::mirror::{behind_keeping, places};
+use super::open::make_room;
 use crate::shard::Turn;
 
-/// They, the last one last.
+/// They, and what their nodes have beside that, the last one last.
 #[derive(Default)]
-pub(super) struct Departing(Vec<One>);
+pub(super) struct Departing {
+    ones: Vec<One>,
+    on_its_way: Vec<OnItsWay>,
+}
+
+/// What the node of a session has is on its way to others, whatever that node still says.
+struct OnItsWay {
+    session: SessionId,
+    receipt: ReceiptRef,
+}
 
 struct One {
     /// The way to it: as long as it is held, the link says when its node is gone.
@@ -32,10 +42,10 @@ impl Departing {
         if given.is_empty() {
             return;
         }
-        if self.0.len() >= DEPARTING_MAX {
-            self.0.remove(0);
+        if self.ones.len() >= DEPARTING_MAX {
+            self.ones.remove(0);
         }
-        self.0.push(One { way, given });
+        self.ones.push(One { way, given });
     }
 
     /// Its client has got so many.
@@ -58,21 +68,60 @@ impl Departing {
 
     /// Its node has said its last word of it, or is gone: what it has not given back.
     pub(super) fn ends(&mut self, session: SessionId) -> Vec<Delivered> {
-        let at = self.0.iter().position(|one| one.way.session() == session);
-        at.map_or_else(Vec::new, |at| self.0.remove(at).given)
+        let at = self
+            .ones
+            .iter()
+            .position(|one| one.way.session() == session);
+        at.map_or_else(Vec::new, |at| self.ones.remove(at).given)
+    }
+
+    /// What has this receipt is on its way to others, and the node of this session has it as well.
+    fn has_beside(&mut self, session: SessionId, receipt: &Receipt) {
+        make_room(&mut self.on_its_way, |it| it.receipt.is_settled());
+        let receipt = receipt.downgrade();
+        self.on_its_way.push(OnItsWay { session, receipt });
+    }
+
+    /// What the node of a session says at its end is not done before what it had is with others.
+    pub(super) fn holds(&self, session: SessionId, receipt: Option<&Receipt>) {
+        let same = self.on_its_way.iter().filter(|it| it.session == session);
+        for first in same.filter_map(|it| it.receipt.upgrade()) {
+            receipt.iter().for_each(|it| first.carry((*it).clone()));
+        }
     }
 
     /// Whether nothing is kept.
     pub(super) fn is_quiet(&self) -> bool {
-        self.0.is_empty()
+        self.ones.is_empty()
     }
 
     fn get(&mut self, session: SessionId) -> Option<&mut One> {
-        self.0.iter_mut().find(|one| one.way.session() == session)
+        self.ones
+            .iter_mut()
+            .find(|one| one.way.session() == session)
     }
 }
 
 impl Account {
+    /// What a session has not got, for its numbers are others', finds other ways. The node of another one has it too,
+    /// as long as it does not hear that it has found them; and so may the document of this stream.
+    pub(super) fn left_beside(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (session, other): (SessionId, SessionId),
+        (unacked, stored): (&[Delivered], Option<&str>),
+    ) {
+        let (_, receipt) = Bell::with_receipt();
+        self.departing.has_beside(other, &receipt);
+        turn.receipt.iter().for_each(|it| receipt.carry(it.clone()));
+        let before = turn.receipt.replace(receipt);
+        match stored {
+            Some(stream) => self.leaves_stored(turn, session, stream, unacked),
+            None => unacked.iter().for_each(|it| self.left(turn, session, it)),
+        }
+        turn.receipt = before;
+    }
+
     /// The node of a session that was ended here is gone: what it has not given back finds other ways.
     pub(super) fn departs_without_word(&mut self, turn: &mut Turn<'_>, session: SessionId) {
         for delivered in self.departing.ends(session) {

@@ -260,6 +260,7 @@ impl Account {
         if let Some(session) = work.ends() {
             let is_last_word = !matches!(work, Work::Left { .. });
             self.counts_no_more(session, is_last_word);
+            self.departing.holds(session, turn.receipt.as_ref());
         }
         match work {
             Work::Submit { .. } => self.submit(turn, work),

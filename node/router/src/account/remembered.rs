@@ -139,13 +139,10 @@ impl Account {
         let mut clashing = None;
         if let Some(kept) = kept {
             let mut stream = Stream::again(kept, session.sink.clone(), turn);
-            if let Some(mut before) = before.and_then(|before| before.stream) {
-                before.mirror.leads_to(stream.mirror.clone());
-                let (is_there, held) = (before.stored.is_there(), before.take_receipts());
-                clashing = Some((stream.follows(&before), is_there, before.id));
-                // What the former way was not given goes to the present one, or into the log.
-                stream.mirror.holds(held.clone());
-                turn.holds(held);
+            if let Some((former, mut before)) = before.and_then(|it| Some((it.id, it.stream?))) {
+                let is_there = before.stored.is_there();
+                let left = stream.takes_over(turn, &mut before);
+                clashing = Some((left, is_there, (former, before.id)));
             }
             session.sink = stream.mirror.clone();
             session.next_stanza = kept.next_stanza;
@@ -156,12 +153,11 @@ impl Account {
         self.sessions.insert(session);
         self.sessions.begins_to_read(id);
         turn.env.modules.session_bound(self, turn, id);
-        match clashing {
-            Some((clashing, true, stream)) if !clashing.is_empty() => {
-                self.leaves_stored(turn, id, &stream, &clashing);
-            }
-            Some((clashing, ..)) => clashing.iter().for_each(|it| self.left(turn, id, it)),
-            None => {}
+        if let Some((clashing, is_there, (former, stream))) = clashing
+            && !clashing.is_empty()
+        {
+            let stored = is_there.then_some(&*stream);
+            self.left_beside(turn, (id, former), (&clashing, stored));
         }
         self.is_served(turn, id);
         self.drain_offline(turn);
@@ -198,9 +194,8 @@ impl Account {
             return self.departing.begins(sink.clone(), kept.unacked.clone());
         };
         let (id, inherited) = (present.id, present.stream.as_ref().map(|it| it.inherited));
-        for delivered in behind(&kept.unacked, inherited.unwrap_or(u64::MAX)) {
-            self.left(turn, id, &delivered);
-        }
+        let beyond = behind(&kept.unacked, inherited.unwrap_or(u64::MAX));
+        self.left_beside(turn, (id, sink.session()), (&beyond, None));
     }
 
     /// What a session with this state, which has the stream of this name now, was before, where that is known here. Its

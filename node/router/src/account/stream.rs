@@ -168,10 +168,22 @@ impl Stream {
         self.ends.is_none() && self.stored.says_it_waits()
     }
 
+    /// It goes on from what it was before. Gives what finds other ways, as [`follows`](Self::follows) does. What the
+    /// former way was not given is not done before the present one is, or others are.
+    pub(super) fn takes_over(&mut self, turn: &mut Turn<'_>, before: &mut Self) -> Vec<Delivered> {
+        before.mirror.leads_to(self.mirror.clone());
+        let mut held = before.mirror.detach();
+        held.append(&mut before.take_held());
+        let left = self.follows(before);
+        self.mirror.holds(held.clone());
+        turn.holds(held);
+        left
+    }
+
     /// What this one was before has what its node may not have been given. Gives that whose numbers are others' now:
     /// what this owner of the shard has given there under numbers that a former one had used here, or the other way
     /// round.
-    pub(super) fn follows(&mut self, before: &Self) -> Vec<Delivered> {
+    fn follows(&mut self, before: &Self) -> Vec<Delivered> {
         let (_, unacked, _) = before.mirror.shown();
         let common = self.inherited.min(before.inherited);
         let mut clashing = self.mirror.never_came(&unacked, common);
@@ -228,13 +240,6 @@ impl Stream {
         let mut held = std::mem::take(&mut self.ungiven);
         held.extend(self.only_copy.take());
         held
-    }
-
-    /// The receipts of what nobody else has, while it is taken over from here.
-    pub(super) fn take_receipts(&mut self) -> Vec<Receipt> {
-        let mut receipts = self.mirror.detach();
-        receipts.append(&mut self.take_held());
-        receipts
     }
 
     /// Whether something of it is to be in the store, and there may be nothing.
