@@ -12,7 +12,7 @@
 use rookery_session::carrier::{Bell, Delivered, Logged, Receipt, ReceiptRef, SessionId, SinkRef};
 
 use super::Account;
-use super::mirror::{behind_keeping, places};
+use super::given::{behind_keeping, places};
 use super::open::make_room;
 use crate::shard::Turn;
 

@@ -21,6 +21,7 @@ mod carbons;
 mod deciding;
 mod departing;
 mod former;
+mod given;
 pub(crate) mod gone;
 mod iq;
 mod leaving;

@@ -22,7 +22,7 @@ use rookery_xmpp::ns;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::former::Former;
-use super::mirror::behind;
+use super::given::behind;
 use super::resumption::resumed_elsewhere;
 use super::stream::Stream;
 use super::{Account, Availability, Session, stranded};

@@ -9,7 +9,8 @@ use rookery_xmpp::clock::Timestamp;
 
 use super::Stranded;
 use super::former::Former;
-use super::mirror::{Mirror, MirrorRef, behind};
+use super::given::behind;
+use super::mirror::{Mirror, MirrorRef};
 use super::mirror_bounds::Bounds;
 use super::open::make_room;
 use super::resumption::Resuming;
