@@ -31,8 +31,8 @@ rookery_xmpp::options! {
         pub ca: PathBuf = PathBuf::new(), "";
         /// How long a start waits for the database, and for another node that brings its schema up to date.
         pub connect_ms_max: u64 = 60_000, "ms";
-        /// How long one request may take, with all its tries. Beyond it the caller hears that the store is not
-        /// available.
+        /// How long one request may take, with all its tries, also while there is no connection to the database at
+        /// all. Beyond it the caller hears that the store is not available.
         pub request_ms_max: u64 = 10_000, "ms";
         /// When a request that can be repeated without harm is sent to a second database node too, and again after
         /// as long to a third: what a node that hangs costs.
