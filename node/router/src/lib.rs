@@ -30,6 +30,7 @@ pub mod password;
 pub mod registration_form;
 pub mod role;
 pub mod shard;
+mod sparing;
 
 pub use captcha::CaptchaOptions;
 pub use contact::{Contact, ContactOptions};
@@ -43,3 +44,4 @@ pub use ownership::{Ownership, OwnershipStep};
 pub use password::{PasswordFlaw, PasswordOptions};
 pub use registration_form::RegistrationFormOptions;
 pub use role::{RouterRole, StartError, Surroundings};
+pub use sparing::Sparing;

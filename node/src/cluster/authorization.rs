@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::Either;
 use rookery_control::NodeRole;
+use rookery_router::Sparing;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
@@ -14,7 +15,6 @@ use tower::{Layer, Service};
 
 use super::book::Book;
 use super::identity::Identity;
-use super::sparing::Sparing;
 
 /// What a service asks of its callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,7 +40,6 @@ mod rest;
 mod shard_count;
 mod shards;
 mod snapshot;
-mod sparing;
 mod start;
 mod token;
 mod transport;

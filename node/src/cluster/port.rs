@@ -16,13 +16,13 @@ use tracing::warn;
 
 use rookery_control::NodeId;
 use rookery_link::{LinkOptions, server_settings};
+use rookery_router::Sparing;
 
 use super::authorization::AuthorizationLayer;
 use super::credentials::Credentials;
 use super::guests::{Guests, Seated};
 use super::identity::Identity;
 use super::read_ahead::ReadAhead;
-use super::sparing::Sparing;
 use crate::operation::listen_on;
 
 /// An address of the port that is bound and not served yet.

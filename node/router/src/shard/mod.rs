@@ -10,7 +10,6 @@ mod loading;
 mod machine;
 mod perform;
 mod pictures;
-mod seldom;
 mod standing;
 mod streams;
 mod turn;

@@ -10,12 +10,10 @@ use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::scram::{Credentials, ScramKeys};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 use super::pictures::Pictures;
-use super::seldom::Seldom;
 use super::{Reply, Request, ask_about_invites};
-use crate::{PASSWORD_BYTES_MAX, PasswordOptions};
+use crate::{PASSWORD_BYTES_MAX, PasswordOptions, Sparing};
 
 /// What requests are carried out with.
 pub struct Services {
@@ -25,7 +23,7 @@ pub struct Services {
     derivations: Semaphore,
     pictures: Pictures,
     /// What the log says of requests that came to nothing.
-    failures: Seldom,
+    failures: Sparing,
 }
 
 impl Services {
@@ -37,14 +35,14 @@ impl Services {
             control,
             derivations,
             pictures: Pictures::default(),
-            failures: Seldom::default(),
+            failures: Sparing::default(),
         })
     }
 
     fn failed(&self, error: StoreError) -> Reply {
         if !error.is_about_name()
             && error != StoreError::NotFound
-            && let Some(others) = self.failures.turn(Instant::now())
+            && let Some(others) = self.failures.says()
         {
             tracing::warn!(%error, others, "store refused a request");
         }

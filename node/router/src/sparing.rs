@@ -1,4 +1,4 @@
-//! Log lines that strangers could write without end.
+//! Log lines that strangers, or a store that is away, could write without end.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Lets one line through in a while, and counts what was not said meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Sparing(Mutex<Said>);
+pub struct Sparing(Mutex<Said>);
 
 #[derive(Debug, Default)]
 struct Said {
@@ -17,7 +17,7 @@ struct Said {
 
 impl Sparing {
     /// Whether a line may be written now: how many were not, since the one before. `None` if this one is not either.
-    pub(super) fn says(&self) -> Option<u64> {
+    pub fn says(&self) -> Option<u64> {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let is_due = said
