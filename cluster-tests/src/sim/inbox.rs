@@ -46,7 +46,7 @@ impl Inbox {
     /// The numbers of what has been dealt with.
     pub(crate) fn take_settled(&self) -> Vec<u64> {
         let mut settled = Vec::new();
-        self.queue().take_settled(&mut settled);
+        self.queue().take_settled(&mut settled, true);
         settled
     }
 

@@ -234,13 +234,14 @@ impl Stream {
         }
         let first = self.sequence;
         self.sequence += recs.len() as u64;
-        if self.machine.is_managed() {
-            self.machine.submitted(first, recs.len());
-        }
         let batch = Batch {
             buf: Bytes::copy_from_slice(canonical),
             recs: std::mem::take(recs),
         };
+        if self.machine.is_managed() {
+            let bytes = batch.stanza_bytes();
+            self.machine.submitted(first, batch.recs.len(), bytes);
+        }
         self.wishes.push(Wish::HandOver(batch, first));
     }
 

@@ -60,9 +60,9 @@ impl Inbox {
         self.queue().take(bytes_max, frames);
     }
 
-    /// Takes the numbers of what has been dealt with.
-    pub(crate) fn take_settled(&self, settled: &mut Vec<u64>) {
-        self.queue().take_settled(settled);
+    /// Takes the numbers of what has been dealt with; whether the actor is to be woken by more.
+    pub(crate) fn take_settled(&self, settled: &mut Vec<u64>, awaits_more: bool) {
+        self.queue().take_settled(settled, awaits_more);
     }
 
     /// Whether something waits.

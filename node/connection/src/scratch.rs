@@ -32,6 +32,8 @@ pub(crate) struct Scratch {
     pub(crate) sealed: Vec<u8>,
     /// What came from shards.
     pub(crate) frames: Vec<ToSession>,
+    /// The numbers of what has been dealt with.
+    pub(crate) settled: Vec<u64>,
     /// What the machine wants done.
     pub(crate) effects: Vec<Effect>,
     /// The counters, looked up once.
@@ -87,6 +89,7 @@ impl Scratch {
             outgoing: Vec::new(),
             sealed: Vec::new(),
             frames: Vec::new(),
+            settled: Vec::new(),
             effects: Vec::new(),
             meters: Meters {
                 bytes_read: counter!("rookery_client_bytes_read_total"),

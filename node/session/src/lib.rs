@@ -35,6 +35,7 @@ mod stream_management;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod testing;
+mod under_way;
 
 pub use bandwidth::{BandwidthOptions, Exempt, exempt_jid};
 pub use bucket::{Bucket, Pace, RestBy};

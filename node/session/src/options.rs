@@ -32,6 +32,12 @@ rookery_xmpp::options! {
         pub unacked_stanzas_max: u32 = 500, "stanzas";
         /// Bytes of what such a client has not acknowledged, held in memory; past them, too, the log takes over.
         pub unacked_bytes_max: u32 = 1_048_576, "bytes";
+        /// Stanzas of one client that may be under way: not yet in all logs where they belong, nor answered. Past it
+        /// the client is not read until some have been dealt with, so that it sends no faster than the store takes.
+        pub under_way_stanzas_max: u32 = 128, "stanzas";
+        /// Bytes of them, for the same reason. Some clients that write to one account must not fill what may be under
+        /// way to its shard, past which messages are refused; one stanza of any size is taken.
+        pub under_way_bytes_max: u32 = 65_536, "bytes";
         /// Where clients shall reconnect first to resume a stream (XEP-0198 5, `location`): the address of this very
         /// node as clients reach it, as in `node1.example.org:5222`. Their sessions are here; but every node can go on
         /// with them. Empty tells none, which is right behind a load balancer.

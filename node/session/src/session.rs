@@ -15,6 +15,7 @@ use crate::event::{Event, Timer};
 use crate::outbound::Afterwards;
 use crate::phase::{Handshaking, Opening, Phase, Standing};
 use crate::stream_management::StreamManagement;
+use crate::under_way::UnderWay;
 
 /// A client's session (RFC 6120). It holds no socket: a mover tells it what happened and does what it wants done, in
 /// order.
@@ -24,6 +25,7 @@ pub struct Session {
     facts: ConnectionFacts,
     stream: Stream,
     phase: Phase,
+    under_way: UnderWay,
 }
 
 impl Session {
@@ -44,6 +46,7 @@ impl Session {
             facts,
             stream: Stream::default(),
             phase,
+            under_way: UnderWay::default(),
         }
     }
 
@@ -59,6 +62,9 @@ impl Session {
             && !self.stream.take_timer(timer)
         {
             return;
+        }
+        if let Event::Settled(firsts) = event {
+            self.under_way.settles(firsts);
         }
         let phase = std::mem::replace(&mut self.phase, Phase::Ended);
         let mut cx = Context {
@@ -81,18 +87,33 @@ impl Session {
         self.stream.heard = now;
     }
 
-    /// Whether the client has enabled stream management (XEP-0198), so that the mover tells what is submitted, settled
-    /// and sent.
+    /// Whether the client has enabled stream management (XEP-0198), so that the mover tells what is sent.
     pub fn is_managed(&self) -> bool {
         self.stream.management.is_some()
     }
 
-    /// So many stanzas of the client went to its shard, the first under this number. The mover says
-    /// [`Event::Settled`] when they have been dealt with.
-    pub fn submitted(&mut self, first: u64, stanzas: usize) {
+    /// So many stanzas of the client, of so many bytes together, went to its shard, the first under this number. The
+    /// mover says [`Event::Settled`] when they have been dealt with: at once where that is waited for.
+    pub fn submitted(&mut self, first: u64, stanzas: usize, bytes: usize) {
+        self.under_way.begins(first, stanzas, bytes);
         if let Some(management) = &mut self.stream.management {
             management.submitted(first, stanzas);
         }
+    }
+
+    /// Whether the client may be read: of what it has sent not too much is still to be dealt with.
+    pub fn may_read(&self) -> bool {
+        !self.under_way.is_full(&self.config.options)
+    }
+
+    /// Whether something that the client has sent is still to be dealt with.
+    pub fn has_under_way(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Whether somebody waits for what the client has sent to be dealt with.
+    pub fn awaits_settled(&self) -> bool {
+        self.is_managed() || !self.may_read()
     }
 
     /// Stanzas go to the client; [`Event::Sent`] follows when all of the turn do.

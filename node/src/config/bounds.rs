@@ -258,6 +258,18 @@ pub(super) const BOUNDS: &[Bound] = &[
         why: "nobody could log in",
     },
     Bound {
+        key: "session.under_way_stanzas_max",
+        min: 1,
+        max: 100_000,
+        why: "a client that may have nothing under way is never read",
+    },
+    Bound {
+        key: "session.under_way_bytes_max",
+        min: 1,
+        max: 1_073_741_824,
+        why: "a client that may have nothing under way is never read",
+    },
+    Bound {
         key: "session.bind_attempts_max",
         min: 1,
         max: 1_000,

@@ -102,6 +102,21 @@ const ORDERS: &[Order] = &[
         upper: "router.waiting_bytes_max",
         why: "the largest stanza must fit into what may wait for an account",
     },
+    Order {
+        lower: "session.under_way_stanzas_max",
+        upper: "router.waiting_stanzas_max",
+        why: "what one client has under way would be refused by its own account",
+    },
+    Order {
+        lower: "session.under_way_bytes_max",
+        upper: "router.waiting_bytes_max",
+        why: "what one client has under way would be refused by its own account",
+    },
+    Order {
+        lower: "session.under_way_bytes_max",
+        upper: "link.shard_bytes",
+        why: "what one client has under way would be refused on its way to another shard",
+    },
 ];
 
 impl Bound {

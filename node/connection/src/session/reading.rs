@@ -67,13 +67,14 @@ impl SessionActor {
         cx.waker().wake_by_ref();
     }
 
-    /// A stream is not read while it rests, while its shard has no room, and while its client does
-    /// not read.
+    /// A stream is not read while it rests, while its shard has no room or has not dealt with what
+    /// came before, and while its client does not read.
     fn may_read(&self) -> bool {
         matches!(self.ending, Ending::NotYet)
             && !self.machine.is_ended()
             && !self.timers.is_armed(Alarm::Rested)
             && self.link.has_room()
+            && self.machine.may_read()
             && self.wire.unsent_bytes() < UNSENT_BYTES_MAX
     }
 
@@ -202,10 +203,10 @@ impl SessionActor {
             scratch.meters.stanzas.increment(scratch.recs.len() as u64);
             let buf = bytes::Bytes::copy_from_slice(&scratch.canonical);
             let (recs, stanzas) = (scratch.recs.clone(), scratch.recs.len());
-            let managed = self.machine.is_managed();
-            let first = self.link.stanzas(Batch { buf, recs }, managed);
-            if managed {
-                self.machine.submitted(first, stanzas);
+            let batch = Batch { buf, recs };
+            let bytes = batch.stanza_bytes();
+            if let Some(first) = self.link.stanzas(batch, self.machine.is_managed()) {
+                self.machine.submitted(first, stanzas, bytes);
             }
             scratch.recs.clear();
         }

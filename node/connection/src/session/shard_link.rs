@@ -81,20 +81,18 @@ impl ShardLink {
         self.bound = Some(Bound { jid, shard });
     }
 
-    /// Hands over the stanzas of one read, and gives the number of the first. Where that is wanted, the inbox hears by
-    /// it when they have been dealt with. Without an account there is nobody to hand them to.
-    pub(crate) fn stanzas(&mut self, batch: Batch, with_receipt: bool) -> u64 {
+    /// Hands over the stanzas of one read, and gives the number of the first: by that the inbox hears when they have
+    /// been dealt with. Without an account there is nobody to hand them to.
+    pub(crate) fn stanzas(&mut self, batch: Batch, are_counted: bool) -> Option<u64> {
         let sequence = self.sequence;
-        let Some(Bound { jid, shard }) = &self.bound else {
-            return sequence;
-        };
+        let Bound { jid, shard } = self.bound.as_ref()?;
         let (from, shard) = (jid.clone(), *shard);
         self.sequence += batch.recs.len() as u64;
         let session = self.inbox.session();
-        if with_receipt {
+        if are_counted {
             self.inbox.submitted(sequence, batch.recs.len());
         }
-        let receipt = with_receipt.then(|| Receipt::new(shard, sequence, self.inbox.clone()));
+        let receipt = Some(Receipt::new(shard, sequence, self.inbox.clone()));
         self.send(
             shard,
             ToShard::Stanzas {
@@ -105,7 +103,7 @@ impl ShardLink {
                 receipt,
             },
         );
-        sequence
+        Some(sequence)
     }
 
     /// Asks the shard whether the stream can be resumed, and keeps from now on what it numbers.

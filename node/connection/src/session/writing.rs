@@ -28,7 +28,7 @@ pub(super) enum Ending {
 impl SessionActor {
     /// Takes what waits in the inbox, as long as the client takes what is written.
     pub(super) fn collect(&mut self, cx: &Context<'_>, scratch: &mut Scratch, now: Timestamp) {
-        self.acknowledge(scratch, now);
+        self.acknowledge(cx, scratch, now);
         let takes_more = self.wire.unsent_bytes() == 0 && self.machine.may_send();
         if !takes_more || self.ending != Ending::NotYet {
             return;
@@ -61,14 +61,22 @@ impl SessionActor {
     }
 
     /// Tells the machine what has been dealt with of what the client sent.
-    fn acknowledge(&mut self, scratch: &mut Scratch, now: Timestamp) {
-        if !self.machine.is_managed() {
+    fn acknowledge(&mut self, cx: &Context<'_>, scratch: &mut Scratch, now: Timestamp) {
+        if !self.machine.has_under_way() {
             return;
         }
-        let mut settled = Vec::new();
-        self.inbox.take_settled(&mut settled);
+        let mut settled = std::mem::take(&mut scratch.settled);
+        let may_read = self.machine.may_read();
+        let awaits_more = self.machine.awaits_settled();
+        self.inbox.take_settled(&mut settled, awaits_more);
         if !settled.is_empty() {
             self.event(Event::Settled(&settled), scratch, now);
+            settled.clear();
+        }
+        scratch.settled = settled;
+        if !may_read && self.machine.may_read() {
+            // The socket was not read for want of that.
+            cx.waker().wake_by_ref();
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Outbound {
     seen: Seen,
     /// What the session's client has sent and has been dealt with: the numbers of the first stanzas.
     settled: Vec<u64>,
+    /// The session waits for more of that.
+    awaits_settled: bool,
     /// What is kept of a stream that can be resumed.
     kept: Option<KeptHere>,
     /// Only what is numbered is taken, and goes nowhere.
@@ -50,6 +52,7 @@ impl Outbound {
             bytes: 0,
             seen: Seen::default(),
             settled: Vec::new(),
+            awaits_settled: false,
             kept: None,
             stopped: false,
             wrong_passwords: WrongPasswords::default(),
@@ -169,7 +172,7 @@ impl Outbound {
         self.stanzas
     }
 
-    /// Stanzas of the client that began with this number were dealt with. False if nobody waits for that any more.
+    /// Stanzas of the client that began with this number were dealt with. Whether the session waits for that.
     pub fn settled(&mut self, first: u64) -> bool {
         if let Some(kept) = &mut self.kept {
             kept.settled(first);
@@ -178,12 +181,13 @@ impl Outbound {
             return false;
         }
         self.settled.push(first);
-        true
+        self.awaits_settled
     }
 
-    /// Takes the numbers of what has been dealt with.
-    pub fn take_settled(&mut self, settled: &mut Vec<u64>) {
+    /// Takes the numbers of what has been dealt with; whether the session waits for more.
+    pub fn take_settled(&mut self, settled: &mut Vec<u64>, awaits_more: bool) {
         std::mem::swap(&mut self.settled, settled);
+        self.awaits_settled = awaits_more;
     }
 
     /// From now on keeps what is numbered, takes all of it, and counts what the session's client has sent: from this
@@ -348,6 +352,19 @@ mod tests {
     }
 
     #[test]
+    fn what_has_been_dealt_with_wakes_a_session_that_waits_for_it_and_no_other() {
+        let (mut queue, mut settled) = (Outbound::new(1, 1), vec![]);
+        assert!(!queue.settled(0));
+        queue.take_settled(&mut settled, true);
+        assert_eq!(settled, [0]);
+        settled.clear();
+        assert!(queue.settled(3));
+        queue.take_settled(&mut settled, false);
+        assert_eq!(settled, [3]);
+        assert!(!queue.settled(4));
+    }
+
+    #[test]
     fn wrong_passwords_are_told_whatever_became_of_the_session_and_wake_nobody() {
         let mut queue = Outbound::new(1, 1);
         assert!(matches!(queue.offer(ToSession::WrongPassword), Ok(false)));
@@ -393,6 +410,7 @@ mod tests {
         assert!(queue.offer(answer(enabled)).is_ok());
         assert!(queue.offer(ToSession::Deliver(numbered(1, 1))).is_ok());
         queue.submitted(0, 2);
+        queue.take_settled(&mut vec![], true);
         assert_eq!(queue.stop().len(), 2);
         assert!(queue.offer(close()).is_err());
         assert!(matches!(
