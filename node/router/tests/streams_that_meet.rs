@@ -224,6 +224,45 @@ fn what_the_node_gives_back_of_a_stream_that_the_store_has_as_it_was_before_wait
 }
 
 #[test]
+fn what_only_the_store_has_of_a_stream_that_is_over_at_its_node_waits_in_the_log() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    let left = juliet.delivered().remove(0);
+    juliet.set_full(true);
+    say(&mut world, &romeo, 1..2);
+    world.node_dies(&juliet);
+    world.restart();
+    world.announce(&romeo);
+    // Only the link to her node was cut, and she has closed her stream there.
+    world.announce_kept(&juliet, Kept::over(0));
+    assert_eq!(world.resume("juliet", &id, 0).err(), Some(None));
+    world.leaves_behind(&juliet, left);
+    world.leave(&juliet);
+    (0..3).for_each(|_| world.tick());
+    let got = world.online_with_log("juliet", "door");
+    assert_eq!(bodies(&got), ["n0", "n1"]);
+}
+
+#[test]
+fn what_a_client_had_sent_counts_where_its_stream_is_over_at_its_node_and_has_gone_on_in_the_store()
+{
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    world.node_dies(&juliet);
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.restart();
+    world.announce(&romeo);
+    world.announce_kept(&back, Kept::over(1));
+    world.send_as(
+        &back,
+        0,
+        "<message to='romeo@localhost'><body>last.</body></message>",
+    );
+    world.leave(&back);
+    assert_eq!(bodies(&romeo.stanzas()), ["last"]);
+}
+
+#[test]
 fn what_a_session_still_says_is_void_when_its_stream_has_no_place_as_another_one() {
     let text = "<message to='romeo@localhost'><body>once.</body></message>";
     let (mut world, romeo, juliet, id) = balcony();

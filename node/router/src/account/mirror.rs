@@ -213,6 +213,14 @@ impl Mirror {
         state.give_on();
     }
 
+    /// The session is over at its node, of which nobody knows what it was given: what it gives back is taken, and the
+    /// rest is left here.
+    pub(super) fn gives_nothing_to(&self, sink: SinkRef) {
+        let mut state = self.state();
+        state.given = state.unacked.acked();
+        (state.sink, state.awaits_answer) = (Some(sink), true);
+    }
+
     /// Until its node was given what it was not, these are held.
     pub(super) fn holds(&self, held: Vec<Receipt>) {
         self.state().holds(held);

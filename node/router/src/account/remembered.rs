@@ -102,22 +102,9 @@ impl Account {
     ) {
         let acked = kept.map_or(0, |kept| kept.acked);
         let kept = kept.filter(|kept| !kept.is_over());
-        if let Some(known) = self.sessions.get_mut(sink.session()) {
-            match &mut known.stream {
-                // The store has it as it was once, and its node knows what came since.
-                Some(stream) if stream.is_from_store && kept.is_some() => {}
-                // It is over there. What its client has not got its node gives back, or was never given.
-                Some(stream) if stream.is_over_at(sink.session()) => {
-                    return stream.mirror.acknowledged(acked);
-                }
-                Some(stream) => {
-                    let id = sink.session();
-                    stream.reattach(sink);
-                    return self.is_served(turn, id);
-                }
-                None => return known.sink = sink,
-            }
-        }
+        let Some(sink) = self.has_another_way(turn, sink, (acked, kept.is_some())) else {
+            return;
+        };
         let before = match kept {
             Some(kept) => match self.before(turn, state, (sink.session(), &kept.id)) {
                 Ok(before) => before,
@@ -161,6 +148,40 @@ impl Account {
         }
         self.is_served(turn, id);
         self.drain_offline(turn);
+    }
+
+    /// A session that is known here has another way to it, whose client has got so many. Gives the way back of one that
+    /// is not, or of whose stream its node knows more.
+    fn has_another_way(
+        &mut self,
+        turn: &mut Turn<'_>,
+        sink: SinkRef,
+        (acked, is_kept): (u64, bool),
+    ) -> Option<SinkRef> {
+        let id = sink.session();
+        let Some(known) = self.sessions.get_mut(id) else {
+            return Some(sink);
+        };
+        match &mut known.stream {
+            // The store has it as it was once, and its node knows what came since.
+            Some(stream) if stream.is_from_store && is_kept => return Some(sink),
+            // It is over there. What its client has not got its node gives back, or was never given.
+            Some(stream) if stream.is_from_store => {
+                stream.mirror.acknowledged(acked);
+                if stream.ends.is_some() && stream.is_over_at(id) {
+                    // The store has the numbers of what it was before.
+                    known.next_stanza = 0;
+                }
+                stream.says_last_words(sink);
+                self.is_served(turn, id);
+            }
+            Some(stream) => {
+                stream.reattach(sink);
+                self.is_served(turn, id);
+            }
+            None => known.sink = sink,
+        }
+        None
     }
 
     /// A session is announced that cannot be again.

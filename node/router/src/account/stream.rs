@@ -230,6 +230,13 @@ impl Stream {
         self.mirror.reattach(sink, held);
     }
 
+    /// It was taken from the store, and is over at its node: that still says what its client had sent, and what it has
+    /// not got.
+    pub(super) fn says_last_words(&mut self, sink: SinkRef) {
+        (self.ends, self.is_ending) = (None, true);
+        self.mirror.gives_nothing_to(sink);
+    }
+
     /// No node serves it any more. If the last one has said so, it is held with this receipt.
     pub(super) fn is_left(&mut self, word: Option<Receipt>) {
         self.only_copy = word.or_else(|| self.only_copy.take());
