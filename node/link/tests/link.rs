@@ -253,6 +253,33 @@ async fn a_full_shard_stops_its_senders_and_no_others_and_memory_is_bounded() {
 }
 
 #[tokio::test]
+async fn what_is_said_at_the_end_of_a_session_goes_though_the_way_is_full() {
+    let options = LinkOptions {
+        shard_bytes: 20_000,
+        ..options()
+    };
+    let pair = pair(options, 1000).await;
+    let session = Mailbox::new(1, 10);
+    bind(&pair.ways, &pair.shards, &session, 0).await;
+    let id = session.session();
+    assert!(pair.ways.send(ShardId(0), stanzas(id, 0, 30_000)).is_ok());
+    let _not_dealt_with = pair.shards.take(0).await;
+    assert!(pair.ways.send(ShardId(0), stanzas(id, 1, 10)).is_err());
+    let left = vec![message(7, 100).into()];
+    for word in ToShard::last_words(id, &jid("a@example.net/a"), left) {
+        soon("a last word", pair.ways.send_when_room(ShardId(0), word)).await;
+    }
+    assert!(matches!(
+        pair.shards.next(0).await,
+        ShardInput::Session(ToShard::Left { session, .. }) if session == id
+    ));
+    assert!(matches!(
+        pair.shards.next(0).await,
+        ShardInput::Session(ToShard::Closed { session, .. }) if session == id
+    ));
+}
+
+#[tokio::test]
 async fn what_a_slow_session_does_not_take_comes_back_to_its_shard_in_order() {
     let pair = pair(options(), 1000).await;
     let session = Mailbox::new(1, 5);

@@ -86,7 +86,8 @@ impl Inner {
             return carried.map_err(|lack| (Arc::unwrap_or_clone(up), lack));
         }
         let size = up.size();
-        if !way.has_room(size, self.config.options.shard_bytes as usize) {
+        let bytes_max = self.config.options.shard_bytes as usize;
+        if !up.needs_no_room() && !way.has_room(size, bytes_max) {
             return Err((up, Lack::Room));
         }
         up.token = way.next_token();

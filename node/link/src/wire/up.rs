@@ -272,6 +272,12 @@ impl Up {
         matches!(frame, ToShard::Left { .. } | ToShard::Detached { .. })
     }
 
+    /// Whether it goes though the way is full: what a session says at its end, which is bounded by what the session was
+    /// given. What takes the room may wait for that: errors for the session wait beside what it has not got.
+    pub(crate) fn needs_no_room(&self) -> bool {
+        self.must_arrive() || matches!(&self.body, UpBody::Session(ToShard::Closed { .. }))
+    }
+
     /// Whether its sender keeps it until it is settled.
     pub(crate) fn is_kept(&self) -> bool {
         match &self.body {
