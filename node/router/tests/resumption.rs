@@ -193,6 +193,28 @@ fn what_is_on_its_way_to_the_next_owner_is_here_before_the_stream_goes_on() {
 }
 
 #[test]
+fn what_a_node_has_that_is_cut_off_is_waited_for_until_it_comes_or_the_node_is_lost() {
+    for comes in [true, false] {
+        let (mut world, _romeo, juliet, id) = balcony(defaults());
+        world.restart();
+        world.announce_kept(&juliet, two_on_their_way(&id));
+        juliet.set_cut_off(true);
+        (0..8).for_each(|_| world.tick());
+        let early = world.asks_to_resume("juliet", &id, 0);
+        world.tick();
+        juliet.set_cut_off(false);
+        world.tick();
+        assert!(early.answer().is_none(), "she would say again what is done");
+        match comes {
+            true => (40..42).for_each(|number| drop(world.send_counted(&juliet, number))),
+            false => world.node_dies(&juliet),
+        }
+        let resumed = early.resumed().expect("it is resumed");
+        assert_eq!(resumed.h, if comes { 10 } else { 7 });
+    }
+}
+
+#[test]
 fn the_next_owner_goes_on_with_the_way_by_which_the_stream_was_resumed_last() {
     for before_comes_first in [true, false] {
         let (mut world, romeo, juliet, id) = balcony(defaults());

@@ -426,6 +426,11 @@ pub trait Sink: Send + Sync {
         false
     }
 
+    /// Whether the session's node cannot be reached now, and what it says waits there.
+    fn is_cut_off(&self) -> bool {
+        false
+    }
+
     /// What this node keeps of a stream that can be resumed, for the next owner of its shard.
     fn kept(&self) -> Option<Kept> {
         None

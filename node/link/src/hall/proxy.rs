@@ -146,6 +146,10 @@ impl Sink for Proxy {
         true
     }
 
+    fn is_cut_off(&self) -> bool {
+        self.link.half.line().is_down()
+    }
+
     fn deliver(&self, delivered: Delivered) -> Delivery {
         let (ticket, taken) = Ticket::new();
         let down = self.down(ToSession::Deliver(delivered), Some(ticket));

@@ -272,6 +272,12 @@ impl Mirror {
         self.state().give_on();
     }
 
+    /// Whether the session's node cannot be reached now.
+    pub(super) fn is_cut_off(&self) -> bool {
+        let state = self.state();
+        state.sink.as_ref().is_some_and(|sink| sink.is_cut_off())
+    }
+
     /// The way to the session's node, and what that was given and its client has not got.
     pub(super) fn given(&self) -> Option<(SinkRef, Vec<Delivered>)> {
         let state = self.state();

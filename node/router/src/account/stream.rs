@@ -34,7 +34,7 @@ pub(super) struct Stream {
     /// Of the present way: what its node has sent to the former owner of the shard and comes again ends before this
     /// number, and what it has sent at all before that one.
     pub(super) again: (u64, u64),
-    /// When it is waited for no more.
+    /// When it is waited for no more, if its node can be reached.
     pub(super) again_until: Timestamp,
     /// What its client has sent and may not have been dealt with, with the numbers of it.
     open: Vec<(Range<u64>, ReceiptRef)>,
@@ -301,6 +301,13 @@ impl Stream {
     pub(super) fn is_to_come(&self, next_stanza: u64, now: Timestamp) -> bool {
         let may_come = self.ends.is_none() || self.is_from_store;
         may_come && next_stanza < self.again.0 && now < self.again_until
+    }
+
+    /// What a node has sent that cannot be reached comes when it can be, or the link says that it is lost.
+    pub(super) fn looks_at_the_link(&mut self, now: Timestamp) {
+        if self.again.0 > 0 && self.mirror.is_cut_off() {
+            self.again_until = now.plus(AGAIN_WITHIN);
+        }
     }
 
     pub(super) fn holds_void(&mut self, turn: &Turn<'_>, session: SessionId) {

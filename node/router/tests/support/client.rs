@@ -24,6 +24,8 @@ pub(super) struct Mailbox {
     pub(super) id: SessionId,
     pub(super) frames: Mutex<Vec<ToSession>>,
     pub(super) full: Mutex<bool>,
+    /// Its node cannot be reached.
+    pub(super) is_cut_off: AtomicBool,
     /// It would be gone with its shard.
     pub(super) is_alone: bool,
 }
@@ -56,6 +58,10 @@ impl Sink for Mailbox {
 
     fn is_alone(&self) -> bool {
         self.is_alone
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.is_cut_off.load(Ordering::Relaxed)
     }
 }
 
@@ -119,6 +125,17 @@ impl Asking {
 }
 
 impl Mailbox {
+    /// An empty one, whose node can be reached.
+    pub(super) fn new(id: SessionId, is_alone: bool) -> Self {
+        Self {
+            id,
+            frames: Mutex::default(),
+            full: Mutex::new(false),
+            is_cut_off: AtomicBool::new(false),
+            is_alone,
+        }
+    }
+
     /// The oldest answer that came.
     pub(super) fn take_answer(&self) -> Option<Answer> {
         let mut frames = self.frames.lock().expect("no test panics inside");
@@ -222,5 +239,11 @@ impl Client {
     /// Whether the session's queue is full.
     pub(crate) fn set_full(&self, full: bool) {
         *self.mailbox.full.lock().expect("no test panics inside") = full;
+    }
+
+    /// The link to its node breaks, or is there again.
+    pub(crate) fn set_cut_off(&self, is_cut_off: bool) {
+        let mailbox = &self.mailbox;
+        mailbox.is_cut_off.store(is_cut_off, Ordering::Relaxed);
     }
 }

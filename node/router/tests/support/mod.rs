@@ -319,12 +319,7 @@ impl World {
             node: 1,
             serial: self.sinks.len() as u64,
         };
-        let mailbox = Arc::new(Mailbox {
-            id,
-            frames: Mutex::default(),
-            full: Mutex::new(false),
-            is_alone: self.alone,
-        });
+        let mailbox = Arc::new(Mailbox::new(id, self.alone));
         self.sinks.push(mailbox.clone());
         mailbox
     }
