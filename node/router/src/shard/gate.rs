@@ -6,16 +6,20 @@
 //!             │ yes: behind what was held
 //!             ▼
 //!           all sessions announced? ──no──► stanzas of other shards wait: they would find nobody; and so do
-//!             │                             clients that resume: nodes may know more of their streams than the store
+//!             │                             clients that resume: nodes may know more of their streams than the
+//!             │                             store; and what sessions have sent, with all that they say behind it
 //!             │ yes: behind those
 //!             ▼
 //!           Shard
 //! ```
+//!
+//! The client of a session may have gone on by another way, and have said all of it again there. Its node has not heard
+//! of that if it was cut off from the former owner; the node of the other way says so when it announces that.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use rookery_session::carrier::{AskId, Question, SinkRef, ToShard};
+use rookery_session::carrier::{AskId, Question, SessionId, SinkRef, ToShard};
 
 use super::Input;
 
@@ -27,6 +31,8 @@ pub struct Gate {
     awaited: BTreeSet<u32>,
     /// What has to wait for them.
     early: VecDeque<Input>,
+    /// The sessions that have said something of that.
+    unheard: BTreeSet<SessionId>,
     /// What may be handled now, in this order.
     ready: VecDeque<Input>,
 }
@@ -56,6 +62,7 @@ impl Gate {
             held: VecDeque::new(),
             awaited,
             early: VecDeque::new(),
+            unheard: BTreeSet::new(),
             ready: VecDeque::new(),
         }
     }
@@ -112,13 +119,24 @@ impl Gate {
         }
         if self.awaited.is_empty() {
             self.ready.append(&mut self.early);
+            self.unheard.clear();
         }
         match input {
             // Only the gate needs it.
             Input::AllAnnounced(_) => {}
-            input if !self.awaited.is_empty() && needs_all(&input) => self.early.push_back(input),
+            input if !self.awaited.is_empty() && self.has_to_wait(&input) => {
+                self.early.push_back(input);
+            }
             input => self.ready.push_back(input),
         }
+    }
+
+    /// Whether an input is to find all the sessions, or comes behind what the same session has said that is.
+    fn has_to_wait(&mut self, input: &Input) -> bool {
+        let speaker = speaker(input);
+        let waits = needs_all(input) || speaker.is_some_and(|it| self.unheard.contains(&it));
+        self.unheard.extend(speaker.filter(|_| waits));
+        waits
     }
 }
 
@@ -127,11 +145,30 @@ fn needs_all(input: &Input) -> bool {
     matches!(
         input,
         Input::Peer(_)
-            | Input::Session(ToShard::Ask {
-                question: Question::Resume { .. },
-                ..
-            })
+            | Input::Session(
+                ToShard::Stanzas { .. }
+                    | ToShard::Ask {
+                        question: Question::Resume { .. },
+                        ..
+                    }
+            )
     )
+}
+
+/// The session that says this. What its node announces is none of its words.
+fn speaker(input: &Input) -> Option<SessionId> {
+    let Input::Session(frame) = input else {
+        return None;
+    };
+    match frame {
+        ToShard::Ask { from, .. } => Some(from.session()),
+        ToShard::Stanzas { session, .. }
+        | ToShard::Left { session, .. }
+        | ToShard::Acked { session, .. }
+        | ToShard::Detached { session, .. }
+        | ToShard::Closed { session, .. } => Some(*session),
+        ToShard::Announce { .. } => None,
+    }
 }
 
 #[cfg(test)]
@@ -165,8 +202,21 @@ mod tests {
         })
     }
 
+    fn stanzas(serial: u64) -> Input {
+        Input::Session(ToShard::Stanzas {
+            session: SessionId { node: 7, serial },
+            from: jid("juliet@localhost/balcony"),
+            sequence: 0,
+            batch: Batch::default(),
+            receipt: None,
+        })
+    }
+
     fn name(input: Input) -> String {
         match input {
+            Input::Session(ToShard::Stanzas { session, .. }) => {
+                format!("stanzas {}", session.serial)
+            }
             Input::Peer(frame) => frame.from.to_string(),
             Input::Session(ToShard::Closed { session, .. }) => format!("closed {}", session.serial),
             Input::AllAnnounced(node) => format!("all announced {node}"),
@@ -261,6 +311,18 @@ mod tests {
         });
         assert_eq!(all(&mut gate, ask), [""; 0]);
         assert_eq!(all(&mut gate, Input::AllAnnounced(7)), ["another"]);
+    }
+
+    #[test]
+    fn what_a_session_sends_waits_until_all_nodes_could_say_that_its_client_has_gone_on() {
+        let mut gate = Gate::new(BTreeSet::from([7, 8]));
+        assert_eq!(all(&mut gate, Input::AllAnnounced(7)), [""; 0]);
+        assert_eq!(all(&mut gate, stanzas(1)), [""; 0]);
+        assert_eq!(all(&mut gate, closed(2)), ["closed 2"]);
+        assert_eq!(all(&mut gate, closed(1)), [""; 0], "it is said behind them");
+        let in_order = ["stanzas 1", "closed 1"];
+        assert_eq!(all(&mut gate, Input::AllAnnounced(8)), in_order);
+        assert_eq!(all(&mut gate, stanzas(3)), ["stanzas 3"]);
     }
 
     #[test]
