@@ -21,15 +21,20 @@ fn message(text: &str) -> String {
     format!("<message to='romeo@localhost' type='chat'><body>{text}.</body></message>")
 }
 
-/// Juliet's shard is handed over when the second of her two messages to romeo, who is away, is not in his log yet, and
-/// her node is gone.
-fn handed_over() -> Balcony {
+/// Of Juliet's two messages to romeo, who is away, the second is not in his log yet.
+fn half_done() -> Balcony {
     let (mut world, romeo, juliet, id) = balcony();
     world.leave(&romeo);
     juliet.stanzas();
     world.send_as(&juliet, 4, &message("m0"));
     world.appends = Some(vec![]);
     world.send_as(&juliet, 5, &message("m1"));
+    (world, romeo, juliet, id)
+}
+
+/// Her shard is handed over then, and her node is gone.
+fn handed_over() -> Balcony {
+    let (mut world, romeo, juliet, id) = half_done();
     world.node_dies(&juliet);
     world.hand_over();
     world.appends = None;
@@ -125,6 +130,41 @@ fn what_does_not_come_again_is_waited_for_some_seconds_and_does_not_count() {
     }
     let resumed = early.resumed().expect("it is resumed");
     assert_eq!(resumed.h, 1);
+}
+
+#[test]
+fn what_was_not_done_does_not_count_when_the_owner_that_has_stored_the_stream_is_lost() {
+    for comes_again in [true, false] {
+        let (mut world, _, juliet, id) = half_done();
+        world.node_dies(&juliet);
+        world.restart();
+        world.appends = None;
+        let early = world.asks_to_resume("juliet", &id, 0);
+        assert!(early.answer().is_none());
+        if comes_again {
+            world.send_as(&juliet, 5, &message("m1"));
+        }
+        for _ in 0..5 {
+            world.tick();
+        }
+        let resumed = early.resumed().expect("it is resumed");
+        assert_eq!(resumed.h, 1 + u32::from(comes_again));
+        let given = world.online_with_log("romeo", "orchard");
+        assert_eq!(bodies(&given), ["m0", "m1"][..resumed.h as usize]);
+    }
+}
+
+#[test]
+fn a_node_shows_a_stream_until_the_store_counts_all_that_its_client_has_sent() {
+    let (mut world, _, juliet, id) = half_done();
+    let has_left = world.is_sent_away(&juliet);
+    world.tick();
+    assert!(!has_left(), "it alone would know when that is done");
+    world.append_newest();
+    assert!(has_left());
+    world.restart();
+    let (_, resumed) = world.resume("juliet", &id, 0).expect("it is resumed");
+    assert_eq!(resumed.h, 2);
 }
 
 #[test]

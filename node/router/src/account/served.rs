@@ -37,7 +37,7 @@ impl Account {
         self.request_beside(turn, request, move |account, turn, reply| {
             let written = Written::from(&reply);
             if let Some(stream) = account.any_stream_named(&name) {
-                stream.is_written(write, written);
+                stream.is_written(write, written, true);
             }
             then(account, turn, written == Written::Done);
         });

@@ -145,13 +145,18 @@ impl Stored {
                 self.under_way.remove(at);
             }
         }
-        if write == WriteId(self.number) {
+        if self.is_last(write) {
             self.write = match written {
                 Written::Done if made.is_there => Write::Done,
                 Written::Done => Write::None,
                 Written::Refused | Written::Unknown => Write::Failed,
             };
         }
+    }
+
+    /// Whether none was asked for behind this one.
+    pub(super) fn is_last(&self, write: WriteId) -> bool {
+        write == WriteId(self.number)
     }
 
     /// It is not needed any more, and says nothing that is wrong.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rookery_session::Seen;
 use rookery_session::carrier::{
-    Delivered, Kept, Origin, Origins, Receipt, SessionId, ShardId, SinkRef,
+    Bell, Delivered, Kept, Origin, Origins, Receipt, SessionId, ShardId, SinkRef,
 };
 use rookery_xmpp::clock::Timestamp;
 use rookery_xmpp::element::Element;
@@ -25,7 +25,7 @@ use rookery_xmpp::stanza::{Batch, parse_rec};
 
 use super::mirror::Mirror;
 use super::mirror_bounds::Bounds;
-use super::stored::{Stored, Written};
+use super::stored::{Stored, WriteId, Written};
 use super::stream::Stream;
 use super::{Account, Session, unsure};
 use crate::shard::{Request, Then, Turn};
@@ -298,24 +298,50 @@ impl Account {
         if self.leaving.has(&stream.id) {
             return then(self, turn, false);
         }
-        let (name, kept) = (stream.id.clone(), stream.kept(session.next_stanza));
+        let (name, kept) = (stream.id.clone(), stream.left(session.next_stanza));
         let write = stream.stored.begins(kept.sent(), goes_on);
+        let (counts_all, open) = (kept.again == 0, stream.unsettled().collect());
         let waits = Stranded::of(session, kept, ends);
         let stranded = match goes_on {
             Some(session) => waits.going_on_as(session),
             None => waits,
         };
         let request = put(turn.shard, &stranded);
+        self.store_when_dealt_with(turn, (id, write), open);
         self.request_beside(turn, request, move |account, turn, reply| {
             let written = Written::from(&reply);
             if let Some(stream) = account.any_stream_named(&name) {
-                stream.is_written(write, written);
+                stream.is_written(write, written, counts_all);
             }
             if written == Written::Refused && !account.deciding.is_quiet() {
                 account.waits_for_no_store();
             }
             then(account, turn, written == Written::Done);
         });
+    }
+
+    /// The document that this write makes does not count what its client has sent with these receipts: another one does
+    /// as soon as that is dealt with, unless it is written anew before.
+    fn store_when_dealt_with(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (id, write): (SessionId, WriteId),
+        open: Vec<Receipt>,
+    ) {
+        if open.is_empty() {
+            return;
+        }
+        // It may be one of them.
+        let before = turn.receipt.take();
+        let bell = Request::Settled(Bell::behind(open));
+        self.request_beside(turn, bell, move |account, turn, _| {
+            let session = account.sessions.get(id);
+            let stream = session.and_then(|session| session.stream.as_ref());
+            if stream.is_some_and(|stream| stream.stored.is_last(write)) {
+                account.store_stream(turn, id);
+            }
+        });
+        turn.receipt = before;
     }
 
     /// A stream of this account by its name, whatever becomes of it.

@@ -263,11 +263,15 @@ impl Stream {
         }
     }
 
-    /// A write of its document has ended.
-    pub(super) fn is_written(&mut self, write: WriteId, written: Written) {
+    /// A write of its document has ended, which counts all that its client has sent, or not.
+    pub(super) fn is_written(&mut self, write: WriteId, written: Written, counts_all: bool) {
         self.stored.ended(write, written);
         if self.stored.has(0) {
-            self.take_held();
+            self.ungiven.clear();
+            // Of the rest the last node alone could tell the next owner of the shard what has been dealt with since.
+            if counts_all {
+                self.only_copy = None;
+            }
         }
     }
 
