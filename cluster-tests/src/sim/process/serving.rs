@@ -50,7 +50,6 @@ impl Process {
             let guard = self.enter();
             self.ways.map_changed();
             drop(guard);
-            self.followed.send_replace(self.seen);
         }
         if changed || now >= self.next_telling {
             self.next_telling = now + TELL_AGAIN;
@@ -136,6 +135,17 @@ impl Process {
         });
         for shard in done.collect::<Vec<_>>() {
             self.retire(shard, now);
+        }
+        self.has_followed();
+    }
+
+    /// No lease counts before what the map has taken from this node is served here no more: another one may have served
+    /// it since.
+    fn has_followed(&self) {
+        if self.retiring.is_empty() {
+            let seen = self.seen;
+            self.followed
+                .send_if_modified(|known| std::mem::replace(known, seen) != seen);
         }
     }
 
