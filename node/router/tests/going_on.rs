@@ -493,3 +493,24 @@ async fn what_a_dead_node_has_left_is_written_again_for_the_next_owner_if_the_st
     let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
     assert_eq!(bodies(&back.stanzas()), ["n0", "n1"]);
 }
+
+#[test]
+fn what_a_client_has_got_does_not_come_again_when_the_store_forgets_its_stream_at_the_second_try() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    world.node_dies(&juliet);
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    assert_eq!(bodies(&back.stanzas()), ["n0"]);
+    world.store_fails = Some(full());
+    world.acknowledge(&back, 1);
+    world.store_fails = None;
+    world.tick();
+    world.leave(&back);
+    world.restart();
+    world.announce(&romeo);
+    for _ in 0..=RouterOptions::default().resume_s {
+        world.tick();
+    }
+    let given = world.online_with_log("juliet", "door");
+    assert_eq!(bodies(&given), [""; 0]);
+}

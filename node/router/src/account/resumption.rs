@@ -414,7 +414,7 @@ impl Account {
     /// Ends what waited for its client for too long, and gives on what did not get through.
     pub(super) fn look_after_streams(&mut self, turn: &mut Turn<'_>) {
         let (mut over, mut unstored, mut early) = (Vec::new(), Vec::new(), Vec::new());
-        let mut refused = Vec::new();
+        let (mut refused, mut undeleted) = (Vec::new(), Vec::new());
         for session in self.sessions.iter_mut() {
             let Some(stream) = &mut session.stream else {
                 continue;
@@ -425,6 +425,8 @@ impl Account {
             if stream.is_unstored() {
                 let ends = stream.ends.unwrap_or_else(|| turn.now.plus(window(turn)));
                 unstored.push((session.id, ends));
+            } else if stream.ends.is_none() && stream.stored.is_too_long_there() {
+                undeleted.push(stream.id.clone());
             }
             if std::mem::take(&mut stream.is_refused) {
                 refused.push((session.id, stream.id.clone()));
@@ -438,6 +440,9 @@ impl Account {
         }
         for (id, ends) in unstored {
             self.store_until(turn, id, ends);
+        }
+        for name in undeleted {
+            self.forget_stored(turn, name, |_, _, _| {});
         }
         for (id, name) in refused {
             self.says_it_goes_on(turn, id, name);

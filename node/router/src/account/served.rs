@@ -93,14 +93,13 @@ impl Account {
 
     /// The document of a stream that is served is not needed any more when its client has got all that is in it.
     pub(super) fn forget_if_got(&mut self, turn: &mut Turn<'_>, id: SessionId) {
-        let session = self.sessions.get_mut(id);
-        if let Some(stream) = session.and_then(|session| session.stream.as_mut())
-            && !self.leaving.has(&stream.id)
+        let session = self.sessions.get(id);
+        if let Some(stream) = session.and_then(|session| session.stream.as_ref())
             && stream.ends.is_none()
             && stream.stored.is_got(stream.mirror.acked())
         {
-            stream.stored.forgotten();
-            stranded::forget(turn, stream.id.clone());
+            // If the store refuses, the next tick tries again: its next owner would give what is in it once more.
+            self.forget_stored(turn, stream.id.clone(), |_, _, _| {});
         }
     }
 }

@@ -49,6 +49,8 @@ enum Write {
     UnderWay,
     Done,
     Failed,
+    /// It was to delete what is there.
+    NotDeleted,
 }
 
 /// What came of a write.
@@ -149,7 +151,8 @@ impl Stored {
             self.write = match written {
                 Written::Done if made.is_there => Write::Done,
                 Written::Done => Write::None,
-                Written::Refused | Written::Unknown => Write::Failed,
+                Written::Refused | Written::Unknown if made.is_there => Write::Failed,
+                Written::Refused | Written::Unknown => Write::NotDeleted,
             };
         }
     }
@@ -157,15 +160,6 @@ impl Stored {
     /// Whether none was asked for behind this one.
     pub(super) fn is_last(&self, write: WriteId) -> bool {
         write == WriteId(self.number)
-    }
-
-    /// It is not needed any more, and says nothing that is wrong.
-    pub(super) fn forgotten(&mut self) {
-        let number = self.number;
-        *self = Self {
-            number,
-            ..Self::default()
-        };
     }
 
     /// Whether there may be one.
@@ -197,12 +191,17 @@ impl Stored {
 
     /// Whether there is none, as far as is known, and none is on its way there.
     pub(super) fn is_missing(&self) -> bool {
-        matches!(self.write, Write::None | Write::Failed)
+        matches!(self.write, Write::None | Write::Failed | Write::NotDeleted)
+    }
+
+    /// Whether it was to be deleted, and the store has not done that.
+    pub(super) fn is_too_long_there(&self) -> bool {
+        self.write == Write::NotDeleted && self.is_there()
     }
 
     /// Whether the store had no room for the last one, and has none before that.
     pub(super) fn is_refused(&self) -> bool {
-        self.write == Write::Failed && !self.is_there()
+        matches!(self.write, Write::Failed | Write::NotDeleted) && !self.is_there()
     }
 
     /// The session as which the stream goes on by what the document says.
