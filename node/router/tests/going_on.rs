@@ -514,3 +514,20 @@ fn what_a_client_has_got_does_not_come_again_when_the_store_forgets_its_stream_a
     let given = world.online_with_log("juliet", "door");
     assert_eq!(bodies(&given), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_node_had_and_the_log_does_not_take_is_left_to_the_next_owner() {
+    let (mut world, romeo, juliet, _) = balcony();
+    say(&mut world, &romeo, 0..2);
+    world.store_fails = Some(StoreError::Full);
+    world.node_dies(&juliet);
+    for _ in 0..=RouterOptions::default().resume_s {
+        world.tick();
+    }
+    assert!(!world.leaves_to_next(u32::MAX).await);
+    assert!(world.leaves_to_next(3).await);
+    world.restart();
+    world.announce(&romeo);
+    let given = world.online_with_log("juliet", "door");
+    assert_eq!(bodies(&given), ["n0", "n1"]);
+}

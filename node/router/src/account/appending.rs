@@ -62,6 +62,8 @@ pub(super) struct Again {
     append: Appending,
     /// Of whom it was sent: acknowledged means archived.
     receipt: Option<Receipt>,
+    /// The store is asked.
+    is_asked: bool,
 }
 
 impl Account {
@@ -80,19 +82,29 @@ impl Account {
     }
 
     fn append(&mut self, turn: &mut Turn<'_>, append: Appending) {
-        let appends = append.kept.iter().map(|message| {
+        let request = Request::Append(self.entries(&append));
+        self.request_beside(turn, request, move |account, turn, reply| {
+            account.appended(turn, append, reply);
+            account.drain_offline(turn);
+            account.retract_next(turn);
+        });
+    }
+
+    fn entries(&self, append: &Appending) -> Vec<Append> {
+        let entries = append.kept.iter().map(|message| {
             let owner = Jid::clone(self.jid());
             let bytes = message.bytes.clone();
             Append::new(owner, message.position, bytes, append.received)
                 .of(message.origin.map(repeats::stored))
                 .marked(message.marks)
         });
-        let request = Request::Append(appends.collect());
-        self.request_beside(turn, request, move |account, turn, reply| {
-            account.appended(turn, append, reply);
-            account.drain_offline(turn);
-            account.retract_next(turn);
-        });
+        entries.collect()
+    }
+
+    /// What the store has refused so far, and nobody may have besides this owner of the shard.
+    pub(crate) fn unlogged(&self) -> impl Iterator<Item = Vec<Append>> {
+        let again = self.offline.again.iter();
+        again.map(|again| self.entries(&again.append))
     }
 
     fn appended(&mut self, turn: &mut Turn<'_>, append: Appending, reply: Reply) {
@@ -122,8 +134,11 @@ impl Account {
             received,
             kept: again,
         };
-        let receipt = turn.receipt.clone();
-        self.offline.again.push(Again { append, receipt });
+        self.offline.again.push(Again {
+            append,
+            receipt: turn.receipt.clone(),
+            is_asked: false,
+        });
     }
 
     fn is_in_log(&mut self, turn: &mut Turn<'_>, append: Appending) {
@@ -154,11 +169,34 @@ impl Account {
 
     /// Has the store asked again for what it refused and nobody else can be asked for.
     pub(super) fn append_again(&mut self, turn: &mut Turn<'_>) {
-        for Again { append, receipt } in std::mem::take(&mut self.offline.again) {
-            turn.receipt = receipt;
-            self.append(turn, append);
+        for at in 0..self.offline.again.len() {
+            let again = &mut self.offline.again[at];
+            if std::mem::replace(&mut again.is_asked, true) {
+                continue;
+            }
+            let first = again.append.first;
+            turn.receipt = again.receipt.clone();
+            let request = Request::Append(self.entries(&self.offline.again[at].append));
+            self.request_beside(turn, request, move |account, turn, reply| {
+                account.appended_again(turn, first, &reply);
+            });
             turn.receipt = None;
         }
+    }
+
+    fn appended_again(&mut self, turn: &mut Turn<'_>, first: Position, reply: &Reply) {
+        let again = &mut self.offline.again;
+        let Some(at) = again.iter().position(|it| it.append.first == first) else {
+            return;
+        };
+        if !matches!(reply, Reply::Done) {
+            again[at].is_asked = false;
+            return;
+        }
+        let Again { append, .. } = again.remove(at);
+        self.is_in_log(turn, append);
+        self.drain_offline(turn);
+        self.retract_next(turn);
     }
 
     /// Keeps the cursor, if it has moved.

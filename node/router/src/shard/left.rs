@@ -1,8 +1,9 @@
 //! What the owner of a shard that gives it up leaves to the next one.
 //!
 //! ```text
-//! shard is given up ──► a document for each stream that no node serves ──► next owner begins
-//!                           └─ the store refuses some: all are written again a moment later, but not for long
+//! shard is given up ──► a document for each stream that no node serves, and entries of ──► next owner begins
+//!                       logs that the store has refused
+//!                           └─ it refuses some: all are written again a moment later, but not for long
 //! ```
 //!
 //! Of what a dead node's clients have not got there is no other copy when this owner is gone.
@@ -11,14 +12,17 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rookery_session::carrier::ShardId;
+use rookery_store::log::Append;
 
 use super::{Reply, Request};
 use crate::account::{Stranded, stranded};
 
-/// The streams that no node serves.
+/// The streams that no node serves, and what was to go into logs when their time was up.
 pub struct LeftToNext {
     pub(super) shard: ShardId,
     pub(super) streams: Vec<Stranded>,
+    /// What the store has refused so far.
+    pub(super) unlogged: Vec<Vec<Append>>,
 }
 
 impl LeftToNext {
@@ -34,7 +38,9 @@ impl LeftToNext {
     /// What is to be written.
     pub fn requests(&self) -> Vec<Request> {
         let streams = self.streams.iter();
-        streams.map(|it| stranded::put(self.shard, it)).collect()
+        let streams = streams.map(|it| stranded::put(self.shard, it));
+        let unlogged = self.unlogged.iter().cloned().map(Request::Append);
+        streams.chain(unlogged).collect()
     }
 
     /// Has it written. Whether it is.

@@ -98,6 +98,7 @@ impl Shard {
         LeftToNext {
             shard: self.id,
             streams: self.ready().flat_map(Account::stranded).collect(),
+            unlogged: self.ready().flat_map(Account::unlogged).collect(),
         }
     }
 
