@@ -180,6 +180,55 @@ fn what_a_session_still_says_is_void_when_its_stream_was_over_as_another_one_at_
 }
 
 #[test]
+fn what_a_session_still_says_is_void_when_its_stream_was_over_as_another_one_before_the_last_owner_was()
+ {
+    let text = "<message to='romeo@localhost'><body>once.</body></message>";
+    for comes_first in [false, true] {
+        let (mut world, romeo, juliet, id) = balcony();
+        let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+        world.send_as(&back, 0, text);
+        world.leave(&back);
+        world.restart();
+        world.announce(&romeo);
+        // Her first way was cut off all the time, with what she had said there.
+        let kept = Kept {
+            id,
+            again: 901,
+            ..Kept::default()
+        };
+        match comes_first {
+            true => world.announce_kept(&juliet, kept),
+            false => {
+                world.announce_kept(&back, Kept::past());
+                world.announce_kept(&juliet, kept);
+            }
+        }
+        world.announce_kept(&back, Kept::past());
+        world.send_as(&juliet, 900, text);
+        assert!(juliet.closed_with().is_some());
+        let came = romeo.stanzas();
+        assert_eq!(bodies(&came), ["once"], "{comes_first} {came:#?}");
+    }
+}
+
+#[test]
+fn a_session_that_is_over_and_is_still_told_of_takes_nobodys_place() {
+    let (mut world, romeo, _juliet, id) = balcony();
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.leave(&back);
+    let next = world.online("juliet", "balcony");
+    world.restart();
+    world.announce(&romeo);
+    world.announce_kept(&back, Kept::past());
+    world.announce(&next);
+    world.announce_kept(&back, Kept::past());
+    assert_eq!(next.closed_with(), None);
+    say(&mut world, &romeo, 0..1);
+    assert_eq!(bodies(&next.stanzas()), ["n0"]);
+    assert!(bodies(&back.stanzas()).is_empty());
+}
+
+#[test]
 fn a_session_whose_stream_is_over_as_another_one_does_not_begin_again_when_its_node_is_back() {
     let text = "<message to='romeo@localhost'><body>once.</body></message>";
     let (mut world, romeo, juliet, id) = balcony();

@@ -478,9 +478,23 @@ impl Kept {
         }
     }
 
-    /// Whether it is [`Kept::over`]: every other stream has a name.
+    /// Of a stream whose node has said its last words of it: only the sessions that it was before may still say
+    /// something.
+    pub fn past() -> Self {
+        Self {
+            next_stanza: u64::MAX,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is [`Kept::over`] or [`Kept::past`]: every other stream has a name.
     pub fn is_over(&self) -> bool {
         self.id.is_empty()
+    }
+
+    /// Whether it is [`Kept::past`].
+    pub fn is_past(&self) -> bool {
+        self.is_over() && self.next_stanza == u64::MAX
     }
 
     /// The number of the last numbered stanza that is known.

@@ -2,6 +2,7 @@
 
 mod dialled;
 mod kept;
+mod past;
 mod refuse;
 mod route;
 mod seated;
@@ -210,6 +211,7 @@ impl Inner {
                 self.lose(link, Loss::Away);
             }
         }
+        self.seats.forget_past(now);
         self.look_after_all();
     }
 

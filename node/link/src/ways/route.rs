@@ -118,9 +118,13 @@ impl Inner {
     }
 
     /// What a node of an older build cannot be told of sessions.
-    fn leave_out_what_is_beyond(self: &Arc<Self>, owner: Owner, announced: &mut [Up]) {
+    fn leave_out_what_is_beyond(self: &Arc<Self>, owner: Owner, announced: &mut Vec<Up>) {
         let is_here = owner.node == self.config.node;
-        if is_here || self.link(owner.node).half.line().understands(KEPT_SINCE) {
+        if is_here || self.link(owner.node).half.line().understands(PAST_SINCE) {
+            return;
+        }
+        announced.retain(|up| !up.is_of_past());
+        if self.link(owner.node).half.line().understands(KEPT_SINCE) {
             return;
         }
         for up in announced {
@@ -352,6 +356,7 @@ impl Inner {
     /// Frames have been dealt with.
     pub(super) fn settle(&self, frames: impl IntoIterator<Item = (ShardId, u64)>) {
         let mut rung = None;
+        let until = self.clock.now() + self.config.options.away_max();
         for (shard, token) in frames {
             let Some(place) = self.place(shard) else {
                 continue;
@@ -359,7 +364,7 @@ impl Inner {
             let settled = place.way().settle(token);
             if let Some(kept) = settled {
                 kept.settled();
-                self.seats.settled(kept.up());
+                self.seats.settled(kept.up(), until);
                 if rung != Some(shard) {
                     place.room.notify_one();
                     rung = Some(shard);
@@ -410,6 +415,9 @@ fn push(link: &Dialled, up: &Arc<Up>) -> Result<(), Lack> {
 
 /// The first version of the protocol in which sessions are announced with what is kept of their streams.
 const KEPT_SINCE: u8 = 3;
+
+/// The first in which they are announced when they are over.
+const PAST_SINCE: u8 = 7;
 
 /// How long to wait for a ring that should have come.
 const STALE: Duration = Duration::from_secs(1);

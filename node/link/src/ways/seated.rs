@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Weak};
 
 use rookery_session::carrier::{
-    Delivered, Delivery, Full, SessionId, ShardId, Sink, SinkRef, ToSession,
+    Answer, Delivered, Delivery, Full, SessionId, ShardId, Sink, SinkRef, ToSession,
 };
 use rookery_xmpp::jid::Jid;
 
@@ -67,16 +67,21 @@ impl Seated {
     }
 
     /// The session sits before it hears that it is bound, for it may be over at once.
-    fn bind(&self, ways: &Inner, jid: Arc<Jid>, bound: ToSession) -> Result<(), Full<ToSession>> {
+    fn bind(
+        &self,
+        ways: &Inner,
+        bound: (Arc<Jid>, bool),
+        answer: ToSession,
+    ) -> Result<(), Full<ToSession>> {
         if let Some(sink) = &self.sink {
             let asked = Asked {
                 sink: sink.clone(),
                 shard: self.shard,
                 address: self.address,
             };
-            ways.seats.sit(&asked, jid, ways.config.node);
+            ways.seats.sit(&asked, bound, ways.config.node);
         }
-        let taken = self.pass(bound);
+        let taken = self.pass(answer);
         if taken.is_err() {
             ways.seats.leave(self.session);
         }
@@ -99,7 +104,10 @@ impl Sink for Seated {
                 Ok(())
             }
             ToSession::Answer { answer, .. } => match answer.binds().cloned() {
-                Some(jid) => self.bind(&ways, jid, frame),
+                Some(jid) => {
+                    let resumes = matches!(answer, Answer::Resumed(_));
+                    self.bind(&ways, (jid, resumes), frame)
+                }
                 None => self.pass(frame),
             },
             _ => self.pass(frame),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rookery_session::carrier::{
@@ -12,6 +13,7 @@ use rookery_session::carrier::{
 use rookery_xmpp::jid::Jid;
 
 use super::Dialled;
+use super::past::Past;
 use crate::wire::{Announced, Up, UpBody};
 
 /// Who is bound where.
@@ -22,6 +24,7 @@ pub(super) struct Seats(Mutex<Table>);
 struct Table {
     seats: BTreeMap<SessionId, Seat>,
     by_shard: BTreeMap<ShardId, Vec<SessionId>>,
+    past: Past,
 }
 
 struct Seat {
@@ -39,6 +42,8 @@ struct Seat {
     /// The round whose deliveries are taken; earlier ones were sent before the shard heard that one
     /// was not, or by an earlier owner.
     round: u32,
+    /// It goes on with the stream of another session.
+    was_another: bool,
 }
 
 impl Seat {
@@ -46,6 +51,18 @@ impl Seat {
     fn kept(&self) -> Option<Kept> {
         let kept = self.sink.upgrade().and_then(|sink| sink.kept());
         kept.or_else(|| (self.acked > 0).then(|| Kept::over(self.acked)))
+    }
+
+    /// What the next owner of its shard is told.
+    fn announced(&self, session: SessionId, kept: Option<Kept>) -> Announced {
+        Announced {
+            session,
+            round: self.round,
+            jid: self.jid.clone(),
+            address: self.address,
+            state: self.state.clone(),
+            kept: kept.map(Box::new),
+        }
     }
 }
 
@@ -122,7 +139,7 @@ impl Seats {
                 let asked = link.take_ask(session, ask);
                 let taken = asked.filter(|asked| asked.sink.send(frame).is_ok());
                 match (bound, taken) {
-                    (Some(jid), Some(asked)) => self.sit(&asked, jid, link.node),
+                    (Some(jid), Some(asked)) => self.sit(&asked, (jid, resumes), link.node),
                     (Some(jid), None) if resumes => {
                         return Some(Word::Detached(shard_of(&jid), jid));
                     }
@@ -146,8 +163,8 @@ impl Seats {
         self.table().seats.get(&session)?.sink.upgrade()
     }
 
-    /// A session is bound at a node.
-    pub(super) fn sit(&self, asked: &Asked, jid: Arc<Jid>, node: u32) {
+    /// A session is bound at a node, perhaps to go on with the stream of another one.
+    pub(super) fn sit(&self, asked: &Asked, (jid, was_another): (Arc<Jid>, bool), node: u32) {
         let session = asked.sink.session();
         let seat = Seat {
             sink: Arc::downgrade(&asked.sink),
@@ -159,6 +176,7 @@ impl Seats {
             node,
             acked: 0,
             round: 0,
+            was_another,
         };
         let mut table = self.table();
         table.by_shard.entry(asked.shard).or_default().push(session);
@@ -192,19 +210,34 @@ impl Seats {
         self.table().remove(session);
     }
 
-    /// A frame has been dealt with: if it told the end of a session, that has left.
-    pub(super) fn settled(&self, up: &Up) {
-        if let UpBody::Session(
-            ToShard::Closed { session, .. } | ToShard::Detached { session, .. },
-        ) = &up.body
-        {
-            self.leave(*session);
+    /// A frame has been dealt with: if it told the end of a session, that has left. One that was others before is told
+    /// of until then.
+    pub(super) fn settled(&self, up: &Up, until: Duration) {
+        match &up.body {
+            UpBody::Session(ToShard::Closed { session, .. }) => self.is_over(*session, until),
+            UpBody::Session(ToShard::Detached { session, .. }) => self.leave(*session),
+            _ => {}
         }
     }
 
-    /// Whether sessions are bound at a shard.
+    fn is_over(&self, session: SessionId, until: Duration) {
+        let mut table = self.table();
+        let seat = table.remove(session);
+        if let Some(seat) = seat.filter(|seat| seat.was_another) {
+            let announced = seat.announced(session, Some(Kept::past()));
+            table.past.push(seat.shard, announced, until);
+        }
+    }
+
+    /// What was told of sessions for long enough is forgotten.
+    pub(super) fn forget_past(&self, now: Duration) {
+        self.table().past.forget(now);
+    }
+
+    /// Whether a shard is to be told of sessions.
     pub(super) fn any_at(&self, shard: ShardId) -> bool {
-        self.table().by_shard.contains_key(&shard)
+        let table = self.table();
+        table.by_shard.contains_key(&shard) || table.past.any_at(shard)
     }
 
     /// The shard has another owner, at this node: what it is to be told of each session. What an
@@ -212,25 +245,15 @@ impl Seats {
     pub(super) fn announce(&self, shard: ShardId, node: u32) -> Vec<Up> {
         let mut table = self.table();
         let sessions = table.by_shard.get(&shard).cloned().unwrap_or_default();
-        let announced = sessions.into_iter().filter_map(|session| {
+        let past: Vec<_> = table.past.announce(shard).collect();
+        let present = sessions.into_iter().filter_map(|session| {
             let seat = table.seats.get_mut(&session)?;
             seat.node = node;
             seat.round = seat.round.wrapping_add(1);
-            let body = UpBody::Announce(Announced {
-                session,
-                round: seat.round,
-                jid: seat.jid.clone(),
-                address: seat.address,
-                state: seat.state.clone(),
-                kept: seat.kept().map(Box::new),
-            });
-            Some(Up {
-                shard,
-                token: 0,
-                body,
-            })
+            Some(seat.announced(session, seat.kept()))
         });
-        announced.collect()
+        let all = past.into_iter().chain(present);
+        all.map(|it| Up::new(shard, UpBody::Announce(it))).collect()
     }
 
     /// The sessions that are bound at a node, which is gone, with shards that it still serves. What goes on there

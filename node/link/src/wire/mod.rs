@@ -37,7 +37,7 @@ pub(crate) use reader::Reader;
 pub(crate) use up::{Announced, ToLink, Up, UpBody, UpIn};
 
 /// The newest form of the protocol that this build speaks.
-pub const VERSION: u8 = 6;
+pub const VERSION: u8 = 7;
 
 /// The oldest form that this build speaks: the one of the build before.
 pub const VERSION_OLDEST: u8 = 2;

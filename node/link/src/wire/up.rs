@@ -287,6 +287,14 @@ impl Up {
         }
     }
 
+    /// Whether it announces a session whose node has said its last word of it.
+    pub(crate) fn is_of_past(&self) -> bool {
+        let UpBody::Announce(Announced { kept, .. }) = &self.body else {
+            return false;
+        };
+        kept.as_deref().is_some_and(Kept::is_past)
+    }
+
     /// A word about a session, with a number.
     fn write_about(
         &self,

@@ -278,6 +278,11 @@ impl Account {
                 self.session_ended(turn, session);
             }
             Work::Announced {
+                state,
+                kept: Some(kept),
+                ..
+            } if kept.is_past() => self.ends_former(turn, &state),
+            Work::Announced {
                 from,
                 jid,
                 address,

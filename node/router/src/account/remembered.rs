@@ -264,6 +264,17 @@ impl Account {
         }
     }
 
+    /// A session is announced that is over, and so is what it was before.
+    pub(super) fn ends_former(&mut self, turn: &mut Turn<'_>, state: &[u8]) {
+        let Ok(state) = Element::parse(state) else {
+            return;
+        };
+        for session in former(&state) {
+            self.is_outrun(session);
+            self.end_session(turn, session, resumed_elsewhere());
+        }
+    }
+
     /// A session that this one was before may have been announced as one that has still to say its last words, or be in
     /// the store still. What its client has not got this one has, or gives back.
     fn former_is_over(&mut self, turn: &mut Turn<'_>, state: &[u8]) {
