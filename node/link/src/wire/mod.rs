@@ -20,6 +20,7 @@ mod errors;
 mod hello;
 mod ids;
 mod kept;
+mod needs;
 mod out;
 mod parcel;
 mod question;
