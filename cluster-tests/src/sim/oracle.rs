@@ -12,7 +12,8 @@
 //! * **A stream that is resumed** is one session: what is said below of a session holds of all of it. A client and the
 //!   shard count each stanza alike.
 //! * **In a log** what the store has acknowledged to the shard's owner stays until a session has taken it, whatever
-//!   dies.
+//!   dies. But not what its sender keeps as long: what was put there for one session alone, which did not take it, and
+//!   is on its way to another one, whose node is to have it.
 //! * **Order** holds of one session's messages to one address, at each session that they reach. But what a session
 //!   did not take comes from the log, and may come late: newer messages may have got there while it was on its way
 //!   back, from a link that was full or cut. And what an owner of the recipient's shard gave only to other sessions,
@@ -100,6 +101,9 @@ struct Sent {
     acked: bool,
     /// Its shard has put it before a session whose stream can be resumed.
     mirrored: bool,
+    /// It is on its way to so many sessions, sent by the owner of its recipient's shard under this epoch; its sender
+    /// keeps it until they have it.
+    on_its_way: (u32, u32),
     to: String,
     /// The account it is for.
     recipient: String,
@@ -197,6 +201,7 @@ impl Oracle {
             is_managed: posting.is_managed,
             acked: false,
             mirrored: false,
+            on_its_way: (0, 0),
             to: posting.to.to_owned(),
             recipient: posting.recipient.to_owned(),
             delivered: false,
@@ -369,6 +374,33 @@ impl Oracle {
         }
     }
 
+    /// A shard has sent these messages to a session under this epoch, and their senders keep them until it has them.
+    pub(crate) fn on_its_way(
+        &mut self,
+        (shard, shards): (ShardId, u16),
+        epoch: u32,
+        numbers: &[u64],
+    ) {
+        for number in numbers {
+            if let Some(sent) = self.sent.get_mut(*number as usize)
+                && ShardId::of(&sent.recipient, shards) == shard
+            {
+                let before = sent.on_its_way;
+                let known = if before.0 == epoch { before.1 } else { 0 };
+                sent.on_its_way = (epoch, known + 1);
+            }
+        }
+    }
+
+    /// A session has not taken these messages.
+    pub(crate) fn came_back(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(sent) = self.sent.get_mut(*number as usize) {
+                sent.on_its_way.1 = sent.on_its_way.1.saturating_sub(1);
+            }
+        }
+    }
+
     /// A message was answered with an error.
     pub(crate) fn bounced(&mut self, number: u64) {
         if let Some(sent) = self.sent.get_mut(number as usize)
@@ -394,12 +426,17 @@ impl Oracle {
         }
     }
 
-    /// A message is removed from a log: a session has taken it, or its shard keeps it for one. What a former owner
-    /// appended late stands among what its next owner has given out, and goes with it: nobody was told that it is
-    /// there.
+    /// A message is removed from a log: a session has taken it, or its shard keeps it for one, or has sent it to one
+    /// while its sender keeps it. What a former owner appended late stands among what its next owner has given out, and
+    /// goes with it: nobody was told that it is there.
     pub(crate) fn trimmed(&mut self, number: u64) {
         let sent = self.sent.get(number as usize);
-        let is_kept = sent.is_some_and(|sent| sent.mirrored) || self.given.contains(number);
+        let is_kept_elsewhere = |sent: &Sent| {
+            let owner = self.epochs.get(&ShardId::of(&sent.recipient, SHARDS));
+            let (epoch, sessions) = sent.on_its_way;
+            sent.mirrored || sessions > 0 && owner == Some(&epoch)
+        };
+        let is_kept = sent.is_some_and(is_kept_elsewhere) || self.given.contains(number);
         if sent.is_some_and(|sent| sent.stored) && !is_kept {
             self.broken(format!(
                 "message {number} was trimmed from a log, and no session has taken it"

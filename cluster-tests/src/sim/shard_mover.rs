@@ -64,6 +64,10 @@ pub(crate) enum Word {
     Bounced(u64),
     /// A shard keeps these messages for a stream that can be resumed.
     Mirrored(Vec<u64>),
+    /// A shard has sent these messages to a session, under this epoch, and their senders keep them until it has them.
+    OnItsWay(ShardId, u32, Vec<u64>),
+    /// A session has not taken these messages.
+    CameBack(Vec<u64>),
     /// A node has told the owner of a shard, under this epoch, that it keeps these messages for such a stream.
     Announced(ShardId, u32, Vec<u64>),
     /// A shard is served here no more.
@@ -128,6 +132,12 @@ impl ShardMover {
         let messages = messages(&input);
         let acted = Word::Acted(self.shard.id(), self.epoch, messages);
         around.words.push(acted);
+        if let Input::Undelivered(_, _, delivered) = &input
+            && delivered.number == 0
+        {
+            let back = Word::CameBack(numbers(delivered).collect());
+            around.words.push(back);
+        }
         if let Input::Session(ToShard::Announce {
             kept: Some(kept), ..
         }) = &input
@@ -202,9 +212,11 @@ impl ShardMover {
             Effect::Deliver { to, jid, delivered } => {
                 bounces(&delivered.batch, around.words);
                 let mirrored = mirrored(&to, &delivered);
+                let kept = kept_by_senders(&to, &delivered);
                 let refused = to.send(ToSession::Deliver(delivered));
                 if refused.is_ok() {
-                    around.words.push(Word::Mirrored(mirrored));
+                    let on_its_way = Word::OnItsWay(self.shard.id(), self.epoch, kept);
+                    around.words.extend([Word::Mirrored(mirrored), on_its_way]);
                 }
                 if let Err(Full(ToSession::Deliver(delivered))) = refused {
                     self.next
@@ -314,6 +326,14 @@ fn mirrored(to: &SinkRef, delivered: &Delivered) -> Vec<u64> {
     match to.may_be_resumed() {
         true => Vec::new(),
         false => numbers(delivered).collect(),
+    }
+}
+
+/// The messages that are kept by who sent them, until this sink's session has them.
+fn kept_by_senders(to: &SinkRef, delivered: &Delivered) -> Vec<u64> {
+    match to.may_be_resumed() && delivered.receipt.is_some() {
+        true => numbers(delivered).collect(),
+        false => Vec::new(),
     }
 }
 

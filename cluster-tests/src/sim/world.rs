@@ -379,6 +379,10 @@ impl World {
                 }
                 Word::Bounced(number) => self.oracle.bounced(number),
                 Word::Mirrored(numbers) => self.oracle.mirrored(&numbers),
+                Word::OnItsWay(shard, epoch, numbers) => {
+                    self.oracle.on_its_way((shard, SHARDS), epoch, &numbers);
+                }
+                Word::CameBack(numbers) => self.oracle.came_back(&numbers),
                 Word::Announced(shard, epoch, numbers) => {
                     self.oracle.announced((shard, SHARDS), epoch, &numbers);
                 }

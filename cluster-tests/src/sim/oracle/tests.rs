@@ -70,3 +70,31 @@ fn one_owner_keeps_the_order_whoever_else_had_the_messages_before() {
     assert!(both.may_read(1));
     assert!(!both.may_read(0), "the session took none before");
 }
+
+#[test]
+fn what_is_trimmed_from_a_log_is_with_a_session_or_with_its_sender_until_it_is() {
+    let trimmed = |hears: &dyn Fn(&mut Oracle, (ShardId, u16))| {
+        let mut run = Run::begin();
+        run.came(1, 0);
+        run.0.stored(0);
+        hears(&mut run.0, (ShardId::of("dee@localhost", SHARDS), SHARDS));
+        run.0.trimmed(0);
+        run.0.violation()
+    };
+    assert!(trimmed(&|_, _| {}).is_some());
+    assert!(trimmed(&|oracle, _| oracle.given().insert(READER, 0)).is_none());
+    assert!(trimmed(&|oracle, dee| oracle.on_its_way(dee, 1, &[0])).is_none());
+    let back = trimmed(&|oracle, dee| {
+        oracle.on_its_way(dee, 1, &[0]);
+        oracle.came_back(&[0]);
+    });
+    assert!(back.is_some());
+    let by_former_owner = trimmed(&|oracle, dee| {
+        oracle.on_its_way(dee, 1, &[0]);
+        oracle.acted(dee, 2, &[], 0);
+    });
+    assert!(
+        by_former_owner.is_some(),
+        "the present one has it in the log alone"
+    );
+}
