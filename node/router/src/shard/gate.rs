@@ -7,7 +7,8 @@
 //!             ▼
 //!           all sessions announced? ──no──► stanzas of other shards wait: they would find nobody; and so do
 //!             │                             clients that resume: nodes may know more of their streams than the
-//!             │                             store; and what sessions have sent, with all that they say behind it
+//!             │                             store; and what sessions have sent, with all that they say behind it,
+//!             │                             and clients that bind, perhaps behind a session of theirs that ends
 //!             │ yes: behind those
 //!             ▼
 //!           Shard
@@ -148,7 +149,7 @@ fn needs_all(input: &Input) -> bool {
             | Input::Session(
                 ToShard::Stanzas { .. }
                     | ToShard::Ask {
-                        question: Question::Resume { .. },
+                        question: Question::Bind { .. } | Question::Resume { .. },
                         ..
                     }
             )
@@ -296,21 +297,30 @@ mod tests {
     }
 
     #[test]
-    fn who_resumes_waits_until_all_sessions_are_known() {
-        let mut gate = Gate::new(BTreeSet::from([7]));
+    fn who_resumes_or_binds_waits_until_all_sessions_are_known() {
+        let account: Jid = "juliet@localhost".parse().expect("a JID");
+        let address = [127, 0, 0, 1].into();
         let resume = Question::Resume {
-            account: "juliet@localhost".parse().expect("a JID"),
+            account: account.clone(),
             id: "name".to_owned(),
             h: 0,
-            address: [127, 0, 0, 1].into(),
+            address,
         };
-        let ask = Input::Session(ToShard::Ask {
-            from: Arc::new(Nobody),
-            ask: AskId(3),
-            question: resume,
-        });
-        assert_eq!(all(&mut gate, ask), [""; 0]);
-        assert_eq!(all(&mut gate, Input::AllAnnounced(7)), ["another"]);
+        let bind = Question::Bind {
+            account,
+            resource: None,
+            address,
+        };
+        for question in [resume, bind] {
+            let mut gate = Gate::new(BTreeSet::from([7]));
+            let ask = Input::Session(ToShard::Ask {
+                from: Arc::new(Nobody),
+                ask: AskId(3),
+                question,
+            });
+            assert_eq!(all(&mut gate, ask), [""; 0]);
+            assert_eq!(all(&mut gate, Input::AllAnnounced(7)), ["another"]);
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) mod streams;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use rookery_control::{InviteTerms, NameKind, NewInvites, RegistrationRefused};
