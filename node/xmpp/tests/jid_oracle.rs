@@ -89,6 +89,14 @@ fn what_case_mapping_moves_away_from_its_context_is_refused() {
     assert_eq!(local_difference("İ\u{94d}\u{200c}"), None);
 }
 
+#[test]
+fn a_joiner_that_only_normalization_moves_into_its_context_is_refused() {
+    // The mark comes ahead of the virama when both are in order.
+    assert!(prepare_local("\u{94d}\u{ff9e}\u{200c}").is_err());
+    assert_eq!(local_difference("\u{94d}\u{ff9e}\u{200c}"), None);
+    assert!(prepare_local("क\u{94d}\u{200c}").is_ok());
+}
+
 /// The oracle takes the Bidi Rule's third condition ("followed by zero or more NSM") to forbid
 /// marks inside a label, and so refuses vocalised Hebrew and Arabic, which RFC 5893 2 allows.
 fn has_inner_mark_in_rtl(text: &str) -> bool {

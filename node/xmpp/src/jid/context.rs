@@ -24,6 +24,11 @@ pub(super) fn allows(text: &str, at: usize, c: char) -> bool {
     }
 }
 
+/// Whether `c` is a character that nobody sees, CONTEXTJ of RFC 5892.
+pub(super) fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
 /// Whether `c` is a joiner or a variation selector inside an emoji sequence (UTS 51 1.4.4).
 pub(super) fn in_emoji(text: &str, at: usize, c: char) -> bool {
     let mut before = text[..at].chars().rev();

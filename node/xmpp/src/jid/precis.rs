@@ -87,7 +87,7 @@ fn settle(text: &str, map: impl Fn(&str) -> Option<String>) -> Option<String> {
 }
 
 /// Width mapping, lower case, NFC (RFC 8265 3.3.3). Lower case is Unicode's toLowerCase, which
-/// gives `ς` at a word's end. `None` when a character is none that an identifier may hold.
+/// gives `ς` at a word's end. `None` when a character is none that an identifier may hold, or a joiner joins nothing.
 fn map_local(text: &str) -> Option<String> {
     let narrow: String = text.chars().flat_map(map_width).collect();
     if !narrow
@@ -96,7 +96,10 @@ fn map_local(text: &str) -> Option<String> {
     {
         return None;
     }
-    Some(narrow.to_lowercase().nfc().collect())
+    // What follows may move marks, so that a joiner has its place only then: it must have it before (RFC 8265 3.3.2).
+    let has_place = |(at, c)| !context::is_joiner(c) || context::allows(&narrow, at, c);
+    let are_placed = narrow.char_indices().all(has_place);
+    are_placed.then(|| narrow.to_lowercase().nfc().collect())
 }
 
 /// Spaces, NFC (RFC 8265 4.2.2).
