@@ -311,17 +311,22 @@ impl Oracle {
     }
 
     /// The owner of a shard has heard from a session's node that it keeps these messages, and keeps them too.
-    pub(crate) fn announced(
+    pub(crate) fn announced(&mut self, shard: (ShardId, u16), epoch: u32, numbers: &[u64]) {
+        self.each_for(shard, numbers, |sent| sent.held = epoch);
+    }
+
+    /// Those of these messages that are for accounts of a shard.
+    fn each_for(
         &mut self,
         (shard, shards): (ShardId, u16),
-        epoch: u32,
         numbers: &[u64],
+        mut note: impl FnMut(&mut Sent),
     ) {
         for number in numbers {
             if let Some(sent) = self.sent.get_mut(*number as usize)
                 && ShardId::of(&sent.recipient, shards) == shard
             {
-                sent.held = epoch;
+                note(sent);
             }
         }
     }
@@ -375,21 +380,12 @@ impl Oracle {
     }
 
     /// A shard has sent these messages to a session under this epoch, and their senders keep them until it has them.
-    pub(crate) fn on_its_way(
-        &mut self,
-        (shard, shards): (ShardId, u16),
-        epoch: u32,
-        numbers: &[u64],
-    ) {
-        for number in numbers {
-            if let Some(sent) = self.sent.get_mut(*number as usize)
-                && ShardId::of(&sent.recipient, shards) == shard
-            {
-                let before = sent.on_its_way;
-                let known = if before.0 == epoch { before.1 } else { 0 };
-                sent.on_its_way = (epoch, known + 1);
-            }
-        }
+    pub(crate) fn on_its_way(&mut self, shard: (ShardId, u16), epoch: u32, numbers: &[u64]) {
+        self.each_for(shard, numbers, |sent| {
+            let before = sent.on_its_way;
+            let known = if before.0 == epoch { before.1 } else { 0 };
+            sent.on_its_way = (epoch, known + 1);
+        });
     }
 
     /// A session has not taken these messages.

@@ -356,7 +356,8 @@ impl Inner {
     /// Frames have been dealt with.
     pub(super) fn settle(&self, frames: impl IntoIterator<Item = (ShardId, u64)>) {
         let mut rung = None;
-        let until = self.clock.now() + self.config.options.away_max();
+        // Few of them end a session: the clock is not asked for the others.
+        let until = || self.clock.now() + self.config.options.away_max();
         for (shard, token) in frames {
             let Some(place) = self.place(shard) else {
                 continue;

@@ -212,9 +212,9 @@ impl Seats {
 
     /// A frame has been dealt with: if it told the end of a session, that has left. One that was others before is told
     /// of until then.
-    pub(super) fn settled(&self, up: &Up, until: Duration) {
+    pub(super) fn settled(&self, up: &Up, until: impl FnOnce() -> Duration) {
         match &up.body {
-            UpBody::Session(ToShard::Closed { session, .. }) => self.is_over(*session, until),
+            UpBody::Session(ToShard::Closed { session, .. }) => self.is_over(*session, until()),
             UpBody::Session(ToShard::Detached { session, .. }) => self.leave(*session),
             _ => {}
         }
