@@ -17,9 +17,11 @@
 //! * **Order** holds of one session's messages to one address, at each session that they reach. But what a session
 //!   did not take comes from the log, and may come late: newer messages may have got there while it was on its way
 //!   back, from a link that was full or cut. And what an owner of the recipient's shard gave only to other sessions,
-//!   for this one was behind, comes from the next owner if nobody could tell that it was taken: behind those newer
-//!   ones that this session had from the former owner. To drop it would lose it, for the others may be gone.
-//! * **No phantom**: what arrives was sent, by who it says, to who gets it, as it is.
+//!   for this one was behind or not there yet, comes from the next owner if nobody could tell that it was taken:
+//!   behind those newer ones that the former owner had for this session. To drop it would lose it, for the others may
+//!   be gone.
+//! * **No phantom**: what arrives was sent, by who it says, to who gets it, as it is; and an owner of the recipient's
+//!   shard was given it before.
 //! * **No duplicate** at one session.
 //! * **One owner**: whoever acts for a shard does so under the newest epoch under which anybody has acted, and each
 //!   epoch is one node's.
@@ -44,7 +46,6 @@ use super::message::Received;
 use super::world::SHARDS;
 use budgets::Budgets;
 pub(crate) use given::Given;
-use given::Moment;
 use owners::Owners;
 use registrations::Registrations;
 
@@ -123,8 +124,6 @@ struct Sent {
     parts: Option<u32>,
     /// The last epoch under which its recipient's shard was given it, by whoever had it.
     held: u32,
-    /// The epochs under which its recipient's shard was given it, and when first.
-    came: Vec<(u32, Moment)>,
     due: Option<Micros>,
 }
 
@@ -213,7 +212,6 @@ impl Oracle {
             left: None,
             parts: None,
             held: 0,
-            came: Vec::new(),
             due: posting.due,
         });
         self.tally.sent += 1;
@@ -252,6 +250,12 @@ impl Oracle {
             );
             return self.broken(what);
         }
+        let shard = ShardId::of(&sent.recipient, SHARDS);
+        if self.given.came_to(shard, number).is_empty() {
+            return self.broken(format!(
+                "message {number} to {account} came by no owner of its shard"
+            ));
+        }
         let way = (session, sent.session, sent.to.clone());
         if !self.arrived.insert((session, number)) {
             return self.broken(format!(
@@ -272,13 +276,14 @@ impl Oracle {
     /// Whether an owner of the recipient's shard had both of two messages, a session took the newer then, and the older
     /// came to another owner after that.
     fn comes_from_next_owner(&self, older: u64, newer: u64, session: SessionId) -> bool {
-        let came = |number: u64| &self.sent[number as usize].came;
-        let (Some((first, _)), Some((again, at))) = (came(older).first(), came(older).last())
-        else {
+        let shard = ShardId::of(&self.sent[older as usize].recipient, SHARDS);
+        let came = self.given.came_to(shard, older);
+        let (Some((first, _)), Some((again, at))) = (came.first(), came.last()) else {
             return false;
         };
         let taken = self.given.when(session, newer);
-        let before = came(newer).first();
+        let before = self.given.came_to(shard, newer);
+        let before = before.first();
         before.is_some_and(|(epoch, _)| first <= epoch && epoch < again)
             && taken.is_some_and(|taken| taken < *at)
     }
@@ -303,10 +308,6 @@ impl Oracle {
                 continue;
             }
             sent.held = epoch;
-            let is_known = sent.came.last().is_some_and(|(known, _)| *known == epoch);
-            if !is_known {
-                sent.came.push((epoch, self.given.moment()));
-            }
         }
     }
 

@@ -33,6 +33,7 @@ use tonic::transport::Channel;
 use super::clock::{Drift, MS, Micros, NodeClock};
 use super::control_link::ControlLink;
 use super::mailboxes::Mailboxes;
+use super::oracle::Given;
 use super::planted::Planted;
 use super::shard_mover::{LEFT_TO_NEXT, ShardMover, Surroundings, Word};
 use budgets::Budgets;
@@ -47,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) router: RouterOptions,
     pub(crate) archive: ArchiveOptions,
     pub(crate) link: LinkOptions,
+    /// What its shards tell the oracle at once.
+    pub(crate) given: Given,
 }
 
 /// What a process does.
@@ -291,6 +294,7 @@ impl Process {
             now: self.clock.drift().wall(now),
             entropy: &mut self.entropy,
             planted: self.settings.planted,
+            given: &self.settings.given,
             words: &mut self.words,
         });
     }

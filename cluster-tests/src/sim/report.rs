@@ -333,6 +333,7 @@ fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::faults::Fault;
 
     /// Long enough for the first faults; whole runs are for the release build.
     const SHORT: Micros = 13 * SECOND;
@@ -344,6 +345,18 @@ mod tests {
         assert!(first.is_some());
         assert_eq!(first, hash(2));
         assert_ne!(first, hash(3));
+    }
+
+    #[test]
+    fn what_a_session_reads_has_come_to_its_shard_before() {
+        // In this seed clients are at a node that may have shards as well, and gets them all.
+        let moves = (0..world::SHARDS).map(|shard| Scheduled {
+            at: 3 * SECOND + u64::from(shard) * SECOND / 2,
+            lasts: SECOND,
+            fault: Fault::Move(shard, *world::CONNECTIONS.end()),
+        });
+        let moves: Vec<_> = moves.collect();
+        assert_eq!(run_until(1, &moves, Asked::default(), SHORT).failure, None);
     }
 
     #[test]

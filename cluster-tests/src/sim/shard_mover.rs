@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use super::inbox::numbers;
 use super::message;
+use super::oracle::Given;
 use super::planted::Planted;
 
 /// One shard and what it waits for.
@@ -51,6 +52,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) now: Timestamp,
     pub(crate) entropy: &'a mut Seeded,
     pub(crate) planted: Option<Planted>,
+    pub(crate) given: &'a Given,
     pub(crate) words: &'a mut Vec<Word>,
 }
 
@@ -130,6 +132,7 @@ impl ShardMover {
 
     fn act(&mut self, input: Input, around: &mut Surroundings<'_>) {
         let messages = messages(&input);
+        around.given.came(self.shard.id(), self.epoch, &messages);
         let acted = Word::Acted(self.shard.id(), self.epoch, messages);
         around.words.push(acted);
         if let Input::Undelivered(_, _, delivered) = &input

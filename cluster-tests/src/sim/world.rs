@@ -32,7 +32,7 @@ use super::journal::Journal;
 use super::member::{Caller, Member};
 use super::network::Network;
 use super::oracle::registrations::{WINDOW_LIMIT, WINDOW_MS};
-use super::oracle::{Oracle, Violation};
+use super::oracle::{Given, Oracle, Violation};
 use super::planted::Planted;
 use super::process::{Process, Settings};
 use super::shard_mover::Word;
@@ -174,8 +174,8 @@ impl World {
     /// A cluster that is about to start.
     pub(crate) fn new(seed: u64, faults: Vec<Scheduled>, asked: Asked) -> Self {
         let mut dice = Dice::new(seed, 3);
-        let settings = settings(seed, asked.planted, &mut dice);
         let oracle = Oracle::new();
+        let settings = settings(seed, asked.planted, oracle.given(), &mut dice);
         let mut world = Self {
             now: 0,
             manages: !asked.unmanaged,
@@ -425,7 +425,7 @@ impl World {
 }
 
 /// What the processes of a run are told: limits small enough to be reached in some runs.
-fn settings(seed: u64, planted: Option<Planted>, dice: &mut Dice) -> Settings {
+fn settings(seed: u64, planted: Option<Planted>, given: Given, dice: &mut Dice) -> Settings {
     Settings {
         seed,
         planted,
@@ -465,6 +465,7 @@ fn settings(seed: u64, planted: Option<Planted>, dice: &mut Dice) -> Settings {
             sessions_bytes: dice.pick(&[4_000, 4_194_304]),
             ..LinkOptions::default()
         },
+        given,
     }
 }
 

@@ -26,6 +26,7 @@ impl Run {
 
     fn came(&mut self, epoch: u32, number: u64) {
         let shard = ShardId::of("dee@localhost", SHARDS);
+        self.0.given().came(shard, epoch, &[number]);
         self.0.acted((shard, SHARDS), epoch, &[number], 0);
     }
 
@@ -46,6 +47,13 @@ fn what_a_session_had_not_got_from_a_former_owner_may_come_from_the_next_behind_
     assert!(run.may_read(1));
     run.came(2, 0);
     assert!(run.may_read(0));
+}
+
+#[test]
+fn what_is_read_was_given_to_an_owner_of_its_shard_before() {
+    let mut run = Run::begin();
+    run.came(1, 0);
+    assert!(run.may_read(0) && !run.may_read(1));
 }
 
 #[test]
