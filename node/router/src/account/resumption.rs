@@ -20,6 +20,7 @@ use rookery_session::carrier::{
     Answer, AskId, Bell, Delivered, Logged, Resumed, SessionId, SinkRef,
 };
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::stanza::Batch;
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use super::former::Former;
@@ -256,7 +257,7 @@ impl Account {
         &mut self,
         turn: &Turn<'_>,
         id: SessionId,
-        numbers: Range<u64>,
+        sent: (Range<u64>, &Batch),
     ) -> bool {
         let is_outrun = self.outrun.contains(&id);
         let session = self.sessions.get_mut(id);
@@ -276,7 +277,7 @@ impl Account {
         }
         stream.void.is_heard();
         if let Some(receipt) = &turn.receipt {
-            stream.opens(numbers, session.next_stanza, receipt);
+            stream.opens(sent, session.next_stanza, receipt);
         }
         true
     }

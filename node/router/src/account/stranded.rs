@@ -27,7 +27,7 @@ use super::mirror::Mirror;
 use super::mirror_bounds::Bounds;
 use super::stored::{Stored, WriteId, Written};
 use super::stream::Stream;
-use super::{Account, Session, unsure};
+use super::{Account, Session, Work, unsure};
 use crate::shard::{Request, Then, Turn};
 
 /// The namespace of the documents; another form gets another one.
@@ -59,12 +59,17 @@ pub(crate) struct Stranded {
     pub(super) state: Bytes,
     /// What its client has sent and got.
     pub(super) kept: Kept,
+    /// What its client has sent that has not been dealt with, by number: where its node is lost as well nobody else
+    /// has it, and what was done behind it cannot be told apart.
+    pub(super) undone: Vec<(u64, Bytes)>,
 }
 
 impl Stranded {
     /// A session with what is known of its stream, which waits.
     pub(super) fn of(session: &Session, kept: Kept, ends: Timestamp) -> Self {
+        let stream = session.stream.as_ref();
         Self {
+            undone: stream.map_or_else(Vec::new, Stream::undone),
             session: session.id,
             jid: session.jid.clone(),
             address: session.address,
@@ -118,6 +123,10 @@ impl Stranded {
                 .with_attr("came", came.to_string());
             stream = stream.with_child(seen);
         }
+        for (number, stanza) in &self.undone {
+            let undone = Element::new("undone", NS).with_attr("number", number.to_string());
+            stream = stream.with_child(undone.with_text(&String::from_utf8_lossy(stanza)));
+        }
         for delivered in &kept.unacked {
             for at in 0..delivered.batch.recs.len() {
                 stream = stream.with_child(unacked(delivered, at));
@@ -136,6 +145,11 @@ impl Stranded {
         let state = stream.elements().find(|child| child.name() == "session");
         let seen = stream.elements().filter(|child| child.is("seen", NS));
         let unacked = stream.elements().filter(|child| child.is("unacked", NS));
+        let undone = stream.elements().filter(|child| child.is("undone", NS));
+        let undone = undone.filter_map(|it| {
+            let number = it.attr("number")?.parse().ok()?;
+            Some((number, Bytes::from(it.text())))
+        });
         let kept = Kept {
             id: stream.attr("id")?.to_owned(),
             next_stanza: number("next")?,
@@ -154,6 +168,7 @@ impl Stranded {
             goes_on: stream.attr("goes-on") == Some("true"),
             state: state.map_or_else(Bytes::new, Element::to_bytes),
             kept,
+            undone: undone.collect(),
         })
     }
 
@@ -376,6 +391,32 @@ impl Account {
         self.were_given(turn, &kept.unacked);
         turn.env.modules.session_bound(self, turn, *session);
         self.drain_offline(turn);
+        if !stranded.goes_on && stranded.ends > turn.now {
+            self.does_undone(turn, stranded);
+        }
+    }
+
+    /// What had not been dealt with of what the client of a stream has sent comes from the document as its node would
+    /// send it again.
+    fn does_undone(&mut self, turn: &mut Turn<'_>, stranded: &Stranded) {
+        for (sequence, buf) in &stranded.undone {
+            let Some(rec) = parse_rec(buf) else {
+                continue;
+            };
+            let (_, receipt) = Bell::with_receipt();
+            let work = Work::Submit {
+                session: stranded.session,
+                from: stranded.jid.clone(),
+                sequence: *sequence,
+                batch: Batch {
+                    buf: buf.clone(),
+                    recs: vec![rec],
+                },
+                next: 0,
+                receipt: Some(receipt),
+            };
+            self.work(turn, work);
+        }
     }
 
     /// What a stream has of the log is not given to it again.
@@ -476,6 +517,7 @@ mod tests {
             ends: Timestamp(99),
             goes_on: true,
             state: Bytes::from_static(b"<session xmlns=\"urn:rookery:session:1\" bound=\"3\"/>"),
+            undone: vec![(40, Bytes::from_static(b"<message to=\"a@b\"/>"))],
             kept: Kept {
                 id: "name".to_owned(),
                 next_stanza: 40,
@@ -492,6 +534,7 @@ mod tests {
         assert_eq!((back.ends, back.address), (stranded.ends, stranded.address));
         assert!(back.goes_on);
         assert_eq!(back.state, stranded.state);
+        assert_eq!(back.undone, stranded.undone);
         assert_eq!((back.kept.h, back.kept.acked), (u32::MAX, 7));
         assert_eq!((back.kept.again, back.kept.submitted), (42, 43));
         assert_eq!(back.kept.seen, stranded.kept.seen);

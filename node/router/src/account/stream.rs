@@ -1,11 +1,14 @@
 //! A stream that can be resumed (XEP-0198 5), as its shard knows it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rookery_session::carrier::{Delivered, Kept, Receipt, ReceiptRef, SessionId, SinkRef};
 use rookery_xmpp::clock::Timestamp;
+use rookery_xmpp::stanza::Batch;
 
 use super::Stranded;
 use super::former::Former;
@@ -36,8 +39,8 @@ pub(super) struct Stream {
     pub(super) again: (u64, u64),
     /// When it is waited for no more, if its node can be reached.
     pub(super) again_until: Timestamp,
-    /// What its client has sent and may not have been dealt with, with the numbers of it.
-    open: Vec<(Range<u64>, ReceiptRef)>,
+    /// What its client has sent and may not have been dealt with: the numbers are those of the last stanzas of each.
+    open: Vec<(Range<u64>, ReceiptRef, Batch)>,
     /// Its document.
     pub(super) stored: Stored,
     /// Of the word of its last node that it serves it no more. The node keeps its copy until that is done: first there
@@ -116,12 +119,12 @@ impl Stream {
         let open = self
             .open
             .iter()
-            .filter(|(_, receipt)| !receipt.is_settled());
+            .filter(|(_, receipt, _)| !receipt.is_settled());
         let (mut first, mut again, mut submitted) = (next_stanza, 0, next_stanza);
         if next_stanza < self.again.0 {
             (again, submitted) = self.again;
         }
-        for (numbers, _) in open {
+        for (numbers, ..) in open {
             first = first.min(numbers.start);
             again = again.max(numbers.end);
         }
@@ -285,19 +288,38 @@ impl Stream {
 
     /// Stanzas with these numbers are dealt with when their receipt is settled; the next one would be that. What comes
     /// again, for a link was broken, is done only when it is done as it came first.
-    pub(super) fn opens(&mut self, numbers: Range<u64>, next_stanza: u64, receipt: &Receipt) {
+    pub(super) fn opens(
+        &mut self,
+        (numbers, batch): (Range<u64>, &Batch),
+        next_stanza: u64,
+        receipt: &Receipt,
+    ) {
         if numbers.start < next_stanza {
             self.unsettled().for_each(|it| it.carry(receipt.clone()));
         }
-        make_room(&mut self.open, |(_, receipt)| receipt.is_settled());
-        self.open.push((numbers, receipt.downgrade()));
+        make_room(&mut self.open, |(_, receipt, _)| receipt.is_settled());
+        self.open
+            .push((numbers, receipt.downgrade(), batch.clone()));
+    }
+
+    /// What its client has sent and has not been dealt with, each with its number, in their order.
+    pub(super) fn undone(&self) -> Vec<(u64, Bytes)> {
+        let open = self.open.iter();
+        let open = open.filter(|(_, receipt, _)| !receipt.is_settled());
+        let each = open.flat_map(|(numbers, _, batch)| {
+            let behind = batch.recs.len() - numbers.clone().count();
+            let recs = batch.recs[behind..].iter().map(|rec| rec.bytes(&batch.buf));
+            numbers.clone().zip(recs.map(Bytes::copy_from_slice))
+        });
+        let each: BTreeMap<_, _> = each.collect();
+        each.into_iter().collect()
     }
 
     /// The receipts of what its client has sent and has not been dealt with.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = Receipt> {
         self.open
             .iter()
-            .filter_map(|(_, receipt)| receipt.upgrade())
+            .filter_map(|(_, receipt, _)| receipt.upgrade())
     }
 
     /// Whether what it waits for, without a node that serves it, still comes from the last one: that had sent it to the
@@ -342,8 +364,8 @@ impl Stream {
             return None;
         }
         let open = self.open.iter();
-        let open = open.filter(|(_, receipt)| !receipt.is_settled());
-        let first = open.map(|(numbers, _)| numbers.start).min();
+        let open = open.filter(|(_, receipt, _)| !receipt.is_settled());
+        let first = open.map(|(numbers, ..)| numbers.start).min();
         let first = first.map_or(next_stanza, |first| first.min(next_stanza));
         Some(self.h(first))
     }

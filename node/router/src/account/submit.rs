@@ -33,7 +33,7 @@ impl Account {
             return;
         };
         let numbers = sequence + next as u64..sequence + batch.recs.len() as u64;
-        if !self.takes_from(turn, id, numbers) {
+        if !self.takes_from(turn, id, (numbers, batch)) {
             return;
         }
         while let Work::Submit {
