@@ -302,6 +302,14 @@ impl Stream {
             .push((numbers, receipt.downgrade(), batch.clone()));
     }
 
+    /// What has been dealt with takes no memory any more.
+    pub(super) fn forgets_done(&mut self) {
+        self.open.retain(|(_, receipt, _)| !receipt.is_settled());
+        if self.open.is_empty() {
+            self.open = Vec::new();
+        }
+    }
+
     /// What its client has sent and has not been dealt with, each with its number, in their order.
     pub(super) fn undone(&self) -> Vec<(u64, Bytes)> {
         let open = self.open.iter();
