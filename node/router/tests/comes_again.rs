@@ -5,6 +5,7 @@ mod support;
 
 use rookery_router::RouterOptions;
 use rookery_session::carrier::{Kept, Origin, SessionId};
+use rookery_store::StoreError;
 use support::World;
 use support::streams::{Balcony, balcony, bodies, say};
 
@@ -72,6 +73,52 @@ fn two_stanzas_that_go_on_together_are_both_done_when_they_are() {
     world.hold_loads = false;
     world.release_next();
     assert_eq!(settled.map(|is| is()), [false, false]);
+}
+
+/// Two messages come for juliet together with the end of her node: there is one when it is decided what becomes of them,
+/// and none when they are given. Who tell whether they are done.
+fn come_too_late(is_full: bool) -> (World, String, [impl Fn() -> bool; 2]) {
+    let (mut world, _, juliet, id) = balcony();
+    world.restart();
+    world.hold_loads = true;
+    let kept = Kept {
+        id: id.clone(),
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    let settled = world.arrive_together([origin(4), origin(5)], "juliet@localhost/balcony");
+    if is_full {
+        world.appends = Some(vec![]);
+        world.send_as(&juliet, 0, &message("m0"));
+        world.store_fails = Some(StoreError::Full);
+    }
+    world.node_dies(&juliet);
+    world.hold_loads = false;
+    world.release_next();
+    assert_eq!(settled.each_ref().map(|is| is()), [false, false]);
+    (world, id, settled)
+}
+
+#[test]
+fn what_comes_together_with_the_end_of_a_node_is_not_done_before_the_store_has_it() {
+    let (mut world, id, settled) = come_too_late(false);
+    world.tick();
+    assert_eq!(settled.map(|is| is()), [true, true]);
+    world.restart();
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    assert_eq!(back.stanzas().len(), 2);
+}
+
+#[test]
+fn it_is_not_done_either_when_the_store_is_full_and_its_client_wants_to_go_on() {
+    let (mut world, id, settled) = come_too_late(true);
+    let asking = world.asks_to_resume("juliet", &id, 0);
+    assert!(asking.answer().is_none(), "hers is not in his log yet");
+    assert_eq!(settled.each_ref().map(|is| is()), [false, false]);
+    world.store_fails = None;
+    world.append_newest();
+    assert_eq!(asking.resumed().expect("it is resumed").h, 1);
+    assert_eq!(settled.map(|is| is()), [true, true]);
 }
 
 #[test]

@@ -3,7 +3,14 @@
 use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 
+use bytes::Bytes;
 use rookery_session::carrier::{Delivered, Logged};
+use rookery_xmpp::jid::Jid;
+use rookery_xmpp::stanza::{Kind, Rec};
+
+use super::absent::addresses;
+use super::arrive::is_kept_in_order;
+use super::offline;
 
 /// Of these what has a number behind this one, without it.
 pub(super) fn behind(unacked: &[Delivered], number: u64) -> Vec<Delivered> {
@@ -23,6 +30,30 @@ pub(super) fn behind_keeping(unacked: &[Delivered], number: u64) -> Vec<Delivere
         })
     });
     behind.collect()
+}
+
+/// Whether this is in no log, and a sender counts on it: where no node is given it, nobody else has it.
+pub(super) fn is_kept_here_alone(delivered: &Delivered) -> bool {
+    let (buf, recs) = (&delivered.batch.buf, &delivered.batch.recs);
+    let is_kept = |rec: &Rec| is_kept(*rec) && !is_of_account(buf, *rec, Jid::is_bare);
+    delivered.logged == Logged::NOT && recs.iter().any(is_kept)
+}
+
+/// Whether others have sent something of this and count on it.
+pub(super) fn is_of_others(delivered: &Delivered) -> bool {
+    let (buf, recs) = (&delivered.batch.buf, &delivered.batch.recs);
+    let is_kept = |rec: &Rec| is_kept(*rec) && !is_of_account(buf, *rec, |_| true);
+    recs.iter().any(is_kept)
+}
+
+/// Whether this is a message that waits for who is absent (XEP-0160 3).
+fn is_kept(rec: Rec) -> bool {
+    rec.kind == Kind::Message && offline::is_kept(rec.flags) && is_kept_in_order(rec.stanza_type)
+}
+
+/// Whether the account itself has sent this, from such an address: copies (XEP-0280) come from the bare one.
+fn is_of_account(buf: &Bytes, rec: Rec, is_such: impl Fn(&Jid) -> bool) -> bool {
+    addresses(buf, rec).is_some_and(|(from, to)| from.same_bare(&to) && is_such(&from))
 }
 
 /// The places in the log of what has these numbers, if all of them are among these: some may have been acknowledged,

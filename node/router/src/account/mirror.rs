@@ -13,7 +13,7 @@
 //! While its client is about to go on by another way ([`Moving`]) the copy at the present way's node is worth nothing:
 //! it is void once the stream goes on. So what is given there is not done before the next way has it as well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,8 +22,9 @@ use rookery_session::carrier::{
 };
 use rookery_session::{Seen, Unacked};
 
-use super::given::places;
+use super::given::{is_kept_here_alone, is_of_others, places};
 use super::mirror_bounds::Bounds;
+use super::ungiven::Ungiven;
 
 /// The sink of a session whose stream can be resumed.
 pub(super) struct Mirror {
@@ -37,8 +38,8 @@ struct State {
     unacked: Unacked,
     /// Up to where the session's node was given them.
     given: u64,
-    /// The receipts of what it was not given, by the number of the first: until then there is only one copy.
-    ungiven: BTreeMap<u64, Receipt>,
+    /// The receipts of what it was not given.
+    ungiven: Ungiven,
     /// How many are about to go on with it by another way.
     moving: u32,
     /// What came last from whom: a shard's next owner is told again of what its former one has delivered.
@@ -209,8 +210,10 @@ impl Mirror {
         let mut state = self.state();
         state.sink = Some(sink);
         state.awaits_answer = false;
+        let done = state.stays();
         state.holds(held);
         state.give_on();
+        drop((state, done));
     }
 
     /// The session is over at its node, of which nobody knows what it was given: what it gives back is taken, and the
@@ -237,11 +240,39 @@ impl Mirror {
         Moving(self.clone())
     }
 
-    /// No node serves the session. Gives the receipts of what the last one was not given.
-    pub(super) fn detach(&self) -> Vec<Receipt> {
+    /// No node serves the session. What the last one was not given is not done before it has a copy in the store.
+    pub(super) fn detach(&self) {
+        self.state().sink = None;
+    }
+
+    /// The receipts of what no node was given.
+    pub(super) fn take_ungiven(&self) -> Vec<Receipt> {
+        self.state().ungiven.take_all()
+    }
+
+    /// The store has all up to this number.
+    pub(super) fn is_stored(&self, through: u64) {
         let mut state = self.state();
-        state.sink = None;
-        std::mem::take(&mut state.ungiven).into_values().collect()
+        let done = match &state.sink {
+            None => state.ungiven.take_through(through),
+            Some(_) => return,
+        };
+        drop((state, done));
+    }
+
+    /// Only what others have sent is held any more: what the account's own clients wait for may be among the rest.
+    pub(super) fn holds_for_others(&self) {
+        let mut state = self.state();
+        let rest = state.unacked.iter().filter(|it| !is_of_others(it));
+        let rest: Vec<u64> = rest.map(|it| it.number).collect();
+        let done: Vec<_> = rest.iter().map(|it| state.ungiven.take(*it)).collect();
+        drop((state, done));
+    }
+
+    /// Whether no node was given something that the store may not have.
+    pub(super) fn awaits_store(&self) -> bool {
+        let state = self.state();
+        state.sink.is_none() && !state.ungiven.is_empty()
     }
 
     /// The session's node did not get what begins with this number.
@@ -249,7 +280,7 @@ impl Mirror {
         let mut state = self.state();
         state.given = state.given.min(number.saturating_sub(1));
         if number > state.unacked.acked() {
-            state.waits(number, receipt);
+            state.ungiven.hold(number, receipt);
         }
     }
 
@@ -290,7 +321,7 @@ impl Mirror {
     /// get before that, and to hear of its end, still goes through; but behind what is missing there nothing does.
     pub(super) fn take_left(&self) -> (Vec<Delivered>, Vec<Receipt>) {
         let mut state = self.state();
-        let receipts = std::mem::take(&mut state.ungiven).into_values().collect();
+        let receipts = state.ungiven.take_all();
         let is_detached = state.sink.is_none();
         let given = if is_detached { 0 } else { state.given };
         let sent = state.unacked.sent();
@@ -330,7 +361,7 @@ impl State {
             session,
             given: unacked.sent(),
             unacked,
-            ungiven: BTreeMap::new(),
+            ungiven: Ungiven::default(),
             moving: 0,
             seen,
             awaits_answer: false,
@@ -343,24 +374,15 @@ impl State {
 
     fn count(&mut self) {
         self.bounds.count(&self.unacked);
-        if self.ungiven.is_empty() {
-            return;
-        }
-        let next = self.unacked.acked() + 1;
-        let behind = self.ungiven.split_off(&next);
-        let mut before = std::mem::replace(&mut self.ungiven, behind);
-        // The client may have a part of what came with the last of them.
-        if self.unacked.iter().next().is_some()
-            && let Some((_, receipt)) = before.pop_last()
-        {
-            self.ungiven.entry(next).or_insert(receipt);
-        }
+        let is_all = self.unacked.iter().next().is_none();
+        self.ungiven.got(self.unacked.acked(), is_all);
     }
 
-    /// Nobody is about to go on with it: what the present way's node was given is kept there.
-    fn stays(&mut self) -> BTreeMap<u64, Receipt> {
-        let behind = self.ungiven.split_off(&(self.given + 1));
-        std::mem::replace(&mut self.ungiven, behind)
+    /// If nobody is about to go on with it, what the present way's node was given is kept there.
+    fn stays(&mut self) -> Ungiven {
+        let is_kept = self.moving == 0 && self.sink.is_some();
+        let through = if is_kept { self.given } else { 0 };
+        self.ungiven.take_through(through)
     }
 
     fn keep_and_give(&mut self, mut delivered: Delivered) -> Result<(), Delivered> {
@@ -383,7 +405,7 @@ impl State {
         if self.given == before {
             self.give(delivered);
         } else {
-            self.waits(delivered.number, delivered.receipt);
+            self.is_not_given(delivered);
         }
         Ok(())
     }
@@ -457,27 +479,29 @@ impl State {
         let number = delivered.number;
         let through = number - 1 + delivered.batch.recs.len() as u64;
         let Some(sink) = self.sink.as_ref().filter(|_| !self.awaits_answer) else {
-            return self.waits(number, delivered.receipt);
+            return self.is_not_given(delivered);
         };
         if delivered.receipt.is_none() {
-            delivered.receipt = self.ungiven.remove(&number);
+            delivered.receipt = self.ungiven.take(number);
         }
         let is_moving = self.moving > 0;
         let receipt = delivered.receipt.as_ref().filter(|_| is_moving).cloned();
         match sink.send(ToSession::Deliver(delivered)) {
-            Err(Full(ToSession::Deliver(delivered))) => self.waits(number, delivered.receipt),
+            Err(Full(ToSession::Deliver(delivered))) => {
+                self.ungiven.hold(number, delivered.receipt)
+            }
             _ => {
                 self.given = through;
-                self.waits(number, receipt);
+                self.ungiven.hold(number, receipt);
             }
         }
     }
 
-    /// The session's node is not given this yet, or the next one must be. Where none serves it there will be no second
-    /// copy.
-    fn waits(&mut self, number: u64, receipt: Option<Receipt>) {
-        if let Some(receipt) = receipt.filter(|_| self.sink.is_some()) {
-            self.ungiven.insert(number, receipt);
+    /// The session's node is not given this yet. Where none serves it the store is to have what was decided when one
+    /// did, as if it were kept twice.
+    fn is_not_given(&mut self, delivered: Delivered) {
+        if self.sink.is_some() || is_kept_here_alone(&delivered) {
+            self.ungiven.hold(delivered.number, delivered.receipt);
         }
     }
 
@@ -489,9 +513,9 @@ impl State {
         }
         // None of them may come to hold another one that holds it.
         let (_, all) = Bell::with_receipt();
-        let known = self.ungiven.remove(&next);
+        let known = self.ungiven.take(next);
         held.into_iter().chain(known).for_each(|it| all.carry(it));
-        self.waits(next, Some(all));
+        self.ungiven.hold(next, Some(all));
     }
 
     fn give_on(&mut self) {
@@ -519,9 +543,8 @@ impl Drop for Moving {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.moving -= 1;
-        let done = (state.moving == 0).then(|| state.stays());
-        drop(state);
-        drop(done);
+        let done = state.stays();
+        drop((state, done));
     }
 }
 

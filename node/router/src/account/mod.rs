@@ -55,6 +55,7 @@ mod stream;
 mod submit;
 mod subscription;
 mod undelivered;
+mod ungiven;
 mod unsure;
 mod void;
 mod waiting;

@@ -423,6 +423,7 @@ impl Account {
             stream.mirror.give_on();
             stream.void.look_at_the_clock(turn.now);
             stream.looks_at_the_link(turn.now);
+            stream.looks_at_the_store();
             stream.forgets_done();
             if stream.is_unstored() {
                 let ends = stream.ends.unwrap_or_else(|| turn.now.plus(window(turn)));

@@ -184,6 +184,11 @@ impl Stored {
         self.write == Write::Done && self.through >= through
     }
 
+    /// Up to which number it has all, if there is one.
+    pub(super) fn through(&self) -> Option<u64> {
+        self.has(0).then_some(self.through)
+    }
+
     /// Whether its client has got all that is in it, if it has got so many.
     pub(super) fn is_got(&self, acked: u64) -> bool {
         self.has(0) && acked >= self.through

@@ -46,8 +46,6 @@ pub(super) struct Stream {
     /// Of the word of its last node that it serves it no more. The node keeps its copy until that is done: first there
     /// must be another one, in the store or where the stream goes on.
     only_copy: Option<Receipt>,
-    /// The same of what that node was not given, which its senders keep.
-    ungiven: Vec<Receipt>,
     /// Its client is not heard until the store has it as one that goes on, and the store has refused that.
     pub(super) is_refused: bool,
     /// It was taken from the store, and no node has said more of it.
@@ -76,7 +74,6 @@ impl Stream {
             open: Vec::new(),
             stored: Stored::default(),
             only_copy: None,
-            ungiven: Vec::new(),
             is_refused: false,
             is_from_store: false,
             inherited: 0,
@@ -176,8 +173,9 @@ impl Stream {
     /// former way was not given is not done before the present one is, or others are.
     pub(super) fn takes_over(&mut self, turn: &mut Turn<'_>, before: &mut Self) -> Vec<Delivered> {
         before.mirror.leads_to(self.mirror.clone());
-        let mut held = before.mirror.detach();
-        held.append(&mut before.take_held());
+        before.mirror.detach();
+        let mut held = before.mirror.take_ungiven();
+        held.extend(before.only_copy.take());
         let left = self.follows(before);
         self.mirror.holds(held.clone());
         turn.holds(held);
@@ -229,7 +227,7 @@ impl Stream {
     /// Its node is there again.
     pub(super) fn reattach(&mut self, sink: SinkRef) {
         self.ends = None;
-        let held = self.take_held();
+        let held = self.only_copy.take().into_iter().collect();
         self.mirror.reattach(sink, held);
     }
 
@@ -243,38 +241,46 @@ impl Stream {
     /// No node serves it any more. If the last one has said so, it is held with this receipt.
     pub(super) fn is_left(&mut self, word: Option<Receipt>) {
         self.only_copy = word.or_else(|| self.only_copy.take());
-        self.ungiven.extend(self.mirror.detach());
+        self.mirror.detach();
     }
 
-    /// What is held until there is another copy.
+    /// What is held until there is another copy of all.
     pub(super) fn take_held(&mut self) -> Vec<Receipt> {
-        let mut held = std::mem::take(&mut self.ungiven);
-        held.extend(self.only_copy.take());
-        held
+        self.only_copy.take().into_iter().collect()
     }
 
-    /// Whether something of it is to be in the store, and there may be nothing.
+    /// Whether something of it is to be in the store, and is not there or on its way there.
     pub(super) fn is_unstored(&self) -> bool {
-        self.stored.is_missing() && (self.ends.is_some() || !self.ungiven.is_empty())
+        let (waits, is_ungiven) = (self.ends.is_some(), self.mirror.awaits_store());
+        let is_waiting_there = self.stored.has(0) && self.stored.goes_on().is_none();
+        match is_waiting_there {
+            true => waits && is_ungiven,
+            false => self.stored.is_missing() && (waits || is_ungiven),
+        }
+    }
+
+    /// What no node was given is done when the document has it.
+    pub(super) fn looks_at_the_store(&self) {
+        if let Some(through) = self.stored.through() {
+            self.mirror.is_stored(through);
+        }
     }
 
     /// Who wants to resume a stream waits for what its client has sent, which may be among what is held. A store that
     /// has no room does not keep it from going on.
     pub(super) fn is_not_waited_for(&mut self) {
         if self.stored.is_refused() {
-            self.ungiven.clear();
+            self.mirror.holds_for_others();
         }
     }
 
     /// A write of its document has ended, which counts all that its client has sent, or not.
     pub(super) fn is_written(&mut self, write: WriteId, written: Written, counts_all: bool) {
         self.stored.ended(write, written);
-        if self.stored.has(0) {
-            self.ungiven.clear();
-            // Of the rest the last node alone could tell the next owner of the shard what has been dealt with since.
-            if counts_all {
-                self.only_copy = None;
-            }
+        self.looks_at_the_store();
+        // The last node alone could tell the next owner of the shard what else has been dealt with since.
+        if self.stored.has(0) && counts_all {
+            self.only_copy = None;
         }
     }
 
