@@ -75,8 +75,8 @@ fn two_stanzas_that_go_on_together_are_both_done_when_they_are() {
     assert_eq!(settled.map(|is| is()), [false, false]);
 }
 
-/// Two messages come for juliet together with the end of her node: there is one when it is decided what becomes of them,
-/// and none when they are given. Who tell whether they are done.
+/// Two messages come for juliet together with the end of her node: there is one when it is decided what is done with
+/// them, and none when they are given. Who tell whether they are done.
 fn come_too_late(is_full: bool) -> (World, String, [impl Fn() -> bool; 2]) {
     let (mut world, _, juliet, id) = balcony();
     world.restart();

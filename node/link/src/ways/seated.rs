@@ -114,6 +114,11 @@ impl Sink for Seated {
         }
     }
 
+    /// One that is gone has nothing here that outlives this process either.
+    fn is_alone(&self) -> bool {
+        self.sink.as_ref().is_none_or(|sink| sink.is_alone())
+    }
+
     fn remembers(&self) -> bool {
         true
     }
@@ -129,6 +134,44 @@ impl Sink for Seated {
                 Ok(()) => Delivery::Taken,
                 Err(_) => Delivery::NotTaken,
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROMEO: SessionId = SessionId { node: 3, serial: 1 };
+
+    /// A session's queue.
+    struct Queue;
+
+    impl Sink for Queue {
+        fn session(&self) -> SessionId {
+            ROMEO
+        }
+
+        fn send(&self, _: ToSession) -> Result<(), Full<ToSession>> {
+            Ok(())
+        }
+
+        fn is_alone(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn what_a_session_is_given_by_a_shard_of_its_own_process_would_be_gone_with_it() {
+        for sink in [Some(Arc::new(Queue) as SinkRef), None] {
+            let seated = Seated {
+                ways: Weak::new(),
+                shard: ShardId(0),
+                session: ROMEO,
+                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                sink,
+            };
+            assert!(seated.is_alone());
         }
     }
 }
