@@ -114,6 +114,10 @@ impl Sink for Inbox {
         true
     }
 
+    fn is_over(&self) -> bool {
+        self.queue().is_over()
+    }
+
     fn kept(&self) -> Option<Kept> {
         let kept = self.queue().kept()?;
         Some(match self.planted {

@@ -158,6 +158,10 @@ impl Sink for Inbox {
         true
     }
 
+    fn is_over(&self) -> bool {
+        self.queue().is_over()
+    }
+
     fn kept(&self) -> Option<Kept> {
         self.queue().kept()
     }

@@ -8,6 +8,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rookery_link::LinkOptions;
 use rookery_session::carrier::{
@@ -277,6 +278,26 @@ async fn what_is_said_at_the_end_of_a_session_goes_though_the_way_is_full() {
         pair.shards.next(0).await,
         ShardInput::Session(ToShard::Closed { session, .. }) if session == id
     ));
+}
+
+#[tokio::test]
+async fn what_a_session_has_said_ahead_of_its_last_words_goes_though_the_way_is_full() {
+    let options = LinkOptions {
+        shard_bytes: 20_000,
+        ..options()
+    };
+    let pair = pair(options, 1000).await;
+    let session = Mailbox::new(1, 10);
+    bind(&pair.ways, &pair.shards, &session, 0).await;
+    let id = session.session();
+    assert!(pair.ways.send(ShardId(0), stanzas(id, 0, 30_000)).is_ok());
+    let _not_dealt_with = pair.shards.take(0).await;
+    let mut waits = pair.ways.send_when_room(ShardId(0), stanzas(id, 1, 10));
+    let at_once = tokio::time::timeout(Duration::ZERO, &mut waits).await;
+    assert!(at_once.is_err(), "its client is not read meanwhile");
+    session.ends();
+    soon("what was said before", waits).await;
+    assert_eq!(stanza_of(&pair.shards.next(0).await), Some((id, 1)));
 }
 
 #[tokio::test]

@@ -431,6 +431,12 @@ pub trait Sink: Send + Sync {
         false
     }
 
+    /// Whether the session is over at this node: its client is not read any more, and what it has said already is
+    /// followed by its last words alone.
+    fn is_over(&self) -> bool {
+        false
+    }
+
     /// What this node keeps of a stream that can be resumed, for the next owner of its shard.
     fn kept(&self) -> Option<Kept> {
         None

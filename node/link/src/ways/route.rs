@@ -87,7 +87,7 @@ impl Inner {
         }
         let size = up.size();
         let bytes_max = self.config.options.shard_bytes as usize;
-        if !up.needs_no_room() && !way.has_room(size, bytes_max) {
+        if !way.has_room(size, bytes_max) && !self.goes_without_room(&up) {
             return Err((up, Lack::Room));
         }
         up.token = way.next_token();
@@ -98,6 +98,16 @@ impl Inner {
                 Ok(())
             }
             Err(lack) => Err((kept.into_up(), lack)),
+        }
+    }
+
+    /// Whether a frame goes though the way is full. What takes the room may wait for the last words of a session, so
+    /// what goes ahead of them needs none either: it is no more than was read from the client before, and is held at
+    /// this node wherever it waits.
+    fn goes_without_room(&self, up: &Up) -> bool {
+        match &up.body {
+            UpBody::Session(ToShard::Stanzas { session, .. }) => self.seats.has_ended(*session),
+            _ => up.needs_no_room(),
         }
     }
 

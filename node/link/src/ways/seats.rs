@@ -163,6 +163,13 @@ impl Seats {
         self.table().seats.get(&session)?.sink.upgrade()
     }
 
+    /// Whether a session that was bound is over here.
+    pub(super) fn has_ended(&self, session: SessionId) -> bool {
+        let table = self.table();
+        let sink = table.seats.get(&session).map(|seat| seat.sink.upgrade());
+        sink.is_some_and(|sink| sink.is_none_or(|sink| sink.is_over()))
+    }
+
     /// A session is bound at a node, perhaps to go on with the stream of another one.
     pub(super) fn sit(&self, asked: &Asked, (jid, was_another): (Arc<Jid>, bool), node: u32) {
         let session = asked.sink.session();

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rookery_session::carrier::{Full, SessionId, Sink, ToSession};
@@ -10,6 +11,7 @@ pub(crate) struct Mailbox {
     capacity: usize,
     frames: Mutex<VecDeque<ToSession>>,
     came: Notify,
+    over: AtomicBool,
 }
 
 impl Mailbox {
@@ -19,6 +21,7 @@ impl Mailbox {
             capacity,
             frames: Mutex::default(),
             came: Notify::new(),
+            over: AtomicBool::new(false),
         })
     }
 
@@ -34,6 +37,10 @@ impl Mailbox {
         super::soon("a frame for a session", next).await
     }
 
+    pub(crate) fn ends(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
     pub(crate) fn waiting(&self) -> usize {
         self.frames.lock().unwrap().len()
     }
@@ -42,6 +49,10 @@ impl Mailbox {
 impl Sink for Mailbox {
     fn session(&self) -> SessionId {
         self.id
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     fn send(&self, frame: ToSession) -> Result<(), Full<ToSession>> {

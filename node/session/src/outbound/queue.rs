@@ -177,7 +177,7 @@ impl Outbound {
         if let Some(kept) = &mut self.kept {
             kept.settled(first);
         }
-        if self.closed || self.stopped {
+        if self.is_over() {
             return false;
         }
         self.settled.push(first);
@@ -218,6 +218,11 @@ impl Outbound {
     /// What the next owner of the shard must know of a stream that can be resumed.
     pub fn kept(&self) -> Option<Kept> {
         self.kept.as_ref().and_then(KeptHere::shown)
+    }
+
+    /// Whether the session is over here, be it that it goes on at its shard.
+    pub fn is_over(&self) -> bool {
+        self.closed || self.stopped
     }
 
     /// Refuses everything from now on, and gives what was not taken.
