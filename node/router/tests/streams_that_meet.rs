@@ -255,6 +255,28 @@ fn a_session_whose_stream_is_over_as_another_one_does_not_begin_again_when_its_n
 }
 
 #[test]
+fn what_a_session_that_is_over_still_says_is_void_when_its_stream_was_over_as_another_one() {
+    let text = "<message to='romeo@localhost'><body>once.</body></message>";
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    let unacked = juliet.delivered().remove(0);
+    let (back, _) = world.resume("juliet", &id, 0).expect("it is resumed");
+    world.send_as(&back, 0, text);
+    world.leave(&back);
+    assert_eq!(bodies(&romeo.stanzas()), ["once"]);
+    assert_eq!(bodies(&back.stanzas()), ["n0"]);
+    // Her first way was cut off all the time, with what she had said there, and waited for her in vain.
+    world.announce_kept(&juliet, Kept::over(1));
+    say(&mut world, &romeo, 1..2);
+    world.send_as(&juliet, 900, text);
+    world.leaves_behind(&juliet, unacked);
+    world.leave(&juliet);
+    assert!(bodies(&romeo.stanzas()).is_empty());
+    let given = world.online_with_log("juliet", "door");
+    assert_eq!(bodies(&given), ["n1"]);
+}
+
+#[test]
 fn what_the_node_gives_back_of_a_stream_that_the_store_has_as_it_was_before_waits_in_the_log() {
     let (mut world, romeo, juliet, id) = balcony();
     say(&mut world, &romeo, 0..1);

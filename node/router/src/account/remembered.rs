@@ -112,6 +112,9 @@ impl Account {
             },
             None => {
                 self.has_outrun(turn, state);
+                if self.has_gone_on(sink.session()) {
+                    return turn.close(&sink, resumed_elsewhere());
+                }
                 None
             }
         };
@@ -228,7 +231,7 @@ impl Account {
         state: &[u8],
         (id, stream): (SessionId, &str),
     ) -> Result<Option<Session>, Earlier> {
-        if self.outrun.contains(&id) || self.left.contains(&id) {
+        if self.has_gone_on(id) {
             return Err(Earlier);
         }
         let named = |it: &&Session| it.stream.as_ref().is_some_and(|it| it.id == stream);
@@ -252,6 +255,11 @@ impl Account {
             }
         }
         Ok(known)
+    }
+
+    /// Whether this session's stream is over as another one, or has gone on as one that was announced before it.
+    fn has_gone_on(&self, id: SessionId) -> bool {
+        self.outrun.contains(&id) || self.left.contains(&id)
     }
 
     /// A session is announced whose stream is over at its node, or has no place here: what it was before has nothing to
