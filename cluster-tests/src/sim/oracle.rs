@@ -468,10 +468,15 @@ impl Oracle {
         }
     }
 
-    /// The node of a session has died that kept these messages, as its shard does.
-    pub(crate) fn alone(&mut self, numbers: &[u64], now: Micros) {
+    /// The node of a session has died that kept these messages, as its shard does: what that had given it in the same
+    /// process is in the log as well.
+    pub(crate) fn alone(&mut self, numbers: &[u64], node: u32, now: Micros) {
         for number in numbers {
-            if let Some(sent) = self.sent.get_mut(*number as usize) {
+            let Some(sent) = self.sent.get_mut(*number as usize) else {
+                continue;
+            };
+            let shard = ShardId::of(&sent.recipient, SHARDS);
+            if !self.owners.has_been(shard, sent.held, node) {
                 sent.is_alone(&self.epochs, now);
             }
         }

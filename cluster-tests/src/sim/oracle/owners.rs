@@ -30,6 +30,12 @@ impl Owners {
         self.violation.get_or_insert(violation);
     }
 
+    /// Whether the last who has acted for a shard is this node, under this epoch.
+    pub(super) fn has_been(&self, shard: ShardId, epoch: u32, node: u32) -> bool {
+        let last = self.last.get(&shard);
+        last.is_some_and(|(known, owner, _)| (*known, *owner) == (epoch, node))
+    }
+
     pub(super) fn violation(&mut self) -> Option<Violation> {
         self.violation.take()
     }

@@ -198,7 +198,7 @@ impl World {
             self.oracle.ended(session.id, self.now);
             let (unread, kept) = session.cut();
             self.oracle.unread(&unread);
-            self.oracle.alone(&kept, self.now);
+            self.oracle.alone(&kept, node, self.now);
         }
     }
 }
