@@ -180,6 +180,31 @@ fn what_a_session_still_says_is_void_when_its_stream_was_over_as_another_one_at_
 }
 
 #[test]
+fn what_is_on_its_way_to_a_session_that_ends_before_the_store_was_read_waits_in_the_log() {
+    let (mut world, romeo, juliet, id) = balcony();
+    say(&mut world, &romeo, 0..1);
+    let left = juliet.delivered().remove(0);
+    world.node_dies(&juliet);
+    world.restart();
+    (world.hold, world.hold_loads) = (true, true);
+    world.announce(&romeo);
+    let kept = Kept {
+        id,
+        unacked: vec![left.clone()],
+        ..Kept::default()
+    };
+    world.announce_kept(&juliet, kept);
+    world.arrive(origin(), "juliet@localhost", "n1.");
+    juliet.set_full(true);
+    world.leaves_behind(&juliet, left);
+    world.leave(&juliet);
+    world.release();
+    (0..3).for_each(|_| world.tick());
+    let got = world.online_with_log("juliet", "door");
+    assert_eq!(bodies(&got), ["n0", "n1"]);
+}
+
+#[test]
 fn what_a_session_still_says_is_void_when_its_stream_was_over_as_another_one_before_the_last_owner_was()
  {
     let text = "<message to='romeo@localhost'><body>once.</body></message>";

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! first input ──► read them ──► each goes to its account ──► whoever wanted to resume meanwhile is answered, and what
-//!                     │                                      sessions that nobody has announced have said is done
+//!                     │                                      sessions that nobody has announced have said is done,
+//!                     │                                      and what all have at their end
 //!                     └─ fails: those who wait are told so, and a second later they are read again
 //! ```
 //!
@@ -85,11 +86,11 @@ impl Streams {
                 self.announced.insert(from.session());
                 return Some(frame);
             }
+            // What the store has of a session that is over would be taken for one that waits.
+            ToShard::Closed { .. } | ToShard::Left { .. } if !self.were_known => {}
             ToShard::Stanzas { session, .. }
             | ToShard::Acked { session, .. }
-            | ToShard::Closed { session, .. }
             | ToShard::Detached { session, .. }
-            | ToShard::Left { session, .. }
                 if !self.were_known && !self.announced.contains(session) => {}
             _ => return Some(frame),
         }
