@@ -122,6 +122,34 @@ fn it_is_not_done_either_when_the_store_is_full_and_its_client_wants_to_go_on() 
 }
 
 #[test]
+fn what_a_former_owner_could_not_put_into_the_log_is_not_looked_for_there() {
+    let mut world = World::with_options(&["juliet"], RouterOptions::default());
+    world.alone = true;
+    let juliet = world.online("juliet", "balcony");
+    let id = world.enable(&juliet);
+    juliet.stanzas();
+    world.appends = Some(vec![]);
+    let to = "juliet@localhost/balcony";
+    assert!(!world.arrive(origin(4), to, "m0."));
+    let unacked = juliet.delivered();
+    // The next owner is in another process.
+    (world.alone, world.appends) = (false, None);
+    world.restart();
+    let there = world.bind_nowhere("juliet", "balcony");
+    let left = unacked[0].clone();
+    let kept = Kept {
+        id,
+        unacked,
+        ..Kept::default()
+    };
+    world.announce_kept(&there, kept);
+    assert!(world.arrive(origin(4), to, "m0."), "her session has it");
+    world.leaves_behind(&there, left);
+    world.leave(&there);
+    assert_eq!(bodies(&world.online_with_log("juliet", "door")), ["m0"]);
+}
+
+#[test]
 fn what_a_node_was_never_given_of_a_stream_that_is_over_there_finds_other_ways() {
     let (mut world, romeo, juliet, id) = balcony();
     say(&mut world, &romeo, 0..4);

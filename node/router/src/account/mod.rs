@@ -20,6 +20,7 @@ pub(crate) mod budget;
 mod carbons;
 mod deciding;
 mod departing;
+mod earlier;
 mod former;
 mod given;
 pub(crate) mod gone;

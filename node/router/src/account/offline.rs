@@ -37,6 +37,7 @@ use rookery_xmpp::stanza_error::{Condition, ErrorType, StanzaError};
 
 use super::appending::{Again, Kept};
 use super::archiving::stanza_id;
+use super::earlier::Earlier;
 use super::sessions::STALL;
 use super::unsure::{Unsure, is_alone};
 use super::{Account, repeats};
@@ -63,6 +64,8 @@ pub(crate) struct Offline {
     pub(super) read: Option<Position>,
     /// What that is.
     pub(super) unsure: Unsure,
+    /// What lay there when the account was loaded.
+    pub(super) earlier: Earlier,
     /// Something came back while a page was read or given: behind that it is read again.
     pub(super) reread: Option<Option<Position>>,
     /// Entries that are only archived, above the cursor as it was last kept.
@@ -146,6 +149,7 @@ impl Offline {
             cursor: loaded.delivered,
             read: loaded.delivered,
             unsure: Unsure::default(),
+            earlier: Earlier::of(epoch, &loaded.recent, loaded.owed, loaded.delivered),
             reread: None,
             passed: 0,
             keeping: false,

@@ -422,9 +422,11 @@ impl Account {
     /// What a stream has of the log is not given to it again.
     fn were_given(&mut self, turn: &Turn<'_>, unacked: &[Delivered]) {
         for delivered in unacked {
-            let places = (0..delivered.batch.recs.len()).filter_map(|at| delivered.logged.at(at));
-            for position in places.filter_map(unsure::position) {
-                self.offline.was_given(position, turn.now);
+            for at in 0..delivered.batch.recs.len() {
+                let has_origin = delivered.origins.at(at).is_some();
+                if let Some(position) = delivered.logged.at(at).and_then(unsure::position) {
+                    self.offline.was_given(position, has_origin, turn.now);
+                }
             }
         }
     }

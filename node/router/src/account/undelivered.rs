@@ -114,7 +114,7 @@ impl Account {
             }
             (Kind::Message, _) => {
                 let arrival = arrival.filter(|_| to.is_bare());
-                if !self.is_elsewhere(arrival, logged) {
+                if !self.is_elsewhere(turn, arrival, logged) {
                     // Where it is archived, it is so already, and says where.
                     self.keep_offline(turn, from, to, buf, rec, Marks::OWED);
                 }
@@ -126,12 +126,18 @@ impl Account {
 
     /// Whether a message is with another session, or in the log, where it waits from now on. It may have been given
     /// again from there after others had refused it.
-    fn is_elsewhere(&mut self, arrival: Option<u64>, logged: Option<NonZeroU64>) -> bool {
+    fn is_elsewhere(
+        &mut self,
+        turn: &Turn<'_>,
+        arrival: Option<u64>,
+        logged: Option<NonZeroU64>,
+    ) -> bool {
         if arrival.is_some_and(|arrival| self.sessions.one_took(arrival)) {
             return true;
         }
         let position = logged.and_then(unsure::position);
-        let waits = position.is_some_and(|position| self.offline.takes_back(position));
+        let has_origin = turn.cause.is_some();
+        let waits = position.is_some_and(|it| self.offline.takes_back(it, has_origin));
         let is_kept = arrival.is_some_and(|arrival| !self.sessions.keeps(arrival));
         waits || is_kept
     }

@@ -142,9 +142,15 @@ impl Offline {
         self.unsure.push(position, now, is_archived);
     }
 
+    /// Whether something with such an origin may lie where a session says that a former owner of the shard has put it.
+    fn may_have(&self, position: Position, has_origin: bool) -> bool {
+        !has_origin || position.epoch() >= self.epoch || self.earlier.have(position)
+    }
+
     /// A former owner of the shard gave what lies there to a session that has it still.
-    pub(super) fn was_given(&mut self, position: Position, now: Timestamp) {
-        if Some(position) <= self.cursor || self.unsure.has(position) {
+    pub(super) fn was_given(&mut self, position: Position, has_origin: bool, now: Timestamp) {
+        let is_known = Some(position) <= self.cursor || self.unsure.has(position);
+        if is_known || !self.may_have(position, has_origin) {
             return;
         }
         self.unsure.push(position, now, false);
@@ -154,10 +160,11 @@ impl Offline {
     }
 
     /// A session did not get what lies there, and nobody else has: it waits.
-    pub(super) fn takes_back(&mut self, position: Position) -> bool {
+    pub(super) fn takes_back(&mut self, position: Position, has_origin: bool) -> bool {
         if !self.unsure.take_back(position) {
             // What a former owner gave may wait already.
-            let waits = position.epoch() < self.epoch && Some(position) > self.read;
+            let is_former = position.epoch() < self.epoch && self.may_have(position, has_origin);
+            let waits = is_former && Some(position) > self.read;
             self.to_be_read |= waits;
             return waits;
         }
