@@ -13,7 +13,8 @@ pub(super) struct Earlier {
 }
 
 impl Earlier {
-    /// Of an account that is loaded under `epoch`, with the newest of its log. In all so many are owed, above the cursor.
+    /// Of an account that is loaded under `epoch`, with the newest entries of its log. So many are owed in all, above
+    /// the cursor.
     pub(super) fn of(epoch: u32, recent: &[Recent], owed: u64, cursor: Option<Position>) -> Self {
         let known = recent.iter().filter(|it| it.marks.contains(Marks::OWED));
         let waiting = known.clone().filter(|it| Some(it.position) > cursor);
