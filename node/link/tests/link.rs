@@ -18,7 +18,7 @@ use rookery_session::carrier::{
 use rookery_xmpp::stream_error::{StreamCondition, StreamError};
 
 use support::{
-    Mailbox, SHARDS, bind, jid, message, numbers, options, pair, soon, stanza_of, stanzas,
+    Mailbox, Pair, SHARDS, bind, jid, message, numbers, options, pair, soon, stanza_of, stanzas,
 };
 
 #[tokio::test]
@@ -253,8 +253,8 @@ async fn a_full_shard_stops_its_senders_and_no_others_and_memory_is_bounded() {
     soon("what waits", async { tokio::join!(send, take) }).await;
 }
 
-#[tokio::test]
-async fn what_is_said_at_the_end_of_a_session_goes_though_the_way_is_full() {
+/// A session whose way to its shard is full, as long as what it has said first is not dealt with.
+async fn full_way() -> (Pair, Arc<Mailbox>, ShardInput) {
     let options = LinkOptions {
         shard_bytes: 20_000,
         ..options()
@@ -262,9 +262,16 @@ async fn what_is_said_at_the_end_of_a_session_goes_though_the_way_is_full() {
     let pair = pair(options, 1000).await;
     let session = Mailbox::new(1, 10);
     bind(&pair.ways, &pair.shards, &session, 0).await;
+    let large = stanzas(session.session(), 0, 30_000);
+    assert!(pair.ways.send(ShardId(0), large).is_ok());
+    let not_dealt_with = pair.shards.take(0).await;
+    (pair, session, not_dealt_with)
+}
+
+#[tokio::test]
+async fn what_is_said_at_the_end_of_a_session_goes_though_the_way_is_full() {
+    let (pair, session, _not_dealt_with) = full_way().await;
     let id = session.session();
-    assert!(pair.ways.send(ShardId(0), stanzas(id, 0, 30_000)).is_ok());
-    let _not_dealt_with = pair.shards.take(0).await;
     assert!(pair.ways.send(ShardId(0), stanzas(id, 1, 10)).is_err());
     let left = vec![message(7, 100).into()];
     for word in ToShard::last_words(id, &jid("a@example.net/a"), left) {
@@ -282,16 +289,8 @@ async fn what_is_said_at_the_end_of_a_session_goes_though_the_way_is_full() {
 
 #[tokio::test]
 async fn what_a_session_has_said_ahead_of_its_last_words_goes_though_the_way_is_full() {
-    let options = LinkOptions {
-        shard_bytes: 20_000,
-        ..options()
-    };
-    let pair = pair(options, 1000).await;
-    let session = Mailbox::new(1, 10);
-    bind(&pair.ways, &pair.shards, &session, 0).await;
+    let (pair, session, _not_dealt_with) = full_way().await;
     let id = session.session();
-    assert!(pair.ways.send(ShardId(0), stanzas(id, 0, 30_000)).is_ok());
-    let _not_dealt_with = pair.shards.take(0).await;
     let mut waits = pair.ways.send_when_room(ShardId(0), stanzas(id, 1, 10));
     let at_once = tokio::time::timeout(Duration::ZERO, &mut waits).await;
     assert!(at_once.is_err(), "its client is not read meanwhile");

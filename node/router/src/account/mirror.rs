@@ -263,9 +263,9 @@ impl Mirror {
     /// Only what others have sent is held any more: what the account's own clients wait for may be among the rest.
     pub(super) fn holds_for_others(&self) {
         let mut state = self.state();
-        let rest = state.unacked.iter().filter(|it| !is_of_others(it));
-        let rest: Vec<u64> = rest.map(|it| it.number).collect();
-        let done: Vec<_> = rest.iter().map(|it| state.ungiven.take(*it)).collect();
+        let inner = &mut *state;
+        let (unacked, ungiven) = (&inner.unacked, &mut inner.ungiven);
+        let done = ungiven.take_of(unacked.iter(), |it| !is_of_others(it));
         drop((state, done));
     }
 

@@ -227,7 +227,7 @@ impl Stream {
     /// Its node is there again.
     pub(super) fn reattach(&mut self, sink: SinkRef) {
         self.ends = None;
-        let held = self.only_copy.take().into_iter().collect();
+        let held = self.take_held();
         self.mirror.reattach(sink, held);
     }
 

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use rookery_session::carrier::Receipt;
+use rookery_session::carrier::{Delivered, Receipt};
 
 /// Receipts, by the numbers of the first stanzas that they are for.
 #[derive(Default)]
@@ -24,6 +24,19 @@ impl Ungiven {
     /// The receipt of what begins with this number.
     pub(super) fn take(&mut self, number: u64) -> Option<Receipt> {
         self.0.remove(&number)
+    }
+
+    /// The receipts of those of these stanzas that are such; what none is held of is not looked at.
+    pub(super) fn take_of<'a>(
+        &mut self,
+        stanzas: impl Iterator<Item = &'a Delivered>,
+        is_such: impl Fn(&Delivered) -> bool,
+    ) -> Vec<Receipt> {
+        let such = stanzas.filter_map(|it| match self.0.contains_key(&it.number) && is_such(it) {
+            true => self.0.remove(&it.number),
+            false => None,
+        });
+        such.collect()
     }
 
     /// Those of all that begins with a number up to this one.
