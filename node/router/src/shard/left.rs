@@ -1,12 +1,14 @@
 //! What the owner of a shard that gives it up leaves to the next one.
 //!
 //! ```text
-//! shard is given up ──► a document for each stream that no node serves, and entries of ──► next owner begins
-//!                       logs that the store has refused
-//!                           └─ it refuses some: all are written again a moment later, but not for long
+//! shard is given up ──► a document for each stream that no node serves, or whose node alone ──► next owner begins
+//!                       would have what its client has not got, and entries of logs that
+//!                       the store has refused
+//!                           └─ it refuses some: they are written again a moment later, but not for long
 //! ```
 //!
-//! Of what a dead node's clients have not got there is no other copy when this owner is gone.
+//! Of what a dead node's clients have not got there is no other copy when this owner is gone. Of what others have not
+//! got there is one, at their node: it may die before the next owner has heard of it, or be the next owner.
 
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use rookery_store::log::Append;
 use super::{Reply, Request};
 use crate::account::{Stranded, stranded};
 
-/// The streams that no node serves, and what was to go into logs when their time was up.
+/// The streams that need another copy, and what was to go into logs when the time of others was up.
 pub struct LeftToNext {
     pub(super) shard: ShardId,
     pub(super) streams: Vec<Stranded>,
@@ -49,12 +51,19 @@ impl LeftToNext {
         F: Future<Output = Reply>,
     {
         let written = async {
+            let mut refused = vec![true; self.requests().len()];
             for tried in 0..Self::TRIES {
                 if tried > 0 {
                     tokio::time::sleep(Self::AGAIN).await;
                 }
-                let replies = join_all(self.requests().into_iter().map(&mut perform)).await;
-                if replies.iter().all(|it| matches!(it, Reply::Done)) {
+                let left = self.requests().into_iter().zip(&mut refused);
+                let left = left.filter(|(_, is_refused)| **is_refused);
+                let written = left.map(|(request, is_refused)| {
+                    let reply = perform(request);
+                    async { *is_refused = !matches!(reply.await, Reply::Done) }
+                });
+                join_all(written).await;
+                if !refused.contains(&true) {
                     return true;
                 }
             }
