@@ -183,7 +183,7 @@ impl ShardMover {
         // Who has lost its lease has nothing to leave: there may be another owner already.
         if self.standing.may_act() {
             let (shard, epoch) = (self.shard.id(), self.epoch);
-            let left = self.shard.left_to_next().requests().into_iter();
+            let left = self.shard.left_to_next(around.now).requests().into_iter();
             let words = left.map(|request| Word::Request(shard, epoch, LEFT_TO_NEXT, request));
             around.words.extend(words);
         }

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
+use rookery_session::Seen;
 use rookery_session::carrier::{Delivered, Logged};
 use rookery_xmpp::jid::Jid;
 use rookery_xmpp::stanza::{Kind, Rec};
@@ -30,6 +31,32 @@ pub(super) fn behind_keeping(unacked: &[Delivered], number: u64) -> Vec<Delivere
         })
     });
     behind.collect()
+}
+
+/// Of these what has a number up to this one and never came, by what came of whom.
+pub(super) fn unseen(unacked: &[Delivered], through: u64, seen: &Seen) -> Vec<Delivered> {
+    let is_missing = |delivered: &Delivered, at: usize| {
+        let origin = delivered.origins.at(at);
+        let is_counted = delivered.number + at as u64 <= through;
+        is_counted && origin.is_some_and(|origin| !seen.has(origin))
+    };
+    let mut missing = Vec::new();
+    for delivered in unacked {
+        let stanzas = 0..delivered.batch.recs.len();
+        let stays: Vec<bool> = stanzas.map(|at| is_missing(delivered, at)).collect();
+        if !stays.contains(&true) {
+            continue;
+        }
+        let mut delivered = delivered.clone();
+        delivered.number = 0;
+        if stays.contains(&false) {
+            // What is left did not arrive one behind the other.
+            delivered.arrival = 0;
+            delivered.retain(&stays);
+        }
+        missing.push(delivered);
+    }
+    missing
 }
 
 /// Whether this is in no log, and a sender counts on it: where no node is given it, nobody else has it.

@@ -22,7 +22,7 @@ use rookery_session::carrier::{
 };
 use rookery_session::{Seen, Unacked};
 
-use super::given::{is_kept_here_alone, is_of_others, places};
+use super::given::{is_kept_here_alone, is_of_others, places, unseen};
 use super::mirror_bounds::Bounds;
 use super::ungiven::Ungiven;
 
@@ -110,29 +110,7 @@ impl Mirror {
     /// Of these what has a number up to this one and never came to the session: there that number is another one's.
     /// What is of no session cannot be told apart.
     pub(super) fn never_came(&self, unacked: &[Delivered], through: u64) -> Vec<Delivered> {
-        let state = self.state();
-        let is_missing = |delivered: &Delivered, at: usize| {
-            let origin = delivered.origins.at(at);
-            let is_counted = delivered.number + at as u64 <= through;
-            is_counted && origin.is_some_and(|origin| !state.seen.has(origin))
-        };
-        let mut missing = Vec::new();
-        for delivered in unacked {
-            let stanzas = 0..delivered.batch.recs.len();
-            let stays: Vec<bool> = stanzas.map(|at| is_missing(delivered, at)).collect();
-            if !stays.contains(&true) {
-                continue;
-            }
-            let mut delivered = delivered.clone();
-            delivered.number = 0;
-            if stays.contains(&false) {
-                // What is left did not arrive one behind the other.
-                delivered.arrival = 0;
-                delivered.retain(&stays);
-            }
-            missing.push(delivered);
-        }
-        missing
+        unseen(unacked, through, &self.state().seen)
     }
 
     /// What is to be known of it by whoever goes on with it: how many its client has got, what it has not, and what
@@ -151,6 +129,11 @@ impl Mirror {
             (0..stanzas).filter_map(|at| delivered.logged.at(at))
         });
         places.min()
+    }
+
+    /// Whether something of what its client has not got is in no log, and others count on it.
+    pub(super) fn is_kept_alone(&self) -> bool {
+        self.state().unacked.iter().any(is_kept_here_alone)
     }
 
     /// The client has got so many. Gives on what its node was not given.

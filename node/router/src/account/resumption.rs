@@ -27,6 +27,7 @@ use super::former::Former;
 use super::mirror::{Mirror, Moving};
 use super::mirror_bounds::Bounds;
 use super::stream::Stream;
+use super::unsure::is_alone;
 use super::{Account, Session};
 use crate::shard::{Request, Turn};
 
@@ -415,7 +416,7 @@ impl Account {
     /// Ends what waited for its client for too long, and gives on what did not get through.
     pub(super) fn look_after_streams(&mut self, turn: &mut Turn<'_>) {
         let (mut over, mut unstored, mut early) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut refused, mut undeleted) = (Vec::new(), Vec::new());
+        let (mut refused, mut undeleted, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         for session in self.sessions.iter_mut() {
             let Some(stream) = &mut session.stream else {
                 continue;
@@ -428,8 +429,10 @@ impl Account {
             if stream.is_unstored() {
                 let ends = stream.ends.unwrap_or_else(|| turn.now.plus(window(turn)));
                 unstored.push((session.id, ends));
-            } else if stream.ends.is_none() && stream.stored.is_too_long_there() {
+            } else if stream.is_stored_for_nothing() {
                 undeleted.push(stream.id.clone());
+            } else if is_alone(turn, &session.sink) && stream.is_in_one_process(session.id) {
+                alone.push(session.id);
             }
             if std::mem::take(&mut stream.is_refused) {
                 refused.push((session.id, stream.id.clone()));
@@ -449,6 +452,11 @@ impl Account {
         }
         for (id, name) in refused {
             self.says_it_goes_on(turn, id, name);
+        }
+        for id in alone {
+            // If the store refuses, the next tick tries again.
+            let ends = turn.now.plus(window(turn));
+            self.store_as(turn, id, (ends, Some(id)), |_, _, _| {});
         }
         for id in early {
             self.resumes_early(turn, id);

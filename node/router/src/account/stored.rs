@@ -194,6 +194,11 @@ impl Stored {
         self.has(0) && acked >= self.through
     }
 
+    /// Whether nothing is on its way there.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.write != Write::UnderWay
+    }
+
     /// Whether there is none, as far as is known, and none is on its way there.
     pub(super) fn is_missing(&self) -> bool {
         matches!(self.write, Write::None | Write::Failed | Write::NotDeleted)

@@ -5,9 +5,10 @@
 //! next owner reads them ──► the session is there again, detached ──► resumed, or its time is up ──► document deleted
 //! ```
 //!
-//! Other streams have a node that announces them. The documents of a shard belong to an owner of their own, so that the
-//! next owner of the shard finds them without knowing whose they are. What is in one stays there until the stream has
-//! gone on, or what its client has not got is in the log.
+//! Other streams have a node that announces them. Where that alone would have what its client has not got, there is a
+//! document that says that the stream goes on: without its node nobody can, and what is in it is for others. The
+//! documents of a shard belong to an owner of their own, so that the next owner of the shard finds them without knowing
+//! whose they are. What is in one stays there until the stream has gone on, its client has got it, or it is in the log.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -83,6 +84,8 @@ impl Stranded {
     /// The stream goes on as this session.
     pub(super) fn going_on_as(mut self, session: SessionId) -> Self {
         (self.session, self.goes_on) = (session, true);
+        // Its node has that, and says it again.
+        self.undone = Vec::new();
         self
     }
 
@@ -245,18 +248,24 @@ pub(super) fn session(text: &str) -> Option<SessionId> {
 }
 
 impl Account {
-    /// The streams that wait for their clients, and no node serves.
-    pub(crate) fn stranded(&self) -> impl Iterator<Item = Stranded> {
-        let waits = |session: &Session| {
+    /// The streams that wait for their clients, and no node serves; and those that a node serves which alone has the
+    /// other copy of something, until `then`.
+    pub(crate) fn stranded(&self, then: Timestamp) -> impl Iterator<Item = Stranded> {
+        let needs = move |session: &Session| {
             let stream = session.stream.as_ref()?;
-            let kept = stream.left(session.next_stanza);
-            let stranded = Stranded::of(session, kept, stream.ends?);
-            Some(match stream.stored.goes_on() {
-                Some(id) if stream.is_from_store => stranded.going_on_as(id),
-                _ => stranded,
+            let goes_on = match stream.ends {
+                Some(_) => stream.stored.goes_on().filter(|_| stream.is_from_store),
+                None if stream.lies_elsewhere(session.id) => return None,
+                None => Some(session.id),
+            };
+            let ends = stream.ends.unwrap_or(then);
+            let stranded = Stranded::of(session, stream.left(session.next_stanza), ends);
+            Some(match goes_on {
+                Some(id) => stranded.going_on_as(id),
+                None => stranded,
             })
         };
-        self.sessions.iter().filter_map(waits)
+        self.sessions.iter().filter_map(needs)
     }
 
     /// The receipts of what the clients of these streams have sent and has not been dealt with: where their node is

@@ -249,6 +249,26 @@ impl Stream {
         self.only_copy.take().into_iter().collect()
     }
 
+    /// Whether all that its client has not got and others count on is in the log, or in the store with this stream as
+    /// one that goes on as this session: where both its node and this owner of its shard are gone, nobody else has it.
+    pub(super) fn lies_elsewhere(&self, session: SessionId) -> bool {
+        !self.mirror.is_kept_alone() || self.stored.says_it_goes_on(session, self.mirror.sent())
+    }
+
+    /// Whether former owners of the shard have given something to its node that has to be in the store, for that node
+    /// is this process. What is given here is in the log first.
+    pub(super) fn is_in_one_process(&self, session: SessionId) -> bool {
+        let is_served = self.ends.is_none() && !self.is_ending;
+        let may_be = is_served && self.inherited > self.mirror.acked() && self.stored.is_quiet();
+        may_be && !self.lies_elsewhere(session)
+    }
+
+    /// Whether there is a document, of a stream that is served, which is not needed, or was to go.
+    pub(super) fn is_stored_for_nothing(&self) -> bool {
+        let is_got = || self.stored.is_got(self.mirror.acked());
+        self.ends.is_none() && (self.stored.is_too_long_there() || is_got())
+    }
+
     /// Whether something of it is to be in the store, and is not there or on its way there.
     pub(super) fn is_unstored(&self) -> bool {
         let (waits, is_ungiven) = (self.ends.is_some(), self.mirror.awaits_store());

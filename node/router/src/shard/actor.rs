@@ -310,7 +310,10 @@ impl ShardActor {
     /// The shard is served no more, and the next owner is left what it needs.
     fn retire(&self) -> ResponseActFuture<Self, ()> {
         // Who has lost its lease has nothing to leave: there may be another owner already.
-        let left = self.standing.may_act().then(|| self.shard.left_to_next());
+        let left = self
+            .standing
+            .may_act()
+            .then(|| self.shard.left_to_next(Timestamp::now()));
         self.standing.retire();
         let services = self.services.clone();
         let written = async move {
@@ -325,7 +328,7 @@ impl ShardActor {
                 let shard = actor.shard.id().0;
                 tracing::warn!(
                     shard,
-                    "streams without a node were not left to the next owner"
+                    "not all that nobody else has was left to the next owner"
                 );
             }
             ctx.stop();

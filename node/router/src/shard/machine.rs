@@ -94,10 +94,11 @@ impl Shard {
 
     /// What the next owner of the shard must find in the store before it begins: to be carried out when this one
     /// handles nothing any more.
-    pub fn left_to_next(&self) -> LeftToNext {
+    pub fn left_to_next(&self, now: Timestamp) -> LeftToNext {
+        let ends = now.plus(Duration::from_secs(self.env.options.load().resume_s.into()));
         LeftToNext {
             shard: self.id,
-            streams: self.ready().flat_map(Account::stranded).collect(),
+            streams: self.ready().flat_map(|it| it.stranded(ends)).collect(),
             unlogged: self.ready().flat_map(Account::unlogged).collect(),
         }
     }

@@ -94,7 +94,7 @@ impl World {
 
     /// The shard is given up, and leaves to its next owner what no node announces.
     pub(crate) fn hand_over(&mut self) {
-        for request in self.shard.left_to_next().requests() {
+        for request in self.shard.left_to_next(self.now).requests() {
             assert!(matches!(self.perform(request), Reply::Done));
         }
         self.restart();
@@ -102,7 +102,7 @@ impl World {
 
     /// The shard is given up, and the store refuses the first so many writes. Whether all is there for its next owner.
     pub(crate) async fn leaves_to_next(&mut self, mut refuses: u32) -> bool {
-        let left = self.shard.left_to_next();
+        let left = self.shard.left_to_next(self.now);
         let perform = |request| {
             self.store_fails = (refuses > 0).then_some(StoreError::Full);
             refuses = refuses.saturating_sub(1);
