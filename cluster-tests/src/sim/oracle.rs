@@ -5,7 +5,8 @@
 //!   where it was with a session whose stream cannot be resumed and whose node died with it, or before the session's
 //!   last words had reached a shard.
 //!   Nor where it was kept for a stream that can be resumed by the client's node and by the shard's owner, and the one
-//!   was gone before the other had heard of it: what is kept twice outlives one of both.
+//!   has died before the other had heard of it: what is kept twice outlives one of both. An owner that gives the shard
+//!   up leaves its copy in the store.
 //! * **Acknowledged** (XEP-0198) is no message that is nowhere yet. What a client was told, by `<a/>`, `<resumed/>` or
 //!   `<failed/>`, never goes back and never exceeds what it has sent; the rest it sends again: on the stream that goes
 //!   on as the same message, on a new one as another.
@@ -63,6 +64,8 @@ pub(crate) struct Oracle {
     given: Given,
     /// The newest epoch of each shard.
     epochs: BTreeMap<ShardId, u32>,
+    /// When the store last had no answer for the owner of a shard.
+    refused: BTreeMap<ShardId, Micros>,
     pub(crate) owners: Owners,
     pub(crate) registrations: Registrations,
     pub(crate) budgets: Budgets,
@@ -144,10 +147,11 @@ pub(crate) struct Posting<'a> {
 
 impl Sent {
     /// The node of a session has died that kept it. If its shard's owner has died before, and the present one has not
-    /// heard of it from that node, both copies are gone.
-    fn is_alone(&mut self, epochs: &BTreeMap<ShardId, u32>, now: Micros) {
+    /// heard of it from that node, both copies are gone; but who gives a shard up has left a copy in the store.
+    fn is_alone(&mut self, owners: &Owners, epochs: &BTreeMap<ShardId, u32>, now: Micros) {
         let shard = ShardId::of(&self.recipient, SHARDS);
         match epochs.get(&shard) {
+            _ if owners.has_left_all(shard, self.held) => {}
             Some(present) if self.held < *present => self.unread = true,
             _ => self.alone = Some(now),
         }
@@ -164,6 +168,7 @@ impl Oracle {
             ended: BTreeMap::new(),
             given: Given::default(),
             epochs: BTreeMap::new(),
+            refused: BTreeMap::new(),
             owners: Owners::default(),
             registrations: Registrations::default(),
             budgets: Budgets::default(),
@@ -334,12 +339,18 @@ impl Oracle {
 
     /// Both copies of what a session's node and its shard keep are gone if both die together.
     fn loses_what_was_alone(&mut self, (shard, shards): (ShardId, u16), now: Micros) {
+        let refused = self.refused.get(&shard).copied().unwrap_or(0);
         for sent in &mut self.sent {
             let is_there = ShardId::of(&sent.recipient, shards) == shard;
             if let Some(at) = sent.alone.take_if(|_| is_there) {
-                sent.unread |= now < at + ALONE_WITHIN;
+                sent.unread |= now < at.max(refused) + ALONE_WITHIN;
             }
         }
+    }
+
+    /// The store could not do, or did not answer, what the owner of a shard has asked for.
+    pub(crate) fn store_refused(&mut self, shard: ShardId, now: Micros) {
+        self.refused.insert(shard, now);
     }
 
     /// A client was told that these messages are acknowledged.
@@ -477,7 +488,7 @@ impl Oracle {
             };
             let shard = ShardId::of(&sent.recipient, SHARDS);
             if !self.owners.has_been(shard, sent.held, node) {
-                sent.is_alone(&self.epochs, now);
+                sent.is_alone(&self.owners, &self.epochs, now);
             }
         }
     }
@@ -496,7 +507,7 @@ impl Oracle {
         for sent in &mut self.sent {
             sent.unread |= sent.left.take_if(|of| *of == node).is_some();
             if sent.parts.take_if(|of| *of == node).is_some() {
-                sent.is_alone(&self.epochs, now);
+                sent.is_alone(&self.owners, &self.epochs, now);
             }
         }
     }
@@ -541,8 +552,8 @@ impl Oracle {
     }
 }
 
-/// Within this time a shard hears that a session's node has died, and stores what it keeps for it: a lease, and some
-/// attempts to dial.
+/// Within this time a shard hears that a session's node has died, and stores what it keeps for it, if the store takes it:
+/// a lease, and some attempts to dial.
 const ALONE_WITHIN: Micros = 8 * SECOND;
 
 #[cfg(test)]

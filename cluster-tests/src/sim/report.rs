@@ -333,6 +333,7 @@ fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::clock::MS;
     use crate::sim::faults::Fault;
 
     /// Long enough for the first faults; whole runs are for the release build.
@@ -357,6 +358,26 @@ mod tests {
         });
         let moves: Vec<_> = moves.collect();
         assert_eq!(run_until(1, &moves, Asked::default(), SHORT).failure, None);
+    }
+
+    #[test]
+    fn what_clients_have_not_got_outlives_their_node_where_its_owner_gave_it_up() {
+        // The next owner has not heard of the sessions yet, or is their node.
+        let dies = *world::CONNECTIONS.end();
+        for (seed, to, after) in [(19, *world::ROUTERS.start(), 40 * MS), (22, dies, 500 * MS)] {
+            let begins = 7 * SECOND;
+            let scheduled = |at, fault| Scheduled {
+                at,
+                lasts: SECOND,
+                fault,
+            };
+            let moves = (0..world::SHARDS).map(|shard| Fault::Move(shard, to));
+            let moves = moves.map(|fault| scheduled(begins, fault));
+            let death = [scheduled(begins + after, Fault::Crash(dies))];
+            let faults: Vec<_> = moves.chain(death).collect();
+            let ran = run_until(seed, &faults, Asked::default(), Micros::MAX);
+            assert_eq!(ran.failure, None, "{seed}");
+        }
     }
 
     #[test]

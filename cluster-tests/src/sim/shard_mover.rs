@@ -72,6 +72,8 @@ pub(crate) enum Word {
     CameBack(Vec<u64>),
     /// A node has told the owner of a shard, under this epoch, that it keeps these messages for such a stream.
     Announced(ShardId, u32, Vec<u64>),
+    /// A shard, under this epoch, leaves so many writes to its next owner.
+    Leaves(ShardId, u32, usize),
     /// A shard is served here no more.
     Retired(ShardId),
 }
@@ -183,7 +185,9 @@ impl ShardMover {
         // Who has lost its lease has nothing to leave: there may be another owner already.
         if self.standing.may_act() {
             let (shard, epoch) = (self.shard.id(), self.epoch);
-            let left = self.shard.left_to_next(around.now).requests().into_iter();
+            let left = self.shard.left_to_next(around.now).requests();
+            around.words.push(Word::Leaves(shard, epoch, left.len()));
+            let left = left.into_iter();
             let words = left.map(|request| Word::Request(shard, epoch, LEFT_TO_NEXT, request));
             around.words.extend(words);
         }

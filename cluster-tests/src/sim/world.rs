@@ -386,6 +386,7 @@ impl World {
                 Word::Announced(shard, epoch, numbers) => {
                     self.oracle.announced((shard, SHARDS), epoch, &numbers);
                 }
+                Word::Leaves(shard, epoch, left) => self.oracle.owners.gave_up(shard, epoch, left),
                 Word::Retired(shard) => {
                     self.journal.note(
                         self.now,

@@ -11,6 +11,8 @@ use crate::sim::clock::Micros;
 #[derive(Default)]
 pub(crate) struct Owners {
     last: BTreeMap<ShardId, (u32, u32, Micros)>,
+    /// How much of what an owner leaves to the next one the store has not, by shard and epoch.
+    leaving: BTreeMap<(ShardId, u32), usize>,
     violation: Option<Violation>,
 }
 
@@ -34,6 +36,23 @@ impl Owners {
     pub(super) fn has_been(&self, shard: ShardId, epoch: u32, node: u32) -> bool {
         let last = self.last.get(&shard);
         last.is_some_and(|(known, owner, _)| (*known, *owner) == (epoch, node))
+    }
+
+    /// The owner of a shard under this epoch gives it up, and leaves so many documents and logs to the next one.
+    pub(crate) fn gave_up(&mut self, shard: ShardId, epoch: u32, left: usize) {
+        self.leaving.insert((shard, epoch), left);
+    }
+
+    /// The store has one more of them.
+    pub(crate) fn left(&mut self, shard: ShardId, epoch: u32) {
+        if let Some(left) = self.leaving.get_mut(&(shard, epoch)) {
+            *left = left.saturating_sub(1);
+        }
+    }
+
+    /// Whether the owner of a shard under this epoch has given it up, and the store has all that it has left.
+    pub(super) fn has_left_all(&self, shard: ShardId, epoch: u32) -> bool {
+        self.leaving.get(&(shard, epoch)) == Some(&0)
     }
 
     pub(super) fn violation(&mut self) -> Option<Violation> {

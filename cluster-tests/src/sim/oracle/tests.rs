@@ -106,3 +106,38 @@ fn what_is_trimmed_from_a_log_is_with_a_session_or_with_its_sender_until_it_is()
         "the present one has it in the log alone"
     );
 }
+
+#[test]
+fn what_an_owner_that_gives_its_shard_up_has_left_in_the_store_is_not_lost_with_a_node() {
+    let dee = ShardId::of("dee@localhost", SHARDS);
+    for (left, is_lost) in [(0, false), (1, true)] {
+        let mut run = Run::begin();
+        run.came(1, 0);
+        run.0.bounced(1);
+        run.0.mirrored(&[0]);
+        run.0.acked(&[0], |_, _| false, 0);
+        run.0.owners.gave_up(dee, 1, 1);
+        (0..left).for_each(|_| run.0.owners.left(dee, 1));
+        run.0.acted((dee, SHARDS), 2, &[], 0);
+        run.0.alone(&[0], 7, 0);
+        run.0.finish(7..=8, 0);
+        assert_eq!(run.0.violation().is_some(), is_lost);
+    }
+}
+
+#[test]
+fn what_its_owner_alone_has_and_could_not_store_is_lost_with_it() {
+    let dee = ShardId::of("dee@localhost", SHARDS);
+    for (refused, is_lost) in [(0, true), (20 * SECOND, false)] {
+        let mut run = Run::begin();
+        run.came(1, 0);
+        run.0.bounced(1);
+        run.0.mirrored(&[0]);
+        run.0.acked(&[0], |_, _| false, 0);
+        run.0.alone(&[0], 7, SECOND);
+        run.0.store_refused(dee, refused);
+        run.0.acted((dee, SHARDS), 2, &[], 21 * SECOND);
+        run.0.finish(7..=8, 0);
+        assert_eq!(run.0.violation().is_some(), is_lost, "{refused}");
+    }
+}

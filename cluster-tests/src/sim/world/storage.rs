@@ -11,6 +11,7 @@ use crate::sim::clock::{MS, Micros, SECOND};
 use crate::sim::database::Asker;
 use crate::sim::message::number_of;
 use crate::sim::planted::Planted;
+use crate::sim::shard_mover::LEFT_TO_NEXT;
 
 /// The messages of appends that were not answered.
 pub(super) type Appends = BTreeMap<(u32, u32, u16, u32, u64), Vec<u64>>;
@@ -62,6 +63,9 @@ impl World {
             self.now,
             format_args!("store {} {} {reply:?}", asker.node, asker.shard.0),
         );
+        if asker.request == LEFT_TO_NEXT && matches!(reply, Reply::Done) {
+            self.oracle.owners.left(asker.shard, asker.epoch);
+        }
         if !self.network.connects(asker.node, DATABASE) {
             return self.store_is_silent(asker);
         }
@@ -92,6 +96,12 @@ impl World {
             return;
         };
         let appended = self.appends.remove(&key(asker));
+        if matches!(
+            reply,
+            Reply::Failed(StoreError::Full | StoreError::Unavailable(_))
+        ) {
+            self.oracle.store_refused(asker.shard, self.now);
+        }
         if matches!(reply, Reply::Done) && process.acts_for(asker.shard, asker.epoch, self.now) {
             for number in appended.into_iter().flatten() {
                 self.oracle.stored(number);
