@@ -95,6 +95,9 @@ fn a_joiner_that_only_normalization_moves_into_its_context_is_refused() {
     assert!(prepare_local("\u{94d}\u{ff9e}\u{200c}").is_err());
     assert_eq!(local_difference("\u{94d}\u{ff9e}\u{200c}"), None);
     assert!(prepare_local("क\u{94d}\u{200c}").is_ok());
+    assert!(prepare_resource("a\u{94d}\u{301}\u{200c}").is_err());
+    assert_eq!(resource_difference("a\u{94d}\u{301}\u{200c}"), None);
+    assert!(prepare_resource("क\u{94d}\u{200c}").is_ok());
 }
 
 /// The oracle takes the Bidi Rule's third condition ("followed by zero or more NSM") to forbid

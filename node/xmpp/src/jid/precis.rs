@@ -96,16 +96,20 @@ fn map_local(text: &str) -> Option<String> {
     {
         return None;
     }
-    // What follows may move marks, so that a joiner has its place only then: it must have it before (RFC 8265 3.3.2).
-    let has_place = |(at, c)| !context::is_joiner(c) || context::allows(&narrow, at, c);
-    let are_placed = narrow.char_indices().all(has_place);
-    are_placed.then(|| narrow.to_lowercase().nfc().collect())
+    have_places(&narrow, Class::Identifier).then(|| narrow.to_lowercase().nfc().collect())
 }
 
-/// Spaces, NFC (RFC 8265 4.2.2).
+/// Spaces, NFC (RFC 8265 4.2.2). `None` when a joiner joins nothing.
 fn map_opaque(text: &str) -> Option<String> {
     let spaced = text.chars().map(|c| if is_space(c) { ' ' } else { c });
-    Some(spaced.nfc().collect())
+    have_places(text, Class::Freeform).then(|| spaced.nfc().collect())
+}
+
+/// Whether all joiners have their places ahead of a mapping: that may move marks, so that one has it only then (RFC 8265
+/// 3.3.2, 4.2.1).
+fn have_places(text: &str, class: Class) -> bool {
+    let mut joiners = text.char_indices().filter(|(_, c)| context::is_joiner(*c));
+    joiners.all(|(at, c)| is_placed(text, at, c, class))
 }
 
 /// Only the characters of this block, and the ideographic space, decompose as wide or narrow; all
@@ -131,13 +135,15 @@ fn is_valid(text: &str, class: Class) -> bool {
     let allowed = |(at, c)| match class_of(c) {
         Property::Valid => true,
         Property::FreeformOnly => class == Class::Freeform,
-        Property::Context => {
-            context::allows(text, at, c)
-                || (class == Class::Freeform && context::in_emoji(text, at, c))
-        }
+        Property::Context => is_placed(text, at, c, class),
         Property::Disallowed => class == Class::Freeform && context::in_emoji(text, at, c),
     };
     !text.is_empty() && text.char_indices().all(allowed)
+}
+
+/// Whether `c`, which stands at `at`, may stand there.
+fn is_placed(text: &str, at: usize, c: char, class: Class) -> bool {
+    context::allows(text, at, c) || (class == Class::Freeform && context::in_emoji(text, at, c))
 }
 
 /// The derived property of RFC 8264 8.
