@@ -552,8 +552,8 @@ impl Oracle {
     }
 }
 
-/// Within this time a shard hears that a session's node has died, and stores what it keeps for it, if the store takes it:
-/// a lease, and some attempts to dial.
+/// Within this time a shard hears that a session's node has died, and stores what it keeps for it, if the store takes
+/// it: a lease, and some attempts to dial.
 const ALONE_WITHIN: Micros = 8 * SECOND;
 
 #[cfg(test)]
