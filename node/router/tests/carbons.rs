@@ -226,6 +226,39 @@ fn an_error_is_copied_when_it_answers_what_was_copied() {
 }
 
 #[test]
+fn an_error_that_answers_nothing_of_the_account_is_not_copied() {
+    let (mut world, juliet, home, garden) = lovers();
+    let says = "<message to='romeo@localhost/home' type='chat' id='ID'><body>a</body></message>";
+    let error = "<message to='romeo@localhost/home' type='error' id='ID'><error type='cancel'>\
+        <gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>";
+    world.send(&juliet, &says.replace("ID", "m1"));
+    home.stanza();
+    garden.stanza();
+    // What it answers she has sent herself.
+    world.send(&juliet, &error.replace("ID", "m1"));
+    home.stanza();
+    garden.nothing();
+}
+
+#[test]
+fn however_much_strangers_send_the_errors_of_what_an_account_has_sent_are_copied() {
+    let (mut world, juliet, home, garden) = lovers();
+    let says = "<message to='WHOM' type='chat' id='ID'><body>a</body></message>";
+    let to_her = says.replace("WHOM", "juliet@localhost/balcony");
+    world.send(&home, &to_her.replace("ID", "m1"));
+    let to_him = says.replace("WHOM", "romeo@localhost/home");
+    for n in 0..64 {
+        world.send(&juliet, &to_him.replace("ID", &format!("f{n}")));
+    }
+    (juliet.stanzas(), home.stanzas(), garden.stanzas());
+    let error = "<message to='romeo@localhost/home' type='error' id='m1'><error type='cancel'>\
+        <gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>";
+    world.send(&juliet, error);
+    let got = home.stanza();
+    assert_eq!(unwrapped(&garden, "received", " type=\"error\""), got);
+}
+
+#[test]
 fn errors_that_a_session_sends_are_copied_too() {
     let (mut world, juliet, home, garden) = lovers();
     world.send(

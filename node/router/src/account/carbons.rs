@@ -31,8 +31,8 @@ use crate::modules::Stanza;
 use crate::modules::carbons::{Direction, copy, is_eligible};
 use crate::shard::Turn;
 
-/// Of how many messages that were copied the last ones are known, so that their errors are copied as well: errors come
-/// at once, but for those of servers that are out of reach. 512 bytes an account that uses copies.
+/// Of how many messages of each direction that were copied the last ones are known, so that their errors are copied as
+/// well: errors come at once, but for those of servers that are out of reach. 1 kB an account that uses copies.
 const RECENT_MAX: usize = 64;
 
 /// Copies of one account.
@@ -40,10 +40,13 @@ const RECENT_MAX: usize = 64;
 pub(super) struct Carbons {
     /// Whether any session has asked for them.
     on: bool,
-    recent: Recent,
+    /// What the account has sent, which errors that come may answer.
+    sent: Recent,
+    /// What it was sent, which its own errors may answer: nobody else's messages make it forget what it has sent.
+    received: Recent,
 }
 
-/// The last messages that were copied: hashes of who is at the other end, and of their ids.
+/// The last messages of one direction that were copied: hashes of who is at the other end, and of their ids.
 #[derive(Default)]
 struct Recent(VecDeque<u64>);
 
@@ -88,12 +91,16 @@ impl Carbons {
         buf: &Bytes,
         rec: Rec,
     ) -> bool {
+        let (same, answered) = match direction {
+            Direction::Sent => (&mut self.sent, &self.received),
+            Direction::Received => (&mut self.received, &self.sent),
+        };
         if rec.kind == Kind::Message && rec.stanza_type == StanzaType::Error {
-            return rec.id(buf).is_some_and(|id| self.recent.has(peer, id));
+            return rec.id(buf).is_some_and(|id| answered.has(peer, id));
         }
         let eligible = is_eligible(direction, from, buf, rec);
         if let Some(id) = rec.id(buf).filter(|_| eligible) {
-            self.recent.add(peer, id);
+            same.add(peer, id);
         }
         eligible
     }
