@@ -297,6 +297,31 @@ fn a_store_that_fails_is_asked_again_and_too_many_retractions_are_refused() {
 }
 
 #[test]
+fn who_floods_an_account_with_retractions_takes_no_room_from_others() {
+    let names = ["romeo", "juliet", "paris", "tybalt", "eve", "nurse"];
+    let mut world = World::archiving(&names);
+    let clients = names.map(|name| world.online(name, "home"));
+    let [romeo, juliet, strangers @ ..] = &clients;
+    world.store_fails = Some(StoreError::Full);
+    let flood = |world: &mut World, from: &Client| {
+        (0..64).for_each(|_| world.send(from, &retract(JULIET, "m1", "r1")));
+    };
+    flood(&mut world, &strangers[0]);
+    world.send(&strangers[0], &retract(JULIET, "m1", "r1"));
+    let refused = strangers[0].stanza();
+    assert!(refused.contains("resource-constraint"), "{refused}");
+    world.send(romeo, &retract(JULIET, "m1", "r2"));
+    romeo.nothing();
+    // All together have their bound, but not the account itself.
+    strangers[1..].iter().for_each(|it| flood(&mut world, it));
+    world.send(romeo, &retract(JULIET, "m1", "r3"));
+    assert!(romeo.stanza().contains("resource-constraint"));
+    juliet.stanzas();
+    world.send(juliet, &retract("romeo@localhost", "m2", "r4"));
+    juliet.nothing();
+}
+
+#[test]
 fn a_retraction_that_is_refused_retracts_nothing() {
     let mut world = World::archiving(&["romeo", "juliet"]);
     let romeo = world.online("romeo", "orchard");

@@ -113,7 +113,7 @@ impl Account {
             return Ok(None);
         }
         let Stanza { buf, rec, from, .. } = stanza;
-        let retraction = self.retraction(buf, rec)?;
+        let retraction = self.retraction(from, buf, rec)?;
         let position = match self.archived_before(turn, buf) {
             Some(position) => position,
             None => self.put_aside(turn, (from, to), buf, rec, Marks::ARCHIVED)?,
@@ -149,7 +149,7 @@ impl Account {
         buf: &Bytes,
         rec: Rec,
     ) -> (Given, Option<(Bytes, Rec)>) {
-        let retraction = match self.retraction(buf, rec) {
+        let retraction = match self.retraction(from, buf, rec) {
             Ok(retraction) => retraction,
             Err(error) => {
                 turn.bounce(from, to, buf, rec, &error);

@@ -57,6 +57,15 @@ impl Retracting {
         self.waiting.is_empty() && !self.under_way
     }
 
+    /// Whether one more of this sender may wait at the account.
+    fn has_room(&self, account: &Jid, from: &Jid) -> bool {
+        let senders = || self.waiting.iter().map(|it| &it.from);
+        let of_sender = senders().filter(|it| it.same_bare(from)).count();
+        let of_others = || senders().filter(|it| !it.same_bare(account)).count();
+        let is_own = from.same_bare(account);
+        of_sender < WAITING_OF_ONE_MAX && (is_own || of_others() < WAITING_OF_OTHERS_MAX)
+    }
+
     /// What was to be at these places was refused, and its sender is told so: what it retracts stays.
     pub(super) fn forget(&mut self, refused: impl Iterator<Item = Position>) {
         for position in refused {
@@ -66,14 +75,16 @@ impl Retracting {
 }
 
 impl Account {
-    /// What a message that is to be archived retracts. An error where too many retractions wait already.
+    /// What a message that is to be archived retracts. An error where too many retractions wait already, of its sender
+    /// or of all others than the account itself: neither one stranger nor all of them take the room that it needs.
     pub(super) fn retraction(
         &self,
+        from: &Jid,
         buf: &[u8],
         rec: Rec,
     ) -> Result<Option<Retraction>, StanzaError> {
         let found = Retraction::find(buf, rec);
-        match found.is_some() && self.retracting.waiting.len() >= WAITING_MAX {
+        match found.is_some() && !self.retracting.has_room(self.jid(), from) {
             true => Err(StanzaError::new(Condition::ResourceConstraint)
                 .with_type(ErrorType::Wait)
                 .with_text("other retractions wait to be carried out")),
@@ -113,7 +124,7 @@ impl Account {
         rec: Rec,
     ) {
         if self.archives(turn, from, buf, rec)
-            && let Ok(retraction) = self.retraction(buf, rec)
+            && let Ok(retraction) = self.retraction(from, buf, rec)
         {
             self.retracts(turn, (from, to), retraction, None);
         }
@@ -209,8 +220,12 @@ impl Waiting {
     }
 }
 
-/// Retractions that wait for the store. Each is one of the messages that are on their way into the archive.
-const WAITING_MAX: usize = 64;
+/// Retractions of one sender that wait for the store. Each is one of the messages that are on their way into the archive.
+const WAITING_OF_ONE_MAX: usize = 64;
+
+/// Those of all senders but the account itself. The store may look at all entries that a retraction can mean for each of
+/// them: some milliseconds.
+const WAITING_OF_OTHERS_MAX: usize = 256;
 
 /// Messages of one sender with one id that are looked at.
 const CANDIDATES_MAX: usize = 8;
