@@ -250,7 +250,9 @@ fn however_much_strangers_send_the_errors_of_what_an_account_has_sent_are_copied
     for n in 0..64 {
         world.send(&juliet, &to_him.replace("ID", &format!("f{n}")));
     }
-    (juliet.stanzas(), home.stanzas(), garden.stanzas());
+    for client in [&juliet, &home, &garden] {
+        client.stanzas();
+    }
     let error = "<message to='romeo@localhost/home' type='error' id='m1'><error type='cancel'>\
         <gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>";
     world.send(&juliet, error);

@@ -220,11 +220,12 @@ impl Waiting {
     }
 }
 
-/// Retractions of one sender that wait for the store. Each is one of the messages that are on their way into the archive.
+/// Retractions of one sender that wait for the store. Each is one of the messages that are on their way into the
+/// archive.
 const WAITING_OF_ONE_MAX: usize = 64;
 
-/// Those of all senders but the account itself. The store may look at all entries that a retraction can mean for each of
-/// them: some milliseconds.
+/// Those of all senders but the account itself. The store may look at all entries that a retraction can mean for each
+/// of them: some milliseconds.
 const WAITING_OF_OTHERS_MAX: usize = 256;
 
 /// Messages of one sender with one id that are looked at.

@@ -105,8 +105,8 @@ fn map_opaque(text: &str) -> Option<String> {
     have_places(text, Class::Freeform).then(|| spaced.nfc().collect())
 }
 
-/// Whether all joiners have their places ahead of a mapping: that may move marks, so that one has it only then (RFC 8265
-/// 3.3.2, 4.2.1).
+/// Whether all joiners have their places ahead of a mapping: that may move marks, so that one has it only then (RFC
+/// 8265 3.3.2, 4.2.1).
 fn have_places(text: &str, class: Class) -> bool {
     let mut joiners = text.char_indices().filter(|(_, c)| context::is_joiner(*c));
     joiners.all(|(at, c)| is_placed(text, at, c, class))
