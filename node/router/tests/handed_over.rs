@@ -27,6 +27,14 @@ fn kept(juliet: &Client, id: &str, acked: u64) -> Kept {
     }
 }
 
+/// The owner of her shard is lost, and the next one is in the process of her session: the way to it there.
+fn is_owned_by_its_process(world: &mut World, romeo: &Client) -> Client {
+    world.restart();
+    world.alone = true;
+    world.announce(romeo);
+    world.bind_nowhere("juliet", "balcony")
+}
+
 #[test]
 fn what_a_client_has_not_got_when_its_shard_moves_outlives_its_node() {
     let (mut world, romeo, juliet, _) = balcony();
@@ -60,11 +68,7 @@ fn what_a_session_has_not_got_and_its_own_process_owns_since_outlives_that() {
     let (mut world, romeo, juliet, id) = balcony();
     say(&mut world, &romeo, 0..3);
     let kept = kept(&juliet, &id, 1);
-    // The former owner is lost, and the next one is in the process of the session.
-    world.restart();
-    world.alone = true;
-    let juliet = world.bind_nowhere("juliet", "balcony");
-    world.announce(&romeo);
+    let juliet = is_owned_by_its_process(&mut world, &romeo);
     world.store_fails = Some(StoreError::Full);
     world.announce_kept(&juliet, kept);
     world.tick();
@@ -81,10 +85,7 @@ fn what_a_session_has_got_when_the_store_has_it_does_not_come_again() {
     let (mut world, romeo, juliet, id) = balcony();
     say(&mut world, &romeo, 0..3);
     let kept = kept(&juliet, &id, 0);
-    world.restart();
-    world.alone = true;
-    let juliet = world.bind_nowhere("juliet", "balcony");
-    world.announce(&romeo);
+    let juliet = is_owned_by_its_process(&mut world, &romeo);
     world.announce_kept(&juliet, kept);
     world.hold = true;
     world.tick();

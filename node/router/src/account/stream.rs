@@ -252,7 +252,7 @@ impl Stream {
     /// Whether all that its client has not got and others count on is in the log, or in the store with this stream as
     /// one that goes on as this session: where both its node and this owner of its shard are gone, nobody else has it.
     pub(super) fn lies_elsewhere(&self, session: SessionId) -> bool {
-        !self.mirror.is_kept_alone() || self.stored.says_it_goes_on(session, self.mirror.sent())
+        self.stored.says_it_goes_on(session, self.mirror.sent()) || !self.mirror.is_kept_alone()
     }
 
     /// Whether former owners of the shard have given something to its node that has to be in the store, for that node
@@ -265,8 +265,9 @@ impl Stream {
 
     /// Whether there is a document, of a stream that is served, which is not needed, or was to go.
     pub(super) fn is_stored_for_nothing(&self) -> bool {
-        let is_got = || self.stored.is_got(self.mirror.acked());
-        self.ends.is_none() && (self.stored.is_too_long_there() || is_got())
+        let is_got = |through| self.mirror.acked() >= through;
+        let through = self.stored.through();
+        self.ends.is_none() && (self.stored.is_too_long_there() || through.is_some_and(is_got))
     }
 
     /// Whether something of it is to be in the store, and is not there or on its way there.

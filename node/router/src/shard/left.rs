@@ -51,7 +51,7 @@ impl LeftToNext {
         F: Future<Output = Reply>,
     {
         let written = async {
-            let mut refused = vec![true; self.requests().len()];
+            let mut refused = vec![true; self.streams.len() + self.unlogged.len()];
             for tried in 0..Self::TRIES {
                 if tried > 0 {
                     tokio::time::sleep(Self::AGAIN).await;
